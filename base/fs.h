@@ -1,0 +1,39 @@
+/* Files. Every call that changes or reads the disk goes through here, so that a
+ * test can make the Nth one fail (base/fault.h). Errors are -errno. Any thread. */
+#ifndef BASE_FS_H
+#define BASE_FS_H
+
+#include "base/must.h"
+#include <sys/types.h>
+
+struct buf;
+
+void fd_close(int *fd); /* for AUTO(fd_close); never retried; sets -1 */
+
+/* Folders: creates missing parents; 0700. Returns an O_DIRECTORY descriptor. */
+CHECKED int fs_open_dir(const char *path, bool create, int *ret_fd);
+CHECKED int fs_make_dir_at(int dir_fd, const char *name); /* existing is fine */
+/* Files below a folder, O_CLOEXEC | O_NOFOLLOW, mode 0600. */
+CHECKED int fs_open_at(int dir_fd, const char *name, int flags, int *ret_fd);
+/* All or an error: -EIO on a short file. */
+CHECKED int fs_read_at(int fd, uint64_t offset, void *ret, size_t len);
+CHECKED int fs_write_at(int fd, uint64_t offset, const void *bytes, size_t len);
+/* Whole file into ret (its limit holds: ERR_LIMIT). */
+CHECKED int fs_read_file(int dir_fd, const char *name, struct buf *ret);
+/* Reserves space: fallocate, or plain truncate where the file system cannot. */
+CHECKED int fs_reserve(int fd, uint64_t len);
+CHECKED int fs_truncate(int fd, uint64_t len);
+CHECKED int fs_sync(int fd);      /* fsync */
+CHECKED int fs_sync_data(int fd); /* fdatasync */
+void fs_start_writeback(int fd, uint64_t offset, uint64_t len); /* a hint, no error */
+CHECKED int fs_size(int fd, uint64_t *ret);
+CHECKED int fs_rename_at(int from_dir, const char *from, int to_dir, const char *to);
+CHECKED int fs_unlink_at(int dir_fd, const char *name);
+/* Free and total bytes of the file system. */
+CHECKED int fs_free_bytes(int dir_fd, uint64_t *ret_free, uint64_t *ret_total);
+/* Calls fn for each entry but . and .., in no order; stops at its first non-zero. */
+CHECKED int fs_each(int dir_fd, int (*fn)(void *arg, const char *name), void *arg);
+/* Exclusive lock on the file for the life of the descriptor; -EWOULDBLOCK when taken. */
+CHECKED int fs_lock(int fd);
+
+#endif

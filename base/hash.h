@@ -1,0 +1,19 @@
+/* Keyed hash for tables whose keys come from outside (SipHash-1-3 with a key
+ * drawn at start), and CRC32C for records on disk. Any thread. */
+#ifndef BASE_HASH_H
+#define BASE_HASH_H
+
+#include "base/must.h"
+
+uint64_t hash_bytes(const void *bytes, size_t len);
+uint32_t hash_crc32c(const void *bytes, size_t len);
+
+/* uthash with the keyed hash and our allocator: include this, never <uthash.h>. */
+#define HASH_FUNCTION(key, len, hashv) ((hashv) = (unsigned)hash_bytes((key), (len)))
+#define uthash_malloc(n)  mem_alloc(n)
+#define uthash_free(p, n) mem_free(p)
+#include "base/mem.h"
+#include <uthash.h>
+#include <utlist.h>
+
+#endif

@@ -1,0 +1,200 @@
+/*
+ * The front door of cache/: blobs on disk and in flight, tags and links.
+ *
+ * Life of a blob in memory (the phase only moves down this list):
+ *
+ *   ASKED     somebody wants it; size not known yet      cache_acquire -> LEAD
+ *   FILLING   size known, space reserved, bytes arrive   blob_begin, blob_write
+ *   VERIFIED  all bytes here and the digest is right     (hash threads) tail released
+ *   WHOLE     durable under its name                     (disk thread)
+ *   FAILED    no more bytes will come; see blob_state    blob_fail, bad digest, disk
+ *
+ * A blob in phase WHOLE or FAILED stays readable as far as it got while somebody
+ * holds it. The map holds ASKED .. WHOLE; a FAILED blob has left the map, so that the
+ * next cache_acquire starts clean.
+ *
+ * Hold-back: the last min(64 KiB, piece) bytes are readable only from VERIFIED on.
+ *
+ * Stored or passing: a blob from cache_acquire has a file. When there is no room or
+ * the disk fails, blob_begin/blob_write say so (ERR_FULL, ERR_STORE), the blob FAILS with
+ * that code, and each reader goes on with a blob of its own from cache_pass_through:
+ * same calls, a bounded memory window instead of a file, same digest check and hold-back.
+ */
+#ifndef CACHE_CACHE_H
+#define CACHE_CACHE_H
+
+#include "base/digest.h"
+#include "base/err.h"
+
+struct cache;
+struct blob;
+struct buf;
+
+#define CACHE_NAME_MAX 320 /* "registry/repository", terminated */
+#define CACHE_TYPE_MAX 128 /* media type, terminated */
+#define CACHE_SIZE_UNKNOWN UINT64_MAX
+
+struct cache_config {
+    const char *dir;         /* created when missing; copied */
+    uint64_t size_bytes;     /* cap; 0: size_percent of the file system */
+    unsigned size_percent;   /* 1..95, used when size_bytes is 0 */
+    uint64_t min_free_bytes; /* kept free for others on the file system */
+    unsigned hash_threads;   /* 1..16 */
+    uint64_t window_bytes;   /* memory of one pass-through blob; 0: default 512 KiB */
+    unsigned windows_max;    /* pass-through blobs at a time; 0: default 32 */
+};
+
+/* Opens, repairs what a crash left, and starts the disk and hash threads. Never fails
+ * because of what is in the cache, only because of the folder itself (-errno, or
+ * -EWOULDBLOCK when another daemon has it). */
+CHECKED int cache_open(const struct cache_config *config, struct cache **ret, struct err *e);
+/* Stops the threads, saves piece maps of partial blobs, marks a clean stop. All blobs
+ * must be released and no fetch may run. NULL is fine. */
+void cache_close(struct cache *c);
+/* New limits (reload); evicts as needed. Any thread. */
+void cache_set_limits(struct cache *c, uint64_t size_bytes, unsigned size_percent,
+                      uint64_t min_free_bytes);
+
+/* ---- blobs: any thread ---- */
+
+enum blob_phase { BLOB_ASKED, BLOB_FILLING, BLOB_VERIFIED, BLOB_WHOLE, BLOB_FAILED };
+
+enum cache_got {
+    CACHE_HIT,  /* WHOLE */
+    CACHE_JOIN, /* somebody leads it */
+    CACHE_LEAD, /* the caller leads: it must get blob_begin or blob_fail called */
+};
+
+/* Never NULL; the caller owns one reference. Takes no I/O under a lock; a HIT may open
+ * a file. A WHOLE blob whose file was not verified since an unclean stop is a JOIN whose
+ * bytes become readable as the hash threads pass over them. */
+struct blob *cache_acquire(struct cache *c, const struct digest *d, enum cache_got *ret_got);
+/* As cache_acquire, but NULL instead of LEAD. */
+struct blob *cache_find(struct cache *c, const struct digest *d);
+/* A private blob that passes through memory, for one reader from byte 0 or, with
+ * `prefix` (a FAILED blob of the same digest), from byte `from` <= what prefix holds: the
+ * prefix is re-hashed from its file. The caller leads it. ERR_FULL when windows_max run. */
+CHECKED int cache_pass_through(struct cache *c, const struct digest *d, struct blob *prefix,
+                               uint64_t from, struct blob **ret);
+struct blob *blob_ref(struct blob *b);
+void blob_release(struct blob **b); /* sets NULL; NULL inside is fine */
+
+struct blob_state {
+    enum blob_phase phase;
+    uint64_t size;       /* bytes, CACHE_SIZE_UNKNOWN before FILLING */
+    uint64_t readable;   /* end of the bytes that may be read from `pos` on (>= pos), or pos */
+    uint64_t have_bytes; /* arrived so far, anywhere */
+    int error;           /* FAILED: ERR_* or -errno */
+};
+
+const struct digest *blob_digest(const struct blob *b);
+void blob_look(struct blob *b, uint64_t pos, struct blob_state *ret);
+/* Waits until a byte at pos is readable, the phase is final (WHOLE, FAILED), pos is the
+ * end of a VERIFIED blob, or the deadline (clock_ms) passes. While it waits, pos is a
+ * cursor: the fetcher prefers its gap. Waits for ASKED to end when pos is UINT64_MAX. */
+void blob_wait(struct blob *b, uint64_t pos, int64_t deadline_ms, struct blob_state *ret);
+/* Up to len readable bytes at pos: count, 0 when none is readable, or a negative code.
+ * On a pass-through blob reading frees the window, so positions only rise. */
+CHECKED int64_t blob_read(struct blob *b, uint64_t pos, void *ret, size_t len);
+/* WHOLE only: a new read-only descriptor of the file, for sendfile; caller closes. */
+CHECKED int blob_open_fd(struct blob *b, int *ret_fd);
+
+/* ---- filling: the fetch thread ---- */
+
+/* Half-open run of bytes. */
+struct gap {
+    uint64_t start, end;
+};
+
+/* Called (any thread, under no lock) when the fetcher should look again: a cursor waits
+ * in a gap nobody fetches, or a window has room. Set before blob_begin. */
+void blob_set_waker(struct blob *b, void (*wake)(void *arg), void *arg);
+/* Size known: reserves space (evicting if needed), continues a partial file of an earlier
+ * run. 0, ERR_FULL, ERR_STORE (both FAIL the blob), ERR_SIZE when a partial or an earlier
+ * begin had another size. Idempotent. */
+CHECKED int blob_begin(struct blob *b, uint64_t size);
+/* Next run to fetch, at most max_bytes long, claimed for the caller: first the gap under
+ * the lowest waiting cursor, else the lowest gap. False when all is held or claimed. */
+bool blob_claim(struct blob *b, uint64_t max_bytes, struct gap *ret);
+/* Gives back what is left of a claim; the bytes written stay. */
+void blob_unclaim(struct blob *b, const struct gap *g);
+/* Bytes of a claimed run, in order within the run. 0; ERR_AGAIN: window full, nothing was
+ * taken, the waker tells when; ERR_STORE: the disk failed, the blob is FAILED now. `source`
+ * is for explain: which counter the bytes belong to. */
+enum blob_source { BLOB_FROM_UPSTREAM, BLOB_FROM_PEER, BLOB_FROM_REMOTE_PEER, BLOB_SOURCES };
+CHECKED int blob_write(struct blob *b, uint64_t pos, const void *bytes, size_t len,
+                       enum blob_source source);
+/* No source is left: waiters get `code`. No effect from VERIFIED on. */
+void blob_fail(struct blob *b, int code);
+/* Small bodies (manifests) in one call: checks the digest, makes it WHOLE and durable.
+ * 0, ERR_DIGEST, ERR_FULL, ERR_STORE. Blocks for an fsync: never on the fetch thread. */
+CHECKED int cache_put(struct cache *c, const struct digest *d, const void *bytes, size_t len);
+/* Whole content of a small blob; ERR_NOT_FOUND, ERR_LIMIT by the limit of ret, ERR_DIGEST. */
+CHECKED int cache_get(struct cache *c, const struct digest *d, struct buf *ret);
+
+/* ---- tags and links: any thread; persistent, best effort ---- */
+
+/* What a tag pointed to when it was last checked. Key: "registry/repository:tag". */
+struct tag {
+    struct digest digest;
+    int64_t checked_wall_s; /* when upstream last confirmed it */
+    char media_type[CACHE_TYPE_MAX];
+    uint64_t size; /* of the manifest */
+};
+#define CACHE_TAG_KEY_MAX (CACHE_NAME_MAX + 130)
+bool cache_tag_get(struct cache *c, const char *key, struct tag *ret);
+void cache_tag_put(struct cache *c, const char *key, const struct tag *t);
+void cache_tag_drop(struct cache *c, const char *key);
+
+/* A link says that a repository names a digest: it gives access (docs: a blob is reached
+ * only through a repository whose manifest names it). Key: "registry/repository" and, for
+ * content read with a secret, a principal (0: anonymous or the node's own). */
+struct link {
+    uint64_t size; /* as the manifest's descriptor says; CACHE_SIZE_UNKNOWN */
+    int64_t seen_wall_s;
+    char media_type[CACHE_TYPE_MAX]; /* of manifests; "" for blobs */
+};
+bool cache_link_get(struct cache *c, const char *repository, uint64_t principal,
+                    const struct digest *d, struct link *ret);
+void cache_link_put(struct cache *c, const char *repository, uint64_t principal,
+                    const struct digest *d, const struct link *l);
+/* Some repository that names d, for explain and for healing: false when none. */
+bool cache_link_any(struct cache *c, const struct digest *d, char ret_repository[CACHE_NAME_MAX]);
+
+/* ---- looking after it: any thread ---- */
+
+struct cache_stats {
+    uint64_t used_bytes, limit_bytes, min_free_bytes, disk_free_bytes;
+    uint64_t blobs, partial_blobs, filling, tags, links;
+    bool degraded; /* the disk failed; cleared by the next success */
+};
+void cache_get_stats(struct cache *c, struct cache_stats *ret);
+
+struct blob_info {
+    struct digest digest;
+    enum blob_phase phase; /* FILLING also for a partial file that nobody fills now */
+    uint64_t size, have_bytes;
+    uint64_t from_bytes[BLOB_SOURCES]; /* where its bytes came from */
+    uint64_t served_bytes;             /* read by clients since start */
+    int64_t stored_wall_s, used_wall_s;
+    unsigned readers; /* references besides the cache's own */
+};
+CHECKED int cache_info(struct cache *c, const struct digest *d, struct blob_info *ret); /* ERR_NOT_FOUND */
+/* Copies at most `max` infos (blobs in flight first) and returns how many. */
+size_t cache_list(struct cache *c, struct blob_info *ret, size_t max);
+/* Counts bytes a client was given by sendfile (blob_read counts by itself). */
+void cache_served(struct cache *c, const struct digest *d, uint64_t bytes);
+
+/* Evicts down to target_bytes (least recently used first, never an open one), or only
+ * tells. `report` (may be NULL) is called for each. Returns bytes freed. */
+uint64_t cache_gc(struct cache *c, uint64_t target_bytes, bool dry_run,
+                  void (*report)(void *arg, const struct blob_info *info), void *arg);
+struct cache_verdict {
+    uint64_t checked, checked_bytes, bad;
+};
+/* Re-hashes every stored blob now; bad ones go to quarantine. Blocks; stops early when the
+ * cache closes. */
+void cache_verify(struct cache *c, struct cache_verdict *ret,
+                  void (*report)(void *arg, const struct digest *bad), void *arg);
+
+#endif

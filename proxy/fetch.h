@@ -1,0 +1,82 @@
+/*
+ * The fetch thread: everything that this node asks of registries (and, with the
+ * swarm, of peers) goes through its one curl multi handle.
+ *
+ *   http threads --ask / blob--> mailbox --> fetch thread --> curl --> sources
+ *
+ * It owns curl handles, running ranges, tokens, back-off and source measurements.
+ */
+#ifndef PROXY_FETCH_H
+#define PROXY_FETCH_H
+
+#include "base/buf.h"
+#include "cache/cache.h"
+#include "proxy/settings.h"
+
+struct fetch;
+
+#define REPOSITORY_MAX 256
+#define FIRST_BYTE_MS 5000 /* DESIGN promise 1: first byte or error */
+#define STALL_MS 2000      /* a silent source is left after this */
+
+/* Where something lives upstream. */
+struct origin {
+    struct settings *settings; /* reference held */
+    const struct registry *registry; /* inside settings */
+    char host[256];            /* as the client named it: docker.io */
+    char repository[REPOSITORY_MAX]; /* library/busybox */
+    char *authorization;       /* AUTH_PASS: the client's header value, or NULL */
+};
+void origin_copy(struct origin *ret, const struct origin *from);
+void origin_release(struct origin *o);
+
+CHECKED int fetch_open(struct fetch **ret, struct err *e);
+/* Fails all running work with ERR_CLOSED and stops the thread. */
+void fetch_close(struct fetch *f);
+
+/* One small request, e.g. HEAD manifests/latest. */
+struct ask {
+    bool head;
+    const char *path;      /* behind /v2/REPOSITORY/, e.g. "tags/list?n=5" */
+    const char *accept;    /* Accept value, or NULL */
+    int64_t deadline_ms;   /* clock_ms() when the answer must be there */
+    size_t body_max;
+};
+struct answer {
+    int status;            /* upstream's final status, after token and redirects */
+    struct buf body;
+    char content_type[CACHE_TYPE_MAX];
+    char docker_digest[DIGEST_TEXT_MAX]; /* "" when absent */
+    char link[512], filters[64];         /* Link, OCI-Filters-Applied, "" when absent */
+    char challenge[512];                 /* WWW-Authenticate of a final 401 */
+    uint64_t content_length;             /* CACHE_SIZE_UNKNOWN when absent */
+};
+/* Blocks the caller. 0 when upstream gave any status below 500 other than 429, after retries
+ * within the deadline; else ERR_TIMEOUT, ERR_UPSTREAM (network, 5xx), ERR_BUSY (429 or back-off),
+ * ERR_REFUSED (policy), ERR_LIMIT (body_max), ERR_CLOSED. ret must be released on success. */
+CHECKED int fetch_ask(struct fetch *f, const struct origin *o, const struct ask *a,
+                      struct answer *ret, struct err *e);
+void answer_release(struct answer *a);
+
+/* Fills a blob that the caller leads. Takes a reference of its own. `size` from the
+ * manifest's descriptor or CACHE_SIZE_UNKNOWN (then upstream's Content-Length). Never blocks; on
+ * any refusal the blob fails. `background` (prefetch) yields to blobs that clients read. */
+void fetch_blob(struct fetch *f, const struct origin *o, struct blob *b, uint64_t size,
+                bool background);
+
+/* What is running, for /api/v1/transfers. */
+struct transfer_info {
+    struct digest digest;
+    char host[256], repository[REPOSITORY_MAX];
+    uint64_t size, have_bytes, rate_bytes_s;
+    unsigned requests; /* open now */
+    unsigned attempts; /* so far */
+    bool background;
+};
+size_t fetch_list(struct fetch *f, struct transfer_info *ret, size_t max);
+
+/* True when the last contact with the registry within the last minute failed, or it is in
+ * back-off: then nothing that needs it should be promised. Any thread. */
+bool fetch_upstream_down(struct fetch *f, const struct registry *r);
+
+#endif
