@@ -1,0 +1,31 @@
+/*
+ * The HTTP guard: libmicrohttpd's parser is lenient, so each request is checked again
+ * before anything looks at it. All but guard_request are pure.
+ *
+ * A daemon that uses it sets MHD_OPTION_UNESCAPE_CALLBACK to guard_keep_escapes and
+ * MHD_OPTION_STRICT_FOR_CLIENT to 1, calls guard_request on the handler's first call and
+ * queues a refusal there (which also ends the connection); good answers wait for the
+ * second call.
+ */
+#ifndef PROXY_GUARD_H
+#define PROXY_GUARD_H
+
+#include "base/must.h"
+
+struct MHD_Connection;
+
+#define GUARD_TARGET_MAX       2048  /* bytes of path and query */
+#define GUARD_HEADER_BYTES_MAX 16384 /* request line and headers together */
+
+/* Leaves %XX as it was sent, so that paths are judged as bytes. */
+size_t guard_keep_escapes(void *cls, struct MHD_Connection *c, char *text);
+
+/* What is wrong with a request, as a sentence; NULL when nothing is. */
+const char *guard_path(const char *path, size_t len);
+const char *guard_header(const char *name, size_t name_len, const char *value, size_t value_len);
+
+/* Looks at path, host and headers. 0, or the status to answer with (400, 414) and why. */
+CHECKED int guard_request(struct MHD_Connection *c, const char *method, const char *target,
+                          const char **ret_why);
+
+#endif
