@@ -11,11 +11,11 @@
 
 #include "base/must.h"
 
-#define RANK_BLOCKS 16
-#define RANK_AGE_MS 10000
-#define RANK_RATE_UNKNOWN (4u * 1024 * 1024) /* bytes/s */
-#define RANK_FAIL_MAX 3
-#define RANK_QUARANTINE_MS 2000
+#define RANK_BLOCKS            16
+#define RANK_AGE_MS            10000
+#define RANK_RATE_UNKNOWN      (4u * 1024 * 1024) /* bytes/s */
+#define RANK_FAIL_MAX          3
+#define RANK_QUARANTINE_MS     2000
 #define RANK_QUARANTINE_MS_MAX 128000
 
 /* What one source has shown so far. Owned by one thread. */
@@ -27,10 +27,10 @@ struct rank {
     } samples[RANK_BLOCKS];
     unsigned next, count;
     uint64_t inflight_bytes;
-    int64_t rtt_us;            /* smallest seen, 0: unknown */
+    int64_t rtt_us; /* smallest seen, 0: unknown */
     unsigned fails_in_a_row;
-    unsigned halvings;         /* failures that still weigh on the estimate */
-    int64_t blocked_until_ms;  /* quarantine or Retry-After */
+    unsigned halvings;        /* failures that still weigh on the estimate */
+    int64_t blocked_until_ms; /* quarantine or Retry-After */
 };
 
 void rank_init(struct rank *r);

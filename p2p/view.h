@@ -8,7 +8,7 @@
 enum view_kind { VIEW_UPSTREAM, VIEW_PEER, VIEW_REMOTE_PEER };
 
 struct view_entry {
-    uint64_t id;          /* stable over snapshots: what ranks and bans are kept by */
+    uint64_t id; /* stable over snapshots: what ranks and bans are kept by */
     enum view_kind kind;
     uint32_t price_milli; /* per MiB in thousandths: registry 1000, remote peer 800, LAN peer 0 */
     char name[96];        /* for people: registry host or node name */
@@ -24,7 +24,7 @@ struct view {
 /* The place where the newest view hangs. */
 struct view_stand {
     struct lock lock;
-    struct view *newest; /* lock; NULL before the first */
+    struct view *newest; /* lock; never NULL, empty before the first publish */
 };
 
 void view_stand_init(struct view_stand *s);
