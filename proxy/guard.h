@@ -20,12 +20,15 @@ struct MHD_Connection;
 /* Leaves %XX as it was sent, so that paths are judged as bytes. */
 size_t guard_keep_escapes(void *cls, struct MHD_Connection *c, char *text);
 
-/* What is wrong with a request, as a sentence; NULL when nothing is. */
-const char *guard_path(const char *path, size_t len);
+/* What is wrong with it, as a sentence; NULL when nothing is. Pure. */
+const char *guard_target(const char *target); /* path and query as sent */
 const char *guard_header(const char *name, size_t name_len, const char *value, size_t value_len);
+/* The bytes of a whole header as they came, for what a parser would hide. */
+const char *guard_head(const char *bytes, size_t len);
 
-/* Looks at path, host and headers. 0, or the status to answer with (400, 414) and why. */
-CHECKED int guard_request(struct MHD_Connection *c, const char *method, const char *target,
-                          const char **ret_why);
+/* Judges a request whose header has been read. 0, or the status to refuse it with (400,
+ * 414) and why. */
+CHECKED unsigned guard_request(struct MHD_Connection *c, const char *method, const char *target,
+                               const char **ret_why);
 
 #endif
