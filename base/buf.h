@@ -5,8 +5,8 @@
 #include "base/must.h"
 
 struct buf {
-    char *data;   /* NULL while empty; always followed by a 0 byte otherwise */
-    size_t len;   /* bytes in use, without the 0 byte */
+    char *data; /* NULL while empty; always followed by a 0 byte otherwise */
+    size_t len; /* bytes in use, without the 0 byte */
     size_t cap;
     size_t limit; /* most bytes it may hold */
 };
@@ -20,6 +20,8 @@ CHECKED int buf_add_text(struct buf *b, const char *text);
 PRINTF(2, 3) CHECKED int buf_printf(struct buf *b, const char *fmt, ...);
 /* Drops the first `len` bytes. */
 void buf_skip(struct buf *b, size_t len);
+/* Drops all behind the first `len` bytes; the memory stays. */
+void buf_cut(struct buf *b, size_t len);
 /* Text of the buffer, "" when empty. Valid until the next change. */
 const char *buf_text(const struct buf *b);
 

@@ -18,13 +18,14 @@ CHECKED int fs_open_at(int dir_fd, const char *name, int flags, int *ret_fd);
 /* All or an error: -EIO on a short file. */
 CHECKED int fs_read_at(int fd, uint64_t offset, void *ret, size_t len);
 CHECKED int fs_write_at(int fd, uint64_t offset, const void *bytes, size_t len);
-/* Whole file into ret (its limit holds: ERR_LIMIT). */
+/* Adds the whole file to ret, or nothing (its limit holds: ERR_LIMIT). */
 CHECKED int fs_read_file(int dir_fd, const char *name, struct buf *ret);
-/* Reserves space: fallocate, or plain truncate where the file system cannot. */
+/* Makes the file at least `len` long with its space reserved: fallocate, or only longer
+ * where the file system cannot reserve. */
 CHECKED int fs_reserve(int fd, uint64_t len);
 CHECKED int fs_truncate(int fd, uint64_t len);
-CHECKED int fs_sync(int fd);      /* fsync */
-CHECKED int fs_sync_data(int fd); /* fdatasync */
+CHECKED int fs_sync(int fd);                                    /* fsync */
+CHECKED int fs_sync_data(int fd);                               /* fdatasync */
 void fs_start_writeback(int fd, uint64_t offset, uint64_t len); /* a hint, no error */
 CHECKED int fs_size(int fd, uint64_t *ret);
 CHECKED int fs_rename_at(int from_dir, const char *from, int to_dir, const char *to);

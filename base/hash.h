@@ -5,13 +5,18 @@
 
 #include "base/must.h"
 
+#define HASH_KEY_BYTES 16
+
+/* With the key of this process, which is drawn at the first use. */
 uint64_t hash_bytes(const void *bytes, size_t len);
+/* With a given key: pure. */
+uint64_t hash_keyed(const uint8_t key[HASH_KEY_BYTES], const void *bytes, size_t len);
 uint32_t hash_crc32c(const void *bytes, size_t len);
 
 /* uthash with the keyed hash and our allocator: include this, never <uthash.h>. */
 #define HASH_FUNCTION(key, len, hashv) ((hashv) = (unsigned)hash_bytes((key), (len)))
-#define uthash_malloc(n)  mem_alloc(n)
-#define uthash_free(p, n) mem_free(p)
+#define uthash_malloc(n)               mem_alloc(n)
+#define uthash_free(p, n)              mem_free(p)
 #include "base/mem.h"
 #include <uthash.h>
 #include <utlist.h>

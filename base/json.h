@@ -1,5 +1,5 @@
 /* cJSON behind a fence: a byte budget per parse, no duplicate keys, no garbage
- * behind the end, case-sensitive getters, integers up to 2^53 only. Any thread. */
+ * behind the end, case-sensitive getters, integers below 2^53 only. Any thread. */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H
 
@@ -7,7 +7,7 @@
 #include <cjson/cJSON.h>
 
 #define JSON_BUDGET_BYTES (8u * 1024 * 1024)
-#define JSON_DEPTH_MAX 64
+#define JSON_DEPTH_MAX    64
 
 /* Once, before other threads start. */
 void json_init(void);
@@ -18,6 +18,7 @@ void json_free(cJSON **doc); /* for AUTO */
 const char *json_text(const cJSON *obj, const char *key);
 const cJSON *json_array(const cJSON *obj, const char *key);
 const cJSON *json_object(const cJSON *obj, const char *key);
+/* 0; ERR_NOT_FOUND when absent, ERR_SYNTAX when no integer of 0 .. 2^53-1. */
 CHECKED int json_u64(const cJSON *obj, const char *key, uint64_t *ret);
 /* Building: numbers as decimal digits, exact up to 2^64. */
 void json_add_u64(cJSON *obj, const char *key, uint64_t value);

@@ -8,10 +8,10 @@
 #include <pthread.h>
 
 #if defined(__clang__)
-#define LOCKABLE       __attribute__((capability("mutex")))
-#define TAKES(l)       __attribute__((acquire_capability(l)))
-#define DROPS(l)       __attribute__((release_capability(l)))
-#define NEEDS(l)       __attribute__((requires_capability(l)))
+#define LOCKABLE          __attribute__((capability("mutex")))
+#define TAKES(l)          __attribute__((acquire_capability(l)))
+#define DROPS(l)          __attribute__((release_capability(l)))
+#define NEEDS(l)          __attribute__((requires_capability(l)))
 #define UNCHECKED_LOCKING __attribute__((no_thread_safety_analysis))
 #else
 #define LOCKABLE
@@ -47,7 +47,7 @@ void cond_init(struct cond *c);
 void cond_release(struct cond *c);
 void cond_wake(struct cond *c); /* wakes all waiters */
 /* Waits until woken or clock_ms() reaches deadline_ms; stands in a while with its
- * condition. Returns false when the deadline has passed. */
+ * condition, and holds no other lock meanwhile. Returns false when the deadline has passed. */
 bool cond_wait(struct cond *c, struct lock *l, int64_t deadline_ms) NEEDS(*l);
 
 #endif

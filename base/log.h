@@ -26,9 +26,12 @@ struct log_field {
 #define LOG_S(key, text)   ((struct log_field){(key), (text), 0})
 #define LOG_U(key, number) ((struct log_field){(key), NULL, (uint64_t)(number)})
 
-#define LOG(id, ...)                                                                               \
-    log_write(LOG_EV_##id, (const struct log_field[]){__VA_ARGS__},                                \
+#define LOG(id, ...)                                                \
+    log_write(LOG_EV_##id, (const struct log_field[]){__VA_ARGS__}, \
               sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
+
+/* An event without fields: LOG_PLAIN(drain). */
+#define LOG_PLAIN(id) log_write(LOG_EV_##id, NULL, 0)
 
 /* Before and after: info, text. Any thread at any time. */
 void log_configure(enum log_level level, bool json);

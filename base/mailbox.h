@@ -20,7 +20,7 @@ struct mailbox {
 };
 
 CHECKED int mailbox_init(struct mailbox *m, size_t mail_max);
-void mailbox_release(struct mailbox *m); /* must be empty */
+void mailbox_release(struct mailbox *m); /* of one that was initialised; must be empty */
 /* Takes ownership of the message on success. 0, ERR_LIMIT when full, ERR_CLOSED. */
 CHECKED int mailbox_post(struct mailbox *m, struct mail *mail);
 /* Wakes the owner without a message. Any thread, never fails. */

@@ -8,12 +8,12 @@
 CHECKED int text_u64(const char *s, size_t len, uint64_t *ret);
 /* "20GiB", "512KiB", "1GB", "4096": bytes. 0 or ERR_SYNTAX. */
 CHECKED int text_size(const char *s, uint64_t *ret_bytes);
-/* "250ms", "30s", "5m", "24h", "7d": milliseconds. 0 or ERR_SYNTAX. */
+/* "250ms", "30s", "5m", "24h", "7d", "1h30m", "0": milliseconds. 0 or ERR_SYNTAX. */
 CHECKED int text_duration(const char *s, int64_t *ret_ms);
 /* Printable forms; `ret` always terminated. */
 #define TEXT_SIZE_MAX 24
-void text_print_size(uint64_t bytes, char ret[TEXT_SIZE_MAX]);         /* "1.5 GiB" */
-void text_print_duration(int64_t wait_ms, char ret[TEXT_SIZE_MAX]);    /* "1m30s" */
+void text_print_size(uint64_t bytes, char ret[TEXT_SIZE_MAX]);      /* "1.5 GiB" */
+void text_print_duration(int64_t wait_ms, char ret[TEXT_SIZE_MAX]); /* "1m30s": two units */
 /* Copies at most cap-1 bytes, always terminates; ERR_LIMIT when it did not fit
  * (then ret holds "" ). */
 CHECKED int text_copy(char *ret, size_t cap, const char *s);

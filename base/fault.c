@@ -1,0 +1,50 @@
+/* Countdown fault points. Disarmed they cost one atomic addition. */
+#include "base/fault.h"
+#include <stdatomic.h>
+
+static _Atomic uint64_t calls;
+static _Atomic uint64_t armed_nth; /* 0: disarmed; stored last, read first */
+static _Atomic int armed_error;
+static _Atomic bool armed_every;
+static void (*_Atomic armed_stop)(const char *name);
+
+void
+fault_arm(uint64_t nth, int error_number, bool every, void (*stop)(const char *name))
+{
+    must(nth > 0);
+    must(error_number > 0 || (error_number == 0 && stop != NULL));
+    fault_disarm();
+    atomic_store(&armed_error, error_number);
+    atomic_store(&armed_every, every);
+    atomic_store(&armed_stop, stop);
+    atomic_store(&armed_nth, nth);
+}
+
+void
+fault_disarm(void)
+{
+    atomic_store(&armed_nth, 0);
+    atomic_store(&calls, 0);
+}
+
+uint64_t
+fault_count(void)
+{
+    return atomic_load(&calls);
+}
+
+int
+fault_point(const char *name)
+{
+    uint64_t call = atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed) + 1;
+    uint64_t nth = atomic_load(&armed_nth);
+
+    if (nth == 0 || call < nth || (call > nth && !atomic_load(&armed_every)))
+        return 0;
+    int error_number = atomic_load(&armed_error);
+    if (error_number == 0) {
+        atomic_load (&armed_stop)(name);
+        never("the stop function of a fault point returned");
+    }
+    return -error_number;
+}

@@ -1,0 +1,329 @@
+/* File-system calls: one fault point before each, retried on EINTR, whole or an error. */
+#include "base/fs.h"
+#include "base/buf.h"
+#include "base/fault.h"
+#include "base/text.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#define FOLDER_MODE 0700
+#define FILE_MODE   0600
+
+void
+fd_close(int *fd)
+{
+    int kept = errno;
+
+    /* Linux frees the descriptor whatever close() says; a retry could hit another's. */
+    if (*fd >= 0)
+        (void)close(*fd);
+    *fd = -1;
+    errno = kept;
+}
+
+/* 0 or -errno of a call that returns -1 on failure. */
+static int
+result(int rc)
+{
+    return rc < 0 ? -errno : 0;
+}
+
+int
+fs_make_dir_at(int dir_fd, const char *name)
+{
+    int rc = fault_point("mkdir");
+
+    if (rc < 0)
+        return rc;
+    rc = result(mkdirat(dir_fd, name, FOLDER_MODE));
+    return rc == -EEXIST ? 0 : rc;
+}
+
+/* mkdir -p: an existing part that is no folder shows when the whole is opened. */
+static int
+make_dirs(const char *path)
+{
+    char part[PATH_MAX];
+
+    if (text_copy(part, sizeof(part), path) < 0)
+        return -ENAMETOOLONG;
+    for (char *slash = strchr(part + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        int rc = fs_make_dir_at(AT_FDCWD, part);
+        if (rc < 0)
+            return rc;
+        *slash = '/';
+    }
+    return fs_make_dir_at(AT_FDCWD, part);
+}
+
+static int
+open_folder(const char *path, int *ret_fd)
+{
+    int rc = fault_point("open");
+
+    if (rc < 0)
+        return rc;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    *ret_fd = fd;
+    return 0;
+}
+
+int
+fs_open_dir(const char *path, bool create, int *ret_fd)
+{
+    if (path[0] == '\0')
+        return -ENOENT;
+    int rc = open_folder(path, ret_fd);
+    if (rc != -ENOENT || !create)
+        return rc;
+    rc = make_dirs(path);
+    if (rc < 0)
+        return rc;
+    return open_folder(path, ret_fd);
+}
+
+int
+fs_open_at(int dir_fd, const char *name, int flags, int *ret_fd)
+{
+    int rc = fault_point("open");
+
+    if (rc < 0)
+        return rc;
+    int fd = openat(dir_fd, name, flags | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
+    if (fd < 0)
+        return -errno;
+    *ret_fd = fd;
+    return 0;
+}
+
+int
+fs_read_at(int fd, uint64_t offset, void *ret, size_t len)
+{
+    char *at = ret;
+    int rc = fault_point("read");
+
+    if (rc < 0)
+        return rc;
+    while (len > 0) {
+        ssize_t n = pread(fd, at, len, (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO;
+        at += n;
+        offset += (uint64_t)n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+int
+fs_write_at(int fd, uint64_t offset, const void *bytes, size_t len)
+{
+    const char *at = bytes;
+    int rc = fault_point("write");
+
+    if (rc < 0)
+        return rc;
+    while (len > 0) {
+        ssize_t n = pwrite(fd, at, len, (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO;
+        at += n;
+        offset += (uint64_t)n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+int
+fs_read_file(int dir_fd, const char *name, struct buf *ret)
+{
+    char chunk[8192];
+    AUTO(fd_close) int fd = -1;
+    size_t len_before = ret->len;
+    int rc = fs_open_at(dir_fd, name, O_RDONLY, &fd);
+
+    if (rc == 0)
+        rc = fault_point("read");
+    while (rc == 0) {
+        ssize_t n = read(fd, chunk, sizeof(chunk));
+        if (n == 0)
+            return 0;
+        if (n > 0)
+            rc = buf_add(ret, chunk, (size_t)n);
+        else if (errno != EINTR)
+            rc = -errno;
+    }
+    buf_cut(ret, len_before);
+    return rc;
+}
+
+static int
+allocate(int fd, uint64_t len)
+{
+    int rc;
+
+    do
+        rc = result(fallocate(fd, 0, 0, (off_t)len));
+    while (rc == -EINTR);
+    return rc;
+}
+
+int
+fs_reserve(int fd, uint64_t len)
+{
+    struct stat st;
+    int rc = fault_point("fallocate");
+
+    if (rc < 0 || len == 0)
+        return rc;
+    rc = allocate(fd, len);
+    if (rc != -EOPNOTSUPP && rc != -EINVAL)
+        return rc;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    return (uint64_t)st.st_size >= len ? 0 : result(ftruncate(fd, (off_t)len));
+}
+
+int
+fs_truncate(int fd, uint64_t len)
+{
+    int rc = fault_point("ftruncate");
+
+    return rc < 0 ? rc : result(ftruncate(fd, (off_t)len));
+}
+
+int
+fs_sync(int fd)
+{
+    int rc = fault_point("fsync");
+
+    return rc < 0 ? rc : result(fsync(fd));
+}
+
+int
+fs_sync_data(int fd)
+{
+    int rc = fault_point("fdatasync");
+
+    return rc < 0 ? rc : result(fdatasync(fd));
+}
+
+void
+fs_start_writeback(int fd, uint64_t offset, uint64_t len)
+{
+    if (fault_point("sync_file_range") == 0)
+        (void)sync_file_range(fd, (off_t)offset, (off_t)len, SYNC_FILE_RANGE_WRITE);
+}
+
+int
+fs_size(int fd, uint64_t *ret)
+{
+    struct stat st;
+    int rc = fault_point("fstat");
+
+    if (rc < 0)
+        return rc;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    *ret = (uint64_t)st.st_size;
+    return 0;
+}
+
+int
+fs_rename_at(int from_dir, const char *from, int to_dir, const char *to)
+{
+    int rc = fault_point("rename");
+
+    return rc < 0 ? rc : result(renameat(from_dir, from, to_dir, to));
+}
+
+int
+fs_unlink_at(int dir_fd, const char *name)
+{
+    int rc = fault_point("unlink");
+
+    return rc < 0 ? rc : result(unlinkat(dir_fd, name, 0));
+}
+
+int
+fs_free_bytes(int dir_fd, uint64_t *ret_free, uint64_t *ret_total)
+{
+    struct statvfs st;
+    int rc = fault_point("statvfs");
+
+    if (rc < 0)
+        return rc;
+    if (fstatvfs(dir_fd, &st) < 0)
+        return -errno;
+    *ret_free = (uint64_t)st.f_bavail * st.f_frsize;
+    *ret_total = (uint64_t)st.f_blocks * st.f_frsize;
+    return 0;
+}
+
+static bool
+is_dots(const char *name)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* A descriptor of its own, since reading moves the position. */
+static int
+open_listing(int dir_fd, DIR **ret)
+{
+    AUTO(fd_close) int fd = -1;
+    int rc = fs_open_at(dir_fd, ".", O_RDONLY | O_DIRECTORY, &fd);
+
+    if (rc < 0)
+        return rc;
+    DIR *dir = fdopendir(fd);
+    if (dir == NULL)
+        return -errno;
+    fd = -1; /* belongs to dir now */
+    *ret = dir;
+    return 0;
+}
+
+int
+fs_each(int dir_fd, int (*fn)(void *arg, const char *name), void *arg)
+{
+    DIR *dir = NULL;
+    int rc = open_listing(dir_fd, &dir);
+
+    if (rc < 0)
+        return rc;
+    while (rc == 0) {
+        errno = 0;
+        const struct dirent *entry = readdir(dir);
+        if (entry == NULL) {
+            rc = -errno;
+            break;
+        }
+        if (!is_dots(entry->d_name))
+            rc = fn(arg, entry->d_name);
+    }
+    (void)closedir(dir);
+    return rc;
+}
+
+int
+fs_lock(int fd)
+{
+    int rc = fault_point("flock");
+
+    return rc < 0 ? rc : result(flock(fd, LOCK_EX | LOCK_NB));
+}
