@@ -1,0 +1,245 @@
+/* The admin listener: a small libmicrohttpd of its own with a thread for each of at most
+ * CONNECTIONS_MAX connections, because verify takes as long as the disk does. */
+#include "proxy/admin.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/lock.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "base/text.h"
+#include "proxy/admin_answer.h"
+#include "proxy/guard.h"
+#include "proxy/server.h"
+#include <microhttpd.h>
+#include <string.h>
+
+#define CONNECTIONS_MAX 24 /* probes, scrapers and a few people */
+#define IDLE_S          15 /* a connection that says nothing */
+#define STACK_BYTES     (128 * 1024)
+#define POOL_BYTES      (20 * 1024) /* request line and headers; over it: 431 */
+
+struct admin {
+    struct MHD_Daemon *http; /* fixed at open */
+    struct report base;      /* fixed at open: times and the admin address */
+    char admin_address[SERVER_ADDRESS_MAX];
+    struct lock lock;
+    enum report_state state;         /* lock */
+    struct settings *settings;       /* lock */
+    struct cache *cache;             /* lock */
+    struct fetch *fetch;             /* lock */
+    char listen[SERVER_ADDRESS_MAX]; /* lock; set once */
+};
+
+void
+admin_look(struct admin *a, struct report *ret)
+{
+    *ret = a->base;
+    lock_take(&a->lock);
+    ret->state = a->state;
+    ret->settings = settings_ref(a->settings);
+    ret->cache = a->cache;
+    ret->fetch = a->fetch;
+    lock_drop(&a->lock);
+    ret->listen = ret->cache ? a->listen : "";
+}
+
+void
+admin_forget(struct report *r)
+{
+    settings_release(&r->settings);
+}
+
+static enum MHD_Result
+reply(struct MHD_Connection *c, struct admin_answer *answer)
+{
+    void *body = answer->body ? answer->body : mem_strdup("");
+    struct MHD_Response *r =
+        MHD_create_response_from_buffer_with_free_callback(strlen(body), body, mem_free);
+    if (!r) {
+        mem_free(body);
+        return MHD_NO;
+    }
+    (void)MHD_add_response_header(r, "Content-Type", answer->type);
+    (void)MHD_add_response_header(r, "Cache-Control", "no-store");
+    (void)MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+    if (answer->status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        (void)MHD_add_response_header(r, "Allow", answer->allow);
+    enum MHD_Result queued = MHD_queue_response(c, answer->status, r);
+    MHD_destroy_response(r);
+    return queued;
+}
+
+static const char *
+header(struct MHD_Connection *c, const char *name)
+{
+    return MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
+}
+
+/* What is wrong with the request as HTTP; queued at once, which also ends the connection. */
+static unsigned
+refuse(struct MHD_Connection *c, const char *method, const char *target, const char **ret_why)
+{
+    unsigned status = guard_request(c, method, target, ret_why);
+    if (status)
+        return status;
+    bool post = strcmp(method, "POST") == 0;
+    const char *length = header(c, "Content-Length");
+    if (post && header(c, "Origin")) {
+        *ret_why = "a web page may not change anything here";
+        return MHD_HTTP_FORBIDDEN;
+    }
+    if (post && (header(c, "Transfer-Encoding") || (length && strcmp(length, "0") != 0))) {
+        *ret_why = "no body is expected";
+        return MHD_HTTP_BAD_REQUEST;
+    }
+    return 0;
+}
+
+static const char *
+query(void *arg, const char *name)
+{
+    return MHD_lookup_connection_value(arg, MHD_GET_ARGUMENT_KIND, name);
+}
+
+/* One request: made when its first line is read, freed when it is answered. */
+struct call {
+    char *target; /* path and query as sent */
+    bool judged;
+};
+
+static void *
+begin_call(void *arg, const char *target, struct MHD_Connection *c)
+{
+    (void)arg;
+    (void)c;
+    struct call *call = mem_zalloc(sizeof *call);
+    call->target = mem_strdup(target);
+    return call;
+}
+
+static void
+end_call(void *arg, struct MHD_Connection *c, void **state, enum MHD_RequestTerminationCode why)
+{
+    (void)arg;
+    (void)c;
+    (void)why;
+    struct call *call = *state;
+    *state = NULL;
+    if (!call)
+        return;
+    mem_free(call->target);
+    mem_free(call);
+}
+
+/* Good answers are queued on the second call; on the first it would end the connection. */
+static enum MHD_Result
+handle(void *arg, struct MHD_Connection *c, const char *url, const char *method,
+       const char *version, const char *body, size_t *body_len, void **state)
+{
+    (void)version;
+    (void)body;
+    struct admin *a = arg;
+    struct call *call = *state;
+    struct admin_answer answer = {0};
+    if (!call->judged) {
+        const char *why = NULL;
+        unsigned status = refuse(c, method, call->target, &why);
+        call->judged = true;
+        if (!status)
+            return MHD_YES;
+        admin_answer_error(status, why, &answer);
+        return reply(c, &answer);
+    }
+    *body_len = 0;
+    struct report r;
+    admin_look(a, &r);
+    struct admin_request request = {method, url, query, c};
+    /* The idle clock stands still while we work: verify takes minutes. */
+    (void)MHD_set_connection_option(c, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
+    admin_answer(&r, &request, &answer);
+    (void)MHD_set_connection_option(c, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)IDLE_S);
+    admin_forget(&r);
+    return reply(c, &answer);
+}
+
+static int
+start_http(struct admin *a, int fd, struct err *e)
+{
+    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL;
+    a->http = MHD_start_daemon(
+        flags, 0, NULL, NULL, handle, a, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
+        MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)POOL_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK,
+        guard_keep_escapes, NULL, MHD_OPTION_URI_LOG_CALLBACK, begin_call, NULL,
+        MHD_OPTION_NOTIFY_COMPLETED, end_call, NULL, MHD_OPTION_END);
+    return a->http ? 0 : err_set(e, ERR_LIMIT, "the admin listener does not start");
+}
+
+int
+admin_open(struct settings *settings, int listen_fd, struct admin **ret, struct err *e)
+{
+    struct admin *a = mem_zalloc(sizeof *a);
+    lock_init(&a->lock, LOCK_SETTINGS);
+    a->settings = settings_ref(settings);
+    a->base.started_ms = clock_ms();
+    a->base.started_wall_s = clock_wall_s();
+    a->base.admin = a->admin_address;
+    int bad = server_address(listen_fd, a->admin_address);
+    if (bad)
+        bad = err_set(e, bad, "admin listener: %s", err_text(bad));
+    else
+        bad = start_http(a, listen_fd, e);
+    if (bad) {
+        fd_close(&listen_fd);
+        admin_close(a);
+        return bad;
+    }
+    metric_set(M_build_info, 1);
+    metric_set(M_process_start, (uint64_t)a->base.started_wall_s);
+    *ret = a;
+    return 0;
+}
+
+void
+admin_serving(struct admin *a, struct cache *cache, struct fetch *fetch, const char *listen)
+{
+    lock_take(&a->lock);
+    if (text_copy(a->listen, sizeof a->listen, listen))
+        a->listen[0] = 0;
+    a->cache = cache;
+    a->fetch = fetch;
+    a->state = REPORT_SERVING;
+    lock_drop(&a->lock);
+}
+
+void
+admin_draining(struct admin *a)
+{
+    lock_take(&a->lock);
+    a->state = REPORT_DRAINING;
+    lock_drop(&a->lock);
+}
+
+void
+admin_reload(struct admin *a, struct settings *settings)
+{
+    struct settings *fresh = settings_ref(settings);
+    lock_take(&a->lock);
+    struct settings *old = a->settings;
+    a->settings = fresh;
+    lock_drop(&a->lock);
+    settings_release(&old);
+}
+
+void
+admin_close(struct admin *a)
+{
+    if (!a)
+        return;
+    if (a->http)
+        MHD_stop_daemon(a->http);
+    settings_release(&a->settings);
+    lock_release(&a->lock);
+    mem_free(a);
+}

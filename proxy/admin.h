@@ -1,0 +1,34 @@
+/*
+ * The admin listener: health, metrics and the API of the command line.
+ *
+ *   GET  /livez /readyz /healthz /metrics
+ *   GET  /api/v1/status /api/v1/peers /api/v1/transfers
+ *   GET  /api/v1/blobs[/DIGEST]   /api/v1/images?registry=&repository=&reference=
+ *   POST /api/v1/gc[?to=BYTES][&dry_run=1]   /api/v1/verify
+ *
+ * It answers from admin_open on, so that the state can be seen while the node starts. One
+ * thread (main) calls these.
+ */
+#ifndef PROXY_ADMIN_H
+#define PROXY_ADMIN_H
+
+#include "base/err.h"
+
+struct admin;
+struct cache;
+struct fetch;
+struct report;
+struct settings;
+
+/* Takes listen_fd, also on failure. State: starting. */
+CHECKED int admin_open(struct settings *settings, int listen_fd, struct admin **ret, struct err *e);
+/* The registry API answers; cache and fetch outlive the admin. `listen`: where it is. */
+void admin_serving(struct admin *a, struct cache *cache, struct fetch *fetch, const char *listen);
+void admin_draining(struct admin *a);
+void admin_reload(struct admin *a, struct settings *settings);
+/* For status lines and dumps outside of HTTP: fills what admin knows. Release afterwards. */
+void admin_look(struct admin *a, struct report *ret);
+void admin_forget(struct report *r);
+void admin_close(struct admin *a); /* NULL is fine; ends a running verify */
+
+#endif

@@ -1,0 +1,290 @@
+/* The table of the admin API and its answers. */
+#include "proxy/admin_answer.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "base/text.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define METRICS_BYTES_MAX (256u * 1024)
+#define BLOBS_PREFIX      "/api/v1/blobs/"
+
+static const char json_type[] = "application/json";
+static const char plain_type[] = "text/plain; charset=utf-8";
+static const char metrics_type[] = "text/plain; version=0.0.4; charset=utf-8";
+
+typedef void answer_fn(const struct report *r, const struct admin_request *q,
+                       struct admin_answer *ret);
+
+/* Takes the document. */
+static void
+answer_json(cJSON *doc, struct admin_answer *ret)
+{
+    *ret = (struct admin_answer){.status = 200, .type = json_type, .body = json_print(doc, false)};
+    json_free(&doc);
+}
+
+static void
+answer_text(unsigned status, const char *text, struct admin_answer *ret)
+{
+    *ret = (struct admin_answer){
+        .status = status, .type = plain_type, .body = mem_printf("%s\n", text)};
+}
+
+void
+admin_answer_error(unsigned status, const char *why, struct admin_answer *ret)
+{
+    cJSON *doc = cJSON_CreateObject();
+    cJSON_AddStringToObject(doc, "error", why);
+    answer_json(doc, ret);
+    ret->status = status;
+}
+
+/* ---- health ---- */
+
+static void
+answer_live(const struct report *r, const struct admin_request *q, struct admin_answer *ret)
+{
+    (void)r;
+    (void)q;
+    answer_text(200, "ok", ret);
+}
+
+/* A cache that cannot store is told but does not make the node unready: pulls still pass. */
+static void
+answer_ready(const struct report *r, const struct admin_request *q, struct admin_answer *ret)
+{
+    (void)q;
+    struct cache_stats s = {0};
+    if (r->cache)
+        cache_get_stats(r->cache, &s);
+    if (r->state != REPORT_SERVING)
+        answer_text(503, report_state_text(r->state), ret);
+    else
+        answer_text(200, s.degraded ? "ok, degraded: the cache cannot store" : "ok", ret);
+}
+
+/* ---- metrics ---- */
+
+static int
+count_entry(void *arg, const char *name)
+{
+    (void)name;
+    ++*(uint64_t *)arg;
+    return 0;
+}
+
+static void
+measure_process(void)
+{
+    AUTO(fd_close) int fds = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    uint64_t count = 0;
+    if (fds >= 0 && !fs_each(fds, count_entry, &count))
+        metric_set(M_process_fds, count);
+    AUTO(fd_close) int statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    char text[128] = "";
+    ssize_t n = statm >= 0 ? read(statm, text, sizeof text - 1) : -1;
+    const char *resident = n > 0 ? strchr(text, ' ') : NULL; /* "total resident shared ..." */
+    uint64_t pages;
+    if (resident && !text_u64(resident + 1, strcspn(resident + 1, " "), &pages))
+        metric_set(M_process_memory, pages * (uint64_t)sysconf(_SC_PAGESIZE));
+}
+
+static void
+answer_metrics(const struct report *r, const struct admin_request *q, struct admin_answer *ret)
+{
+    (void)r;
+    (void)q;
+    measure_process();
+    AUTO(buf_release) struct buf text;
+    buf_init(&text, METRICS_BYTES_MAX);
+    if (metric_print(&text)) {
+        answer_text(500, "metrics do not fit", ret);
+        return;
+    }
+    *ret = (struct admin_answer){
+        .status = 200, .type = metrics_type, .body = mem_strdup(buf_text(&text))};
+}
+
+/* ---- documents ---- */
+
+static void
+answer_status(const struct report *r, const struct admin_request *q, struct admin_answer *ret)
+{
+    (void)q;
+    answer_json(report_status(r), ret);
+}
+
+static void
+answer_peers(const struct report *r, const struct admin_request *q, struct admin_answer *ret)
+{
+    (void)q;
+    answer_json(report_peers(r), ret);
+}
+
+static void
+answer_transfers(const struct report *r, const struct admin_request *q, struct admin_answer *ret)
+{
+    (void)q;
+    answer_json(report_transfers(r), ret);
+}
+
+static void
+answer_blobs(const struct report *r, const struct admin_request *q, struct admin_answer *ret)
+{
+    (void)q;
+    answer_json(report_blobs(r), ret);
+}
+
+static void
+answer_blob(const struct report *r, const struct admin_request *q, struct admin_answer *ret)
+{
+    const char *text = q->path + strlen(BLOBS_PREFIX);
+    struct digest d;
+    if (digest_parse(text, strlen(text), &d)) {
+        admin_answer_error(400, "expected a digest: sha256: and 64 hex digits", ret);
+        return;
+    }
+    cJSON *doc = report_blob(r, &d);
+    if (doc)
+        answer_json(doc, ret);
+    else
+        admin_answer_error(404, "not in this cache", ret);
+}
+
+static void
+answer_image(const struct report *r, const struct admin_request *q, struct admin_answer *ret)
+{
+    const char *host = q->query(q->arg, "registry");
+    const char *repository = q->query(q->arg, "repository");
+    const char *reference = q->query(q->arg, "reference");
+    if (!host || !repository || !reference) {
+        admin_answer_error(400, "expected registry, repository and reference", ret);
+        return;
+    }
+    cJSON *doc = report_image(r, host, repository, reference);
+    if (doc)
+        answer_json(doc, ret);
+    else
+        admin_answer_error(404, "this node has not seen it", ret);
+}
+
+/* ---- work ---- */
+
+struct evicted {
+    const struct report *report;
+    cJSON *list;
+};
+
+static void
+note_evicted(void *arg, const struct blob_info *info)
+{
+    struct evicted *e = arg;
+    cJSON_AddItemToArray(e->list, report_blob_info(e->report, info));
+}
+
+/* `to`: bytes to shrink to; without it the configured limit rules. */
+static void
+answer_gc(const struct report *r, const struct admin_request *q, struct admin_answer *ret)
+{
+    struct cache_stats s;
+    cache_get_stats(r->cache, &s);
+    uint64_t target = s.limit_bytes;
+    const char *to = q->query(q->arg, "to");
+    const char *dry = q->query(q->arg, "dry_run");
+    if (to && text_u64(to, strlen(to), &target)) {
+        admin_answer_error(400, "expected a number of bytes in to=", ret);
+        return;
+    }
+    cJSON *doc = cJSON_CreateObject();
+    bool dry_run = dry && strcmp(dry, "1") == 0;
+    struct evicted evicted = {r, cJSON_CreateArray()};
+    uint64_t freed = cache_gc(r->cache, target, dry_run, note_evicted, &evicted);
+    json_add_u64(doc, "freed_bytes", freed);
+    cJSON_AddBoolToObject(doc, "dry_run", dry_run);
+    cJSON_AddItemToObject(doc, "evicted", evicted.list);
+    answer_json(doc, ret);
+}
+
+static void
+note_bad(void *arg, const struct digest *bad)
+{
+    char text[DIGEST_TEXT_MAX];
+    digest_print(bad, text);
+    cJSON_AddItemToArray(arg, cJSON_CreateString(text));
+}
+
+static void
+answer_verify(const struct report *r, const struct admin_request *q, struct admin_answer *ret)
+{
+    (void)q;
+    struct cache_verdict v = {0};
+    cJSON *bad = cJSON_CreateArray();
+    cache_verify(r->cache, &v, note_bad, bad);
+    cJSON *doc = cJSON_CreateObject();
+    json_add_u64(doc, "checked", v.checked);
+    json_add_u64(doc, "checked_bytes", v.checked_bytes);
+    json_add_u64(doc, "bad", v.bad);
+    cJSON_AddItemToObject(doc, "bad_digests", bad);
+    answer_json(doc, ret);
+}
+
+/* ---- the table ---- */
+
+static const struct call {
+    const char *path;
+    bool prefix; /* more follows */
+    bool post;
+    bool needs_cache; /* 503 before it is open */
+    answer_fn *answer;
+} calls[] = {
+    {"/livez", false, false, false, answer_live},
+    {"/readyz", false, false, false, answer_ready},
+    {"/healthz", false, false, false, answer_ready},
+    {"/metrics", false, false, false, answer_metrics},
+    {"/api/v1/status", false, false, false, answer_status},
+    {"/api/v1/peers", false, false, false, answer_peers},
+    {"/api/v1/transfers", false, false, false, answer_transfers},
+    {"/api/v1/blobs", false, false, true, answer_blobs},
+    {BLOBS_PREFIX, true, false, true, answer_blob},
+    {"/api/v1/images", false, false, true, answer_image},
+    {"/api/v1/gc", false, true, true, answer_gc},
+    {"/api/v1/verify", false, true, true, answer_verify},
+};
+
+static const struct call *
+find_call(const char *path)
+{
+    for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+        const struct call *c = &calls[i];
+        if (c->prefix ? text_starts(path, c->path) : strcmp(path, c->path) == 0)
+            return c;
+    }
+    return NULL;
+}
+
+static bool
+method_fits(const struct call *c, const char *method)
+{
+    return c->post ? strcmp(method, "POST") == 0
+                   : strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+}
+
+void
+admin_answer(const struct report *r, const struct admin_request *q, struct admin_answer *ret)
+{
+    const struct call *c = find_call(q->path);
+    if (!c) {
+        admin_answer_error(404, "no such page; see /api/v1/status", ret);
+    } else if (!method_fits(c, q->method)) {
+        admin_answer_error(405, c->post ? "use POST" : "use GET", ret);
+        ret->allow = c->post ? "POST" : "GET, HEAD";
+    } else if (c->needs_cache && !r->cache) {
+        admin_answer_error(503, "starting", ret);
+    } else {
+        c->answer(r, q, ret);
+    }
+}

@@ -1,0 +1,314 @@
+/*
+ * Wiring, order of start and stop, signals. All of it runs on the main thread.
+ *
+ *   start   settings -> sockets -> admin -> cache -> fetch -> registry API -> READY=1
+ *   stop    admin says draining -> requests end -> registry API -> fetch -> admin -> cache
+ *
+ * The admin listener comes first, so that a long start can be seen; each part is given up
+ * before those that it uses.
+ *
+ *   signal   effect
+ *   TERM INT drain up to DRAIN_MS, then exit 0; the second one ends at once
+ *   HUP      read the configuration again: all of it or nothing
+ *   USR1     the state as log lines
+ */
+#include "proxy/daemon.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "base/text.h"
+#include "proxy/admin.h"
+#include "proxy/notify.h"
+#include "proxy/report.h"
+#include "proxy/server.h"
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define DRAIN_MS         25000 /* systemd waits 30 s (TimeoutStopSec) */
+#define DRAIN_STEP_MS    100   /* between looks at the second signal */
+#define IDLE_MS          10000 /* between two STATUS= lines */
+#define HASH_THREADS_MAX 4
+#define FILES_MAX        65536 /* more would only hide a leak */
+#define DUMP_MAX         32    /* transfers in one USR1 dump */
+
+struct daemon {
+    const char *path; /* of the configuration */
+    struct settings *settings;
+    struct cache *cache;
+    struct fetch *fetch;
+    struct admin *admin;
+    struct server *server;
+    char listen[SERVER_ADDRESS_MAX];
+    sigset_t signals;
+};
+
+/* ---- process ---- */
+
+static void
+prepare_process(struct daemon *d)
+{
+    (void)mallopt(M_ARENA_MAX, 2); /* threads come and go; an arena each would stay */
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < FILES_MAX) {
+        files.rlim_cur = files.rlim_max < FILES_MAX ? files.rlim_max : FILES_MAX;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    must(sigaction(SIGPIPE, &ignore, NULL) == 0);
+    static const int wanted[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+    (void)sigemptyset(&d->signals);
+    for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
+        (void)sigaddset(&d->signals, wanted[i]);
+    must(sigprocmask(SIG_BLOCK, &d->signals, NULL) == 0);
+}
+
+/* The next signal, or 0 when none came in time. */
+static int
+next_signal(const struct daemon *d, int64_t wait_ms)
+{
+    struct timespec wait = {wait_ms / 1000, (wait_ms % 1000) * 1000000};
+    int got = sigtimedwait(&d->signals, NULL, &wait);
+    return got > 0 ? got : 0;
+}
+
+/* ---- start ---- */
+
+static unsigned
+hash_threads(void)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    return cpus < 1 ? 1 : cpus > HASH_THREADS_MAX ? HASH_THREADS_MAX : (unsigned)cpus;
+}
+
+static int
+open_cache(struct daemon *d, struct err *e)
+{
+    const struct settings *s = d->settings;
+    struct cache_config config = {.dir = s->cache_dir,
+                                  .size_bytes = s->cache_size_bytes,
+                                  .size_percent = s->cache_size_percent,
+                                  .min_free_bytes = s->cache_min_free_bytes,
+                                  .hash_threads = hash_threads()};
+    int bad = cache_open(&config, &d->cache, e);
+    return bad ? err_wrap(e, "cache.dir %s", s->cache_dir) : 0;
+}
+
+static int
+open_admin(struct daemon *d, struct err *e)
+{
+    int fd = -1;
+    int bad = server_listen(d->settings->admin, &fd, e);
+    return bad ? bad : admin_open(d->settings, fd, &d->admin, e);
+}
+
+static int
+open_server(struct daemon *d, int fd, struct err *e)
+{
+    struct server_config config = {d->settings, d->cache, d->fetch, fd};
+    return server_open(&config, &d->server, e);
+}
+
+/* A socket that systemd passed, or one of our own. Taken before the cache is opened, so
+ * that a second daemon fails at once and touches nothing. */
+static int
+listen_socket(struct daemon *d, int *ret_fd, struct err *e)
+{
+    int bad = server_passed(ret_fd);
+    if (bad)
+        bad = server_listen(d->settings->listen, ret_fd, e);
+    bad = bad ? bad : server_address(*ret_fd, d->listen);
+    return bad ? err_wrap(e, "listen") : 0;
+}
+
+static int
+start(struct daemon *d, struct err *e)
+{
+    AUTO(fd_close) int fd = -1;
+    int bad = listen_socket(d, &fd, e);
+    bad = bad ? bad : open_admin(d, e);
+    if (!bad)
+        notify_send("STATUS=opening the cache");
+    bad = bad ? bad : open_cache(d, e);
+    bad = bad ? bad : fetch_open(&d->fetch, e);
+    if (bad)
+        return bad;
+    int handed = fd;
+    fd = -1; /* the server's from here on */
+    bad = open_server(d, handed, e);
+    if (!bad)
+        admin_serving(d->admin, d->cache, d->fetch, d->listen);
+    return bad;
+}
+
+static void
+announce(struct daemon *d)
+{
+    struct report r;
+    char room[REPORT_ALONE_MAX];
+    admin_look(d->admin, &r);
+    LOG(ready, LOG_S("listen", r.listen), LOG_S("admin", r.admin),
+        LOG_U("registries", d->settings->registry_count));
+    LOG(alone, LOG_S("reason", report_alone(d->settings, room)));
+    if (d->settings->cache_containerd_content[0])
+        LOG(config_warning, LOG_S("key", "cache.containerd_content"),
+            LOG_S("reason", "this version does not read it"));
+    if (d->settings->limit_wan_rate)
+        LOG(config_warning, LOG_S("key", "limits.wan_rate"),
+            LOG_S("reason", "this version has no such limit"));
+    admin_forget(&r);
+    notify_send("READY=1\nSTATUS=serving on %s", d->listen);
+}
+
+/* ---- while it runs ---- */
+
+static void
+dump(struct daemon *d)
+{
+    struct cache_stats s;
+    cache_get_stats(d->cache, &s);
+    LOG(status, LOG_S("listen", d->listen), LOG_U("connections", metric_get(M_connections)),
+        LOG_U("cache_bytes", s.used_bytes), LOG_U("cache_limit_bytes", s.limit_bytes),
+        LOG_U("blobs", s.blobs), LOG_U("partial_blobs", s.partial_blobs),
+        LOG_U("degraded", s.degraded), LOG_U("served_bytes", metric_get(M_served_bytes)),
+        LOG_U("upstream_bytes", metric_get(M_body_upstream)));
+    struct transfer_info *infos = mem_alloc(DUMP_MAX * sizeof *infos);
+    size_t count = fetch_list(d->fetch, infos, DUMP_MAX);
+    for (size_t i = 0; i < count; i++) {
+        char digest[DIGEST_TEXT_MAX];
+        digest_print(&infos[i].digest, digest);
+        LOG(running, LOG_S("digest", digest), LOG_S("registry", infos[i].host),
+            LOG_S("repository", infos[i].repository), LOG_U("bytes", infos[i].have_bytes),
+            LOG_U("rate", infos[i].rate_bytes_s), LOG_U("attempts", infos[i].attempts));
+    }
+    mem_free(infos);
+}
+
+static void
+take_over(struct daemon *d, struct settings *fresh)
+{
+    struct settings *old = d->settings;
+    d->settings = fresh;
+    log_configure(fresh->log_level, fresh->log_json);
+    cache_set_limits(d->cache, fresh->cache_size_bytes, fresh->cache_size_percent,
+                     fresh->cache_min_free_bytes);
+    server_reload(d->server, fresh);
+    admin_reload(d->admin, fresh);
+    settings_release(&old);
+    LOG(reload, LOG_U("registries", fresh->registry_count));
+}
+
+static void
+reload(struct daemon *d)
+{
+    struct settings *fresh = NULL;
+    struct err e = {0};
+    notify_reloading();
+    if (settings_load(d->path, &fresh, &e)) {
+        LOG(reload_refused, LOG_S("error", e.text));
+    } else {
+        const char *key = settings_needs_restart(d->settings, fresh);
+        if (key) {
+            LOG(reload_refused, LOG_S("key", key), LOG_S("error", "needs a restart"));
+            settings_release(&fresh);
+        } else {
+            take_over(d, fresh);
+        }
+    }
+    notify_send("READY=1");
+}
+
+static void
+tell_systemd(const struct daemon *d)
+{
+    struct cache_stats s;
+    cache_get_stats(d->cache, &s);
+    char used[TEXT_SIZE_MAX];
+    text_print_size(s.used_bytes, used);
+    notify_send("WATCHDOG=1\nSTATUS=serving on %s; cache %s; %llu transfers", d->listen, used,
+                (unsigned long long)metric_get(M_transfers));
+}
+
+/* Until TERM or INT. */
+static void
+serve(struct daemon *d)
+{
+    int64_t watchdog_ms = notify_watchdog_ms();
+    int64_t wait_ms = watchdog_ms && watchdog_ms / 3 < IDLE_MS ? watchdog_ms / 3 + 1 : IDLE_MS;
+    for (;;) {
+        int got = next_signal(d, wait_ms);
+        tell_systemd(d);
+        if (got == SIGHUP)
+            reload(d);
+        else if (got == SIGUSR1)
+            dump(d);
+        else if (got != 0)
+            return;
+    }
+}
+
+/* ---- stop ---- */
+
+/* False when a second signal said: at once. */
+static bool
+drain(struct daemon *d)
+{
+    int64_t deadline_ms = clock_ms() + DRAIN_MS;
+    admin_draining(d->admin);
+    notify_send("STOPPING=1\nSTATUS=waiting for running requests");
+    LOG(drain, LOG_U("connections", metric_get(M_connections)));
+    while (!server_drain(d->server, clock_ms() + DRAIN_STEP_MS) && clock_ms() < deadline_ms) {
+        int got = next_signal(d, 0);
+        if (got == SIGTERM || got == SIGINT)
+            return false;
+        notify_send("WATCHDOG=1");
+    }
+    return true;
+}
+
+static void
+stop(struct daemon *d)
+{
+    server_close(d->server);
+    if (d->fetch)
+        fetch_close(d->fetch);
+    if (d->admin)
+        admin_close(d->admin);
+    cache_close(d->cache);
+    settings_release(&d->settings);
+}
+
+int
+daemon_run(const char *path)
+{
+    struct daemon d = {.path = path};
+    struct err e = {0};
+    prepare_process(&d);
+    json_init();
+    if (settings_load(path, &d.settings, &e)) {
+        LOG(start_failed, LOG_S("error", e.text));
+        return EX_CONFIG;
+    }
+    log_configure(d.settings->log_level, d.settings->log_json);
+    LOG(start, LOG_S("version", PEERSYNC_VERSION), LOG_S("config", path ? path : SETTINGS_PATH));
+    int bad = start(&d, &e);
+    if (bad) {
+        LOG(start_failed, LOG_S("error", e.text));
+        stop(&d);
+        return EXIT_FAILURE;
+    }
+    announce(&d);
+    serve(&d);
+    if (!drain(&d))
+        _exit(EXIT_FAILURE); /* partial blobs are found again by the next start */
+    stop(&d);
+    LOG(stop, LOG_U("served_bytes", metric_get(M_served_bytes)));
+    return EXIT_SUCCESS;
+}

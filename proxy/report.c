@@ -1,0 +1,369 @@
+/* The node's own account of itself in JSON. */
+#include "proxy/report.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "base/text.h"
+#include "proxy/manifest.h"
+#include "proxy/ref.h"
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define IMAGE_DEPTH_MAX 2 /* index, manifest; an index inside an index is told, not opened */
+
+const char *
+report_state_text(enum report_state state)
+{
+    switch (state) {
+    case REPORT_STARTING:
+        return "starting";
+    case REPORT_SERVING:
+        return "serving";
+    case REPORT_DRAINING:
+        return "draining";
+    }
+    never("report state");
+}
+
+const char *
+report_alone(const struct settings *s, char ret_room[REPORT_ALONE_MAX])
+{
+    if (!s->p2p_enabled)
+        return "p2p.enabled is false";
+    if (access(s->p2p_key_file, F_OK) == 0)
+        return "this version has no swarm yet; the cluster key is not used";
+    if (text_printf(ret_room, REPORT_ALONE_MAX, "no cluster key at %s", s->p2p_key_file))
+        return "no cluster key";
+    return ret_room;
+}
+
+static void
+add_text(cJSON *to, const char *key, const char *text)
+{
+    cJSON_AddStringToObject(to, key, text ? text : "");
+}
+
+static void
+add_time(cJSON *to, const char *key, int64_t wall_s)
+{
+    struct tm tm;
+    time_t t = (time_t)wall_s;
+    char text[32] = "";
+    if (wall_s > 0 && gmtime_r(&t, &tm))
+        (void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    add_text(to, key, text);
+}
+
+static void
+add_size(cJSON *to, const char *key, uint64_t size)
+{
+    if (size != CACHE_SIZE_UNKNOWN)
+        json_add_u64(to, key, size);
+}
+
+static void
+add_cache(const struct report *r, cJSON *to)
+{
+    cJSON *c = cJSON_AddObjectToObject(to, "cache");
+    add_text(c, "dir", r->settings->cache_dir);
+    if (!r->cache)
+        return;
+    struct cache_stats s;
+    cache_get_stats(r->cache, &s);
+    json_add_u64(c, "used_bytes", s.used_bytes);
+    json_add_u64(c, "limit_bytes", s.limit_bytes);
+    json_add_u64(c, "min_free_bytes", s.min_free_bytes);
+    json_add_u64(c, "disk_free_bytes", s.disk_free_bytes);
+    json_add_u64(c, "blobs", s.blobs);
+    json_add_u64(c, "partial_blobs", s.partial_blobs);
+    json_add_u64(c, "filling", s.filling);
+    json_add_u64(c, "tags", s.tags);
+    cJSON_AddBoolToObject(c, "degraded", s.degraded);
+}
+
+static const char *
+auth_text(enum registry_auth auth)
+{
+    switch (auth) {
+    case AUTH_PUBLIC:
+        return "public";
+    case AUTH_NODE:
+        return "node";
+    case AUTH_PASS:
+        return "pass";
+    }
+    never("registry auth");
+}
+
+static void
+add_registries(const struct report *r, cJSON *to)
+{
+    cJSON *list = cJSON_AddArrayToObject(to, "registries");
+    for (size_t i = 0; i < r->settings->registry_count; i++) {
+        const struct registry *reg = &r->settings->registries[i];
+        cJSON *one = cJSON_CreateObject();
+        add_text(one, "host", reg->host);
+        add_text(one, "url", reg->url);
+        add_text(one, "auth", auth_text(reg->auth));
+        bool down = r->fetch && fetch_upstream_down(r->fetch, reg);
+        add_text(one, "state", down ? "failing" : "ok");
+        cJSON_AddItemToArray(list, one);
+    }
+}
+
+static void
+add_counts(cJSON *to)
+{
+    cJSON *bytes = cJSON_AddObjectToObject(to, "bytes");
+    uint64_t served = metric_get(M_served_bytes);
+    uint64_t upstream = metric_get(M_body_upstream);
+    json_add_u64(bytes, "cache", metric_get(M_body_cache));
+    json_add_u64(bytes, "peer", metric_get(M_body_peer));
+    json_add_u64(bytes, "remote_peer", metric_get(M_body_remote_peer));
+    json_add_u64(bytes, "upstream", upstream);
+    json_add_u64(bytes, "served", served);
+    json_add_u64(bytes, "saved_wan", served > upstream ? served - upstream : 0);
+    cJSON *pulls = cJSON_AddObjectToObject(to, "pulls");
+    json_add_u64(pulls, "hit", metric_get(M_pulls_hit));
+    json_add_u64(pulls, "joined", metric_get(M_pulls_joined));
+    json_add_u64(pulls, "fetched", metric_get(M_pulls_fetched));
+    json_add_u64(pulls, "streamed", metric_get(M_pulls_streamed));
+    json_add_u64(pulls, "missed", metric_get(M_pulls_missed));
+    json_add_u64(pulls, "cut", metric_get(M_pulls_cut));
+    json_add_u64(to, "digest_failures", metric_get(M_digest_failures));
+    json_add_u64(to, "connections", metric_get(M_connections));
+}
+
+static void
+add_transfers(const struct report *r, cJSON *to)
+{
+    cJSON *list = cJSON_AddArrayToObject(to, "transfers");
+    if (!r->fetch)
+        return;
+    struct transfer_info *infos = mem_alloc(REPORT_TRANSFERS_MAX * sizeof *infos);
+    size_t count = fetch_list(r->fetch, infos, REPORT_TRANSFERS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        const struct transfer_info *t = &infos[i];
+        cJSON *one = cJSON_CreateObject();
+        char digest[DIGEST_TEXT_MAX];
+        digest_print(&t->digest, digest);
+        add_text(one, "digest", digest);
+        add_text(one, "registry", t->host);
+        add_text(one, "repository", t->repository);
+        add_size(one, "size_bytes", t->size);
+        json_add_u64(one, "have_bytes", t->have_bytes);
+        json_add_u64(one, "rate_bytes_s", t->rate_bytes_s);
+        json_add_u64(one, "requests", t->requests);
+        json_add_u64(one, "attempts", t->attempts);
+        cJSON_AddBoolToObject(one, "background", t->background);
+        cJSON_AddItemToArray(list, one);
+    }
+    mem_free(infos);
+}
+
+static void
+add_p2p(const struct report *r, cJSON *to)
+{
+    char room[REPORT_ALONE_MAX];
+    cJSON_AddBoolToObject(to, "alone", true);
+    add_text(to, "reason", report_alone(r->settings, room));
+}
+
+cJSON *
+report_status(const struct report *r)
+{
+    cJSON *doc = cJSON_CreateObject();
+    add_text(doc, "version", PEERSYNC_VERSION);
+    add_text(doc, "state", report_state_text(r->state));
+    add_time(doc, "started", r->started_wall_s);
+    json_add_u64(doc, "uptime_ms", (uint64_t)(clock_ms() - r->started_ms));
+    add_text(doc, "listen", r->listen);
+    add_text(doc, "admin", r->admin);
+    add_cache(r, doc);
+    add_registries(r, doc);
+    add_counts(doc);
+    add_transfers(r, doc);
+    add_p2p(r, cJSON_AddObjectToObject(doc, "p2p"));
+    return doc;
+}
+
+cJSON *
+report_peers(const struct report *r)
+{
+    cJSON *doc = cJSON_CreateObject();
+    add_p2p(r, doc);
+    (void)cJSON_AddArrayToObject(doc, "peers");
+    return doc;
+}
+
+cJSON *
+report_transfers(const struct report *r)
+{
+    cJSON *doc = cJSON_CreateObject();
+    add_transfers(r, doc);
+    return doc;
+}
+
+/* ---- blobs ---- */
+
+static const char *
+phase_text(enum blob_phase phase)
+{
+    switch (phase) {
+    case BLOB_ASKED:
+        return "asked";
+    case BLOB_FILLING:
+        return "filling";
+    case BLOB_VERIFIED:
+        return "verified";
+    case BLOB_WHOLE:
+        return "whole";
+    case BLOB_FAILED:
+        return "failed";
+    }
+    never("blob phase");
+}
+
+cJSON *
+report_blob_info(const struct report *r, const struct blob_info *info)
+{
+    cJSON *doc = cJSON_CreateObject();
+    char digest[DIGEST_TEXT_MAX], repository[CACHE_NAME_MAX];
+    digest_print(&info->digest, digest);
+    add_text(doc, "digest", digest);
+    add_text(doc, "phase", phase_text(info->phase));
+    add_size(doc, "size_bytes", info->size);
+    json_add_u64(doc, "have_bytes", info->have_bytes);
+    cJSON *from = cJSON_AddObjectToObject(doc, "from_bytes");
+    json_add_u64(from, "upstream", info->from_bytes[BLOB_FROM_UPSTREAM]);
+    json_add_u64(from, "peer", info->from_bytes[BLOB_FROM_PEER]);
+    json_add_u64(from, "remote_peer", info->from_bytes[BLOB_FROM_REMOTE_PEER]);
+    json_add_u64(doc, "served_bytes", info->served_bytes);
+    add_time(doc, "stored", info->stored_wall_s);
+    add_time(doc, "used", info->used_wall_s);
+    json_add_u64(doc, "readers", info->readers);
+    if (cache_link_any(r->cache, &info->digest, repository))
+        add_text(doc, "repository", repository);
+    return doc;
+}
+
+cJSON *
+report_blob(const struct report *r, const struct digest *d)
+{
+    struct blob_info info;
+    return cache_info(r->cache, d, &info) ? NULL : report_blob_info(r, &info);
+}
+
+cJSON *
+report_blobs(const struct report *r)
+{
+    struct cache_stats stats;
+    cache_get_stats(r->cache, &stats);
+    uint64_t want = stats.blobs + stats.partial_blobs + stats.filling;
+    size_t max = want < REPORT_BLOBS_MAX ? (size_t)want + 1 : REPORT_BLOBS_MAX;
+    struct blob_info *infos = mem_alloc(max * sizeof *infos);
+    size_t count = cache_list(r->cache, infos, max);
+    cJSON *doc = cJSON_CreateObject();
+    cJSON *list = cJSON_AddArrayToObject(doc, "blobs");
+    for (size_t i = 0; i < count; i++)
+        cJSON_AddItemToArray(list, report_blob_info(r, &infos[i]));
+    cJSON_AddBoolToObject(doc, "cut", want > count && count == REPORT_BLOBS_MAX);
+    mem_free(infos);
+    return doc;
+}
+
+/* ---- images ---- */
+
+static const char *
+kind_text(enum manifest_kind kind)
+{
+    switch (kind) {
+    case MANIFEST_IMAGE:
+        return "image";
+    case MANIFEST_INDEX:
+        return "index";
+    case MANIFEST_ARTIFACT:
+        return "artifact";
+    }
+    never("manifest kind");
+}
+
+/* One blob or manifest that a manifest names. */
+static cJSON *
+content(const struct report *r, const struct digest *d, uint64_t size)
+{
+    cJSON *doc = report_blob(r, d);
+    if (doc)
+        return doc;
+    char digest[DIGEST_TEXT_MAX];
+    digest_print(d, digest);
+    doc = cJSON_CreateObject();
+    add_text(doc, "digest", digest);
+    add_text(doc, "phase", "absent");
+    add_size(doc, "size_bytes", size);
+    return doc;
+}
+
+/* Adds what the cached manifest d names; nothing when it is not here. */
+static void
+add_manifest(const struct report *r, const char *key, const struct digest *d, unsigned depth,
+             cJSON *to)
+{
+    AUTO(buf_release) struct buf body;
+    buf_init(&body, MANIFEST_BYTES_MAX);
+    struct link link;
+    if (!cache_link_get(r->cache, key, 0, d, &link) || cache_get(r->cache, d, &body))
+        return;
+    AUTO(manifest_release) struct manifest m = {0};
+    add_text(to, "media_type", link.media_type);
+    if (manifest_parse(buf_text(&body), body.len, manifest_type(link.media_type), &m))
+        return;
+    add_text(to, "kind", kind_text(m.kind));
+    cJSON *list = cJSON_AddArrayToObject(to, "content");
+    for (size_t i = 0; i < m.child_count; i++) {
+        cJSON *child = content(r, &m.children[i].digest, m.children[i].size);
+        if (m.kind == MANIFEST_INDEX && depth + 1 < IMAGE_DEPTH_MAX)
+            add_manifest(r, key, &m.children[i].digest, depth + 1, child);
+        cJSON_AddItemToArray(list, child);
+    }
+}
+
+/* The digest of a tag as it was last seen, with its age into `to`. */
+static bool
+tag_digest(const struct report *r, const char *key, const char *tag, struct digest *ret, cJSON *to)
+{
+    char name[CACHE_TAG_KEY_MAX];
+    struct tag t;
+    if (text_printf(name, sizeof name, "%s:%s", key, tag) || !cache_tag_get(r->cache, name, &t))
+        return false;
+    add_text(to, "tag", tag);
+    add_time(to, "tag_checked", t.checked_wall_s);
+    *ret = t.digest;
+    return true;
+}
+
+cJSON *
+report_image(const struct report *r, const char *host, const char *repository,
+             const char *reference)
+{
+    char key[CACHE_NAME_MAX];
+    struct ref ref;
+    if (text_printf(key, sizeof key, "%s/%s", host, repository) ||
+        ref_parse(reference, strlen(reference), &ref))
+        return NULL;
+    cJSON *doc = cJSON_CreateObject();
+    struct digest d = ref.digest;
+    struct link link;
+    bool known = ref.by_digest ? cache_link_get(r->cache, key, 0, &d, &link)
+                               : tag_digest(r, key, ref.tag, &d, doc);
+    if (!known) {
+        cJSON_Delete(doc);
+        return NULL;
+    }
+    add_text(doc, "repository", key);
+    cJSON *top = content(r, &d, CACHE_SIZE_UNKNOWN);
+    add_manifest(r, key, &d, 0, top);
+    cJSON_AddItemToObject(doc, "manifest", top);
+    return doc;
+}

@@ -1,0 +1,44 @@
+/* What the node says about itself, as JSON: the same documents for the admin API and for
+ * `-o json`. Any thread. */
+#ifndef PROXY_REPORT_H
+#define PROXY_REPORT_H
+
+#include "base/json.h"
+#include "cache/cache.h"
+#include "proxy/fetch.h"
+#include "proxy/settings.h"
+
+#define REPORT_BLOBS_MAX     10000 /* of one answer */
+#define REPORT_TRANSFERS_MAX 256
+
+enum report_state { REPORT_STARTING, REPORT_SERVING, REPORT_DRAINING };
+
+/* What a report is made of. cache and fetch are NULL before SERVING. */
+struct report {
+    enum report_state state;
+    struct settings *settings;
+    struct cache *cache;
+    struct fetch *fetch;
+    const char *listen, *admin; /* where the sockets really are; "" before they are there */
+    int64_t started_ms;         /* clock_ms() */
+    int64_t started_wall_s;
+};
+
+const char *report_state_text(enum report_state state);
+cJSON *report_status(const struct report *r);
+cJSON *report_peers(const struct report *r);
+cJSON *report_transfers(const struct report *r);
+cJSON *report_blobs(const struct report *r);
+/* NULL when the cache does not have it. */
+cJSON *report_blob(const struct report *r, const struct digest *d);
+cJSON *report_blob_info(const struct report *r, const struct blob_info *info);
+/* What is known here of an image, without asking anybody: the tag, its manifests and the
+ * blobs that they name. `reference` is a tag or a digest. NULL when nothing is. */
+cJSON *report_image(const struct report *r, const char *host, const char *repository,
+                    const char *reference);
+
+/* Why this node has no swarm. Static text or inside ret_room. */
+#define REPORT_ALONE_MAX 300
+const char *report_alone(const struct settings *s, char ret_room[REPORT_ALONE_MAX]);
+
+#endif
