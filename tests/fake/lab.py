@@ -1,23 +1,24 @@
 """What fault scenarios share: a fake upstream and a node as processes, checks, measurements.
 
-    with Lab('fault-x') as lab:
+    # test: seconds=30
+    with Lab() as lab:
         fake = lab.fake()
         node = lab.node([fake.registry('a.test')])
-        lab.check(node.get(...).status == 200, 'says hello')
+        lab.check(node.get('a.test', '').status == 200, 'says hello')
 
-Leaving the block ends every process that the lab started, removes its folder and exits with 1
-when a check failed (the logs are printed then), 77 when skipped. KEEP=1 keeps the folder.
+The script runs itself again in a cell (tests/lib/cell.sh): loopback only, processes that die with
+it, a folder that goes with it (KEEP_CELL=1 keeps it). Leaving the block ends what was started and
+exits with 1 when a check failed (the logs are printed then), 77 when skipped.
 """
 import concurrent.futures
 import http.client
 import json
 import os
-import shutil
+import re
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
@@ -208,14 +209,28 @@ class Node:
                         content=image['contents'][index], start=first or 0, headers=headers, **how)
 
 
+def enter_cell():
+    """The script again, in a cell, with the time that its `# test:` line grants."""
+    script = os.path.abspath(sys.argv[0])
+    with open(script, encoding='utf-8') as f:
+        seconds = int(re.search(r'^# test:.*seconds=(\d+)', f.read(), re.M)[1])
+    if 'CELL' not in os.environ:
+        os.environ['PEERSYNC'] = os.path.abspath(PROGRAM)
+        cell = os.path.join(HERE, '..', 'lib', 'cell.sh')
+        os.execv(cell, [cell, os.path.basename(script), str(seconds), script, *sys.argv[1:]])
+    return seconds
+
+
 class Lab:
-    def __init__(self, name, seconds=240):
-        self.name, self.failures, self.passed, self.things = name, [], 0, []
-        self.folder = tempfile.mkdtemp(prefix=f'peersync-{name}-')
+    def __init__(self):
+        seconds = enter_cell()
+        self.name, self.failures, self.passed, self.things = \
+            os.path.basename(sys.argv[0]), [], 0, []
+        self.folder = os.environ['CELL']
         self.lock, self.at_end = threading.Lock(), []
-        signal.alarm(seconds)
         signal.signal(signal.SIGALRM, self.too_long)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        signal.alarm(max(1, seconds - 5))
 
     def too_long(self, *_):
         raise AssertionError('the scenario took too long')
@@ -273,8 +288,6 @@ class Lab:
             undo()
         if self.failures:
             self.show_logs()
-        if not os.environ.get('KEEP'):
-            shutil.rmtree(self.folder, ignore_errors=True)
         if kind and issubclass(kind, SystemExit):
             return False
         print(f'{self.name}: {self.passed} checks right, {len(self.failures)} wrong', flush=True)
