@@ -144,11 +144,11 @@ text_print_duration(int64_t wait_ms, char ret[TEXT_SIZE_MAX])
     unsigned long long second = 0;
     if (unit + 1 < ARRAY_LEN(time_units))
         second = left / time_units[unit + 1].factor;
-    if (second == 0)
-        (void)snprintf(ret, TEXT_SIZE_MAX, "%llu%s", first, time_units[unit].name);
-    else
-        (void)snprintf(ret, TEXT_SIZE_MAX, "%llu%s%llu%s", first, time_units[unit].name, second,
-                       time_units[unit + 1].name);
+    int rc = text_printf(ret, TEXT_SIZE_MAX, "%llu%s", first, time_units[unit].name);
+    if (second != 0)
+        rc = text_printf(ret, TEXT_SIZE_MAX, "%llu%s%llu%s", first, time_units[unit].name, second,
+                         time_units[unit + 1].name);
+    must(rc == 0); /* the longest is 106751991167d23h */
 }
 
 int
