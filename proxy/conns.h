@@ -1,0 +1,66 @@
+/*
+ * The table of client connections that have a thread, and the rules for slow ones.
+ *
+ *   HEADER  a header is on its way          10 s from its first byte
+ *   BUSY    a request is being answered     the client takes at least 1 KiB/s over 30 s
+ *   IDLE    between two requests            30 s
+ *
+ * A connection in none of these bounds is shut down (FIN); its thread sees that and ends.
+ * The thread of a connection moves its state, the accept thread sweeps.
+ */
+#ifndef PROXY_CONNS_H
+#define PROXY_CONNS_H
+
+#include "base/must.h"
+#include <sys/socket.h>
+
+#define CONN_HEADER_MS  10000
+#define CONN_IDLE_MS    30000
+#define CONN_SLOW_MS    30000          /* over which the rate of a reader is judged */
+#define CONN_SLOW_BYTES (30ull * 1024) /* 1 KiB/s over CONN_SLOW_MS */
+
+enum conn_state { CONN_HEADER, CONN_BUSY, CONN_IDLE };
+
+/* What the kernel knows about a connection. */
+struct conn_gauge {
+    uint64_t received_bytes, acked_bytes, queued_bytes;
+};
+
+/* What the sweep remembers of a connection between two looks. */
+struct conn_watch {
+    enum conn_state state;
+    int64_t since_ms; /* of the state, or of the window in which a reader is judged */
+    uint64_t received_bytes, acked_bytes;
+};
+
+/* Pure: false when the connection has to end. `moved_ms`: when its thread last changed the
+ * state. */
+CHECKED bool conn_judge(struct conn_watch *w, enum conn_state state, int64_t moved_ms,
+                        const struct conn_gauge *g, int64_t now_ms);
+/* Pure: two addresses of one client; ports do not count. */
+CHECKED bool conn_same_address(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
+
+struct conns;
+struct conn;
+
+struct conns *conns_new(void);
+void conns_free(struct conns *t); /* must be empty */
+struct conn *conns_add(struct conns *t, int fd, const struct sockaddr_storage *address);
+struct conn *conns_find(struct conns *t, int fd);
+/* Before the descriptor is closed. NULL is fine. */
+void conns_remove(struct conns *t, struct conn *c);
+unsigned conns_count(struct conns *t, const struct sockaddr_storage *address,
+                     unsigned *ret_of_address);
+/* Shuts down those that are out of bounds, and the idle ones when draining. */
+void conns_sweep(struct conns *t, int64_t now_ms, bool draining);
+/* False when some are left at deadline_ms. */
+CHECKED bool conns_wait_empty(struct conns *t, int64_t deadline_ms);
+
+/* Its own thread. */
+void conn_move(struct conn *c, enum conn_state state);
+int conn_fd(const struct conn *c);
+uint64_t conn_acked_bytes(const struct conn *c); /* that the client's kernel has taken */
+#define CONN_ADDRESS_MAX 48
+void conn_address(const struct conn *c, char ret_text[CONN_ADDRESS_MAX]);
+
+#endif
