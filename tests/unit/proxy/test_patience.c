@@ -1,0 +1,113 @@
+/* Deadlines and retries of one blob, in virtual time. */
+#include "proxy/patience.h"
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#define NOW 100000
+
+static void
+a_silent_first_try_leaves_time_for_a_second(void **state)
+{
+    (void)state;
+    struct patience p;
+    struct budget b;
+    struct rng r;
+    rng_init(&r, 1);
+    budget_init(&b);
+    patience_start(&p, NOW, false);
+    int64_t first_ms = patience_head_wait_ms(&p, NOW);
+    assert_int_equal(first_ms, HEAD_WAIT_MS);
+    int64_t again_ms = patience_retry_ms(&p, &b, &r, NOW + first_ms);
+    assert_true(again_ms > NOW + first_ms);
+    int64_t second_ms = patience_head_wait_ms(&p, again_ms);
+    assert_true(second_ms > 2000);
+    assert_int_equal(again_ms + second_ms, NOW + FIRST_BYTE_MS - FIRST_BYTE_MARGIN_MS);
+    assert_int_equal(patience_retry_ms(&p, &b, &r, again_ms + second_ms), -1);
+}
+
+static void
+four_tries_without_progress_end_it(void **state)
+{
+    (void)state;
+    struct patience p;
+    struct budget b;
+    struct rng r;
+    rng_init(&r, 2);
+    budget_init(&b);
+    patience_start(&p, NOW, true);
+    for (int i = 0; i < TRIES_MAX - 1; i++)
+        assert_true(patience_retry_ms(&p, &b, &r, NOW) > NOW);
+    assert_int_equal(patience_retry_ms(&p, &b, &r, NOW), -1);
+}
+
+static void
+progress_makes_tries_free_without_end(void **state)
+{
+    (void)state;
+    struct patience p;
+    struct budget b = {0}; /* no retry left */
+    struct rng r;
+    rng_init(&r, 3);
+    patience_start(&p, NOW, false);
+    for (int i = 0; i < 100; i++) {
+        patience_bytes(&p, NOW, PROGRESS_BYTES);
+        assert_true(patience_retry_ms(&p, &b, &r, NOW) > NOW);
+    }
+    assert_int_equal(patience_retry_ms(&p, &b, &r, NOW), -1);
+}
+
+static void
+bytes_below_the_bound_add_up_to_progress(void **state)
+{
+    (void)state;
+    struct patience p;
+    struct budget b;
+    struct rng r;
+    rng_init(&r, 4);
+    budget_init(&b);
+    patience_start(&p, NOW, true);
+    for (int i = 0; i < 16; i++) {
+        patience_bytes(&p, NOW, PROGRESS_BYTES / 2);
+        assert_true(patience_retry_ms(&p, &b, &r, NOW) > NOW);
+    }
+}
+
+static void
+silence_counts_from_the_last_byte(void **state)
+{
+    (void)state;
+    struct patience p;
+    patience_start(&p, NOW, false);
+    assert_int_equal(patience_end_ms(&p), NOW + FIRST_BYTE_MS - FIRST_BYTE_MARGIN_MS);
+    patience_bytes(&p, NOW + 4000, 1);
+    assert_int_equal(patience_end_ms(&p), NOW + 4000 + SILENCE_MS);
+}
+
+static void
+a_registry_is_waited_for_within_bounds_only(void **state)
+{
+    (void)state;
+    struct patience p;
+    patience_start(&p, NOW, false);
+    assert_true(patience_waits(&p, NOW, NOW + 1000));
+    assert_false(patience_waits(&p, NOW, NOW + 5000)); /* the client would wait too long */
+    patience_bytes(&p, NOW, 1);
+    assert_true(patience_waits(&p, NOW, NOW + 5000));
+    assert_false(patience_waits(&p, NOW, NOW + BUSY_WAIT_MS + 1));
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_silent_first_try_leaves_time_for_a_second),
+        cmocka_unit_test(four_tries_without_progress_end_it),
+        cmocka_unit_test(progress_makes_tries_free_without_end),
+        cmocka_unit_test(bytes_below_the_bound_add_up_to_progress),
+        cmocka_unit_test(silence_counts_from_the_last_byte),
+        cmocka_unit_test(a_registry_is_waited_for_within_bounds_only),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
