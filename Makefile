@@ -1,7 +1,8 @@
-# One Makefile, no recursion. `make help` lists what there is.
+# One Makefile, no recursion into folders. `make help` lists the targets.
 # MODE=release|asan|tsan picks the flags; each mode has its own folder below BUILD.
 MODE ?= release
 BUILD ?= build
+PREFIX ?= /usr
 B := $(BUILD)/$(MODE)
 VERSION := 0.1.0
 
@@ -19,8 +20,8 @@ LINK_asan    := -fsanitize=address,undefined
 LINK_tsan    := -fsanitize=thread
 
 COMPILER := $(if $(findstring clang,$(CC)),clang,gcc)
-BASE_FLAGS := -std=c11 -D_GNU_SOURCE -I. -DPEERSYNC_VERSION='"$(VERSION)"' $(WARN)
-CFLAGS += $(BASE_FLAGS) $(WARN_$(COMPILER)) -MMD -MP $(MODE_$(MODE)) -pthread
+BASE_FLAGS := -std=c11 -D_GNU_SOURCE -I. -DPEERSYNC_VERSION='"$(VERSION)"'
+CFLAGS += $(BASE_FLAGS) $(WARN) $(WARN_$(COMPILER)) -MMD -MP $(MODE_$(MODE)) -pthread
 LDFLAGS += $(LINK_$(MODE)) -pthread
 
 # Bottom to top. A floor's tests link only that floor and those below it, and what the
@@ -35,7 +36,8 @@ SYSTEM_p2p   := $(SYSTEM_base)
 SYSTEM_proxy := -lmicrohttpd -lcurl -lssl -lpsl $(SYSTEM_base)
 FLOORS := base cache p2p proxy
 
-all: $(BUILD)/peersync
+# The program to use is build/peersync; other modes stay in their own folder.
+all: $(if $(filter release,$(MODE)),$(BUILD)/peersync,$(B)/peersync)
 
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -53,22 +55,117 @@ TESTS += $$(TESTS_$(1))
 endef
 $(foreach f,$(FLOORS),$(eval $(call floor,$(f))))
 
-$(BUILD)/peersync: $(B)/peersync
-	@mkdir -p $(BUILD)
+$(BUILD)/peersync: $(BUILD)/release/peersync
 	cp $< $@
 $(B)/peersync: $(B)/proxy/main.o $(LIBS_proxy)
 	$(CC) $(LDFLAGS) -o $@ $^ $(SYSTEM_proxy)
 
 unit-build: $(TESTS)
-# `make unit` runs every unit test; `make unit-cache` only one floor's.
+# `make unit` runs every unit test, `make unit-cache` those of one floor; MODE as for the build.
 unit: $(TESTS)
-	@for t in $(TESTS); do ./$$t || exit 1; done
-unit-%: $(B)/lib%.a
-	@$(MAKE) --no-print-directory $(TESTS_$*) && for t in $(TESTS_$*); do ./$$t || exit 1; done
+	@tests/run --build $(BUILD) 'unit-$(MODE)/*'
+$(FLOORS:%=unit-%): unit-%: $(B)/lib%.a
+	@$(MAKE) --no-print-directory $(TESTS_$*)
+	@tests/run --build $(BUILD) 'unit-$(MODE)/$*/*'
+
+# Test programs that are no unit tests: crash tests link the cache's floor; fuzz.mk and bench.mk
+# bring their own.
+PROGRAMS := $(patsubst %.c,$(B)/%,$(wildcard tests/crash/*.c))
+$(PROGRAMS): %: %.o $(LIBS_cache)
+	$(CC) $(LDFLAGS) -o $@ $< $(LIBS_cache) -lcmocka $(SYSTEM_cache)
+-include tests/fuzz/fuzz.mk tests/bench/bench.mk
+programs: $(PROGRAMS) $(if $(filter asan,$(MODE)),fuzz-replay-build)
+
+# ---- lint: what passed once is not looked at again until it changes --------------------------
+LINT := $(BUILD)/lint
+HEADERS := $(foreach f,$(FLOORS),$(wildcard $(f)/*.h))
+SOURCES := $(foreach f,$(FLOORS),$(wildcard $(f)/*.c))
+TEST_SOURCES := $(wildcard tests/unit/*/*.c tests/unit/*/*.h tests/crash/*.c tests/fuzz/*.c tests/bench/*.c)
+LINT_C := $(SOURCES) $(filter %.c,$(TEST_SOURCES))
+SHELL_FILES := .ci/run $(shell grep -lsE '^\#!.*\b(ba)?sh$$' tests/*/* tests/lib/* deploy/* 2>/dev/null | sort -u)
+TIDY := $(firstword $(shell command -v clang-tidy-14 clang-tidy))
+FORMAT := $(firstword $(shell command -v clang-format-14 clang-format))
+CLANG := $(firstword $(shell command -v clang-14 clang))
+LINT_PARTS := gcc clang headers format house shell cppcheck tidy
+
+lint: $(LINT_PARTS:%=lint-%)
+lint-gcc: $(LINT_C:%.c=$(LINT)/gcc/%.o)
+lint-clang: $(LINT_C:%.c=$(LINT)/clang/%.ok)
+lint-tidy: $(SOURCES:%.c=$(LINT)/tidy/%.ok)
+lint-headers: $(HEADERS:%=$(LINT)/header/%.ok)
+lint-format: $(patsubst %,$(LINT)/format/%.ok,$(SOURCES) $(HEADERS) $(TEST_SOURCES))
+
+$(LINT)/gcc/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@gcc $(BASE_FLAGS) -Werror $(WARN) $(WARN_gcc) -O2 -D_FORTIFY_SOURCE=2 -MMD -MP -pthread -c $< -o $@
+# One list of headers serves clang and clang-tidy.
+$(LINT)/clang/%.ok: %.c Makefile
+	@mkdir -p $(@D)
+	@$(CLANG) $(BASE_FLAGS) -Werror $(WARN) $(WARN_clang) -fsyntax-only $<
+	@$(CLANG) $(BASE_FLAGS) -MM -MP -MT '$@ $(LINT)/tidy/$*.ok' -MF $(@:.ok=.d) $<
+	@touch $@
+$(LINT)/tidy/%.ok: %.c .clang-tidy $(LINT)/clang/%.ok
+	@mkdir -p $(@D)
+	@$(TIDY) --quiet $< -- $(BASE_FLAGS) 2>$@.log >$@.out || { cat $@.out; grep -v ' generated' $@.log; exit 1; }
+	@touch $@
+# A header must compile alone.
+$(LINT)/header/%.ok: % $(HEADERS)
+	@mkdir -p $(@D)
+	@echo '#include "$<"' | gcc $(BASE_FLAGS) -Werror $(WARN) -fsyntax-only -x c -
+	@touch $@
+$(LINT)/format/%.ok: % .clang-format
+	@mkdir -p $(@D)
+	@$(FORMAT) --dry-run --Werror $<
+	@touch $@
+lint-cppcheck:
+	@mkdir -p $(LINT)/cppcheck
+	@cppcheck --quiet --std=c11 -D_GNU_SOURCE -DPEERSYNC_VERSION='""' -I. \
+	  --enable=warning,performance,portability --inline-suppr --suppress=missingInclude \
+	  --suppressions-list=tests/tidy/cppcheck.txt --include=tests/tidy/cppcheck.h --error-exitcode=1 \
+	  --cppcheck-build-dir=$(LINT)/cppcheck -j 2 $(SOURCES)
+# Floors, banned words, lengths, stray files: tests/tidy/house.py says which rules.
+lint-house:
+	@tests/tidy/floors.sh
+	@python3 tests/tidy/house.py
+lint-shell:
+	@shellcheck -x -P SCRIPTDIR -e SC2317 $(SHELL_FILES)
+
+# ---- people's targets ------------------------------------------------------------------------
+deps:
+	@tests/lib/deps.sh build demo test
+deps-%:
+	@tests/lib/deps.sh $(subst -, ,$*)
+
+# The tests that a name or a pattern picks: `make test ONLY='docker-*'`.
+test: deps
+	@tests/run --build $(BUILD) $(ONLY)
+
+demo: deps-build-demo
+	@$(MAKE) --no-print-directory all
+	@PEERSYNC=$(abspath $(BUILD))/peersync KEEP=$(KEEP) tests/demo/demo.sh
+
+install: all
+	install -D -m 755 $(BUILD)/peersync $(DESTDIR)$(PREFIX)/bin/peersync
+	install -D -m 644 deploy/peersync.service $(DESTDIR)$(PREFIX)/lib/systemd/system/peersync.service
+	install -D -m 644 configs/config.yaml $(DESTDIR)$(PREFIX)/share/doc/peersync/config.yaml
+	install -D -m 644 configs/reference.yaml $(DESTDIR)$(PREFIX)/share/doc/peersync/reference.yaml
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all unit unit-build clean
+help:
+	@echo 'make              build $(BUILD)/peersync (MODE=asan|tsan: $(BUILD)/MODE/peersync)'
+	@echo 'make demo         real dockerd, containerd and skopeo pull through it (KEEP=1 keeps it running)'
+	@echo "make test         everything that must pass (ONLY='name or pattern' picks; tests/run --list)"
+	@echo 'make lint         compilers, clang-tidy, cppcheck, house rules ($(LINT_PARTS:%=lint-%))'
+	@echo 'make unit         unit tests (MODE=asan|tsan; make unit-base unit-cache unit-p2p unit-proxy)'
+	@echo 'make fuzz         libFuzzer on every parser (SECONDS=60 each)'
+	@echo 'make bench-node   the table of figures of one node (QUICK=1)'
+	@echo 'make deps         installs the Debian packages that are missing (as root)'
+	@echo 'make install      DESTDIR= PREFIX=$(PREFIX)'
+	@echo 'make clean        removes $(BUILD)'
+
+.PHONY: all unit unit-build programs $(FLOORS:%=unit-%) lint $(LINT_PARTS:%=lint-%) deps test demo install clean help
 .SECONDARY:
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+.DELETE_ON_ERROR:
+-include $(shell find $(B) $(LINT) -name '*.d' 2>/dev/null)

@@ -1,0 +1,72 @@
+#!/bin/bash
+# deps.sh SET...: installs the Debian packages of these sets that are missing; says nothing when
+# none is. Sets: build demo test. Services that come along are not started and not left enabled;
+# services of packages that were there before are not touched.
+set -euo pipefail
+
+packages() {
+    case $1 in
+    build) echo gcc make libc6-dev libmicrohttpd-dev libcurl4-openssl-dev libssl-dev libcjson-dev \
+        libyaml-dev libpsl-dev uthash-dev ;;
+    demo) echo docker.io containerd runc skopeo docker-registry nginx-light busybox-static python3 \
+        openssl ca-certificates iproute2 iptables util-linux mount procps curl ;;
+    test) echo libcmocka-dev clang libclang-rt-14-dev clang-tidy clang-format cppcheck shellcheck \
+        strace git ;;
+    bench) echo nginx-light docker-registry python3 wrk ;;
+    *)
+        echo "deps.sh: no such set: $1 (build demo test bench)" >&2
+        exit 2
+        ;;
+    esac
+}
+
+missing=()
+for set in "$@"; do
+    for package in $(packages "$set"); do
+        state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+        [ "$state" = installed ] || missing+=("$package")
+    done
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+echo "deps: installing ${missing[*]}"
+if [ "$(id -u)" != 0 ]; then
+    echo "deps: needs root for this: sudo apt-get install --no-install-recommends ${missing[*]}" >&2
+    exit 1
+fi
+
+# invoke-rc.d asks policy-rc.d before it starts a service: 101 says no.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    trap 'rm -f $policy' EXIT
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod +x $policy
+fi
+export DEBIAN_FRONTEND=noninteractive
+install_missing() {
+    apt-get -qq -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 install -y --no-install-recommends \
+        "${missing[@]}" </dev/null >"$log" 2>&1
+}
+log=$(mktemp)
+if ! install_missing; then
+    # The lists may be old or absent.
+    apt-get -qq update </dev/null >>"$log" 2>&1 || true
+    install_missing || {
+        tail -20 "$log" >&2
+        exit 1
+    }
+fi
+rm -f "$log"
+
+# What came new must not start at the next boot either.
+for service in docker.service docker.socket containerd.service docker-registry.service nginx.service; do
+    owner=${service%.*}
+    case $owner in docker) owner=docker.io ;; nginx) owner=nginx-light ;; esac
+    case " ${missing[*]} " in
+    *" $owner "*)
+        if command -v systemctl >/dev/null; then
+            systemctl disable --quiet "$service" 2>/dev/null || true
+        fi
+        echo "deps: $service stays off (systemctl enable --now $service, if you want it)"
+        ;;
+    esac
+done

@@ -1,0 +1,16 @@
+#!/bin/bash
+# Calls go down only: which quoted includes the files of a floor may have. The linker proves the
+# same for functions; this finds a header that is private to another floor.
+set -u
+bad=0
+may() { # folder, regex of what it may include
+    if grep -nHE '^#include "' "$1"/*.[ch] | grep -vE "\"($2)\""; then
+        bad=1
+    fi
+}
+may base 'base/[a-z0-9_]+\.(h|def)'
+may cache '(base|cache)/[a-z0-9_]+\.(h|def)'
+may p2p '(base|p2p)/[a-z0-9_]+\.(h|def)'
+may proxy '(base|proxy)/[a-z0-9_]+\.(h|def)|cache/cache\.h|p2p/p2p\.h'
+[ "$bad" = 0 ] || echo 'floors.sh: the includes above reach over a floor or behind its front door'
+exit "$bad"
