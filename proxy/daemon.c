@@ -291,7 +291,6 @@ daemon_run(const char *path)
     struct daemon d = {.path = path};
     struct err e = {0};
     prepare_process(&d);
-    json_init();
     if (settings_load(path, &d.settings, &e)) {
         LOG(start_failed, LOG_S("error", e.text));
         return EX_CONFIG;
