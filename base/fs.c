@@ -24,7 +24,7 @@ fd_close(int *fd)
 
     /* Linux frees the descriptor whatever close() says; a retry could hit another's. */
     if (*fd >= 0)
-        (void)close(*fd);
+        (void)close(*fd); /* house: banned elsewhere, so that all of them end here */
     *fd = -1;
     errno = kept;
 }
@@ -163,10 +163,11 @@ fs_read_file(int dir_fd, const char *name, struct buf *ret)
         ssize_t n = read(fd, chunk, sizeof(chunk));
         if (n == 0)
             return 0;
-        if (n > 0)
+        if (n > 0) {
             rc = buf_add(ret, chunk, (size_t)n);
-        else if (errno != EINTR)
+        } else if (errno != EINTR) {
             rc = -errno;
+        }
     }
     buf_cut(ret, len_before);
     return rc;
@@ -177,9 +178,9 @@ allocate(int fd, uint64_t len)
 {
     int rc;
 
-    do
+    do {
         rc = result(fallocate(fd, 0, 0, (off_t)len));
-    while (rc == -EINTR);
+    } while (rc == -EINTR);
     return rc;
 }
 
@@ -306,6 +307,7 @@ fs_each(int dir_fd, int (*fn)(void *arg, const char *name), void *arg)
 
     if (rc < 0)
         return rc;
+    must(dir != NULL);
     while (rc == 0) {
         errno = 0;
         const struct dirent *entry = readdir(dir);

@@ -6,7 +6,7 @@
 #include "base/must.h"
 #include <cjson/cJSON.h>
 
-#define JSON_BUDGET_BYTES (8u * 1024 * 1024)
+#define JSON_BUDGET_BYTES ((size_t)8 * 1024 * 1024)
 #define JSON_DEPTH_MAX    64
 
 /* Once, before other threads start. */

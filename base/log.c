@@ -140,12 +140,13 @@ put_field(struct line *l, bool json, const struct log_field *f)
         put(l, f->key);
         put(l, "=");
     }
-    if (f->text == NULL)
+    if (f->text == NULL) {
         put_number(l, f->number);
-    else if (json)
+    } else if (json) {
         put_json_value(l, f->text);
-    else
+    } else {
         put_text_value(l, f->text);
+    }
 }
 
 /* All of the fields that fit, each whole or not at all. */

@@ -122,9 +122,10 @@ metric_print(struct buf *ret)
     for (size_t i = 0; i < METRIC_COUNT; i++) {
         const struct series *s = &table[i];
         int rc = 0;
-        if (strcmp(s->name, last_name) != 0)
+        if (strcmp(s->name, last_name) != 0) {
             rc = buf_printf(ret, "# HELP %s %s\n# TYPE %s %s\n", s->name, s->help, s->name,
                             kind_names[s->kind]);
+        }
         if (rc < 0)
             return rc;
         last_name = s->name;

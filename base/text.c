@@ -124,11 +124,12 @@ text_print_size(uint64_t bytes, char ret[TEXT_SIZE_MAX])
         whole /= 1024;
         unit++;
     }
-    if (unit == 0 || tenths == 0)
-        (void)snprintf(ret, TEXT_SIZE_MAX, "%u %s", (unsigned)whole, names[unit]);
-    else
-        (void)snprintf(ret, TEXT_SIZE_MAX, "%u.%u %s", (unsigned)whole, (unsigned)tenths,
-                       names[unit]);
+    int rc = text_printf(ret, TEXT_SIZE_MAX, "%u %s", (unsigned)whole, names[unit]);
+    if (tenths != 0) {
+        rc = text_printf(ret, TEXT_SIZE_MAX, "%u.%u %s", (unsigned)whole, (unsigned)tenths,
+                         names[unit]);
+    }
+    must(rc == 0); /* the longest is 1023.9 KiB */
 }
 
 void
@@ -139,15 +140,17 @@ text_print_duration(int64_t wait_ms, char ret[TEXT_SIZE_MAX])
 
     while (unit + 1 < ARRAY_LEN(time_units) && left < time_units[unit].factor)
         unit++;
+    must(time_units[unit].factor > 0);
     unsigned long long first = left / time_units[unit].factor;
     left %= time_units[unit].factor;
     unsigned long long second = 0;
     if (unit + 1 < ARRAY_LEN(time_units))
         second = left / time_units[unit + 1].factor;
     int rc = text_printf(ret, TEXT_SIZE_MAX, "%llu%s", first, time_units[unit].name);
-    if (second != 0)
+    if (second != 0) {
         rc = text_printf(ret, TEXT_SIZE_MAX, "%llu%s%llu%s", first, time_units[unit].name, second,
                          time_units[unit + 1].name);
+    }
     must(rc == 0); /* the longest is 106751991167d23h */
 }
 

@@ -57,8 +57,8 @@ anything_else_is_refused_and_leaves_the_output_alone(void **state)
         "sha256:ga7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
         "sha512:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
         "sha384:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
-        ABC_256 "0",
-        " " ABC_256,
+        (ABC_256 "0"),
+        (" " ABC_256),
     };
     struct digest before;
     memset(&before, 0x5a, sizeof(before));
@@ -110,12 +110,12 @@ names_lengths_and_hex_belong_to_the_algorithm(void **state)
     assert_string_equal(digest_alg_name(&d), "sha512");
     assert_int_equal(digest_len(&d), 64);
     digest_hex(&d, hex);
-    assert_string_equal(hex, ABC_512 + 7);
+    assert_string_equal(hex, strchr(ABC_512, ':') + 1);
     assert_int_equal(parse(ABC_256, &d), 0);
     assert_string_equal(digest_alg_name(&d), "sha256");
     assert_int_equal(digest_len(&d), 32);
     digest_hex(&d, hex);
-    assert_string_equal(hex, ABC_256 + 7);
+    assert_string_equal(hex, strchr(ABC_256, ':') + 1);
 }
 
 static void
