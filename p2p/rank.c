@@ -5,7 +5,17 @@
 
 #define MS_PER_S 1000
 #define US_PER_S 1000000
-#define MIB      (1024 * 1024)
+#define MIB      1048576u
+
+/* a * b / c, and a large number where it does not fit: sizes come from the network. */
+static uint64_t
+scale(uint64_t a, uint64_t b, uint64_t c)
+{
+    uint64_t product;
+    uint64_t ret = __builtin_mul_overflow(a, b, &product) ? UINT64_MAX : product / c;
+
+    return ret < RANK_ETA_US_MAX ? ret : RANK_ETA_US_MAX;
+}
 
 void
 rank_init(struct rank *r)
@@ -78,8 +88,15 @@ rank_rate(const struct rank *r, int64_t now_ms)
 int64_t
 rank_eta_us(const struct rank *r, int64_t now_ms, uint64_t len, int64_t queue_us)
 {
-    uint64_t wait_us = (r->inflight_bytes + len) * US_PER_S / rank_rate(r, now_ms);
-    return r->rtt_us + (int64_t)wait_us + queue_us;
+    uint64_t bytes;
+    if (__builtin_add_overflow(r->inflight_bytes, len, &bytes))
+        bytes = UINT64_MAX;
+    int64_t wait_us = (int64_t)scale(bytes, US_PER_S, rank_rate(r, now_ms));
+    int64_t eta_us = r->rtt_us;
+    if (__builtin_add_overflow(eta_us, wait_us, &eta_us) ||
+        __builtin_add_overflow(eta_us, queue_us, &eta_us) || eta_us > RANK_ETA_US_MAX)
+        return RANK_ETA_US_MAX;
+    return eta_us;
 }
 
 int
@@ -92,7 +109,7 @@ rank_choose(const struct rank *const *sources, const uint32_t *price_milli, size
         if (!rank_usable(sources[i], now_ms))
             continue;
         /* Both terms in millionths: one MiB from a registry weighs as much as one second. */
-        uint64_t price = (uint64_t)price_milli[i] * MS_PER_S * len / MIB;
+        uint64_t price = scale((uint64_t)price_milli[i] * MS_PER_S, len, MIB);
         uint64_t cost = price + (uint64_t)rank_eta_us(sources[i], now_ms, len, 0);
         if (best < 0 || cost < best_cost) {
             best = (int)i;

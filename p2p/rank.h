@@ -13,7 +13,7 @@
 
 #define RANK_BLOCKS            16
 #define RANK_AGE_MS            10000
-#define RANK_RATE_UNKNOWN      (4u * 1024 * 1024) /* bytes/s */
+#define RANK_RATE_UNKNOWN      4194304u /* bytes/s */
 #define RANK_FAIL_MAX          3
 #define RANK_QUARANTINE_MS     2000
 #define RANK_QUARANTINE_MS_MAX 128000
@@ -41,6 +41,8 @@ void rank_bad(struct rank *r, int64_t now_ms);
 void rank_block(struct rank *r, int64_t until_ms);
 bool rank_usable(const struct rank *r, int64_t now_ms);
 uint64_t rank_rate(const struct rank *r, int64_t now_ms); /* bytes/s, at least 1 */
+/* Saturates at RANK_ETA_US_MAX, whatever is in flight. */
+#define RANK_ETA_US_MAX (INT64_MAX / 4)
 int64_t rank_eta_us(const struct rank *r, int64_t now_ms, uint64_t len, int64_t queue_us);
 /* Index of the source of least cost among usable ones, or -1. prices: per MiB, thousandths. */
 int rank_choose(const struct rank *const *sources, const uint32_t *price_milli, size_t count,

@@ -96,6 +96,20 @@ the_eta_counts_what_is_under_way(void **state)
 }
 
 static void
+a_huge_length_saturates_and_still_orders_by_price(void **state)
+{
+    (void)state;
+    struct rank a, b;
+    rank_init(&a);
+    rank_init(&b);
+    a.inflight_bytes = UINT64_MAX;
+    assert_true(rank_eta_us(&a, 0, UINT64_MAX, INT64_MAX) == RANK_ETA_US_MAX);
+    assert_true(rank_eta_us(&b, 0, (uint64_t)1 << 60, 0) > 0);
+    const struct rank *all[] = {&a, &b};
+    assert_int_equal(rank_choose(all, (uint32_t[]){UINT32_MAX, 0}, 2, 0, UINT64_MAX), 1);
+}
+
+static void
 the_choice_is_the_least_cost_among_usable_ones(void **state)
 {
     (void)state;
@@ -126,6 +140,7 @@ main(void)
         cmocka_unit_test(a_failure_halves_and_a_success_restores),
         cmocka_unit_test(failures_in_a_row_quarantine_twice_as_long_each_time),
         cmocka_unit_test(the_eta_counts_what_is_under_way),
+        cmocka_unit_test(a_huge_length_saturates_and_still_orders_by_price),
         cmocka_unit_test(the_choice_is_the_least_cost_among_usable_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
