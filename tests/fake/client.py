@@ -21,7 +21,7 @@ class Answer:
     def __str__(self):
         return (f'status {self.status} got {self.got}/{self.length} end {self.end} '
                 f'first {self.first_byte_s} in {self.seconds:.2f}s wrong_at {self.wrong_at} '
-                f'{self.text[:160]!r}')
+                f'{self.text[:160] if self.status not in (200, 206) else b""!r}')
 
 
 class Get:
@@ -104,8 +104,8 @@ class Get:
         a = self.answer
         if a.first_byte_s is None:
             a.first_byte_s = round(time.monotonic() - self.begun, 3)
-        if self.content is not None and a.wrong_at is None:
-            at = self.start + a.got
+        if self.content is not None and a.wrong_at is None and a.status in (200, 206):
+            at = a.got + (self.start if a.status == 206 else 0)
             right = self.content.read(at, at + len(data))
             if right != data:
                 same = next((i for i, (x, y) in enumerate(zip(right, data)) if x != y), len(right))
