@@ -159,6 +159,28 @@ values_of_every_length_leave_a_whole_line(void **state)
     }
 }
 
+static void
+a_line_filled_to_any_level_still_gets_its_end(void **state)
+{
+    (void)state;
+    static char full[1001];
+    static char part[1001];
+    memset(full, 'x', sizeof(full) - 1);
+    for (size_t len = 800; len < sizeof(part); len++) {
+        AUTO(json_free) cJSON *doc = NULL;
+        log_configure(LOG_INFO, true);
+        memset(part, 'y', len);
+        part[len] = '\0';
+        listen_in();
+        LOG(access, LOG_S("a", full), LOG_S("b", full), LOG_S("c", full), LOG_S("d", part),
+            LOG_S("never", full));
+        stop_listening();
+        assert_int_equal(json_parse(said, strlen(said), &doc), 0);
+        assert_null(json_text(doc, "never"));
+        assert_true(text_ends(said, ",\"cut\":1}\n"));
+    }
+}
+
 #define LINES 100
 
 static void
@@ -237,6 +259,7 @@ main(void)
         TEST(levels_below_the_configured_one_are_silent),
         TEST(a_line_is_bounded_and_says_what_was_cut),
         TEST(values_of_every_length_leave_a_whole_line),
+        TEST(a_line_filled_to_any_level_still_gets_its_end),
         TEST(lines_of_several_threads_do_not_mix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
