@@ -104,9 +104,9 @@ $(LINT)/clang/%.ok: %.c Makefile
 	@$(CLANG) $(BASE_FLAGS) -Werror $(WARN) $(WARN_clang) -fsyntax-only $<
 	@$(CLANG) $(BASE_FLAGS) -MM -MP -MT '$@ $(LINT)/tidy/$*.ok' -MF $(@:.ok=.d) $<
 	@touch $@
-$(LINT)/tidy/%.ok: %.c .clang-tidy $(LINT)/clang/%.ok
+$(LINT)/tidy/%.ok: %.c .clang-tidy tests/tidy/tidy.h $(LINT)/clang/%.ok
 	@mkdir -p $(@D)
-	@$(TIDY) --quiet $< -- $(BASE_FLAGS) 2>$@.log >$@.out || { cat $@.out; grep -v ' generated' $@.log; exit 1; }
+	@$(TIDY) --quiet $< -- $(BASE_FLAGS) -include tests/tidy/tidy.h 2>$@.log >$@.out || { cat $@.out; grep -v ' generated' $@.log; exit 1; }
 	@touch $@
 # A header must compile alone.
 $(LINT)/header/%.ok: % $(HEADERS)
