@@ -12,7 +12,7 @@
 #define PRINTF(fmt, n) __attribute__((format(printf, fmt, n)))
 #define AUTO(release)  __attribute__((cleanup(release)))
 
-#define must(x) ((x) ? (void)0 : must_fail(#x, __FILE__, __LINE__))
+#define must(x)     ((x) ? (void)0 : must_fail(#x, __FILE__, __LINE__))
 #define never(text) must_fail(text, __FILE__, __LINE__)
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))

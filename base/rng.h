@@ -11,7 +11,7 @@ struct rng {
 
 void rng_init(struct rng *r, uint64_t seed);
 uint64_t rng_next(struct rng *r);
-uint64_t rng_below(struct rng *r, uint64_t limit);          /* 0 .. limit-1, limit > 0 */
+uint64_t rng_below(struct rng *r, uint64_t limit);            /* 0 .. limit-1, limit > 0 */
 int64_t rng_jitter(struct rng *r, int64_t base, int percent); /* base +- percent */
 /* Kernel randomness; blocks only before the pool is ready. Any thread. */
 void rng_secret(void *ret_bytes, size_t len);
