@@ -76,6 +76,19 @@ locations_are_resolved_against_their_base(void **state)
 }
 
 static void
+a_host_that_changes_when_it_is_read_again_is_refused(void **state)
+{
+    (void)state;
+    static const char *const hosts[] = {"http://1%35/", "http://0x7f%2e1/", "http://a%2565/"};
+    for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
+        struct url u = {0};
+        assert_int_equal(url_parse(hosts[i], &u), ERR_SYNTAX);
+    }
+    AUTO(url_release) struct url good = {0};
+    assert_int_equal(url_parse("https://a/b%2fc?d=%2565", &good), 0);
+}
+
+static void
 an_origin_is_scheme_host_and_port(void **state)
 {
     (void)state;
@@ -118,6 +131,7 @@ main(void)
         cmocka_unit_test(users_other_schemes_and_control_bytes_are_refused),
         cmocka_unit_test(every_spelling_of_an_ipv4_address_is_a_literal),
         cmocka_unit_test(locations_are_resolved_against_their_base),
+        cmocka_unit_test(a_host_that_changes_when_it_is_read_again_is_refused),
         cmocka_unit_test(an_origin_is_scheme_host_and_port),
         cmocka_unit_test(plain_dns_names_have_no_port_address_or_odd_letter),
     };
