@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "proxy/ref.h"
+#include <ctype.h>
 #include <string.h>
 #include <sys/utsname.h>
 
@@ -12,6 +13,16 @@ is_host(const char *part, size_t len)
 {
     return memchr(part, '.', len) || memchr(part, ':', len) ||
            (len == 9 && memcmp(part, "localhost", len) == 0);
+}
+
+/* What may stand in a host name with a port, so in a request target. */
+static bool
+is_clean_host(const char *part, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (!isalnum((unsigned char)part[i]) && !strchr(".-_:[]", part[i]))
+            return false;
+    return true;
 }
 
 static int
@@ -42,6 +53,8 @@ image_parse(const char *text, struct image *ret)
     struct image i;
     const char *slash = strchr(text, '/');
     bool has_host = slash && is_host(text, (size_t)(slash - text));
+    if (has_host && !is_clean_host(text, (size_t)(slash - text)))
+        return ERR_SYNTAX;
     const char *name = has_host ? slash + 1 : text;
     size_t len;
     int bad = has_host ? copy(i.host, text, (size_t)(slash - text)) : copy(i.host, "docker.io", 9);
