@@ -10,10 +10,12 @@
  *   FAILED    no more bytes will come; see blob_state    blob_fail, bad digest, disk
  *
  * A blob in phase WHOLE or FAILED stays readable as far as it got while somebody
- * holds it. The map holds ASKED .. WHOLE; a FAILED blob has left the map, so that the
- * next cache_acquire starts clean.
+ * holds it (not when an fsync failed: then what it holds cannot be trusted). The map holds
+ * ASKED .. WHOLE; a FAILED blob has left the map, so that the next cache_acquire starts
+ * clean: it continues the partial file unless the bytes or the disk were bad.
  *
- * Hold-back: the last min(64 KiB, piece) bytes are readable only from VERIFIED on.
+ * Hold-back: the last min(64 KiB, piece) bytes are readable only from VERIFIED on. They do
+ * not wait for WHOLE: what a client gets must be right, not durable.
  *
  * Stored or passing: a blob from cache_acquire has a file. When there is no room or
  * the disk fails, blob_begin/blob_write say so (ERR_FULL, ERR_STORE), the blob FAILS with
@@ -30,8 +32,8 @@ struct cache;
 struct blob;
 struct buf;
 
-#define CACHE_NAME_MAX 320 /* "registry/repository", terminated */
-#define CACHE_TYPE_MAX 128 /* media type, terminated */
+#define CACHE_NAME_MAX     320 /* "registry/repository", terminated */
+#define CACHE_TYPE_MAX     128 /* media type, terminated */
 #define CACHE_SIZE_UNKNOWN UINT64_MAX
 
 struct cache_config {
@@ -66,14 +68,18 @@ enum cache_got {
 };
 
 /* Never NULL; the caller owns one reference. Takes no I/O under a lock; a HIT may open
- * a file. A WHOLE blob whose file was not verified since an unclean stop is a JOIN whose
- * bytes become readable as the hash threads pass over them. */
+ * a file. A stored blob that was not verified since an unclean stop is a JOIN in phase
+ * FILLING that holds all its bytes; its tail is released when the hash threads have passed
+ * over it. A JOIN may have FAILED already (out of descriptors). */
 struct blob *cache_acquire(struct cache *c, const struct digest *d, enum cache_got *ret_got);
 /* As cache_acquire, but NULL instead of LEAD. */
 struct blob *cache_find(struct cache *c, const struct digest *d);
 /* A private blob that passes through memory, for one reader from byte 0 or, with
- * `prefix` (a FAILED blob of the same digest), from byte `from` <= what prefix holds: the
- * prefix is re-hashed from its file. The caller leads it. ERR_FULL when windows_max run. */
+ * `prefix` (a FAILED blob of the same digest), from byte `from` on: the bytes before it are
+ * re-hashed from the prefix's file; where they cannot be had they are fetched again and
+ * skipped, so that the reader asks for `from` in any case. Only the reader's calls hash, so
+ * VERIFIED comes when it waits or reads. The caller leads it. It FAILS with ERR_CLOSED when
+ * only one reference is left: reader or fetcher have gone. ERR_FULL when windows_max run. */
 CHECKED int cache_pass_through(struct cache *c, const struct digest *d, struct blob *prefix,
                                uint64_t from, struct blob **ret);
 struct blob *blob_ref(struct blob *b);
@@ -107,20 +113,29 @@ struct gap {
 };
 
 /* Called (any thread, under no lock) when the fetcher should look again: a cursor waits
- * in a gap nobody fetches, or a window has room. Set before blob_begin. */
+ * in a gap nobody fetches, a window has room, or a pass-through blob ended. Set before
+ * blob_begin; `arg` must live as long as anybody holds the blob. */
 void blob_set_waker(struct blob *b, void (*wake)(void *arg), void *arg);
 /* Size known: reserves space (evicting if needed), continues a partial file of an earlier
- * run. 0, ERR_FULL, ERR_STORE (both FAIL the blob), ERR_SIZE when a partial or an earlier
- * begin had another size. Idempotent. */
+ * run (one of another size is dropped). 0, ERR_FULL, ERR_STORE (both FAIL the blob), ERR_SIZE
+ * when an earlier begin of this blob had another size, the code of a blob that FAILED.
+ * Idempotent. */
 CHECKED int blob_begin(struct blob *b, uint64_t size);
 /* Next run to fetch, at most max_bytes long, claimed for the caller: first the gap under
  * the lowest waiting cursor, else the lowest gap. False when all is held or claimed. */
 bool blob_claim(struct blob *b, uint64_t max_bytes, struct gap *ret);
-/* Gives back what is left of a claim; the bytes written stay. */
+/* Gives back what is left of a claim (g as blob_claim returned it); the bytes written stay. */
 void blob_unclaim(struct blob *b, const struct gap *g);
-/* Bytes of a claimed run, in order within the run. 0; ERR_AGAIN: window full, nothing was
- * taken, the waker tells when; ERR_STORE: the disk failed, the blob is FAILED now. `source`
- * is for explain: which counter the bytes belong to. */
+/* End of the run that blob_claim returned as g, which may have moved down since: a claim is
+ * shortened when a reader waits far behind it, so that another run can begin there. Ask
+ * before each write and stop the transfer there; g->start when nothing is left to do. */
+uint64_t blob_claim_limit(struct blob *b, const struct gap *g);
+/* Bytes of a claimed run, in order within the run: pos is where the last write of this run
+ * ended. Bytes at and behind the claim's limit are dropped. At most BLOB_WRITE_MAX at a time
+ * on a pass-through blob. 0; ERR_AGAIN: window full, nothing was taken, the waker tells when;
+ * ERR_STORE, ERR_FULL: the disk failed, the blob is FAILED now; another code: somebody failed
+ * the blob. `source` is for explain: which counter the bytes belong to. */
+#define BLOB_WRITE_MAX (256u * 1024)
 enum blob_source { BLOB_FROM_UPSTREAM, BLOB_FROM_PEER, BLOB_FROM_REMOTE_PEER, BLOB_SOURCES };
 CHECKED int blob_write(struct blob *b, uint64_t pos, const void *bytes, size_t len,
                        enum blob_source source);
@@ -179,7 +194,8 @@ struct blob_info {
     int64_t stored_wall_s, used_wall_s;
     unsigned readers; /* references besides the cache's own */
 };
-CHECKED int cache_info(struct cache *c, const struct digest *d, struct blob_info *ret); /* ERR_NOT_FOUND */
+CHECKED int cache_info(struct cache *c, const struct digest *d,
+                       struct blob_info *ret); /* ERR_NOT_FOUND */
 /* Copies at most `max` infos (blobs in flight first) and returns how many. */
 size_t cache_list(struct cache *c, struct blob_info *ret, size_t max);
 /* Counts bytes a client was given by sendfile (blob_read counts by itself). */

@@ -1,0 +1,327 @@
+/* One blob in memory, as its readers see it: references, waiting, reading. How it is filled
+ * and ends stands in blob_fill.c; the phases stand in cache.h.
+ *
+ *   0            hashed          held prefix                    tail_start     size
+ *   |==============|===============|------|======|----------------|..............|
+ *    readable, verified so far      readable runs wherever bytes    only when
+ *                                   are held                        verified
+ *
+ * Invariants:
+ *  1. The phase only rises. fd, size and gen are set once, before FILLING or WHOLE.
+ *  2. Bytes that are held never change: a write lands only at the front of a claim.
+ *  3. pieces is there in FILLING and FAILED only; VERIFIED and WHOLE hold everything.
+ *  4. hashing and mailed each stand for one reference. */
+#include "cache/blob.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "cache/disk.h"
+#include "cache/entry.h"
+#include "cache/pass.h"
+#include <errno.h>
+#include <fcntl.h>
+
+struct blob *
+blob_new(struct cache *c, const struct digest *d)
+{
+    struct blob *b = mem_zalloc(sizeof *b);
+    b->cache = c;
+    b->digest = *d;
+    b->refs = 1;
+    b->fd = -1;
+    b->size = CACHE_SIZE_UNKNOWN;
+    lock_init(&b->lock, LOCK_BLOB);
+    cond_init(&b->grew);
+    return b;
+}
+
+void
+blob_set_whole(struct blob *b, int fd, uint64_t size)
+{
+    b->fd = fd;
+    b->size = size;
+    b->stored = b->verified = true;
+    b->phase = BLOB_WHOLE;
+}
+
+void
+blob_set_unsure(struct blob *b, int fd, uint64_t size)
+{
+    b->fd = fd;
+    b->size = size;
+    b->stored = true;
+    b->pieces = pieces_new_held(size);
+    b->phase = BLOB_FILLING;
+}
+
+static void
+blob_free(struct blob *b)
+{
+    must(b->entry == NULL && !b->mailed && !b->hashing);
+    pass_free(b);
+    pieces_free(b->pieces);
+    digester_free(b->digester);
+    fd_close(&b->fd);
+    cond_release(&b->grew);
+    lock_release(&b->lock);
+    mem_free(b);
+}
+
+struct blob *
+blob_ref(struct blob *b)
+{
+    lock_take(&b->cache->lock);
+    must(b->refs > 0);
+    b->refs++;
+    lock_drop(&b->cache->lock);
+    return b;
+}
+
+static enum blob_phase
+phase_now(struct blob *b)
+{
+    lock_take(&b->lock);
+    enum blob_phase phase = b->phase;
+    lock_drop(&b->lock);
+    return phase;
+}
+
+/* Gives up one reference; ret_left tells how many there are after it. False: this is the last
+ * one of a blob that nobody will complete any more, which has to be ended first. */
+static bool
+drop_ref(struct blob *b, unsigned *ret_left)
+{
+    struct cache *c = b->cache;
+    lock_take(&c->lock);
+    must(b->refs > 0);
+    bool last = b->refs == 1;
+    if (last && b->entry != NULL && phase_now(b) < BLOB_WHOLE) {
+        lock_drop(&c->lock);
+        return false;
+    }
+    *ret_left = --b->refs;
+    if (last && b->entry != NULL) {
+        entry_detach(c, b->entry);
+    }
+    lock_drop(&c->lock);
+    return true;
+}
+
+void
+blob_release(struct blob **b)
+{
+    struct blob *mine = *b;
+    unsigned left;
+    *b = NULL;
+    if (mine == NULL) {
+        return;
+    }
+    if (mine->pass != NULL) {
+        pass_left_alone(mine);
+    }
+    while (!drop_ref(mine, &left)) {
+        blob_end(mine, ERR_CLOSED, FATE_KEEP);
+    }
+    if (left == 0) {
+        blob_free(mine);
+    }
+}
+
+const struct digest *
+blob_digest(const struct blob *b)
+{
+    return &b->digest;
+}
+
+void
+blob_set_waker(struct blob *b, void (*wake)(void *arg), void *arg)
+{
+    lock_take(&b->lock);
+    b->wake = wake;
+    b->wake_arg = arg;
+    lock_drop(&b->lock);
+}
+
+uint64_t
+blob_tail_start(uint64_t size)
+{
+    return size > HOLDBACK_BYTES ? size - HOLDBACK_BYTES : 0;
+}
+
+/* True when the byte at pos may be read; ret_end is the end of that run, or pos. */
+bool
+blob_readable_locked(const struct blob *b, uint64_t pos, uint64_t *ret_end)
+{
+    uint64_t end = pos;
+    if (b->pass != NULL) {
+        end = pass_readable_locked(b, pos);
+    } else if (b->distrusted || b->size == CACHE_SIZE_UNKNOWN || pos >= b->size) {
+        end = pos;
+    } else if (b->pieces == NULL) {
+        end = b->size;
+    } else {
+        end = pieces_run_end(b->pieces, pos);
+        uint64_t tail = blob_tail_start(b->size);
+        if (!b->verified && end > tail) {
+            end = tail > pos ? tail : pos;
+        }
+    }
+    *ret_end = end;
+    return end > pos;
+}
+
+static void look_locked(const struct blob *b, uint64_t pos, struct blob_state *ret) NEEDS(b->lock);
+static void
+look_locked(const struct blob *b, uint64_t pos, struct blob_state *ret)
+{
+    *ret = (struct blob_state){.phase = b->phase, .size = b->size, .error = b->error};
+    (void)blob_readable_locked(b, pos, &ret->readable);
+    if (b->pass != NULL) {
+        ret->have_bytes = pass_have_bytes_locked(b);
+    } else if (b->pieces != NULL) {
+        ret->have_bytes = b->pieces->have_bytes;
+    } else if (b->phase == BLOB_VERIFIED || b->phase == BLOB_WHOLE) {
+        ret->have_bytes = b->size;
+    }
+}
+
+void
+blob_look(struct blob *b, uint64_t pos, struct blob_state *ret)
+{
+    lock_take(&b->lock);
+    look_locked(b, pos, ret);
+    lock_drop(&b->lock);
+}
+
+static bool
+worth_returning(const struct blob_state *s, uint64_t pos)
+{
+    switch (s->phase) {
+    case BLOB_ASKED:
+        return false;
+    case BLOB_FILLING:
+        return pos == UINT64_MAX || s->readable > pos;
+    case BLOB_VERIFIED:
+        return pos >= s->size || s->readable > pos;
+    case BLOB_WHOLE:
+    case BLOB_FAILED:
+        return true;
+    }
+    never("phase out of range");
+}
+
+static bool add_cursor(struct blob *b, uint64_t pos) NEEDS(b->lock);
+static bool
+add_cursor(struct blob *b, uint64_t pos)
+{
+    lock_must_hold(&b->lock);
+    if (pos == UINT64_MAX || b->cursors_count == CURSORS_MAX) {
+        return false;
+    }
+    b->cursors[b->cursors_count++] = pos;
+    return true;
+}
+
+static void drop_cursor(struct blob *b, uint64_t pos) NEEDS(b->lock);
+static void
+drop_cursor(struct blob *b, uint64_t pos)
+{
+    lock_must_hold(&b->lock);
+    for (unsigned i = 0; i < b->cursors_count; i++) {
+        if (b->cursors[i] == pos) {
+            b->cursors[i] = b->cursors[--b->cursors_count];
+            return;
+        }
+    }
+}
+
+static bool nobody_comes(const struct blob *b, uint64_t pos) NEEDS(b->lock);
+static bool
+nobody_comes(const struct blob *b, uint64_t pos)
+{
+    lock_must_hold(&b->lock);
+    return b->phase == BLOB_FILLING && b->pass == NULL && b->wake != NULL &&
+           pieces_stuck(b->pieces, pos);
+}
+
+void
+blob_wait(struct blob *b, uint64_t pos, int64_t deadline_ms, struct blob_state *ret)
+{
+    bool told = false;
+    if (b->pass != NULL) {
+        pass_wait(b, pos, deadline_ms);
+        blob_look(b, pos, ret);
+        return;
+    }
+    lock_take(&b->lock);
+    bool registered = add_cursor(b, pos);
+    look_locked(b, pos, ret);
+    while (!worth_returning(ret, pos)) {
+        if (!told && nobody_comes(b, pos)) {
+            void (*wake)(void *arg) = b->wake;
+            void *arg = b->wake_arg;
+            told = true;
+            lock_drop(&b->lock);
+            wake(arg);
+            lock_take(&b->lock);
+        } else if (!cond_wait(&b->grew, &b->lock, deadline_ms)) {
+            break;
+        }
+        look_locked(b, pos, ret);
+    }
+    look_locked(b, pos, ret);
+    if (registered) {
+        drop_cursor(b, pos);
+    }
+    lock_drop(&b->lock);
+}
+
+/* A stored file that cannot be read any more is of no use to the next client either. */
+static int
+read_failed(struct blob *b, int rc)
+{
+    struct cache *c = b->cache;
+    lock_take(&c->lock);
+    if (b->entry != NULL && b->entry->state == ENTRY_STORED && phase_now(b) == BLOB_WHOLE) {
+        entry_doom(c, b->entry, DOOM_QUARANTINE, M_evict_corrupt);
+    }
+    lock_drop(&c->lock);
+    disk_wake(c);
+    return cache_disk_failed(c, "read", rc);
+}
+
+int64_t
+blob_read(struct blob *b, uint64_t pos, void *ret, size_t len)
+{
+    if (b->pass != NULL) {
+        return pass_read(b, pos, ret, len);
+    }
+    uint64_t end;
+    lock_take(&b->lock);
+    bool readable = blob_readable_locked(b, pos, &end);
+    lock_drop(&b->lock);
+    if (!readable || len == 0) {
+        return 0;
+    }
+    size_t n = end - pos < len ? (size_t)(end - pos) : len;
+    int rc = fs_read_at(b->fd, pos, ret, n);
+    if (rc < 0) {
+        return read_failed(b, rc);
+    }
+    atomic_fetch_add_explicit(&b->served_bytes, n, memory_order_relaxed);
+    return (int64_t)n;
+}
+
+int
+blob_open_fd(struct blob *b, int *ret_fd)
+{
+    if (b->pass != NULL || phase_now(b) != BLOB_WHOLE) {
+        return ERR_NOT_FOUND;
+    }
+    /* Shares the offset with b->fd, which nobody uses: all reads here say where. */
+    int fd = fcntl(b->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) {
+        return -errno;
+    }
+    *ret_fd = fd;
+    return 0;
+}

@@ -1,0 +1,30 @@
+/* One blob in memory, for the other files of cache/. */
+#ifndef CACHE_BLOB_H
+#define CACHE_BLOB_H
+
+#include "cache/inside.h"
+
+/* A blob in phase ASKED with one reference and no entry. */
+struct blob *blob_new(struct cache *c, const struct digest *d);
+/* Under no lock: it belongs to the one who made it. */
+void blob_set_whole(struct blob *b, int fd, uint64_t size);
+void blob_set_unsure(struct blob *b, int fd, uint64_t size);
+
+bool blob_readable_locked(const struct blob *b, uint64_t pos, uint64_t *ret_end) NEEDS(b->lock);
+uint64_t blob_tail_start(uint64_t size);
+
+/* Phase FAILED, out of the map. The file: kept to be continued, removed, or (a stored one
+ * whose bytes are wrong) moved to quarantine. No effect in WHOLE and FAILED. */
+enum blob_fate { FATE_KEEP, FATE_DROP, FATE_QUARANTINE };
+void blob_end(struct blob *b, int code, enum blob_fate fate);
+/* The disk failed with -errno while it worked on this blob; the blob ends, its file goes.
+ * Returns what the caller is told. `lost`: bytes written before may be gone. */
+int blob_end_by_disk(struct blob *b, const char *what, int rc, bool lost);
+/* The digest is right (hash thread). */
+void blob_verified(struct blob *b);
+/* Gives the hasher a blob that may have work for it. Takes no reference of the caller. */
+void blob_hash(struct blob *b);
+/* Asks the disk thread; jobs of one blob are done in the order of enum blob_job. */
+CHECKED int blob_mail(struct blob *b, unsigned jobs);
+
+#endif

@@ -1,0 +1,545 @@
+/* How a blob in memory is filled, becomes verified and durable, or ends.
+ *
+ *   fetch thread      blob_begin  -> room in the accounts, partial file, FILLING
+ *                     blob_claim, blob_write, ...
+ *   hash threads      blob_verified                 VERIFIED    -> mail to the disk thread
+ *   disk thread       publishes (disk.c)            WHOLE
+ *   any of them       blob_end                      FAILED      -> file parked or doomed
+ *
+ * A partial file belongs to one blob at a time. It is parked in the entry when its blob ends
+ * and taken up by the next blob_begin; a write that is still at the disk then (`writing`)
+ * forbids that, because it could land on bytes that the next one has checked. */
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "cache/blob.h"
+#include "cache/disk.h"
+#include "cache/entry.h"
+#include "cache/pass.h"
+#include <errno.h>
+
+/* Progress between two saves of the piece map: what a crash may cost. */
+#define SAVE_BYTES (64u * 1024 * 1024)
+/* Progress between two hints to write dirty pages, so that the last fsync is short. */
+#define FLUSH_BYTES (8u * 1024 * 1024)
+/* The file system may need evicted files really gone before it can reserve. */
+#define DRAIN_MS 1000
+
+/* ---- begin ---- */
+
+/* What blob_begin works with between the accounts and the file. */
+struct beginning {
+    uint64_t size, gen;
+    struct pieces *pieces; /* of the partial file that is continued, or NULL */
+    int fd;
+};
+
+/* Takes up the parked file of the same size; drops one of another. */
+static void take_parked(struct cache *c, struct entry *e, struct beginning *w) NEEDS(c->lock);
+static void
+take_parked(struct cache *c, struct entry *e, struct beginning *w)
+{
+    lock_must_hold(&c->lock);
+    if (e->state == ENTRY_PARTIAL && e->size == w->size) {
+        w->pieces = e->parked;
+        w->gen = e->gen;
+        e->parked = NULL;
+    } else if (e->state == ENTRY_PARTIAL) {
+        entry_doom_partial(c, &e->digest, e->gen, e->size);
+        entry_set(c, e, ENTRY_ABSENT, 0);
+    }
+}
+
+static int
+reserve_account(struct blob *b, uint64_t free_bytes, struct beginning *w)
+{
+    struct cache *c = b->cache;
+    int rc = 0;
+    lock_take(&c->lock);
+    struct entry *e = b->entry;
+    if (e == NULL) {
+        rc = ERR_CLOSED; /* somebody failed it meanwhile */
+    } else {
+        take_parked(c, e, w);
+        if (w->pieces == NULL) {
+            rc = entry_make_room(c, w->size, free_bytes);
+        }
+        if (w->pieces == NULL && rc == 0) {
+            e->gen = w->gen = c->next_gen++;
+            entry_set(c, e, ENTRY_PARTIAL, w->size);
+        }
+    }
+    lock_drop(&c->lock);
+    disk_wake(c);
+    return rc;
+}
+
+/* True when the parked file is there and as long as it has to be. */
+static bool
+open_parked(struct blob *b, struct beginning *w)
+{
+    uint64_t size;
+    if (store_open_partial(&b->cache->store, &b->digest, w->gen, &w->fd, &size) < 0) {
+        return false;
+    }
+    if (size != w->size) {
+        fd_close(&w->fd);
+    }
+    return size == w->size;
+}
+
+static int
+create_file(struct blob *b, struct beginning *w)
+{
+    struct cache *c = b->cache;
+    int rc = store_create_partial(&c->store, &b->digest, w->gen, &w->fd);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = fs_reserve(w->fd, w->size);
+    if (rc == -ENOSPC) {
+        disk_drain(c, clock_ms() + DRAIN_MS);
+        rc = fs_reserve(w->fd, w->size);
+    }
+    return rc;
+}
+
+/* The parked file was taken from the entry and turned out to be gone: a new one. */
+static void
+start_clean(struct blob *b, struct beginning *w)
+{
+    struct cache *c = b->cache;
+    pieces_free(w->pieces);
+    w->pieces = NULL;
+    lock_take(&c->lock);
+    entry_doom_partial(c, &b->digest, w->gen, 0);
+    w->gen = c->next_gen++;
+    if (b->entry != NULL) {
+        b->entry->gen = w->gen;
+    }
+    lock_drop(&c->lock);
+}
+
+static int
+begin_file(struct blob *b, struct beginning *w)
+{
+    uint64_t free_bytes, total_bytes;
+    int rc = store_free_bytes(&b->cache->store, &free_bytes, &total_bytes);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = reserve_account(b, free_bytes, w);
+    if (rc < 0) {
+        return rc;
+    }
+    if (w->pieces != NULL && open_parked(b, w)) {
+        return 0;
+    }
+    if (w->pieces != NULL) {
+        start_clean(b, w);
+    }
+    return create_file(b, w);
+}
+
+/* Hands the file to the blob, also when it could not be reserved: blob_end dooms it then.
+ * When somebody has failed the blob meanwhile, nobody else would: its code. */
+static int
+adopt(struct blob *b, struct beginning *w, bool fill)
+{
+    struct cache *c = b->cache;
+    int rc = 0;
+    lock_take(&c->lock);
+    lock_take(&b->lock);
+    b->gen = w->gen;
+    b->fd = w->fd;
+    b->pieces = w->pieces != NULL ? w->pieces : pieces_new(w->size);
+    b->saved_bytes = b->flushed_bytes = b->pieces->have_bytes;
+    if (fill && b->phase == BLOB_ASKED) {
+        b->size = w->size;
+        b->phase = BLOB_FILLING;
+        cond_wake(&b->grew);
+    } else if (b->phase == BLOB_FAILED) {
+        b->doomed = true;
+        entry_doom_partial(c, &b->digest, w->gen, 0);
+        rc = b->error;
+    }
+    lock_drop(&b->lock);
+    lock_drop(&c->lock);
+    return rc;
+}
+
+static int
+no_room(struct blob *b)
+{
+    char text[DIGEST_TEXT_MAX];
+    digest_print(&b->digest, text);
+    metric_add(M_store_full, 1);
+    LOG(store_full, LOG_S("digest", text));
+    blob_end(b, ERR_FULL, FATE_DROP);
+    return ERR_FULL;
+}
+
+int
+blob_begin(struct blob *b, uint64_t size)
+{
+    if (b->pass != NULL) {
+        return pass_begin(b, size);
+    }
+    lock_take(&b->lock);
+    enum blob_phase phase = b->phase;
+    int rc = phase == BLOB_FAILED ? b->error : b->size == size ? 0 : ERR_SIZE;
+    lock_drop(&b->lock);
+    if (phase != BLOB_ASKED) {
+        return rc;
+    }
+    if (size >= CACHE_SIZE_UNKNOWN / 4) {
+        return no_room(b); /* sums of sizes must not wrap */
+    }
+
+    struct beginning w = {.size = size, .fd = -1};
+    rc = begin_file(b, &w);
+    if (w.fd >= 0) {
+        int failed = adopt(b, &w, rc == 0);
+        if (failed < 0) {
+            disk_wake(b->cache);
+            return failed;
+        }
+    } else {
+        pieces_free(w.pieces);
+    }
+    if (rc == ERR_FULL) {
+        return no_room(b);
+    }
+    if (rc < 0) {
+        return blob_end_by_disk(b, "begin", rc, false);
+    }
+    cache_disk_worked(b->cache);
+    blob_hash(b);
+    return 0;
+}
+
+/* ---- claims ---- */
+
+/* The lowest place where a reader waits and nobody comes. */
+static bool stuck_cursor(const struct blob *b, uint64_t *ret_pos) NEEDS(b->lock);
+static bool
+stuck_cursor(const struct blob *b, uint64_t *ret_pos)
+{
+    lock_must_hold(&b->lock);
+    bool found = false;
+    for (unsigned i = 0; i < b->cursors_count; i++) {
+        uint64_t pos = b->cursors[i];
+        if ((!found || pos < *ret_pos) && pieces_stuck(b->pieces, pos)) {
+            *ret_pos = pos;
+            found = true;
+        }
+    }
+    return found;
+}
+
+bool
+blob_claim(struct blob *b, uint64_t max_bytes, struct gap *ret)
+{
+    if (b->pass != NULL) {
+        return pass_claim(b, max_bytes, ret);
+    }
+    bool found = false;
+    uint64_t pos = 0;
+    lock_take(&b->lock);
+    if (b->phase == BLOB_FILLING && !b->stored) {
+        if (stuck_cursor(b, &pos)) {
+            pieces_cut(b->pieces, pos);
+        }
+        found = pieces_claim(b->pieces, pos, max_bytes, ret) ||
+                pieces_claim(b->pieces, 0, max_bytes, ret);
+    }
+    lock_drop(&b->lock);
+    return found;
+}
+
+void
+blob_unclaim(struct blob *b, const struct gap *g)
+{
+    if (b->pass != NULL) {
+        pass_unclaim(b);
+        return;
+    }
+    lock_take(&b->lock);
+    if (b->pieces != NULL) {
+        pieces_unclaim(b->pieces, g->start);
+    }
+    lock_drop(&b->lock);
+}
+
+uint64_t
+blob_claim_limit(struct blob *b, const struct gap *g)
+{
+    if (b->pass != NULL) {
+        return pass_claim_limit(b);
+    }
+    lock_take(&b->lock);
+    uint64_t end = b->pieces == NULL ? g->start : pieces_claim_end(b->pieces, g->start);
+    lock_drop(&b->lock);
+    return end;
+}
+
+/* ---- write ---- */
+
+/* How much of [pos, pos + len) may go to the file now, or the code of a blob that failed. */
+static int64_t
+start_write(struct blob *b, uint64_t pos, size_t len)
+{
+    int64_t take = 0;
+    lock_take(&b->lock);
+    if (b->phase == BLOB_FAILED) {
+        take = b->error;
+    } else if (b->phase == BLOB_FILLING) {
+        uint64_t room = pieces_room_end(b->pieces, pos) - pos;
+        take = room < len ? (int64_t)room : (int64_t)len;
+        b->writing += take > 0;
+    }
+    lock_drop(&b->lock);
+    return take;
+}
+
+/* Notes what landed; returns the jobs that are due for the disk thread. */
+static unsigned
+end_write(struct blob *b, uint64_t pos, uint64_t landed, enum blob_source source)
+{
+    unsigned jobs = 0;
+    lock_take(&b->lock);
+    b->writing--;
+    if (landed > 0 && b->phase == BLOB_FILLING) {
+        pieces_fill(b->pieces, pos, landed);
+        b->from_bytes[source] += landed;
+        uint64_t have = b->pieces->have_bytes;
+        if (have - b->saved_bytes >= SAVE_BYTES) {
+            b->saved_bytes = have;
+            jobs |= JOB_SAVE;
+        }
+        if (have - b->flushed_bytes >= FLUSH_BYTES) {
+            b->flushed_bytes = have;
+            jobs |= JOB_FLUSH;
+        }
+        cond_wake(&b->grew);
+    }
+    lock_drop(&b->lock);
+    return jobs;
+}
+
+int
+blob_write(struct blob *b, uint64_t pos, const void *bytes, size_t len, enum blob_source source)
+{
+    if (b->pass != NULL) {
+        return pass_write(b, pos, bytes, len, source);
+    }
+    int64_t take = start_write(b, pos, len);
+    if (take <= 0) {
+        return (int)take;
+    }
+    int rc = fs_write_at(b->fd, pos, bytes, (size_t)take);
+    unsigned jobs = end_write(b, pos, rc < 0 ? 0 : (uint64_t)take, source);
+    if (rc < 0) {
+        return blob_end_by_disk(b, "write", rc, false);
+    }
+    blob_hash(b);
+    if (jobs != 0) {
+        /* Both are for speed and for the next start: without room they are left out. */
+        rc = blob_mail(b, jobs);
+        (void)rc;
+    }
+    return 0;
+}
+
+/* ---- hand over to the other threads ---- */
+
+/* True when the hash threads could do something now. */
+static bool hash_due(const struct blob *b) NEEDS(b->lock);
+static bool
+hash_due(const struct blob *b)
+{
+    lock_must_hold(&b->lock);
+    if (b->phase != BLOB_FILLING || b->hashing) {
+        return false;
+    }
+    return pieces_run_end(b->pieces, b->hashed_bytes) > b->hashed_bytes ||
+           b->hashed_bytes == b->size;
+}
+
+void
+blob_hash(struct blob *b)
+{
+    lock_take(&b->lock);
+    bool push = hash_due(b);
+    b->hashing = b->hashing || push;
+    lock_drop(&b->lock);
+    if (push) {
+        hasher_push(&b->cache->hasher, blob_ref(b));
+    }
+}
+
+int
+blob_mail(struct blob *b, unsigned jobs)
+{
+    lock_take(&b->lock);
+    bool post = !b->mailed;
+    b->mailed = true;
+    b->jobs |= jobs;
+    lock_drop(&b->lock);
+    if (!post) {
+        return 0;
+    }
+    struct blob *mine = blob_ref(b);
+    int rc = mailbox_post(&b->cache->mailbox, &b->mail);
+    if (rc < 0) {
+        lock_take(&b->lock);
+        b->mailed = false;
+        b->jobs = 0;
+        lock_drop(&b->lock);
+        blob_release(&mine);
+    }
+    return rc;
+}
+
+/* A blob that was stored already and only re-hashed is WHOLE at once. */
+static bool
+verify_locked(struct blob *b)
+{
+    struct cache *c = b->cache;
+    lock_take(&c->lock);
+    lock_take(&b->lock);
+    bool live = b->phase == BLOB_FILLING;
+    if (live) {
+        b->verified = true;
+        b->phase = b->stored ? BLOB_WHOLE : BLOB_VERIFIED;
+        pieces_free(b->pieces);
+        b->pieces = NULL;
+        if (b->stored && b->entry != NULL) {
+            b->entry->unsure = false;
+        }
+        cond_wake(&b->grew);
+    }
+    bool publish = live && !b->stored;
+    lock_drop(&b->lock);
+    lock_drop(&c->lock);
+    return publish;
+}
+
+void
+blob_verified(struct blob *b)
+{
+    if (verify_locked(b) && blob_mail(b, JOB_PUBLISH) < 0) {
+        blob_end(b, ERR_CLOSED, FATE_DROP);
+    }
+}
+
+/* ---- the end ---- */
+
+/* What becomes of the file and the entry of a blob that fails. */
+static bool settle_entry(struct cache *c, struct blob *b, enum blob_fate fate) NEEDS(c->lock)
+    NEEDS(b->lock);
+static bool
+settle_entry(struct cache *c, struct blob *b, enum blob_fate fate)
+{
+    struct entry *e = b->entry;
+    if (e == NULL) {
+        return false;
+    }
+    if (b->stored) {
+        if (fate == FATE_KEEP) {
+            entry_detach(c, e);
+        } else {
+            entry_doom(c, e, DOOM_QUARANTINE, M_evict_corrupt);
+        }
+        return false;
+    }
+    if (b->fd < 0) {
+        entry_detach(c, e);
+        if (e->parked == NULL) {
+            entry_forget(c, e); /* nothing on disk, or a parked file that is gone */
+        }
+        return false;
+    }
+    bool park =
+        fate == FATE_KEEP && b->writing == 0 && b->pieces != NULL && b->pieces->have_bytes > 0;
+    if (park) {
+        e->parked = pieces_copy(b->pieces);
+        entry_add_sources(c, e, b);
+        entry_detach(c, e);
+    } else {
+        b->doomed = true;
+        entry_doom(c, e, DOOM_PARTIAL, METRIC_COUNT);
+    }
+    return park;
+}
+
+static void
+log_end(const struct blob *b, int code, uint64_t have_bytes)
+{
+    char text[DIGEST_TEXT_MAX];
+    digest_print(&b->digest, text);
+    if (code == ERR_DIGEST) {
+        metric_add(M_digest_failures, 1);
+        LOG(digest_mismatch, LOG_S("digest", text), LOG_U("bytes", have_bytes));
+    } else {
+        LOG(blob_failed, LOG_S("digest", text), LOG_S("error", err_text(code)),
+            LOG_U("have_bytes", have_bytes));
+    }
+}
+
+void
+blob_end(struct blob *b, int code, enum blob_fate fate)
+{
+    struct cache *c = b->cache;
+    bool park = false, ended = false;
+    uint64_t have_bytes = 0;
+    lock_take(&c->lock);
+    lock_take(&b->lock);
+    if (b->phase != BLOB_WHOLE && b->phase != BLOB_FAILED) {
+        ended = true;
+        park = settle_entry(c, b, fate);
+        have_bytes = b->pieces == NULL ? 0 : b->pieces->have_bytes;
+        b->phase = BLOB_FAILED;
+        b->error = code;
+        cond_wake(&b->grew);
+    }
+    lock_drop(&b->lock);
+    lock_drop(&c->lock);
+    if (!ended) {
+        return;
+    }
+    log_end(b, code, have_bytes);
+    if (park) {
+        int rc = blob_mail(b, JOB_SAVE);
+        (void)rc; /* the next start then finds an older map, or none */
+    }
+    disk_wake(c);
+}
+
+int
+blob_end_by_disk(struct blob *b, const char *what, int rc, bool lost)
+{
+    int code = cache_disk_failed(b->cache, what, rc);
+    if (lost) {
+        lock_take(&b->lock);
+        b->distrusted = true;
+        lock_drop(&b->lock);
+    }
+    blob_end(b, code, FATE_DROP);
+    return code;
+}
+
+void
+blob_fail(struct blob *b, int code)
+{
+    if (b->pass != NULL) {
+        pass_fail(b, code);
+        return;
+    }
+    lock_take(&b->lock);
+    bool late = b->phase >= BLOB_VERIFIED;
+    lock_drop(&b->lock);
+    if (!late) {
+        blob_end(b, code, FATE_KEEP);
+    }
+}

@@ -1,0 +1,474 @@
+/* The front door: open and close, and who gets which blob. Looking after what is stored
+ * stands in cache_look.c and scrub.c, tags and links in cache_facts.c. */
+#include "cache/cache.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "cache/blob.h"
+#include "cache/disk.h"
+#include "cache/entry.h"
+#include "cache/pass.h"
+#include "cache/recover.h"
+#include "cache/scrub.h"
+#include <errno.h>
+
+#define WINDOW_BYTES (512u * 1024)
+#define WINDOWS_MAX  32
+/* Records that wait for the disk thread; more make it rewrite the journal instead. */
+#define PENDING_BYTES (1024u * 1024)
+/* Sums of sizes stay far from wrapping. */
+#define LIMIT_MAX (UINT64_MAX / 8)
+/* A cache_put that meets another one for the same digest waits this long for it. */
+#define PUT_WAIT_MS 10000
+#define PUT_TRIES   3
+
+/* ---- the disk's health ---- */
+
+int
+cache_disk_failed(struct cache *c, const char *what, int rc)
+{
+    metric_add(M_store_errors, 1);
+    if (!atomic_exchange(&c->degraded, true)) {
+        metric_set(M_degraded, 1);
+        LOG(store_error, LOG_S("dir", c->store.dir), LOG_S("call", what),
+            LOG_S("error", err_text(rc)));
+    }
+    return rc == -ENOSPC || rc == -EDQUOT ? ERR_FULL : ERR_STORE;
+}
+
+void
+cache_disk_worked(struct cache *c)
+{
+    if (atomic_exchange(&c->degraded, false)) {
+        metric_set(M_degraded, 0);
+    }
+}
+
+/* ---- open and close ---- */
+
+static uint64_t
+limit_of(uint64_t size_bytes, unsigned size_percent, uint64_t total_bytes)
+{
+    uint64_t limit = size_bytes != 0 ? size_bytes : total_bytes / 100 * size_percent;
+    return limit < LIMIT_MAX ? limit : LIMIT_MAX;
+}
+
+void
+cache_set_limits(struct cache *c, uint64_t size_bytes, unsigned size_percent,
+                 uint64_t min_free_bytes)
+{
+    uint64_t free_bytes = 0, total_bytes = 0;
+    int rc = store_free_bytes(&c->store, &free_bytes, &total_bytes);
+    if (rc < 0) {
+        (void)cache_disk_failed(c, "statvfs", rc);
+    }
+    lock_take(&c->lock);
+    if (size_bytes != 0 || rc == 0) {
+        c->limit_bytes = limit_of(size_bytes, size_percent, total_bytes);
+    }
+    c->min_free_bytes = min_free_bytes < LIMIT_MAX ? min_free_bytes : LIMIT_MAX;
+    metric_set(M_cache_limit, c->limit_bytes);
+    lock_drop(&c->lock);
+    if (c->mailbox_open) {
+        disk_wake(c);
+    }
+}
+
+static struct cache *
+cache_new(const struct cache_config *config)
+{
+    struct cache *c = mem_zalloc(sizeof *c);
+    size_t window_min = PASS_WRITE_MAX + HOLDBACK_BYTES;
+    uint64_t window = config->window_bytes == 0 ? WINDOW_BYTES : config->window_bytes;
+    c->window_bytes = window > window_min ? (size_t)window : window_min;
+    c->windows_max = config->windows_max == 0 ? WINDOWS_MAX : config->windows_max;
+    c->store.lock_fd = -1;
+    c->journal.fd = -1;
+    c->tags = tags_new();
+    lock_init(&c->lock, LOCK_CACHE);
+    lock_init(&c->facts_lock, LOCK_JOURNAL);
+    cond_init(&c->doomed);
+    cond_init(&c->pace);
+    buf_init(&c->pending, PENDING_BYTES);
+    return c;
+}
+
+static void
+forget_all(struct cache *c)
+{
+    lock_take(&c->lock);
+    while (c->map != NULL) {
+        must(c->map->blob == NULL); /* somebody still holds a blob */
+        entry_forget(c, c->map);
+    }
+    while (c->dooms != NULL) {
+        struct doom *d = c->dooms;
+        DL_DELETE(c->dooms, d);
+        mem_free(d);
+    }
+    lock_drop(&c->lock);
+}
+
+static void
+cache_free(struct cache *c)
+{
+    forget_all(c);
+    journal_close(&c->journal);
+    store_close(&c->store);
+    tags_free(c->tags);
+    buf_release(&c->pending);
+    hasher_release(&c->hasher);
+    cond_release(&c->doomed);
+    cond_release(&c->pace);
+    lock_release(&c->facts_lock);
+    lock_release(&c->lock);
+    mem_free(c);
+}
+
+static void
+stop_threads(struct cache *c)
+{
+    lock_take(&c->lock);
+    c->stopping = true;
+    cond_wake(&c->pace);
+    lock_drop(&c->lock);
+    thread_join(&c->scrub_thread);
+    hasher_stop(&c->hasher);
+    disk_stop(c);
+}
+
+static int
+start(struct cache *c, const struct cache_config *config, struct err *e)
+{
+    int rc = store_open(&c->store, config->dir, e);
+    if (rc < 0) {
+        return rc;
+    }
+    cache_set_limits(c, config->size_bytes, config->size_percent, config->min_free_bytes);
+    size_t unsure;
+    rc = recover_start(c, &unsure, e);
+    if (rc < 0) {
+        return rc;
+    }
+    unsigned threads = config->hash_threads == 0 ? 1 : config->hash_threads;
+    rc = hasher_start(&c->hasher, threads < HASHER_THREADS_MAX ? threads : HASHER_THREADS_MAX);
+    if (rc == 0) {
+        rc = disk_start(c);
+    }
+    if (rc == 0 && unsure > 0) {
+        rc = scrub_start(c);
+    }
+    if (rc < 0) {
+        stop_threads(c);
+        return err_set(e, rc, "start threads: %s", err_text(rc));
+    }
+    disk_wake(c);
+    return 0;
+}
+
+int
+cache_open(const struct cache_config *config, struct cache **ret, struct err *e)
+{
+    struct cache *c = cache_new(config);
+    int rc = start(c, config, e);
+    if (rc < 0) {
+        err_wrap(e, "open cache");
+        cache_free(c);
+        return rc;
+    }
+    *ret = c;
+    return 0;
+}
+
+void
+cache_close(struct cache *c)
+{
+    if (c == NULL) {
+        return;
+    }
+    stop_threads(c);
+    recover_mark_clean(c);
+    cache_free(c);
+}
+
+/* ---- who gets which blob ---- */
+
+/* One look at the map: gives a reference and what the caller is to it, or NULL when a stored
+ * file has to be opened first or a lead is not wanted. *fd is taken when it is used. */
+static struct blob *look_up(struct cache *c, const struct digest *d, bool may_lead, int *fd,
+                            uint64_t file_size, enum cache_got *ret_got) NEEDS(c->lock);
+static struct blob *
+look_up(struct cache *c, const struct digest *d, bool may_lead, int *fd, uint64_t file_size,
+        enum cache_got *ret_got)
+{
+    struct entry *e = entry_find(c, d);
+    if (e != NULL && e->blob != NULL) {
+        struct blob *b = e->blob;
+        lock_take(&b->lock);
+        *ret_got = b->phase == BLOB_WHOLE ? CACHE_HIT : CACHE_JOIN;
+        lock_drop(&b->lock);
+        b->refs++;
+        entry_touch(c, e);
+        return b;
+    }
+    bool stored = e != NULL && e->state == ENTRY_STORED;
+    if (stored ? *fd < 0 || file_size != e->size : !may_lead) {
+        return NULL;
+    }
+    struct blob *b = blob_new(c, d);
+    if (stored && e->unsure) {
+        blob_set_unsure(b, *fd, e->size);
+        *ret_got = CACHE_JOIN;
+    } else if (stored) {
+        blob_set_whole(b, *fd, e->size);
+        *ret_got = CACHE_HIT;
+    } else {
+        e = entry_take(c, d);
+        *ret_got = CACHE_LEAD;
+    }
+    if (stored) {
+        *fd = -1;
+    }
+    entry_attach(c, e, b);
+    entry_touch(c, e);
+    return b;
+}
+
+/* The stored file is gone or not what the map says: it leaves, and the next look finds
+ * nothing. */
+static void
+lose(struct cache *c, const struct digest *d, bool gone)
+{
+    lock_take(&c->lock);
+    struct entry *e = entry_find(c, d);
+    if (e != NULL && e->blob == NULL && e->state == ENTRY_STORED) {
+        entry_doom(c, e, gone ? DOOM_BLOB : DOOM_QUARANTINE, gone ? METRIC_COUNT : M_evict_corrupt);
+    }
+    lock_drop(&c->lock);
+    disk_wake(c);
+}
+
+static bool
+is_stored(struct cache *c, const struct digest *d, uint64_t *ret_size)
+{
+    lock_take(&c->lock);
+    const struct entry *e = entry_find(c, d);
+    bool stored = e != NULL && e->blob == NULL && e->state == ENTRY_STORED;
+    *ret_size = stored ? e->size : 0;
+    lock_drop(&c->lock);
+    return stored;
+}
+
+/* Opens the file for the next look. A file that is gone or of another length is lost; 0 then
+ * too, and the look finds nothing. -errno when this process cannot open files now. */
+static int
+open_stored(struct cache *c, const struct digest *d, int *ret_fd, uint64_t *ret_size)
+{
+    uint64_t size;
+    if (!is_stored(c, d, &size)) {
+        return 0;
+    }
+    int rc = store_open_blob(&c->store, d, ret_fd, ret_size);
+    if (rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM) {
+        return rc;
+    }
+    if (rc < 0 || *ret_size != size) {
+        if (rc < 0) {
+            (void)cache_disk_failed(c, "open", rc);
+        }
+        fd_close(ret_fd);
+        lose(c, d, rc == -ENOENT);
+    }
+    return 0;
+}
+
+/* For want of descriptors: a blob that has failed already. */
+static struct blob *
+failed_blob(struct cache *c, const struct digest *d, int code)
+{
+    struct blob *b = blob_new(c, d);
+    b->phase = BLOB_FAILED;
+    b->error = code;
+    return b;
+}
+
+static struct blob *
+acquire(struct cache *c, const struct digest *d, bool may_lead, enum cache_got *ret_got)
+{
+    AUTO(fd_close) int fd = -1;
+    uint64_t size = 0;
+    for (;;) {
+        lock_take(&c->lock);
+        struct blob *b = look_up(c, d, may_lead, &fd, size, ret_got);
+        const struct entry *e = b == NULL ? entry_find(c, d) : NULL;
+        bool absent = e == NULL || e->state != ENTRY_STORED;
+        lock_drop(&c->lock);
+        if (b != NULL || absent) {
+            if (b != NULL) {
+                blob_hash(b);
+            }
+            return b;
+        }
+        fd_close(&fd);
+        int rc = open_stored(c, d, &fd, &size);
+        if (rc < 0) {
+            *ret_got = CACHE_JOIN;
+            return failed_blob(c, d, rc);
+        }
+    }
+}
+
+struct blob *
+cache_acquire(struct cache *c, const struct digest *d, enum cache_got *ret_got)
+{
+    struct blob *b = acquire(c, d, true, ret_got);
+    must(b != NULL);
+    return b;
+}
+
+struct blob *
+cache_find(struct cache *c, const struct digest *d)
+{
+    enum cache_got got;
+    return acquire(c, d, false, &got);
+}
+
+/* ---- small bodies ---- */
+
+static int
+fill_whole(struct blob *b, const uint8_t *bytes, size_t len)
+{
+    struct gap gap;
+    int rc = blob_begin(b, len);
+    while (rc == 0 && blob_claim(b, UINT64_MAX, &gap)) {
+        rc = blob_write(b, gap.start, bytes + gap.start, (size_t)(gap.end - gap.start),
+                        BLOB_FROM_UPSTREAM);
+    }
+    if (rc < 0) {
+        blob_fail(b, rc);
+    }
+    return rc;
+}
+
+/* Waits until it is WHOLE or has FAILED; its code. */
+static int
+wait_whole(struct blob *b)
+{
+    int64_t deadline_ms = clock_ms() + PUT_WAIT_MS;
+    struct blob_state s;
+    lock_take(&b->lock);
+    while (b->phase < BLOB_WHOLE && cond_wait(&b->grew, &b->lock, deadline_ms)) {
+    }
+    s = (struct blob_state){.phase = b->phase, .error = b->error};
+    lock_drop(&b->lock);
+    if (s.phase == BLOB_WHOLE) {
+        return 0;
+    }
+    return s.phase == BLOB_FAILED ? s.error : ERR_TIMEOUT;
+}
+
+int
+cache_put(struct cache *c, const struct digest *d, const void *bytes, size_t len)
+{
+    struct digest got;
+    digest_of((enum digest_alg)d->alg, bytes, len, &got);
+    if (!digest_equal(&got, d)) {
+        return ERR_DIGEST;
+    }
+    int rc = 0;
+    for (int i = 0; i < PUT_TRIES; i++) {
+        enum cache_got role;
+        struct blob *b = cache_acquire(c, d, &role);
+        rc = role == CACHE_LEAD ? fill_whole(b, bytes, len) : 0;
+        if (rc == 0) {
+            rc = wait_whole(b);
+        }
+        blob_release(&b);
+        if (rc == 0 || role == CACHE_LEAD) {
+            break;
+        }
+    }
+    return rc;
+}
+
+static int
+read_all(struct blob *b, uint64_t size, struct buf *ret)
+{
+    uint8_t step[16 * 1024];
+    int rc = 0;
+    for (uint64_t at = 0; at < size && rc == 0;) {
+        size_t n = size - at < sizeof step ? (size_t)(size - at) : sizeof step;
+        rc = fs_read_at(b->fd, at, step, n);
+        if (rc == 0) {
+            rc = buf_add(ret, step, n);
+        }
+        at += n;
+    }
+    return rc;
+}
+
+/* All bytes are here, perhaps not hashed yet: the caller of this hashes. */
+static bool
+has_all(struct blob *b, uint64_t *ret_size)
+{
+    lock_take(&b->lock);
+    bool all = b->pass == NULL && b->phase != BLOB_ASKED && b->phase != BLOB_FAILED &&
+               (b->pieces == NULL || pieces_whole(b->pieces));
+    *ret_size = b->size;
+    lock_drop(&b->lock);
+    return all;
+}
+
+int
+cache_get(struct cache *c, const struct digest *d, struct buf *ret)
+{
+    AUTO(blob_release) struct blob *b = cache_find(c, d);
+    uint64_t size;
+    if (b == NULL || !has_all(b, &size)) {
+        return ERR_NOT_FOUND;
+    }
+    if (size > ret->limit - ret->len) {
+        return ERR_LIMIT;
+    }
+    AUTO(buf_release) struct buf body;
+    buf_init(&body, (size_t)size);
+    int rc = read_all(b, size, &body);
+    if (rc < 0) {
+        return cache_disk_failed(c, "read", rc);
+    }
+    struct digest got;
+    digest_of((enum digest_alg)d->alg, buf_text(&body), body.len, &got);
+    if (!digest_equal(&got, d)) {
+        scrub_found_bad(c, d);
+        return ERR_DIGEST;
+    }
+    atomic_fetch_add_explicit(&b->served_bytes, size, memory_order_relaxed);
+    return body.len == 0 ? 0 : buf_add(ret, body.data, body.len);
+}
+
+/* ---- for tests ---- */
+
+void
+cache_check(struct cache *c)
+{
+    uint64_t used = 0, open = 0, stored = 0, partial = 0, listed = 0;
+    lock_take(&c->lock);
+    for (const struct entry *e = c->map; e != NULL; e = e->hh.next) {
+        bool counts = e->state != ENTRY_ABSENT;
+        used += counts ? e->size : 0;
+        open += counts && e->blob != NULL ? e->size : 0;
+        stored += e->state == ENTRY_STORED;
+        partial += e->state == ENTRY_PARTIAL;
+        must(e->blob == NULL || e->blob->entry == e);
+        must(counts || e->blob != NULL);
+        must((e->parked != NULL) == (e->state == ENTRY_PARTIAL && e->blob == NULL) ||
+             (e->blob != NULL && e->state == ENTRY_PARTIAL));
+    }
+    for (const struct entry *e = c->oldest; e != NULL; e = e->next) {
+        must(e->next == NULL || e->used_seq < e->next->used_seq);
+        listed++;
+    }
+    must(used == c->used_bytes && open == c->open_bytes);
+    must(stored == c->stored_count && partial == c->partial_count && listed == stored + partial);
+    lock_drop(&c->lock);
+}

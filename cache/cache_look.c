@@ -1,0 +1,193 @@
+/* Looking after what is stored: figures, lists, eviction by hand, verification. */
+#include "base/clock.h"
+#include "cache/blob.h"
+#include "cache/disk.h"
+#include "cache/entry.h"
+#include "cache/scrub.h"
+
+/* How long cache_gc waits for the files to be gone; a synced GiB takes half a second. */
+#define GC_WAIT_MS 60000
+
+void
+cache_get_stats(struct cache *c, struct cache_stats *ret)
+{
+    struct cache_stats s = {0};
+    uint64_t total_bytes;
+    size_t tags, links;
+    int rc = store_free_bytes(&c->store, &s.disk_free_bytes, &total_bytes);
+    if (rc < 0) {
+        s.disk_free_bytes = 0;
+    }
+    s.degraded = atomic_load(&c->degraded) || rc < 0;
+    lock_take(&c->lock);
+    s.used_bytes = c->used_bytes;
+    s.limit_bytes = c->limit_bytes;
+    s.min_free_bytes = c->min_free_bytes;
+    s.blobs = c->stored_count;
+    s.partial_blobs = c->partial_count;
+    for (const struct entry *e = c->map; e != NULL; e = e->hh.next) {
+        s.filling += e->blob != NULL && e->state != ENTRY_STORED;
+    }
+    lock_drop(&c->lock);
+    lock_take(&c->facts_lock);
+    tags_count(c->tags, &tags, &links);
+    lock_drop(&c->facts_lock);
+    s.tags = tags;
+    s.links = links;
+    *ret = s;
+}
+
+/* What the blob in memory adds to its entry. */
+static void add_live(struct cache *c, struct blob *b, struct blob_info *ret) NEEDS(c->lock);
+static void
+add_live(struct cache *c, struct blob *b, struct blob_info *ret)
+{
+    lock_must_hold(&c->lock);
+    lock_take(&b->lock);
+    ret->phase = b->phase;
+    if (b->size != CACHE_SIZE_UNKNOWN) {
+        ret->size = b->size;
+    }
+    if (b->pieces != NULL) {
+        ret->have_bytes = b->pieces->have_bytes;
+    } else if (b->phase >= BLOB_VERIFIED) {
+        ret->have_bytes = b->size;
+    }
+    for (int i = 0; i < BLOB_SOURCES && b->phase < BLOB_WHOLE; i++) {
+        ret->from_bytes[i] += b->from_bytes[i];
+    }
+    ret->readers = b->refs - b->hashing - b->mailed;
+    lock_drop(&b->lock);
+    ret->served_bytes += atomic_load(&b->served_bytes);
+}
+
+static struct blob_info describe(struct cache *c, const struct entry *e) NEEDS(c->lock);
+static struct blob_info
+describe(struct cache *c, const struct entry *e)
+{
+    struct blob_info info = {.digest = e->digest,
+                             .phase = e->state == ENTRY_STORED ? BLOB_WHOLE : BLOB_FILLING,
+                             .size = e->state == ENTRY_ABSENT ? CACHE_SIZE_UNKNOWN : e->size,
+                             .served_bytes = e->served_bytes,
+                             .stored_wall_s = e->stored_wall_s,
+                             .used_wall_s = e->used_wall_s};
+    for (int i = 0; i < BLOB_SOURCES; i++) {
+        info.from_bytes[i] = e->from_bytes[i];
+    }
+    if (e->state == ENTRY_STORED) {
+        info.have_bytes = e->size;
+    } else if (e->parked != NULL) {
+        info.have_bytes = e->parked->have_bytes;
+    }
+    if (e->blob != NULL) {
+        add_live(c, e->blob, &info);
+    }
+    return info;
+}
+
+int
+cache_info(struct cache *c, const struct digest *d, struct blob_info *ret)
+{
+    lock_take(&c->lock);
+    const struct entry *e = entry_find(c, d);
+    if (e != NULL) {
+        *ret = describe(c, e);
+    }
+    lock_drop(&c->lock);
+    return e == NULL ? ERR_NOT_FOUND : 0;
+}
+
+size_t
+cache_list(struct cache *c, struct blob_info *ret, size_t max)
+{
+    size_t count = 0;
+    lock_take(&c->lock);
+    for (int in_flight = 1; in_flight >= 0; in_flight--) {
+        for (const struct entry *e = c->map; e != NULL && count < max; e = e->hh.next) {
+            if ((e->blob != NULL && e->state != ENTRY_STORED) == in_flight) {
+                ret[count++] = describe(c, e);
+            }
+        }
+    }
+    lock_drop(&c->lock);
+    return count;
+}
+
+void
+cache_served(struct cache *c, const struct digest *d, uint64_t bytes)
+{
+    lock_take(&c->lock);
+    struct entry *e = entry_find(c, d);
+    if (e != NULL) {
+        e->served_bytes += bytes;
+    }
+    lock_drop(&c->lock);
+}
+
+/* ---- eviction by hand ---- */
+
+struct evicted {
+    struct blob_info *list;
+    size_t count, cap;
+};
+
+static void
+note_evicted(void *arg, const struct entry *e)
+{
+    struct evicted *n = arg;
+    if (n->count == n->cap) {
+        n->cap = n->cap * 2 + 64;
+        n->list = mem_realloc(n->list, n->cap * sizeof n->list[0]);
+    }
+    n->list[n->count++] =
+        (struct blob_info){.digest = e->digest,
+                           .phase = e->state == ENTRY_STORED ? BLOB_WHOLE : BLOB_FILLING,
+                           .size = e->size,
+                           .have_bytes = e->parked == NULL ? e->size : e->parked->have_bytes,
+                           .served_bytes = e->served_bytes,
+                           .stored_wall_s = e->stored_wall_s,
+                           .used_wall_s = e->used_wall_s};
+}
+
+uint64_t
+cache_gc(struct cache *c, uint64_t target_bytes, bool dry_run,
+         void (*report)(void *arg, const struct blob_info *info), void *arg)
+{
+    struct evicted gone = {NULL, 0, 0};
+    lock_take(&c->lock);
+    uint64_t need_bytes = c->used_bytes > target_bytes ? c->used_bytes - target_bytes : 0;
+    uint64_t freed = entry_evict(c, need_bytes, M_evict_gc, dry_run, note_evicted, &gone);
+    lock_drop(&c->lock);
+    if (!dry_run) {
+        disk_drain(c, clock_ms() + GC_WAIT_MS);
+    }
+    for (size_t i = 0; report != NULL && i < gone.count; i++) {
+        report(arg, &gone.list[i]);
+    }
+    mem_free(gone.list);
+    return freed;
+}
+
+void
+cache_verify(struct cache *c, struct cache_verdict *ret,
+             void (*report)(void *arg, const struct digest *bad), void *arg)
+{
+    struct cache_verdict v = {0};
+    struct digest *list = NULL;
+    size_t count = scrub_list(c, false, &list);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t bytes;
+        enum scrub_result result = scrub_check(c, &list[i], false, &bytes);
+        v.checked += result != SCRUB_SKIPPED;
+        v.checked_bytes += bytes;
+        if (result == SCRUB_BAD) {
+            v.bad++;
+            if (report != NULL) {
+                report(arg, &list[i]);
+            }
+        }
+    }
+    mem_free(list);
+    disk_drain(c, clock_ms() + GC_WAIT_MS);
+    *ret = v;
+}

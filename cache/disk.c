@@ -1,0 +1,476 @@
+/* The disk thread. It is the only one that publishes, saves piece maps and removes files, so
+ * these never race: a file that was forgotten is removed before the same digest can be
+ * published again.
+ *
+ *   each turn:  remove what is doomed, do the mail, write the journal, look after the space
+ *
+ * A message is a blob; its jobs are done in the order flush, save, publish. */
+#include "cache/disk.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "cache/blob.h"
+#include "cache/entry.h"
+#include <errno.h>
+#include <poll.h>
+
+/* Records wait this long, so that a burst of tags costs one fsync. */
+#define JOURNAL_BATCH_MS 1000
+/* After a failed write of the journal. */
+#define JOURNAL_RETRY_MS 10000
+/* min_free, ages, and the way out of degraded. */
+#define TICK_MS 60000
+/* A blob is in the mailbox at most once; this many blobs are not in memory at a time. */
+#define MAIL_MAX 65536
+/* Ages noted in one go; about 4,000 blobs. */
+#define FACTS_BYTES (512u * 1024)
+
+void
+disk_wake(struct cache *c)
+{
+    mailbox_wake(&c->mailbox);
+}
+
+/* ---- files to remove ---- */
+
+static void
+log_gone(const struct doom *d)
+{
+    char text[DIGEST_TEXT_MAX];
+    digest_print(&d->digest, text);
+    if (d->reason == METRIC_COUNT) {
+        return;
+    }
+    metric_add(d->reason, 1);
+    if (d->kind == DOOM_QUARANTINE) {
+        LOG(corrupt, LOG_S("digest", text), LOG_U("bytes", d->size));
+    } else {
+        const char *why = d->reason == M_evict_size       ? "size"
+                          : d->reason == M_evict_min_free ? "min_free"
+                                                          : "gc";
+        LOG(evicted, LOG_S("digest", text), LOG_U("bytes", d->size), LOG_S("reason", why));
+    }
+}
+
+static int
+remove_file(struct cache *c, const struct doom *d)
+{
+    int rc = 0;
+    switch (d->kind) {
+    case DOOM_PARTIAL:
+        rc = store_remove_partial(&c->store, &d->digest, d->gen);
+        break;
+    case DOOM_BLOB:
+        rc = store_remove_blob(&c->store, &d->digest);
+        break;
+    case DOOM_QUARANTINE:
+        rc = store_quarantine_blob(&c->store, &d->digest);
+        break;
+    }
+    return rc == -ENOENT ? 0 : rc;
+}
+
+/* A complete blob that would not go is still there: it counts again, unless it is bad. */
+static void take_back(struct cache *c, const struct doom *d) NEEDS(c->lock);
+static void
+take_back(struct cache *c, const struct doom *d)
+{
+    if (d->kind == DOOM_BLOB && entry_find(c, &d->digest) == NULL) {
+        struct entry *e = entry_take(c, &d->digest);
+        entry_set(c, e, ENTRY_STORED, d->size);
+        e->unsure = true;
+    }
+}
+
+static struct doom *
+first_doom(struct cache *c)
+{
+    lock_take(&c->lock);
+    struct doom *d = c->dooms;
+    lock_drop(&c->lock);
+    return d;
+}
+
+/* Only this thread takes from the list, so its head stays while the file is removed. */
+static void
+remove_doomed(struct cache *c)
+{
+    struct doom *d;
+    while ((d = first_doom(c)) != NULL) {
+        int rc = remove_file(c, d);
+        if (rc < 0) {
+            (void)cache_disk_failed(c, "remove", rc);
+        } else {
+            log_gone(d);
+        }
+        lock_take(&c->lock);
+        if (rc < 0) {
+            take_back(c, d);
+        }
+        DL_DELETE(c->dooms, d);
+        c->dooming_bytes -= d->size;
+        cond_wake(&c->doomed);
+        lock_drop(&c->lock);
+        mem_free(d);
+    }
+}
+
+void
+disk_drain(struct cache *c, int64_t deadline_ms)
+{
+    disk_wake(c);
+    lock_take(&c->lock);
+    while (c->dooms != NULL && cond_wait(&c->doomed, &c->lock, deadline_ms)) {
+    }
+    lock_drop(&c->lock);
+}
+
+/* ---- ages ---- */
+
+static void
+fill_fact(const struct entry *e, struct record *ret)
+{
+    *ret = (struct record){.kind = RECORD_FACT, .digest = e->digest};
+    ret->fact.stored_wall_s = e->stored_wall_s;
+    ret->fact.used_wall_s = e->used_wall_s;
+    for (int i = 0; i < BLOB_SOURCES; i++) {
+        ret->fact.from_bytes[i] = e->from_bytes[i];
+    }
+}
+
+/* Records of the blobs used since the last time; what does not fit waits for the next. */
+static void
+note_ages(struct cache *c)
+{
+    AUTO(buf_release) struct buf facts;
+    buf_init(&facts, FACTS_BYTES);
+    lock_take(&c->lock);
+    for (struct entry *e = c->oldest; e != NULL; e = e->next) {
+        struct record fact;
+        if (!e->touched || e->state != ENTRY_STORED) {
+            continue;
+        }
+        fill_fact(e, &fact);
+        if (record_encode(&fact, &facts) < 0) {
+            break;
+        }
+        e->touched = false;
+    }
+    lock_drop(&c->lock);
+    cache_add_facts(c, &facts);
+}
+
+/* ---- jobs of one blob ---- */
+
+/* Bytes of this file may be gone: whoever goes on with it must not. */
+static void
+distrust_file(struct cache *c, struct blob *b)
+{
+    struct blob *other = NULL;
+    lock_take(&c->lock);
+    struct entry *e = entry_find(c, &b->digest);
+    if (e != NULL && e->state == ENTRY_PARTIAL && e->gen == b->gen) {
+        if (e->blob != NULL) {
+            other = e->blob;
+            other->refs++;
+        } else {
+            entry_doom(c, e, DOOM_PARTIAL, METRIC_COUNT);
+        }
+    }
+    lock_drop(&c->lock);
+    if (other != NULL) {
+        (void)blob_end_by_disk(other, "fdatasync", -EIO, true);
+        blob_release(&other);
+    }
+}
+
+/* What the map will say: a copy made before the sync, so that all of it is synced. */
+static struct pieces *
+copy_map(struct blob *b)
+{
+    lock_take(&b->lock);
+    bool useful = !b->doomed && !b->stored && b->pieces != NULL;
+    struct pieces *copy = useful ? pieces_copy(b->pieces) : NULL;
+    lock_drop(&b->lock);
+    return copy;
+}
+
+static void
+save_map(struct cache *c, struct blob *b)
+{
+    struct pieces *copy = copy_map(b);
+    if (copy == NULL) {
+        return;
+    }
+    int rc = fs_sync_data(b->fd);
+    if (rc < 0) {
+        (void)cache_disk_failed(c, "fdatasync", rc);
+        distrust_file(c, b);
+    } else {
+        AUTO(buf_release) struct buf map;
+        buf_init(&map, sizeof(uint32_t) * ((size_t)copy->count + 64));
+        rc = record_map_encode(&b->digest, copy, &map);
+        must(rc == 0);
+        rc = store_save_map(&c->store, &b->digest, b->gen, &map);
+        if (rc < 0) {
+            (void)cache_disk_failed(c, "save map", rc);
+        }
+    }
+    pieces_free(copy);
+}
+
+/* The blob is durable: WHOLE. */
+static void
+published(struct cache *c, struct blob *b)
+{
+    lock_take(&c->lock);
+    lock_take(&b->lock);
+    struct entry *e = b->entry;
+    b->phase = BLOB_WHOLE;
+    b->stored = true;
+    if (e != NULL) {
+        entry_set(c, e, ENTRY_STORED, b->size);
+        entry_add_sources(c, e, b);
+        entry_touch(c, e);
+        e->stored_wall_s = e->used_wall_s;
+        e->unsure = false;
+    }
+    cond_wake(&b->grew);
+    lock_drop(&b->lock);
+    lock_drop(&c->lock);
+    char text[DIGEST_TEXT_MAX];
+    digest_print(&b->digest, text);
+    LOG(blob_stored, LOG_S("digest", text), LOG_U("bytes", b->size),
+        LOG_U("upstream_bytes", b->from_bytes[BLOB_FROM_UPSTREAM]),
+        LOG_U("peer_bytes", b->from_bytes[BLOB_FROM_PEER]));
+}
+
+static void
+publish(struct cache *c, struct blob *b)
+{
+    remove_doomed(c);
+    int rc = store_publish_blob(&c->store, &b->digest, b->gen, b->fd);
+    if (rc == 0) {
+        cache_disk_worked(c);
+        published(c, b);
+        note_ages(c);
+        return;
+    }
+    /* It may already stand under its name with the folder not synced. */
+    int gone = store_remove_blob(&c->store, &b->digest);
+    (void)gone;
+    (void)blob_end_by_disk(b, "publish", rc, true);
+}
+
+static void
+do_jobs(struct cache *c, struct blob *b)
+{
+    lock_take(&b->lock);
+    unsigned jobs = b->jobs;
+    b->jobs = 0;
+    b->mailed = false;
+    lock_drop(&b->lock);
+    if (jobs & JOB_FLUSH) {
+        fs_start_writeback(b->fd, 0, 0);
+    }
+    if (jobs & JOB_SAVE) {
+        save_map(c, b);
+    }
+    if (jobs & JOB_PUBLISH) {
+        publish(c, b);
+    }
+    blob_release(&b);
+}
+
+static void
+do_mail(struct cache *c)
+{
+    struct mail *mail = mailbox_take_all(&c->mailbox);
+    while (mail != NULL) {
+        struct mail *next = mail->next; /* the blob may be posted again at once */
+        do_jobs(c, (struct blob *)mail);
+        mail = next;
+    }
+}
+
+/* ---- journal ---- */
+
+static void
+dump_facts(struct cache *c, struct buf *ret)
+{
+    lock_take(&c->lock);
+    for (const struct entry *e = c->oldest; e != NULL; e = e->next) {
+        struct record fact;
+        fill_fact(e, &fact);
+        if (e->state == ENTRY_STORED && record_encode(&fact, ret) < 0) {
+            break;
+        }
+    }
+    lock_drop(&c->lock);
+}
+
+static int
+rewrite_journal(struct cache *c)
+{
+    AUTO(buf_release) struct buf all;
+    buf_init(&all, JOURNAL_MAX_BYTES / 2);
+    lock_take(&c->facts_lock);
+    tags_dump(c->tags, &all);
+    buf_clear(&c->pending);
+    c->rewrite = false;
+    lock_drop(&c->facts_lock);
+    dump_facts(c, &all);
+    return journal_rewrite(&c->journal, &all);
+}
+
+static int
+append_journal(struct cache *c)
+{
+    AUTO(buf_release) struct buf batch;
+    lock_take(&c->facts_lock);
+    batch = c->pending;
+    buf_init(&c->pending, batch.limit);
+    lock_drop(&c->facts_lock);
+    return batch.len == 0 ? 0 : journal_append(&c->journal, &batch);
+}
+
+static void
+write_journal(struct cache *c)
+{
+    lock_take(&c->facts_lock);
+    bool rewrite = c->rewrite || journal_wants_rewrite(&c->journal);
+    lock_drop(&c->facts_lock);
+    int rc = rewrite ? rewrite_journal(c) : append_journal(c);
+    if (rc == 0) {
+        cache_disk_worked(c);
+        return;
+    }
+    (void)cache_disk_failed(c, "journal", rc);
+    c->journal_retry_ms = clock_ms() + JOURNAL_RETRY_MS;
+    lock_take(&c->facts_lock);
+    c->rewrite = true;
+    lock_drop(&c->facts_lock);
+}
+
+/* When the journal has to be written next; INT64_MAX when nothing waits. */
+static int64_t
+journal_due_ms(struct cache *c)
+{
+    lock_take(&c->facts_lock);
+    bool waiting = c->pending.len > 0 || c->rewrite;
+    int64_t due_ms = c->pending_since_ms + JOURNAL_BATCH_MS;
+    lock_drop(&c->facts_lock);
+    if (!waiting) {
+        return INT64_MAX;
+    }
+    return due_ms > c->journal_retry_ms ? due_ms : c->journal_retry_ms;
+}
+
+/* ---- space ---- */
+
+static void
+keep_limits(struct cache *c)
+{
+    uint64_t free_bytes, total_bytes;
+    int rc = store_free_bytes(&c->store, &free_bytes, &total_bytes);
+    if (rc < 0) {
+        (void)cache_disk_failed(c, "statvfs", rc);
+        return;
+    }
+    lock_take(&c->lock);
+    uint64_t have = free_bytes + c->dooming_bytes;
+    if (c->used_bytes > c->limit_bytes) {
+        have += entry_evict(c, c->used_bytes - c->limit_bytes, M_evict_size, false, NULL, NULL);
+    }
+    if (have < c->min_free_bytes) {
+        (void)entry_evict(c, c->min_free_bytes - have, M_evict_min_free, false, NULL, NULL);
+    }
+    lock_drop(&c->lock);
+}
+
+static void
+tick(struct cache *c)
+{
+    c->tick_ms = clock_ms() + TICK_MS;
+    note_ages(c);
+    if (atomic_load(&c->degraded)) {
+        /* The try that shows when the disk works again. */
+        lock_take(&c->facts_lock);
+        c->rewrite = true;
+        lock_drop(&c->facts_lock);
+        write_journal(c);
+    }
+}
+
+/* ---- the thread ---- */
+
+static void
+sleep_until_due(struct cache *c)
+{
+    int64_t now_ms = clock_ms();
+    int64_t due_ms = journal_due_ms(c);
+    due_ms = due_ms < c->tick_ms ? due_ms : c->tick_ms;
+    struct pollfd fd = {.fd = mailbox_fd(&c->mailbox), .events = POLLIN};
+    if (due_ms > now_ms) {
+        (void)poll(&fd, 1, (int)(due_ms - now_ms));
+    }
+}
+
+static bool
+turn(struct cache *c)
+{
+    bool stopping;
+    lock_take(&c->lock);
+    stopping = c->stopping;
+    lock_drop(&c->lock);
+    do_mail(c);
+    keep_limits(c);
+    remove_doomed(c);
+    if (clock_ms() >= c->tick_ms) {
+        tick(c);
+    }
+    if (clock_ms() >= journal_due_ms(c)) {
+        write_journal(c);
+    }
+    return !stopping;
+}
+
+static void
+run(void *arg)
+{
+    struct cache *c = arg;
+    while (turn(c)) {
+        sleep_until_due(c);
+    }
+    note_ages(c);
+    if (journal_due_ms(c) != INT64_MAX) {
+        write_journal(c);
+    }
+}
+
+int
+disk_start(struct cache *c)
+{
+    int rc = mailbox_init(&c->mailbox, MAIL_MAX);
+    if (rc < 0) {
+        return rc;
+    }
+    c->mailbox_open = true;
+    c->tick_ms = clock_ms() + TICK_MS;
+    return thread_start(&c->disk_thread, "ps-disk", run, c);
+}
+
+void
+disk_stop(struct cache *c)
+{
+    if (!c->mailbox_open) {
+        return;
+    }
+    mailbox_close(&c->mailbox);
+    disk_wake(c);
+    thread_join(&c->disk_thread);
+    do_mail(c);
+    remove_doomed(c);
+    mailbox_release(&c->mailbox);
+    c->mailbox_open = false;
+}

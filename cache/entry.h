@@ -1,0 +1,40 @@
+/* The map from digests to entries, the age list, the byte accounts and the choice of what
+ * leaves. Everything NEEDS cache->lock and does no I/O. */
+#ifndef CACHE_ENTRY_H
+#define CACHE_ENTRY_H
+
+#include "cache/inside.h"
+
+struct entry *entry_find(struct cache *c, const struct digest *d) NEEDS(c->lock);
+/* Finds or adds one that is ABSENT. */
+struct entry *entry_take(struct cache *c, const struct digest *d) NEEDS(c->lock);
+/* Changes state and size and keeps the accounts; ABSENT leaves the age list. */
+void entry_set(struct cache *c, struct entry *e, enum entry_state state, uint64_t size)
+    NEEDS(c->lock);
+/* Ties or unties the blob in memory. */
+void entry_attach(struct cache *c, struct entry *e, struct blob *b) NEEDS(c->lock);
+void entry_detach(struct cache *c, struct entry *e) NEEDS(c->lock);
+/* The blob's counts of where its bytes came from join the entry's. */
+void entry_add_sources(struct cache *c, struct entry *e, const struct blob *b) NEEDS(c->lock);
+/* Used just now. */
+void entry_touch(struct cache *c, struct entry *e) NEEDS(c->lock);
+/* Frees it; it must have no blob. */
+void entry_forget(struct cache *c, struct entry *e) NEEDS(c->lock);
+/* Forgets it and leaves its file to the disk thread; a blob in memory is untied and goes
+ * on with its open file. The caller wakes the disk thread after the lock. */
+void entry_doom(struct cache *c, struct entry *e, enum doom_kind kind, enum metric reason)
+    NEEDS(c->lock);
+/* Leaves a partial file that has no entry any more to the disk thread. */
+void entry_doom_partial(struct cache *c, const struct digest *d, uint64_t gen, uint64_t size)
+    NEEDS(c->lock);
+
+/* Evicts idle entries, used longest ago first, until need_bytes are free or none is left;
+ * returns bytes freed. `each` (may be NULL) sees every one before it goes; with dry_run
+ * none goes. */
+uint64_t entry_evict(struct cache *c, uint64_t need_bytes, enum metric reason, bool dry_run,
+                     void (*each)(void *arg, const struct entry *e), void *arg) NEEDS(c->lock);
+/* Makes room for `size` more bytes under the cap and min_free (free_bytes is what the file
+ * system has now). 0, or ERR_FULL, then nothing was evicted. */
+CHECKED int entry_make_room(struct cache *c, uint64_t size, uint64_t free_bytes) NEEDS(c->lock);
+
+#endif

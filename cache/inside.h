@@ -1,0 +1,172 @@
+/* What the files of cache/ share: the map of blobs, the blob in memory, the cache itself.
+ *
+ * Locks: cache->lock (CACHE) before cache->facts_lock (JOURNAL) before blob->lock (BLOB) before
+ * the hasher's (HASHER) before the disk thread's mailbox (MAILBOX). None is held during I/O.
+ *
+ * Whenever cache->lock is free:
+ *  1. used_bytes is the sum of size over entries that are PARTIAL or STORED.
+ *  2. open_bytes is the same sum over those with a blob in memory.
+ *  3. an entry is on the age list iff it is PARTIAL or STORED.
+ *  4. entry->blob and blob->entry point to each other, or are NULL.
+ *  5. an entry that is ABSENT has a blob (in phase ASKED).
+ *  6. entry->parked is there iff the entry is PARTIAL and no blob fills it.
+ * cache_check() walks them all; tests call it. */
+#ifndef CACHE_INSIDE_H
+#define CACHE_INSIDE_H
+
+#include "base/buf.h"
+#include "base/hash.h"
+#include "base/lock.h"
+#include "base/mailbox.h"
+#include "base/metric.h"
+#include "base/thread.h"
+#include "cache/cache.h"
+#include "cache/hasher.h"
+#include "cache/journal.h"
+#include "cache/pieces.h"
+#include "cache/store.h"
+#include "cache/tags.h"
+#include <stdatomic.h>
+
+/* Hold-back: docs of the swarm, integrity; a piece is never shorter. */
+#define HOLDBACK_BYTES (64u * 1024)
+/* Readers that tell the fetcher where they wait; more wait all the same. */
+#define CURSORS_MAX 64
+
+enum entry_state {
+    ENTRY_ABSENT,  /* no file yet */
+    ENTRY_PARTIAL, /* DIR/partial */
+    ENTRY_STORED,  /* DIR/blobs */
+};
+
+/* What the cache knows of one digest. All fields: cache->lock. */
+struct entry {
+    UT_hash_handle hh;
+    struct digest digest;
+    enum entry_state state;
+    bool unsure;  /* STORED, not re-hashed since an unclean stop */
+    bool touched; /* used since its last fact in the journal */
+    uint64_t size;
+    uint64_t gen;      /* PARTIAL: which file */
+    uint64_t used_seq; /* order of last use, for this run of the daemon */
+    int64_t stored_wall_s, used_wall_s;
+    uint64_t from_bytes[BLOB_SOURCES];
+    uint64_t served_bytes;
+    struct pieces *parked;
+    struct blob *blob;
+    struct entry *prev, *next; /* age list, used longest ago first */
+};
+
+/* A file that is already forgotten and waits for the disk thread to remove it. */
+enum doom_kind { DOOM_PARTIAL, DOOM_BLOB, DOOM_QUARANTINE };
+struct doom {
+    struct doom *prev, *next;
+    enum doom_kind kind;
+    struct digest digest;
+    uint64_t gen, size;
+    enum metric reason; /* evict_*, or METRIC_COUNT when it is no eviction */
+};
+
+/* Work for the disk thread on one blob. */
+enum blob_job { JOB_FLUSH = 1, JOB_SAVE = 2, JOB_PUBLISH = 4 };
+
+struct blob {
+    struct mail mail; /* first: the disk thread's message is the blob */
+
+    /* fixed at birth */
+    struct cache *cache;
+    struct digest digest;
+    struct pass *pass; /* NULL: it has a file */
+
+    /* cache->lock */
+    unsigned refs;
+    struct entry *entry; /* NULL once it has left the map */
+
+    /* lock */
+    struct lock lock;
+    struct cond grew;
+    enum blob_phase phase;
+    int error;
+    bool stored;      /* the file stands in DIR/blobs (HIT, or being re-hashed) */
+    bool verified;    /* the digest is right: the tail may be read */
+    bool distrusted;  /* the disk lost bytes: nothing may be read */
+    bool doomed;      /* its partial file is to be removed */
+    bool hashing;     /* in the hasher's queue or hands, which hold a reference */
+    bool mailed;      /* in the disk thread's mailbox, which holds a reference */
+    unsigned jobs;    /* enum blob_job */
+    unsigned writing; /* blob_write calls that are at the disk now */
+    int fd;           /* set once */
+    uint64_t size, gen;
+    struct pieces *pieces; /* FILLING and FAILED */
+    uint64_t from_bytes[BLOB_SOURCES];
+    uint64_t saved_bytes, flushed_bytes; /* have_bytes at the last such job */
+    uint64_t cursors[CURSORS_MAX];
+    unsigned cursors_count;
+    void (*wake)(void *arg);
+    void *wake_arg;
+
+    /* the hash thread that has it in hands */
+    struct digester *digester;
+    uint64_t hashed_bytes;
+    struct blob *hash_next; /* hasher's lock */
+
+    /* any thread */
+    _Atomic uint64_t served_bytes;
+};
+
+struct cache {
+    /* fixed at open */
+    struct store store;
+    size_t window_bytes;
+    unsigned windows_max;
+
+    /* lock */
+    struct lock lock;
+    struct cond doomed; /* the disk thread has removed something */
+    struct cond pace;   /* stopping was set */
+    struct entry *map;
+    struct entry *oldest; /* the age list */
+    struct doom *dooms;   /* waiting, then the ones in the disk thread's hands */
+    uint64_t dooming_bytes;
+    uint64_t used_bytes, open_bytes;
+    uint64_t stored_count, partial_count;
+    uint64_t limit_bytes, min_free_bytes;
+    uint64_t next_gen, next_seq;
+    unsigned windows;
+    bool stopping;
+
+    /* facts_lock */
+    struct lock facts_lock;
+    struct tags *tags;
+    struct buf pending;       /* records for the journal */
+    int64_t pending_since_ms; /* when the first of them came */
+    bool rewrite;             /* records were lost: write everything anew */
+
+    /* disk thread only */
+    struct journal journal;
+    int64_t journal_retry_ms, tick_ms;
+
+    /* have their own locks */
+    struct hasher hasher;
+    struct mailbox mailbox;
+    _Atomic bool degraded;
+
+    struct thread disk_thread, scrub_thread; /* opener only */
+    bool mailbox_open;
+};
+
+/* ---- cache.c ---- */
+
+/* The disk said no (rc: -errno): counts, and shows the cache as degraded until the next
+ * success. Returns ERR_FULL when there is no space, else ERR_STORE. */
+int cache_disk_failed(struct cache *c, const char *what, int rc);
+void cache_disk_worked(struct cache *c);
+/* Proves the invariants at the top; for tests. */
+void cache_check(struct cache *c);
+
+/* ---- cache_facts.c ---- */
+
+/* Leaves encoded records to the disk thread for the journal. */
+void cache_add_facts(struct cache *c, const struct buf *records);
+
+#endif

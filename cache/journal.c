@@ -1,0 +1,95 @@
+/* The journal: records one behind the other (record.h), appended, synced in batches, and
+ * rewritten when most of it is old. A crash may tear the last batch; its tail is cut at the
+ * next start, so that new records never stand behind damaged ones. */
+#include "cache/journal.h"
+#include "base/buf.h"
+#include "base/fs.h"
+#include <fcntl.h>
+
+#define JOURNAL_NAME "journal"
+/* Rewriting costs its size once; this keeps it rare and the start short. */
+#define REWRITE_MIN_BYTES (4u * 1024 * 1024)
+#define REWRITE_FACTOR    4
+
+static size_t
+replay(const struct buf *bytes, void (*fn)(void *arg, const struct record *r), void *arg)
+{
+    size_t at = 0;
+    struct record r;
+    size_t used;
+    while (at < bytes->len && record_decode(bytes->data + at, bytes->len - at, &r, &used) == 0) {
+        fn(arg, &r);
+        at += used;
+    }
+    return at;
+}
+
+void
+journal_open(struct journal *j, const struct store *s,
+             void (*fn)(void *arg, const struct record *r), void *arg, uint64_t *ret_cut_bytes)
+{
+    *j = (struct journal){.store = s, .fd = -1};
+    *ret_cut_bytes = 0;
+    AUTO(buf_release) struct buf bytes;
+    buf_init(&bytes, JOURNAL_MAX_BYTES);
+    if (store_read_file(s, JOURNAL_NAME, &bytes) < 0) {
+        return;
+    }
+    size_t good = replay(&bytes, fn, arg);
+    *ret_cut_bytes = bytes.len - good;
+
+    AUTO(fd_close) int fd = -1;
+    int rc = store_open_file(s, JOURNAL_NAME, O_RDWR, &fd);
+    if (rc == 0 && good < bytes.len) {
+        rc = fs_truncate(fd, good);
+    }
+    if (rc == 0) {
+        j->fd = fd;
+        j->size = good;
+        fd = -1;
+    }
+}
+
+void
+journal_close(struct journal *j)
+{
+    fd_close(&j->fd);
+}
+
+int
+journal_append(struct journal *j, const struct buf *records)
+{
+    if (j->fd < 0) {
+        return ERR_STORE;
+    }
+    int rc = fs_write_at(j->fd, j->size, records->data, records->len);
+    if (rc == 0) {
+        rc = fs_sync_data(j->fd);
+    }
+    if (rc < 0) {
+        fd_close(&j->fd);
+        return rc;
+    }
+    j->size += records->len;
+    return 0;
+}
+
+int
+journal_rewrite(struct journal *j, const struct buf *records)
+{
+    fd_close(&j->fd);
+    int rc = store_write_file(j->store, JOURNAL_NAME, records);
+    if (rc == 0) {
+        rc = store_open_file(j->store, JOURNAL_NAME, O_RDWR, &j->fd);
+    }
+    if (rc == 0) {
+        j->size = j->base_bytes = records->len;
+    }
+    return rc;
+}
+
+bool
+journal_wants_rewrite(const struct journal *j)
+{
+    return j->fd < 0 || (j->size > REWRITE_MIN_BYTES && j->size / REWRITE_FACTOR > j->base_bytes);
+}

@@ -1,0 +1,238 @@
+/* The start of the cache: names and lengths are read, nothing is hashed, so that 2,000 blobs
+ * are ready in far less than the two seconds that they may take.
+ *
+ *   1. read and remove DIR/clean   a crash from here on is an unclean stop
+ *   2. walk blobs/                 STORED; unsure after an unclean stop
+ *   3. walk partial/               PARTIAL when map and data fit; everything else is removed
+ *   4. replay the journal          ages, sources, tags, links; what has no file is ignored
+ *   5. sort by age
+ *
+ * DIR/clean lists the blobs that were still unsure, one digest a line, and ends with "end". */
+#include "cache/recover.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "cache/blob.h"
+#include "cache/entry.h"
+#include <string.h>
+
+#define CLEAN_NAME      "clean"
+#define CLEAN_END       "end\n"
+#define CLEAN_MAX_BYTES (16u * 1024 * 1024)
+#define MAP_MAX_BYTES   (64u * 1024 * 1024)
+
+struct recovery {
+    struct cache *cache;
+    bool clean;
+    size_t partial_bad;
+};
+
+/* ---- the marker ---- */
+
+/* Reads the marker and makes sure that it is gone. */
+static int
+take_marker(struct cache *c, struct buf *ret_text, bool *ret_clean)
+{
+    size_t end_len = strlen(CLEAN_END);
+    *ret_clean = store_read_file(&c->store, CLEAN_NAME, ret_text) == 0 &&
+                 ret_text->len >= end_len &&
+                 memcmp(ret_text->data + ret_text->len - end_len, CLEAN_END, end_len) == 0;
+    return store_remove_file(&c->store, CLEAN_NAME);
+}
+
+/* The marker's lines name blobs that were unsure when the daemon stopped. */
+static void apply_marker(struct cache *c, const struct buf *text) NEEDS(c->lock);
+static void
+apply_marker(struct cache *c, const struct buf *text)
+{
+    const char *at = buf_text(text);
+    const char *line_end;
+    for (; (line_end = strchr(at, '\n')) != NULL; at = line_end + 1) {
+        struct digest d;
+        if (digest_parse(at, (size_t)(line_end - at), &d) == 0) {
+            struct entry *e = entry_find(c, &d);
+            if (e != NULL) {
+                e->unsure = true;
+            }
+        }
+    }
+}
+
+void
+recover_mark_clean(struct cache *c)
+{
+    AUTO(buf_release) struct buf text;
+    buf_init(&text, CLEAN_MAX_BYTES);
+    int rc = 0;
+    lock_take(&c->lock);
+    for (const struct entry *e = c->oldest; e != NULL && rc == 0; e = e->next) {
+        if (e->unsure) {
+            char digest[DIGEST_TEXT_MAX];
+            digest_print(&e->digest, digest);
+            rc = buf_printf(&text, "%s\n", digest);
+        }
+    }
+    lock_drop(&c->lock);
+    if (rc == 0) {
+        rc = buf_add_text(&text, CLEAN_END);
+    }
+    if (rc == 0) {
+        rc = store_write_file(&c->store, CLEAN_NAME, &text);
+    }
+    if (rc < 0) {
+        (void)cache_disk_failed(c, "mark clean stop", rc);
+    }
+}
+
+/* ---- files ---- */
+
+static void
+add_stored(void *arg, const struct digest *d, uint64_t size)
+{
+    struct recovery *r = arg;
+    struct cache *c = r->cache;
+    lock_take(&c->lock);
+    struct entry *e = entry_take(c, d);
+    entry_set(c, e, ENTRY_STORED, size);
+    e->unsure = !r->clean;
+    lock_drop(&c->lock);
+}
+
+/* The map of a partial file when it is good and the data is as long as it says. */
+static struct pieces *
+load_partial(struct cache *c, const struct digest *d, uint64_t gen)
+{
+    AUTO(buf_release) struct buf map;
+    AUTO(fd_close) int fd = -1;
+    struct pieces *p = NULL;
+    uint64_t size;
+    buf_init(&map, MAP_MAX_BYTES);
+    if (store_load_map(&c->store, d, gen, &map) < 0 ||
+        record_map_decode(map.data, map.len, d, &p) < 0) {
+        return NULL;
+    }
+    if (store_open_partial(&c->store, d, gen, &fd, &size) < 0 || size != p->size) {
+        pieces_free(p);
+        return NULL;
+    }
+    return p;
+}
+
+static void
+add_partial(void *arg, const struct digest *d, uint64_t gen)
+{
+    struct recovery *r = arg;
+    struct cache *c = r->cache;
+    struct pieces *p = load_partial(c, d, gen);
+    lock_take(&c->lock);
+    if (gen >= c->next_gen && gen < UINT64_MAX) {
+        c->next_gen = gen + 1;
+    }
+    struct entry *e = entry_find(c, d);
+    if (p == NULL || e != NULL) {
+        /* Bad, or there is a complete file or another attempt already. */
+        entry_doom_partial(c, d, gen, 0);
+        pieces_free(p);
+        r->partial_bad++;
+    } else {
+        e = entry_take(c, d);
+        e->gen = gen;
+        e->parked = p;
+        entry_set(c, e, ENTRY_PARTIAL, p->size);
+    }
+    lock_drop(&c->lock);
+}
+
+/* ---- journal ---- */
+
+static void
+replay(void *arg, const struct record *rec)
+{
+    struct recovery *r = arg;
+    struct cache *c = r->cache;
+    lock_take(&c->facts_lock);
+    tags_replay(c->tags, rec);
+    lock_drop(&c->facts_lock);
+    if (rec->kind != RECORD_FACT) {
+        return;
+    }
+    lock_take(&c->lock);
+    struct entry *e = entry_find(c, &rec->digest);
+    if (e != NULL) {
+        e->stored_wall_s = rec->fact.stored_wall_s;
+        e->used_wall_s = rec->fact.used_wall_s;
+        for (int i = 0; i < BLOB_SOURCES; i++) {
+            e->from_bytes[i] = rec->fact.from_bytes[i];
+        }
+    }
+    lock_drop(&c->lock);
+}
+
+static int
+older(const struct entry *a, const struct entry *b)
+{
+    return (a->used_wall_s > b->used_wall_s) - (a->used_wall_s < b->used_wall_s);
+}
+
+/* Returns how many blobs are unsure. */
+static size_t sort_by_age(struct cache *c) NEEDS(c->lock);
+static size_t
+sort_by_age(struct cache *c)
+{
+    lock_must_hold(&c->lock);
+    size_t unsure = 0;
+    DL_SORT(c->oldest, older);
+    for (struct entry *e = c->oldest; e != NULL; e = e->next) {
+        e->used_seq = c->next_seq++;
+        unsure += e->unsure;
+    }
+    return unsure;
+}
+
+static void
+tell(struct cache *c, const struct recovery *r, size_t unsure, size_t removed, uint64_t cut_bytes,
+     int64_t started_ms)
+{
+    struct cache_stats s;
+    cache_get_stats(c, &s);
+    if (!r->clean || removed > 0 || cut_bytes > 0 || r->partial_bad > 0) {
+        LOG(cache_repaired, LOG_S("clean_stop", r->clean ? "yes" : "no"), LOG_U("orphans", removed),
+            LOG_U("bad_partial_blobs", r->partial_bad), LOG_U("journal_cut_bytes", cut_bytes),
+            LOG_U("to_rehash", unsure));
+    }
+    LOG(cache_opened, LOG_S("dir", c->store.dir), LOG_U("blobs", s.blobs),
+        LOG_U("partial_blobs", s.partial_blobs), LOG_U("used_bytes", s.used_bytes),
+        LOG_U("limit_bytes", s.limit_bytes), LOG_U("took_ms", clock_ms() - started_ms));
+}
+
+int
+recover_start(struct cache *c, size_t *ret_unsure, struct err *e)
+{
+    int64_t started_ms = clock_ms();
+    struct recovery r = {.cache = c};
+    AUTO(buf_release) struct buf marker;
+    buf_init(&marker, CLEAN_MAX_BYTES);
+    int rc = take_marker(c, &marker, &r.clean);
+    if (rc < 0) {
+        return err_set(e, rc, "%s/" CLEAN_NAME ": %s", c->store.dir, err_text(rc));
+    }
+
+    size_t removed = 0;
+    uint64_t cut_bytes = 0;
+    rc = store_each_blob(&c->store, add_stored, &r);
+    if (rc < 0) {
+        (void)cache_disk_failed(c, "list blobs", rc);
+    }
+    rc = store_each_partial(&c->store, add_partial, &r, &removed);
+    if (rc < 0) {
+        (void)cache_disk_failed(c, "list partial blobs", rc);
+    }
+    journal_open(&c->journal, &c->store, replay, &r, &cut_bytes);
+    lock_take(&c->lock);
+    apply_marker(c, &marker);
+    size_t unsure = sort_by_age(c);
+    lock_drop(&c->lock);
+    tell(c, &r, unsure, removed, cut_bytes, started_ms);
+    *ret_unsure = unsure;
+    return 0;
+}

@@ -1,0 +1,521 @@
+/* Names and durable publishing below the cache folder.
+ *
+ * A crash leaves, of one blob:
+ *   during filling      data, perhaps a map of an earlier moment   -> continued, or removed
+ *   before the rename   data and map                               -> continued at 100 %
+ *   after the rename    the blob, perhaps its old map              -> the blob; the map is removed
+ * Names are built from digests that were parsed, never from text of the network. */
+#include "cache/store.h"
+#include "base/buf.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+/* "sha512-" and 128 digits, ".", 20 digits, ".map.tmp" */
+#define NAME_MAX_BYTES 192
+/* People look at the newest failures; more would only eat the disk. */
+#define QUARANTINE_MAX 8
+
+static char *
+sub_path(const struct store *s, const char *below)
+{
+    return mem_printf("%s/%s", s->dir, below);
+}
+
+static char *
+shard_path(const struct store *s, const struct digest *d)
+{
+    char hex[129];
+    digest_hex(d, hex);
+    return mem_printf("%s/blobs/%s/%.2s", s->dir, digest_alg_name(d), hex);
+}
+
+static int
+open_sub(const struct store *s, const char *below, bool create, int *ret_fd)
+{
+    AUTO(mem_free_text) char *path = sub_path(s, below);
+    return fs_open_dir(path, create, ret_fd);
+}
+
+static void
+name_partial(const struct digest *d, uint64_t gen, const char *suffix, char ret[NAME_MAX_BYTES])
+{
+    char hex[129];
+    digest_hex(d, hex);
+    int rc = text_printf(ret, NAME_MAX_BYTES, "%s-%s.%llu%s", digest_alg_name(d), hex,
+                         (unsigned long long)gen, suffix);
+    must(rc == 0);
+}
+
+/* Makes `from` appear as `to` so that a crash at any point leaves either the old state or all
+ * of the new file. Order matters: data, then name, then folder. `to` is replaced when it is
+ * there: the new file is synced and, for a blob, its digest was just checked, which is more
+ * than is known of an old one. */
+static int
+publish(int from_dir, const char *from, int fd, int to_dir, const char *to)
+{
+    int rc = fs_sync(fd);
+    if (rc == 0) {
+        rc = fs_rename_at(from_dir, from, to_dir, to);
+    }
+    return rc < 0 ? rc : fs_sync(to_dir);
+}
+
+int
+store_open(struct store *s, const char *dir, struct err *e)
+{
+    *s = (struct store){.dir = mem_strdup(dir), .lock_fd = -1};
+    AUTO(fd_close) int dir_fd = -1;
+    int rc = fs_open_dir(dir, true, &dir_fd);
+    if (rc < 0) {
+        return err_set(e, rc, "%s: %s", dir, err_text(rc));
+    }
+    rc = fs_open_at(dir_fd, "LOCK", O_RDWR | O_CREAT, &s->lock_fd);
+    if (rc < 0) {
+        return err_set(e, rc, "%s/LOCK: %s", dir, err_text(rc));
+    }
+    rc = fs_lock(s->lock_fd);
+    if (rc < 0) {
+        return err_set(e, rc, "%s: %s", dir,
+                       rc == -EWOULDBLOCK ? "in use by another daemon" : err_text(rc));
+    }
+    AUTO(fd_close) int partial_fd = -1;
+    rc = open_sub(s, "partial", true, &partial_fd);
+    return rc < 0 ? err_set(e, rc, "%s/partial: %s", dir, err_text(rc)) : 0;
+}
+
+void
+store_close(struct store *s)
+{
+    fd_close(&s->lock_fd);
+    mem_free_text(&s->dir);
+}
+
+int
+store_open_blob(const struct store *s, const struct digest *d, int *ret_fd, uint64_t *ret_size)
+{
+    char hex[129];
+    digest_hex(d, hex);
+    AUTO(mem_free_text) char *shard = shard_path(s, d);
+    AUTO(mem_free_text) char *path = mem_printf("%s/%s", shard, hex);
+    AUTO(fd_close) int fd = -1;
+    int rc = fs_open_at(AT_FDCWD, path, O_RDONLY, &fd);
+    if (rc == 0) {
+        rc = fs_size(fd, ret_size);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    *ret_fd = fd;
+    fd = -1;
+    return 0;
+}
+
+int
+store_remove_blob(const struct store *s, const struct digest *d)
+{
+    char hex[129];
+    digest_hex(d, hex);
+    AUTO(mem_free_text) char *shard = shard_path(s, d);
+    AUTO(mem_free_text) char *path = mem_printf("%s/%s", shard, hex);
+    return fs_unlink_at(AT_FDCWD, path);
+}
+
+static int
+count_name(void *arg, const char *name)
+{
+    (void)name;
+    ++*(unsigned *)arg;
+    return 0;
+}
+
+int
+store_quarantine_blob(const struct store *s, const struct digest *d)
+{
+    AUTO(fd_close) int shard_fd = -1, quarantine_fd = -1;
+    AUTO(mem_free_text) char *shard = shard_path(s, d);
+    int rc = fs_open_dir(shard, false, &shard_fd);
+    if (rc < 0) {
+        return rc;
+    }
+    char hex[129], name[NAME_MAX_BYTES];
+    digest_hex(d, hex);
+    rc = text_printf(name, sizeof name, "%s-%s", digest_alg_name(d), hex);
+    must(rc == 0);
+
+    unsigned count = 0;
+    rc = open_sub(s, "quarantine", true, &quarantine_fd);
+    if (rc == 0) {
+        rc = fs_each(quarantine_fd, count_name, &count);
+    }
+    if (rc == 0 && count < QUARANTINE_MAX) {
+        rc = fs_rename_at(shard_fd, hex, quarantine_fd, name);
+        if (rc == 0) {
+            return 0;
+        }
+    }
+    return fs_unlink_at(shard_fd, hex);
+}
+
+int
+store_create_partial(const struct store *s, const struct digest *d, uint64_t gen, int *ret_fd)
+{
+    char name[NAME_MAX_BYTES];
+    name_partial(d, gen, "", name);
+    AUTO(fd_close) int dir_fd = -1;
+    int rc = open_sub(s, "partial", true, &dir_fd);
+    return rc < 0 ? rc : fs_open_at(dir_fd, name, O_RDWR | O_CREAT | O_EXCL, ret_fd);
+}
+
+int
+store_open_partial(const struct store *s, const struct digest *d, uint64_t gen, int *ret_fd,
+                   uint64_t *ret_size)
+{
+    char name[NAME_MAX_BYTES];
+    name_partial(d, gen, "", name);
+    AUTO(fd_close) int dir_fd = -1, fd = -1;
+    int rc = open_sub(s, "partial", false, &dir_fd);
+    if (rc == 0) {
+        rc = fs_open_at(dir_fd, name, O_RDWR, &fd);
+    }
+    if (rc == 0) {
+        rc = fs_size(fd, ret_size);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    *ret_fd = fd;
+    fd = -1;
+    return 0;
+}
+
+int
+store_remove_partial(const struct store *s, const struct digest *d, uint64_t gen)
+{
+    char data[NAME_MAX_BYTES], map[NAME_MAX_BYTES];
+    name_partial(d, gen, "", data);
+    name_partial(d, gen, ".map", map);
+    AUTO(fd_close) int dir_fd = -1;
+    int rc = open_sub(s, "partial", false, &dir_fd);
+    if (rc < 0) {
+        return rc;
+    }
+    int map_rc = fs_unlink_at(dir_fd, map);
+    rc = fs_unlink_at(dir_fd, data);
+    return rc < 0 || map_rc == -ENOENT ? rc : map_rc;
+}
+
+/* Writes bytes to a new file in partial/ and publishes it as to_dir/name. */
+static int
+write_whole(const struct store *s, const struct buf *bytes, const char *tmp, int to_dir,
+            const char *name)
+{
+    AUTO(fd_close) int dir_fd = -1, fd = -1;
+    int rc = open_sub(s, "partial", true, &dir_fd);
+    if (rc == 0) {
+        rc = fs_open_at(dir_fd, tmp, O_RDWR | O_CREAT | O_TRUNC, &fd);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    if (bytes->len > 0) {
+        rc = fs_write_at(fd, 0, bytes->data, bytes->len);
+    }
+    if (rc == 0) {
+        rc = publish(dir_fd, tmp, fd, to_dir, name);
+    }
+    if (rc < 0) {
+        int gone = fs_unlink_at(dir_fd, tmp);
+        (void)gone; /* the next start removes it */
+    }
+    return rc;
+}
+
+int
+store_save_map(const struct store *s, const struct digest *d, uint64_t gen, const struct buf *map)
+{
+    char tmp[NAME_MAX_BYTES], name[NAME_MAX_BYTES];
+    name_partial(d, gen, ".map.tmp", tmp);
+    name_partial(d, gen, ".map", name);
+    AUTO(fd_close) int dir_fd = -1;
+    int rc = open_sub(s, "partial", true, &dir_fd);
+    return rc < 0 ? rc : write_whole(s, map, tmp, dir_fd, name);
+}
+
+int
+store_load_map(const struct store *s, const struct digest *d, uint64_t gen, struct buf *ret)
+{
+    char name[NAME_MAX_BYTES];
+    name_partial(d, gen, ".map", name);
+    AUTO(fd_close) int dir_fd = -1;
+    int rc = open_sub(s, "partial", false, &dir_fd);
+    return rc < 0 ? rc : fs_read_file(dir_fd, name, ret);
+}
+
+/* The shard's folder; a new one is synced into its parent before anything is put there. */
+static int
+open_shard(const struct store *s, const struct digest *d, int *ret_fd)
+{
+    AUTO(mem_free_text) char *shard = shard_path(s, d);
+    int rc = fs_open_dir(shard, false, ret_fd);
+    if (rc != -ENOENT) {
+        return rc;
+    }
+    AUTO(fd_close) int shard_fd = -1, parent_fd = -1;
+    rc = fs_open_dir(shard, true, &shard_fd);
+    if (rc < 0) {
+        return rc;
+    }
+    /* Three levels may be new: DIR/blobs, its sha256, the shard. */
+    const char *const parents[] = {"blobs", ".", NULL};
+    AUTO(mem_free_text) char *alg = mem_printf("blobs/%s", digest_alg_name(d));
+    rc = open_sub(s, alg, false, &parent_fd);
+    for (const char *const *p = parents; rc == 0; p++) {
+        rc = fs_sync(parent_fd);
+        fd_close(&parent_fd);
+        if (rc < 0 || *p == NULL) {
+            break;
+        }
+        rc = open_sub(s, *p, false, &parent_fd);
+    }
+    if (rc == 0) {
+        *ret_fd = shard_fd;
+        shard_fd = -1;
+    }
+    return rc;
+}
+
+int
+store_publish_blob(const struct store *s, const struct digest *d, uint64_t gen, int fd)
+{
+    char from[NAME_MAX_BYTES], map[NAME_MAX_BYTES], hex[129];
+    name_partial(d, gen, "", from);
+    name_partial(d, gen, ".map", map);
+    digest_hex(d, hex);
+    AUTO(fd_close) int from_fd = -1, to_fd = -1;
+    int rc = open_sub(s, "partial", false, &from_fd);
+    if (rc == 0) {
+        rc = open_shard(s, d, &to_fd);
+    }
+    if (rc == 0) {
+        rc = publish(from_fd, from, fd, to_fd, hex);
+    }
+    if (rc == 0) {
+        int gone = fs_unlink_at(from_fd, map);
+        (void)gone; /* an old map is an orphan that the next start removes */
+    }
+    return rc;
+}
+
+int
+store_write_file(const struct store *s, const char *name, const struct buf *bytes)
+{
+    char tmp[NAME_MAX_BYTES];
+    int rc = text_printf(tmp, sizeof tmp, "%s.tmp", name);
+    must(rc == 0);
+    AUTO(fd_close) int dir_fd = -1;
+    rc = fs_open_dir(s->dir, true, &dir_fd);
+    return rc < 0 ? rc : write_whole(s, bytes, tmp, dir_fd, name);
+}
+
+int
+store_read_file(const struct store *s, const char *name, struct buf *ret)
+{
+    AUTO(fd_close) int dir_fd = -1;
+    int rc = fs_open_dir(s->dir, false, &dir_fd);
+    return rc < 0 ? rc : fs_read_file(dir_fd, name, ret);
+}
+
+int
+store_remove_file(const struct store *s, const char *name)
+{
+    AUTO(fd_close) int dir_fd = -1;
+    int rc = fs_open_dir(s->dir, false, &dir_fd);
+    if (rc == 0) {
+        rc = fs_unlink_at(dir_fd, name);
+    }
+    if (rc == -ENOENT) {
+        return 0;
+    }
+    return rc < 0 ? rc : fs_sync(dir_fd);
+}
+
+int
+store_open_file(const struct store *s, const char *name, int flags, int *ret_fd)
+{
+    AUTO(fd_close) int dir_fd = -1;
+    int rc = fs_open_dir(s->dir, false, &dir_fd);
+    return rc < 0 ? rc : fs_open_at(dir_fd, name, flags, ret_fd);
+}
+
+int
+store_free_bytes(const struct store *s, uint64_t *ret_free, uint64_t *ret_total)
+{
+    AUTO(fd_close) int dir_fd = -1;
+    int rc = fs_open_dir(s->dir, true, &dir_fd);
+    return rc < 0 ? rc : fs_free_bytes(dir_fd, ret_free, ret_total);
+}
+
+/* ---- walks at start ---- */
+
+struct blob_walk {
+    int dir_fd; /* of the shard */
+    const char *alg;
+    void (*fn)(void *arg, const struct digest *d, uint64_t size);
+    void *arg;
+};
+
+static int
+walk_blob(void *arg, const char *name)
+{
+    struct blob_walk *w = arg;
+    char text[DIGEST_TEXT_MAX];
+    struct digest d;
+    if (text_printf(text, sizeof text, "%s:%s", w->alg, name) < 0 ||
+        digest_parse(text, strlen(text), &d) < 0) {
+        return 0;
+    }
+    AUTO(fd_close) int fd = -1;
+    uint64_t size;
+    if (fs_open_at(w->dir_fd, name, O_RDONLY, &fd) == 0 && fs_size(fd, &size) == 0) {
+        w->fn(w->arg, &d, size);
+    }
+    return 0;
+}
+
+static int
+walk_shard(void *arg, const char *name)
+{
+    struct blob_walk *w = arg;
+    int alg_fd = w->dir_fd;
+    AUTO(fd_close) int shard_fd = -1;
+    if (strlen(name) == 2 && fs_open_at(alg_fd, name, O_RDONLY | O_DIRECTORY, &shard_fd) == 0) {
+        w->dir_fd = shard_fd;
+        int rc = fs_each(shard_fd, walk_blob, w);
+        w->dir_fd = alg_fd;
+        return rc == 0 || rc == -ENOENT ? 0 : rc;
+    }
+    return 0;
+}
+
+int
+store_each_blob(const struct store *s, void (*fn)(void *arg, const struct digest *d, uint64_t size),
+                void *arg)
+{
+    static const char *const algs[] = {"sha256", "sha512"};
+    int worst = 0;
+    for (size_t i = 0; i < ARRAY_LEN(algs); i++) {
+        AUTO(mem_free_text) char *below = mem_printf("blobs/%s", algs[i]);
+        AUTO(fd_close) int alg_fd = -1;
+        int rc = open_sub(s, below, false, &alg_fd);
+        if (rc == 0) {
+            struct blob_walk w = {alg_fd, algs[i], fn, arg};
+            rc = fs_each(alg_fd, walk_shard, &w);
+        }
+        if (rc < 0 && rc != -ENOENT) {
+            worst = rc;
+        }
+    }
+    return worst;
+}
+
+struct names {
+    char **list;
+    size_t count, cap;
+};
+
+static int
+collect_name(void *arg, const char *name)
+{
+    struct names *n = arg;
+    if (n->count == n->cap) {
+        n->cap = n->cap * 2 + 16;
+        n->list = mem_realloc(n->list, n->cap * sizeof n->list[0]);
+    }
+    n->list[n->count++] = mem_strdup(name);
+    return 0;
+}
+
+static void
+names_release(struct names *n)
+{
+    for (size_t i = 0; i < n->count; i++) {
+        mem_free(n->list[i]);
+    }
+    mem_free(n->list);
+}
+
+/* "sha256-HEX.GEN" or "sha256-HEX.GEN.map" */
+static bool
+parse_partial(const char *name, struct digest *ret_d, uint64_t *ret_gen, bool *ret_map)
+{
+    const char *dash = strchr(name, '-');
+    const char *dot = strchr(name, '.');
+    if (dash == NULL || dot == NULL || dot < dash) {
+        return false;
+    }
+    char text[DIGEST_TEXT_MAX];
+    if (text_printf(text, sizeof text, "%.*s:%.*s", (int)(dash - name), name, (int)(dot - dash - 1),
+                    dash + 1) < 0 ||
+        digest_parse(text, strlen(text), ret_d) < 0) {
+        return false;
+    }
+    const char *end = strchr(dot + 1, '.');
+    size_t digits = end == NULL ? strlen(dot + 1) : (size_t)(end - dot - 1);
+    *ret_map = end != NULL;
+    return (end == NULL || strcmp(end, ".map") == 0) && text_u64(dot + 1, digits, ret_gen) == 0;
+}
+
+static bool
+has_name(const struct names *n, const char *name)
+{
+    for (size_t i = 0; i < n->count; i++) {
+        if (n->list[i] != NULL && strcmp(n->list[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Is it the data or the map of a partial blob that has both? */
+static bool
+has_partner(const struct names *n, const char *name, struct digest *ret_d, uint64_t *ret_gen,
+            bool *ret_map)
+{
+    char partner[NAME_MAX_BYTES];
+    if (!parse_partial(name, ret_d, ret_gen, ret_map)) {
+        return false;
+    }
+    name_partial(ret_d, *ret_gen, *ret_map ? "" : ".map", partner);
+    return has_name(n, partner);
+}
+
+int
+store_each_partial(const struct store *s,
+                   void (*fn)(void *arg, const struct digest *d, uint64_t gen), void *arg,
+                   size_t *ret_removed)
+{
+    AUTO(fd_close) int dir_fd = -1;
+    AUTO(names_release) struct names names = {NULL, 0, 0};
+    int rc = open_sub(s, "partial", true, &dir_fd);
+    if (rc == 0) {
+        rc = fs_each(dir_fd, collect_name, &names);
+    }
+    size_t removed = 0;
+    for (size_t i = 0; rc == 0 && i < names.count; i++) {
+        struct digest d;
+        uint64_t gen;
+        bool map;
+        if (!has_partner(&names, names.list[i], &d, &gen, &map)) {
+            removed += fs_unlink_at(dir_fd, names.list[i]) == 0;
+        } else if (map) {
+            fn(arg, &d, gen);
+        }
+    }
+    *ret_removed = removed;
+    return rc;
+}

@@ -1,0 +1,70 @@
+/* The folder of the cache: names, and how a file becomes durable. Any thread, no state but
+ * the path, so a folder that was removed under us is made again by the next write.
+ *
+ *   DIR/LOCK                       flock of the running daemon
+ *   DIR/blobs/sha256/ab/HEX        complete blobs; ab are the first two digits
+ *   DIR/partial/sha256-HEX.GEN     arriving bytes; GEN tells attempts apart
+ *   DIR/partial/sha256-HEX.GEN.map what of it is held
+ *   DIR/partial/...tmp             a file being written; deleted at start
+ *   DIR/quarantine/sha256-HEX      stored bytes that did not match, for people
+ *   DIR/journal                    soft facts
+ *   DIR/clean                      there after a clean stop: the blobs not yet re-hashed
+ *
+ * Errors are -errno and what the header of base/fs.h says. */
+#ifndef CACHE_STORE_H
+#define CACHE_STORE_H
+
+#include "base/digest.h"
+#include "base/err.h"
+
+struct buf;
+
+struct store {
+    char *dir;   /* fixed at open */
+    int lock_fd; /* held for the life of the store */
+};
+
+CHECKED int store_open(struct store *s, const char *dir, struct err *e);
+void store_close(struct store *s); /* also half-built ones */
+
+/* A complete blob, read only, and its length. */
+CHECKED int store_open_blob(const struct store *s, const struct digest *d, int *ret_fd,
+                            uint64_t *ret_size);
+CHECKED int store_remove_blob(const struct store *s, const struct digest *d);
+/* Moves it out of the way, or removes it when the quarantine is full. */
+CHECKED int store_quarantine_blob(const struct store *s, const struct digest *d);
+
+CHECKED int store_create_partial(const struct store *s, const struct digest *d, uint64_t gen,
+                                 int *ret_fd);
+CHECKED int store_open_partial(const struct store *s, const struct digest *d, uint64_t gen,
+                               int *ret_fd, uint64_t *ret_size);
+/* Map first: a map without data means nothing, data without a map is an orphan. */
+CHECKED int store_remove_partial(const struct store *s, const struct digest *d, uint64_t gen);
+/* The bytes that the map tells of must be synced already. */
+CHECKED int store_save_map(const struct store *s, const struct digest *d, uint64_t gen,
+                           const struct buf *map);
+CHECKED int store_load_map(const struct store *s, const struct digest *d, uint64_t gen,
+                           struct buf *ret);
+/* Syncs the partial file (`fd`) and makes it the blob. */
+CHECKED int store_publish_blob(const struct store *s, const struct digest *d, uint64_t gen, int fd);
+
+/* Small files in DIR, written whole and replaced in one step. */
+CHECKED int store_write_file(const struct store *s, const char *name, const struct buf *bytes);
+CHECKED int store_read_file(const struct store *s, const char *name, struct buf *ret);
+/* Gone for good when this returns 0; also when it was not there. */
+CHECKED int store_remove_file(const struct store *s, const char *name);
+CHECKED int store_open_file(const struct store *s, const char *name, int flags, int *ret_fd);
+
+CHECKED int store_free_bytes(const struct store *s, uint64_t *ret_free, uint64_t *ret_total);
+
+/* Calls fn for every complete blob; names that are not ours are left alone. */
+CHECKED int store_each_blob(const struct store *s,
+                            void (*fn)(void *arg, const struct digest *d, uint64_t size),
+                            void *arg);
+/* Calls fn for every partial file with a map, and removes everything else in partial/ that
+ * is not the data of one. */
+CHECKED int store_each_partial(const struct store *s,
+                               void (*fn)(void *arg, const struct digest *d, uint64_t gen),
+                               void *arg, size_t *ret_removed);
+
+#endif
