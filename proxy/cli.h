@@ -36,6 +36,8 @@ PRINTF(2, 3) int cli_fail(int code, const char *fmt, ...);
 /* Where the daemon's admin API is: --admin or the configuration. 0 or an exit code. */
 #define CLI_ADDRESS_MAX 300
 CHECKED int cli_admin_address(const struct cli *cli, char ret_address[CLI_ADDRESS_MAX]);
+/* An address to listen on as one to connect to: 0.0.0.0:5000 is 127.0.0.1:5000. */
+CHECKED int cli_reachable(const char *listen, char ret_address[CLI_ADDRESS_MAX]);
 /* Asks the daemon; tells errors itself. 0, CLI_FAILED, CLI_NO_DAEMON or CLI_CONFIG. */
 CHECKED int cli_get(const struct cli *cli, const char *path, cJSON **ret);
 CHECKED int cli_post(const struct cli *cli, const char *path, cJSON **ret);

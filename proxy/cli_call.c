@@ -12,15 +12,14 @@
 #define CONNECT_MS       2000L
 #define GET_S            15L
 
-/* An address to listen on as one to connect to. */
-static int
-reachable(const char *listen, char ret[CLI_ADDRESS_MAX])
+int
+cli_reachable(const char *listen, char ret_address[CLI_ADDRESS_MAX])
 {
     if (text_starts(listen, "0.0.0.0:"))
-        return text_printf(ret, CLI_ADDRESS_MAX, "127.0.0.1%s", listen + 7);
+        return text_printf(ret_address, CLI_ADDRESS_MAX, "127.0.0.1%s", listen + 7);
     if (text_starts(listen, "[::]:"))
-        return text_printf(ret, CLI_ADDRESS_MAX, "[::1]%s", listen + 4);
-    return text_copy(ret, CLI_ADDRESS_MAX, listen);
+        return text_printf(ret_address, CLI_ADDRESS_MAX, "[::1]%s", listen + 4);
+    return text_copy(ret_address, CLI_ADDRESS_MAX, listen);
 }
 
 int
@@ -30,7 +29,7 @@ cli_admin_address(const struct cli *cli, char ret_address[CLI_ADDRESS_MAX])
     struct err e = {0};
     if (!cli->admin && settings_load(cli->config, &s, &e))
         return cli_fail(CLI_CONFIG, "%s", e.text);
-    if (reachable(cli->admin ? cli->admin : s->admin, ret_address))
+    if (cli_reachable(cli->admin ? cli->admin : s->admin, ret_address))
         return cli_fail(CLI_USAGE, "the admin address is too long");
     return 0;
 }

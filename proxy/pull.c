@@ -259,11 +259,7 @@ find_node(struct pull *p)
     const char *listen = cli_text(doc, "listen");
     if (!*listen)
         return cli_fail(CLI_FAILED, "the daemon is %s", cli_text(doc, "state"));
-    if (text_starts(listen, "0.0.0.0:"))
-        return text_printf(p->node, sizeof p->node, "127.0.0.1%s", listen + 7);
-    if (text_starts(listen, "[::]:"))
-        return text_printf(p->node, sizeof p->node, "[::1]%s", listen + 4);
-    return text_copy(p->node, sizeof p->node, listen);
+    return cli_reachable(listen, p->node);
 }
 
 static int
