@@ -16,16 +16,16 @@
 struct fetch;
 
 #define REPOSITORY_MAX 256
-#define FIRST_BYTE_MS 5000 /* DESIGN promise 1: first byte or error */
-#define STALL_MS 2000      /* a silent source is left after this */
+#define FIRST_BYTE_MS  5000 /* DESIGN promise 1: first byte or error */
+#define STALL_MS       2000 /* a silent source is left after this */
 
 /* Where something lives upstream. */
 struct origin {
-    struct settings *settings; /* reference held */
+    struct settings *settings;       /* reference held */
     const struct registry *registry; /* inside settings */
-    char host[256];            /* as the client named it: docker.io */
+    char host[256];                  /* as the client named it: docker.io */
     char repository[REPOSITORY_MAX]; /* library/busybox */
-    char *authorization;       /* AUTH_PASS: the client's header value, or NULL */
+    char *authorization;             /* AUTH_PASS: the client's header value, or NULL */
 };
 void origin_copy(struct origin *ret, const struct origin *from);
 void origin_release(struct origin *o);
@@ -37,13 +37,13 @@ void fetch_close(struct fetch *f);
 /* One small request, e.g. HEAD manifests/latest. */
 struct ask {
     bool head;
-    const char *path;      /* behind /v2/REPOSITORY/, e.g. "tags/list?n=5" */
-    const char *accept;    /* Accept value, or NULL */
-    int64_t deadline_ms;   /* clock_ms() when the answer must be there */
+    const char *path;    /* behind /v2/REPOSITORY/, e.g. "tags/list?n=5" */
+    const char *accept;  /* Accept value, or NULL */
+    int64_t deadline_ms; /* clock_ms() when the answer must be there */
     size_t body_max;
 };
 struct answer {
-    int status;            /* upstream's final status, after token and redirects */
+    int status; /* upstream's final status, after token and redirects */
     struct buf body;
     char content_type[CACHE_TYPE_MAX];
     char docker_digest[DIGEST_TEXT_MAX]; /* "" when absent */
@@ -78,5 +78,8 @@ size_t fetch_list(struct fetch *f, struct transfer_info *ret, size_t max);
 /* True when the last contact with the registry within the last minute failed, or it is in
  * back-off: then nothing that needs it should be promised. Any thread. */
 bool fetch_upstream_down(struct fetch *f, const struct registry *r);
+/* The same for the host of one origin: the registry "*" stands for many hosts, of which the call
+ * above knows nothing (false). */
+bool fetch_origin_down(struct fetch *f, const struct origin *o);
 
 #endif
