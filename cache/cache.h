@@ -79,7 +79,8 @@ struct blob *cache_find(struct cache *c, const struct digest *d);
  * re-hashed from the prefix's file; where they cannot be had they are fetched again and
  * skipped, so that the reader asks for `from` in any case. Only the reader's calls hash, so
  * VERIFIED comes when it waits or reads. The caller leads it. It FAILS with ERR_CLOSED when
- * only one reference is left: reader or fetcher have gone. ERR_FULL when windows_max run. */
+ * only one reference is left before all bytes have arrived: reader or fetcher have gone. ERR_FULL
+ * when windows_max run. */
 CHECKED int cache_pass_through(struct cache *c, const struct digest *d, struct blob *prefix,
                                uint64_t from, struct blob **ret);
 struct blob *blob_ref(struct blob *b);

@@ -251,7 +251,10 @@ pass_left_alone(struct blob *b)
     lock_take(&b->cache->lock);
     bool alone = b->refs == 2;
     lock_drop(&b->cache->lock);
-    if (alone) {
+    lock_take(&b->lock);
+    bool complete = b->phase == BLOB_FILLING && b->pass->end == b->size;
+    lock_drop(&b->lock);
+    if (alone && !complete) {
         pass_fail(b, ERR_CLOSED);
     }
 }

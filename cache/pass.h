@@ -17,7 +17,8 @@ CHECKED int pass_write(struct blob *b, uint64_t pos, const void *bytes, size_t l
                        enum blob_source source);
 /* No effect from VERIFIED on. */
 void pass_fail(struct blob *b, int code);
-/* Called before one of its references goes: alone, a reader or a writer is lost. */
+/* Called before one of its references goes: alone, a reader or a writer is lost, unless all
+ * bytes have arrived. */
 void pass_left_alone(struct blob *b);
 
 uint64_t pass_readable_locked(const struct blob *b, uint64_t pos) NEEDS(b->lock);

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "cache/blob.h"
 #include "cache/entry.h"
+#include <stdlib.h>
 #include <string.h>
 
 #define CLEAN_NAME      "clean"
@@ -169,23 +170,33 @@ replay(void *arg, const struct record *rec)
 }
 
 static int
-older(const struct entry *a, const struct entry *b)
+older(const void *a, const void *b)
 {
-    return (a->used_wall_s > b->used_wall_s) - (a->used_wall_s < b->used_wall_s);
+    const struct entry *const *x = a;
+    const struct entry *const *y = b;
+    return ((*x)->used_wall_s > (*y)->used_wall_s) - ((*x)->used_wall_s < (*y)->used_wall_s);
 }
 
-/* Returns how many blobs are unsure. */
+/* Puts the age list in order of the last use. Returns how many blobs are unsure. */
 static size_t sort_by_age(struct cache *c) NEEDS(c->lock);
 static size_t
 sort_by_age(struct cache *c)
 {
     lock_must_hold(&c->lock);
-    size_t unsure = 0;
-    DL_SORT(c->oldest, older);
-    for (struct entry *e = c->oldest; e != NULL; e = e->next) {
-        e->used_seq = c->next_seq++;
+    size_t count = 0, unsure = 0;
+    struct entry **list = mem_alloc((HASH_COUNT(c->map) + 1) * sizeof(struct entry *));
+    while (c->oldest != NULL) {
+        struct entry *e = c->oldest;
+        DL_DELETE(c->oldest, e);
+        list[count++] = e;
         unsure += e->unsure;
     }
+    qsort(list, count, sizeof(struct entry *), older);
+    for (size_t i = 0; i < count; i++) {
+        DL_APPEND(c->oldest, list[i]);
+        list[i]->used_seq = c->next_seq++;
+    }
+    mem_free(list);
     return unsure;
 }
 

@@ -159,7 +159,8 @@ read_and_compare(struct blob *b, const uint8_t *body, uint64_t from, uint64_t le
     while (at < len && clock_ms() < deadline_ms) {
         struct blob_state s;
         blob_wait(b, at, deadline_ms, &s);
-        int64_t n = blob_read(b, at, block, sizeof block);
+        size_t want = len - at < sizeof block ? (size_t)(len - at) : sizeof block;
+        int64_t n = blob_read(b, at, block, want);
         if (n <= 0) {
             break;
         }

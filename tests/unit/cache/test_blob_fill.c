@@ -1,0 +1,229 @@
+/* Filling: claims that follow readers, the waker, room and the lack of it. */
+#include "base/metric.h"
+#include "base/thread.h"
+#include "cache/cache.h"
+#include "cache/inside.h"
+#include "tests/unit/cache/room.h"
+#include <stdatomic.h>
+
+struct waiter {
+    struct thread thread;
+    struct blob *blob;
+    uint64_t pos;
+    struct blob_state seen;
+};
+
+static void
+wait_at(void *arg)
+{
+    struct waiter *w = arg;
+    blob_wait(w->blob, w->pos, clock_ms() + SOON_MS, &w->seen);
+}
+
+static void
+count_wake(void *arg)
+{
+    atomic_fetch_add((_Atomic unsigned *)arg, 1);
+}
+
+static bool
+becomes(_Atomic unsigned *count, unsigned at_least)
+{
+    int64_t deadline_ms = clock_ms() + SOON_MS;
+    while (atomic_load(count) < at_least && clock_ms() < deadline_ms) {
+        clock_sleep_ms(1);
+    }
+    return atomic_load(count) >= at_least;
+}
+
+static void
+a_reader_far_ahead_wakes_the_fetcher_and_gets_its_own_run(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d;
+    enum cache_got got;
+    _Atomic unsigned wakes = 0;
+    room_init(&r, 64 * MIB);
+    uint8_t *body = make_body(1, 16 * MIB, &d);
+    struct blob *b = cache_acquire(r.cache, &d, &got);
+    blob_set_waker(b, count_wake, &wakes);
+    assert_int_equal(blob_begin(b, 16 * MIB), 0);
+    struct gap run, jump;
+    assert_true(blob_claim(b, UINT64_MAX, &run));
+    assert_int_equal(run.end, 16 * MIB);
+    assert_false(blob_claim(b, UINT64_MAX, &jump));
+
+    struct waiter w = {.blob = b, .pos = 10 * MIB + 3};
+    assert_int_equal(thread_start(&w.thread, "waiter", wait_at, &w), 0);
+    assert_true(becomes(&wakes, 1));
+    assert_true(blob_claim(b, UINT64_MAX, &jump));
+    assert_int_equal(jump.start, 10 * MIB);
+    assert_int_equal(jump.end, 16 * MIB);
+    assert_int_equal(blob_claim_limit(b, &run), 10 * MIB);
+    assert_int_equal(blob_write(b, jump.start, body + jump.start, 1000, BLOB_FROM_UPSTREAM), 0);
+    thread_join(&w.thread);
+    assert_int_equal(w.seen.readable, 10 * MIB + 1000);
+    assert_int_equal(atomic_load(&wakes), 1);
+
+    /* The first run stops at its new end even if its writer does not. */
+    for (uint64_t at = 0; at < 11 * MIB; at += 200 * KIB) {
+        assert_int_equal(blob_write(b, at, body + at, 200 * KIB, BLOB_FROM_UPSTREAM), 0);
+    }
+    struct blob_state s;
+    blob_look(b, 0, &s);
+    assert_int_equal(s.have_bytes, 10 * MIB + 1000);
+    blob_unclaim(b, &jump);
+    assert_int_equal(fill_rest(b, body, MIB), 0);
+    assert_int_equal(wait_for_end(b), BLOB_WHOLE);
+    blob_release(&b);
+    mem_free(body);
+    room_release(&r);
+}
+
+static void
+a_reader_that_a_run_will_reach_soon_wakes_nobody(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d;
+    enum cache_got got;
+    _Atomic unsigned wakes = 0;
+    struct gap run;
+    struct blob_state s;
+    room_init(&r, 64 * MIB);
+    mem_free(make_body(2, 16 * MIB, &d));
+    struct blob *b = cache_acquire(r.cache, &d, &got);
+    blob_set_waker(b, count_wake, &wakes);
+    assert_int_equal(blob_begin(b, 16 * MIB), 0);
+    assert_true(blob_claim(b, UINT64_MAX, &run));
+    blob_wait(b, 0, clock_ms() + 5, &s);
+    blob_wait(b, 600 * KIB, clock_ms() + 5, &s);
+    assert_int_equal(atomic_load(&wakes), 0);
+    blob_release(&b);
+    room_release(&r);
+}
+
+static void
+old_blobs_leave_for_new_ones_and_the_cap_holds(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d[6];
+    room_init(&r, 4 * MIB);
+    for (uint64_t i = 0; i < 6; i++) {
+        uint8_t *body = make_body(10 + i, MIB, &d[i]);
+        store_body(&r, &d[i], body, MIB);
+        mem_free(body);
+        struct cache_stats s;
+        cache_get_stats(r.cache, &s);
+        assert_true(s.used_bytes <= 4 * MIB);
+        if (i == 3) { /* the first is used again, so the second is the oldest */
+            struct blob *b = cache_find(r.cache, &d[0]);
+            blob_release(&b);
+        }
+    }
+    struct blob_info info;
+    assert_int_equal(cache_info(r.cache, &d[0], &info), 0);
+    assert_int_equal(cache_info(r.cache, &d[1], &info), ERR_NOT_FOUND);
+    assert_int_equal(cache_info(r.cache, &d[2], &info), ERR_NOT_FOUND);
+    assert_int_equal(cache_info(r.cache, &d[3], &info), 0);
+    cache_check(r.cache);
+    room_release(&r);
+}
+
+static void
+what_cannot_fit_fails_full_and_evicts_nothing(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d, big;
+    enum cache_got got;
+    room_init(&r, 4 * MIB);
+    uint8_t *body = make_body(20, MIB, &d);
+    mem_free(make_body(21, 10, &big));
+    store_body(&r, &d, body, MIB);
+    uint64_t full = metric_get(M_store_full);
+    struct blob *b = cache_acquire(r.cache, &big, &got);
+    assert_int_equal(blob_begin(b, 5 * MIB), ERR_FULL);
+    struct blob_state s;
+    blob_look(b, 0, &s);
+    assert_int_equal(s.phase, BLOB_FAILED);
+    assert_int_equal(s.error, ERR_FULL);
+    blob_release(&b);
+    b = cache_acquire(r.cache, &big, &got);
+    assert_int_equal(blob_begin(b, UINT64_MAX - 1), ERR_FULL);
+    blob_release(&b);
+
+    struct blob *open = cache_acquire(r.cache, &d, &got);
+    assert_int_equal(got, CACHE_HIT);
+    b = cache_acquire(r.cache, &big, &got);
+    assert_int_equal(blob_begin(b, 4 * MIB), ERR_FULL); /* an open blob does not leave */
+    blob_release(&b);
+    blob_release(&open);
+    assert_int_equal(metric_get(M_store_full), full + 3);
+    struct blob_info info;
+    assert_int_equal(cache_info(r.cache, &d, &info), 0);
+    cache_check(r.cache);
+    mem_free(body);
+    room_release(&r);
+}
+
+static void
+min_free_is_kept_for_others(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d;
+    enum cache_got got;
+    struct cache_stats s;
+    room_init(&r, 64 * MIB);
+    cache_get_stats(r.cache, &s);
+    cache_set_limits(r.cache, 64 * MIB, 0, s.disk_free_bytes + 1024 * (uint64_t)MIB);
+    mem_free(make_body(22, 10, &d));
+    struct blob *b = cache_acquire(r.cache, &d, &got);
+    assert_int_equal(blob_begin(b, MIB), ERR_FULL);
+    blob_release(&b);
+    cache_check(r.cache);
+    room_release(&r);
+}
+
+static void
+lower_limits_evict_without_being_asked(void **state)
+{
+    (void)state;
+    struct room r;
+    struct cache_stats s;
+    room_init(&r, 64 * MIB);
+    for (uint64_t i = 0; i < 8; i++) {
+        struct digest d;
+        uint8_t *body = make_body(30 + i, MIB, &d);
+        store_body(&r, &d, body, MIB);
+        mem_free(body);
+    }
+    uint64_t evicted = metric_get(M_evict_size);
+    cache_set_limits(r.cache, 3 * MIB, 0, 0);
+    int64_t deadline_ms = clock_ms() + SOON_MS;
+    do {
+        cache_get_stats(r.cache, &s);
+    } while ((s.used_bytes > 3 * MIB || metric_get(M_evict_size) < evicted + 5) &&
+             clock_ms() < deadline_ms);
+    assert_int_equal(s.used_bytes, 3 * MIB);
+    assert_int_equal(metric_get(M_evict_size), evicted + 5);
+    cache_check(r.cache);
+    room_release(&r);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reader_far_ahead_wakes_the_fetcher_and_gets_its_own_run),
+        cmocka_unit_test(a_reader_that_a_run_will_reach_soon_wakes_nobody),
+        cmocka_unit_test(old_blobs_leave_for_new_ones_and_the_cap_holds),
+        cmocka_unit_test(what_cannot_fit_fails_full_and_evicts_nothing),
+        cmocka_unit_test(min_free_is_kept_for_others),
+        cmocka_unit_test(lower_limits_evict_without_being_asked),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
