@@ -196,6 +196,8 @@ int
 config_value_describe(const struct config_key *k, struct buf *ret)
 {
     int bad = buf_add_text(ret, type_words(k->type));
+    if (!bad && k->type == CONFIG_PATH && parse_path(k, "") == 0)
+        bad = buf_add_text(ret, " or nothing");
     if (!bad && k->type == CONFIG_CHOICE) {
         bad = buf_add_text(ret, " ");
         for (const char *c = k->choices; !bad && *c; c++)

@@ -13,26 +13,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum flag_value { BARE, VALUE };
-
 static const struct flag {
     char letter; /* upper case: a name only, no short form */
     const char *name;
-    enum flag_value value;
+    const char *value; /* what it takes, as help names it; "" for none */
     const char *help;
 } flags[] = {
-    {'c', "config", VALUE, "FILE      configuration (default /etc/peersync/config.yaml)"},
-    {'A', "admin", VALUE, "HOST:PORT  where the daemon's admin API is (default: as configured)"},
-    {'o', "output", VALUE, "FORMAT    text or json"},
-    {'q', "quiet", BARE, "          only errors"},
-    {'P', "platform", VALUE, "OS/ARCH  of images for several (default: this machine's)"},
-    {'G', "progress", VALUE, "KIND   auto, tty, plain or none"},
-    {'D', "dry-run", BARE, "         show what would be done"},
-    {'U', "undo", BARE, "            put back what was there before"},
-    {'F', "fresh-tags", BARE, "      tags are asked upstream, only bytes come from here"},
-    {'R', "root", VALUE, "DIR         below this folder instead of /"},
-    {'T', "to", VALUE, "SIZE          shrink to this, e.g. 5GiB"},
-    {'h', "help", BARE, "          this text"},
+    {'c', "config", "FILE", "configuration (default /etc/peersync/config.yaml)"},
+    {'A', "admin", "HOST:PORT", "the daemon's admin API (default: as configured)"},
+    {'o', "output", "FORMAT", "text or json"},
+    {'q', "quiet", "", "only errors"},
+    {'P', "platform", "OS/ARCH", "of images for several (default: this machine's)"},
+    {'G', "progress", "KIND", "auto, tty, plain or none"},
+    {'D', "dry-run", "", "show what would be done"},
+    {'U', "undo", "", "put back what was there before"},
+    {'F', "fresh-tags", "", "tags are asked upstream, only bytes come from here"},
+    {'R', "root", "DIR", "below this folder instead of /"},
+    {'T', "to", "SIZE", "shrink to this, e.g. 5GiB"},
+    {'h', "help", "", "this text"},
 };
 
 static const struct command {
@@ -127,8 +125,10 @@ print_help(const struct command *c)
         if (!strchr(c->flags, f->letter))
             continue;
         bool is_short = f->letter >= 'a';
-        (void)printf("  %c%c%c --%s %s\n", is_short ? '-' : ' ', is_short ? f->letter : ' ',
-                     is_short ? ',' : ' ', f->name, f->help);
+        char name[32];
+        (void)snprintf(name, sizeof name, "--%s %s", f->name, f->value);
+        (void)printf("  %c%c%c %-19s %s\n", is_short ? '-' : ' ', is_short ? f->letter : ' ',
+                     is_short ? ',' : ' ', name, f->help);
     }
     (void)printf("\n%s", c->help);
 }
@@ -151,12 +151,12 @@ accept(const struct command *c, struct accepted *ret)
         const struct flag *f = &flags[i];
         if (!strchr(c->flags, f->letter))
             continue;
-        ret->options[n++] = (struct option){
-            f->name, f->value == VALUE ? required_argument : no_argument, NULL, f->letter};
+        ret->options[n++] =
+            (struct option){f->name, *f->value ? required_argument : no_argument, NULL, f->letter};
         if (f->letter < 'a')
             continue;
         ret->letters[at++] = f->letter;
-        if (f->value == VALUE)
+        if (*f->value)
             ret->letters[at++] = ':';
     }
     ret->letters[at] = 0;

@@ -154,6 +154,51 @@ choose(const cJSON *index, const struct platform *wanted)
     return best;
 }
 
+/* ---- what was there before ---- */
+
+/* The digest is whole in an answer of /api/v1/images; they nest two deep at most. */
+static bool
+is_whole_in(const cJSON *part, const char *digest)
+{
+    if (strcmp(cli_text(part, "digest"), digest) == 0)
+        return strcmp(cli_text(part, "phase"), "whole") == 0;
+    const cJSON *child;
+    cJSON_ArrayForEach(child, json_array(part, "content"))
+    {
+        if (is_whole_in(child, digest))
+            return true;
+    }
+    return false;
+}
+
+static bool
+was_known(const struct pull *p, const char *digest)
+{
+    const cJSON *one;
+    cJSON_ArrayForEach(one, p->known)
+    {
+        if (is_whole_in(json_object(one, "manifest"), digest))
+            return true;
+    }
+    return false;
+}
+
+/* Notes what is there before the manifest is asked for, which starts the rest. */
+static int
+look_first(struct pull *p, const struct image *image)
+{
+    AUTO(mem_free_text)
+    char *path = mem_printf("/api/v1/images?registry=%s&repository=%s&reference=%s", image->host,
+                            image->repository, image->reference);
+    cJSON *doc = NULL;
+    int bad = cli_find(p->cli, path, &doc);
+    if (!bad && doc)
+        cJSON_AddItemToArray(p->known, doc);
+    return bad;
+}
+
+/* ---- images ---- */
+
 static int
 add_image(struct pull *p, const char *name, const struct platform *wanted)
 {
@@ -161,7 +206,8 @@ add_image(struct pull *p, const char *name, const struct platform *wanted)
     if (image_parse(name, &image))
         return cli_fail(CLI_USAGE, "%s: not an image name", name);
     struct document top = {.json = NULL}, child = {.json = NULL};
-    int bad = get_manifest(p, &image, image.reference, &top);
+    int bad = look_first(p, &image);
+    bad = bad ? bad : get_manifest(p, &image, image.reference, &top);
     const cJSON *manifest = top.json;
     if (!bad && json_array(top.json, "manifests")) {
         const char *digest = choose(top.json, wanted);
@@ -178,8 +224,7 @@ add_image(struct pull *p, const char *name, const struct platform *wanted)
 
 /* ---- before and after ---- */
 
-/* Blobs that were whole before we came. The manifest that was just asked for has started
- * the others, so some may be whole by now: when they were stored tells. */
+/* Blobs that were whole before we came: known then, or stored in an earlier second. */
 static int
 mark_cached(struct pull *p)
 {
@@ -190,8 +235,9 @@ mark_cached(struct pull *p)
         int bad = cli_find(p->cli, path, &doc);
         if (bad)
             return bad;
-        if (strcmp(cli_text(doc, "phase"), "whole") == 0 &&
-            strncmp(cli_text(doc, "stored"), p->began, WHOLE_SECONDS) < 0)
+        bool whole = strcmp(cli_text(doc, "phase"), "whole") == 0;
+        bool old = strncmp(cli_text(doc, "stored"), p->began, WHOLE_SECONDS) < 0;
+        if (whole && (old || was_known(p, b->digest)))
             b->state = PULL_CACHED;
     }
     return 0;
@@ -291,7 +337,9 @@ cli_pull(const struct cli *cli)
                         cli->platform);
     struct pull p = {.cli = cli, .started_ms = clock_ms()};
     clock_wall_text(p.began);
+    p.known = cJSON_CreateArray();
     int result = pull_all(&p, &wanted);
+    json_free(&p.known);
     mem_free(p.blobs);
     return result;
 }

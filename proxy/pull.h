@@ -30,6 +30,7 @@ struct pull {
     size_t count;
     int64_t started_ms;
     char began[CLOCK_TEXT_MAX]; /* started_ms on the wall clock */
+    cJSON *known;               /* what the node knew of the images before we asked for them */
 };
 
 /* Gets all that is WAITING. `tick` is called about ten times a second and at each end. */

@@ -281,6 +281,9 @@ plan_docker(struct setup_plan *p, struct err *e)
     if (p->fresh_tags)
         note(p, "--fresh-tags has no effect: docker asks its mirror for tags too\n");
     note(p, "docker uses mirrors for docker.io only\n");
+    if (strcmp(p->settings->default_registry, "docker.io") != 0)
+        note(p, "default_registry is \"%s\": docker would get its images for docker.io ones\n",
+             p->settings->default_registry);
     return 0;
 }
 
