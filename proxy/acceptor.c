@@ -92,7 +92,7 @@ acceptor_judge(const char *bytes, size_t len)
     if (bytes[0] == 0x16)
         return HEAD_TLS;
     size_t end = header_end(bytes, len);
-    if (guard_head(bytes, end ? end : len) != NULL)
+    if (guard_head(bytes, end ? end : len, end > 0) != NULL)
         return HEAD_BAD;
     if (end > 0)
         return HEAD_READY;

@@ -57,8 +57,9 @@ guard_header(const char *name, size_t name_len, const char *value, size_t value_
 }
 
 const char *
-guard_head(const char *bytes, size_t len)
+guard_head(const char *bytes, size_t len, bool complete)
 {
+    unsigned hosts = 0;
     for (size_t i = 0; i < len; i++) {
         if (bytes[i] == 0)
             return "the header holds a zero byte";
@@ -67,8 +68,10 @@ guard_head(const char *bytes, size_t len)
         bool begins_line = i > 0 && bytes[i - 1] == '\n';
         if (begins_line && (bytes[i] == ' ' || bytes[i] == '\t'))
             return "a header line is folded";
+        hosts += begins_line && len - i >= 5 && strncasecmp(bytes + i, "host:", 5) == 0;
     }
-    return NULL;
+    /* The parser answers this by itself, with its status line written twice. */
+    return complete && hosts != 1 ? "not exactly one Host header" : NULL;
 }
 
 struct walk {

@@ -40,7 +40,7 @@ struct reading {
 enum reading_next
 reading_judge(int code, bool passing, bool may_try_again)
 {
-    bool store = code == ERR_FULL || code == ERR_STORE || (code < 0 && code > ERR_FIRST);
+    bool store = code == ERR_FULL || code == ERR_STORE || (code < 0 && code > -4096);
     if (code == ERR_DIGEST || code == ERR_CLOSED)
         return READING_GIVE_UP;
     if (store && !passing)

@@ -190,8 +190,8 @@ route_place(const struct route *route, const char *default_host,
         if (!known(arg, host, false))
             return REASON_registry_unknown;
         p.repository = strchr(route->name, '/') + 1;
-    } else if (!known(arg, host, false)) {
-        return REASON_registry_unknown;
+    } else if (!host[0] || !known(arg, host, false)) {
+        return REASON_registry_unknown; /* clients have to name it here */
     }
     if (!ref_is_name(p.repository, strlen(p.repository)))
         return REASON_name_invalid;

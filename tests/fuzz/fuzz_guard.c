@@ -33,7 +33,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *bytes = (const char *)data;
     check_target(data, size);
     check_line(bytes, size);
-    if (guard_head(bytes, size) != NULL)
+    if (guard_head(bytes, size, false) != NULL)
         return 0;
     must(size == 0 || memchr(bytes, '\0', size) == NULL);
     for (size_t i = 0; i + 1 < size; i++)

@@ -70,13 +70,26 @@ hidden_bytes_of_a_header_are_seen(void **state)
     static const char bare[] = "GET / HTTP/1.1\r\nHost: a\rb\r\n\r\n";
     static const char folded[] = "GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n";
     static const char first[] = "GET / HTTP/1.1\r\n Host: a\r\n\r\n";
-    assert_null(guard_head(good, sizeof good - 1));
-    assert_non_null(guard_head(zero, sizeof zero - 1));
-    assert_non_null(guard_head(bare, sizeof bare - 1));
-    assert_non_null(guard_head(folded, sizeof folded - 1));
-    assert_non_null(guard_head(first, sizeof first - 1));
+    assert_null(guard_head(good, sizeof good - 1, true));
+    assert_non_null(guard_head(zero, sizeof zero - 1, true));
+    assert_non_null(guard_head(bare, sizeof bare - 1, true));
+    assert_non_null(guard_head(folded, sizeof folded - 1, true));
+    assert_non_null(guard_head(first, sizeof first - 1, true));
     /* Cut between CR and LF: more may come. */
-    assert_null(guard_head("GET / HTTP/1.1\r", 15));
+    assert_null(guard_head("GET / HTTP/1.1\r", 15, false));
+}
+
+static void
+a_complete_header_names_one_host(void **state)
+{
+    (void)state;
+    static const char none[] = "GET / HTTP/1.1\r\nHosts: a\r\n\r\n";
+    static const char one[] = "GET / HTTP/1.1\r\nA: b\r\nhOST: a\r\n\r\n";
+    static const char two[] = "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n";
+    assert_non_null(guard_head(none, sizeof none - 1, true));
+    assert_null(guard_head(none, sizeof none - 1, false));
+    assert_null(guard_head(one, sizeof one - 1, true));
+    assert_non_null(guard_head(two, sizeof two - 1, true));
 }
 
 static void
@@ -97,6 +110,7 @@ main(void)
         cmocka_unit_test(header_names_are_tokens),
         cmocka_unit_test(header_values_hold_no_control_bytes),
         cmocka_unit_test(hidden_bytes_of_a_header_are_seen),
+        cmocka_unit_test(a_complete_header_names_one_host),
         cmocka_unit_test(escapes_stay_as_they_were_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -175,6 +175,17 @@ a_registry_is_never_guessed(void **state)
 }
 
 static void
+without_a_default_registry_it_has_to_be_named(void **state)
+{
+    (void)state;
+    bool wildcard = true;
+    struct route r;
+    struct place p;
+    assert_int_equal(route_parse("/v2/a/tags/list", &r), REASON_NONE);
+    assert_int_equal(route_place(&r, "", is_configured, &wildcard, &p), REASON_registry_unknown);
+}
+
+static void
 a_wildcard_opens_hosts_but_makes_nothing_ambiguous(void **state)
 {
     (void)state;
@@ -197,6 +208,7 @@ main(void)
         cmocka_unit_test(long_queries_and_names_are_refused),
         cmocka_unit_test(three_ways_name_the_registry),
         cmocka_unit_test(a_registry_is_never_guessed),
+        cmocka_unit_test(without_a_default_registry_it_has_to_be_named),
         cmocka_unit_test(a_wildcard_opens_hosts_but_makes_nothing_ambiguous),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

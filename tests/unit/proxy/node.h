@@ -1,0 +1,425 @@
+/*
+ * A whole node in the test process: a registry of a few objects that can misbehave, cache,
+ * fetch thread and the registry API on a free port; and a client on plain sockets.
+ */
+#ifndef TESTS_UNIT_PROXY_NODE_H
+#define TESTS_UNIT_PROXY_NODE_H
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "cache/cache.h"
+#include "proxy/fetch.h"
+#include "proxy/server.h"
+#include "tests/unit/base/unit.h"
+#include <arpa/inet.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#define OBJECTS_MAX 16
+
+/* Something that the registry has. Fields may be changed between requests. */
+struct object {
+    char path[256]; /* behind /v2/ */
+    const char *type;
+    char *bytes;
+    size_t len;
+    char digest[DIGEST_TEXT_MAX]; /* of the bytes, also as Docker-Content-Digest */
+    atomic_uint gets, heads;
+    atomic_int status;     /* 200, or an error without a body */
+    atomic_ulong cut_at;   /* ends the connection behind this byte, once; 0: never */
+    atomic_ulong wrong_at; /* flips this byte; 0: none */
+    atomic_ulong hold_at;  /* waits here until it is 0 again */
+    atomic_bool quiet;     /* no Docker-Content-Digest */
+};
+
+/* What came back. */
+struct got {
+    int status;
+    char head[4096];
+    struct buf body;
+    bool whole; /* as long as Content-Length said */
+    bool reset; /* RST instead of FIN */
+};
+struct node {
+    struct MHD_Daemon *upstream;
+    struct object objects[OBJECTS_MAX];
+    size_t object_count;
+    atomic_bool off, closing;
+    char folder[64];
+    struct settings *settings;
+    struct cache *cache;
+    struct fetch *fetch;
+    struct server *server;
+    int port;
+};
+
+/* ---- the registry ---- */
+
+struct sending {
+    struct node *node;
+    struct object *object;
+    size_t start;
+};
+
+static inline ssize_t
+send_some(void *cls, uint64_t pos, char *buf, size_t max)
+{
+    struct sending *s = cls;
+    struct object *o = s->object;
+    size_t at = s->start + (size_t)pos;
+    size_t cut = atomic_load(&o->cut_at);
+    size_t hold = atomic_load(&o->hold_at);
+    size_t len = o->len - at < max ? o->len - at : max;
+    if (cut > 0 && at >= cut) {
+        atomic_store(&o->cut_at, 0);
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    }
+    if (cut > 0 && at + len > cut)
+        len = cut - at;
+    while (hold > 0 && at >= hold && !atomic_load(&s->node->closing)) {
+        clock_sleep_ms(1); /* what it waits for is the test's own next line */
+        hold = atomic_load(&o->hold_at);
+    }
+    if (hold > 0 && at + len > hold)
+        len = hold - at;
+    memcpy(buf, o->bytes + at, len);
+    size_t wrong = atomic_load(&o->wrong_at);
+    if (wrong > 0 && wrong >= at && wrong < at + len)
+        buf[wrong - at] = (char)~buf[wrong - at];
+    return (ssize_t)len;
+}
+
+static inline struct object *
+find(struct node *n, const char *url)
+{
+    for (size_t i = 0; i < n->object_count && text_starts(url, "/v2/"); i++)
+        if (strcmp(n->objects[i].path, url + 4) == 0)
+            return &n->objects[i];
+    return NULL;
+}
+
+static inline enum MHD_Result
+reply_empty(struct MHD_Connection *c, unsigned status)
+{
+    struct MHD_Response *m = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    enum MHD_Result queued = MHD_queue_response(c, status, m);
+    MHD_destroy_response(m);
+    return queued;
+}
+
+static inline enum MHD_Result
+on_upstream(void *cls, struct MHD_Connection *c, const char *url, const char *method,
+            const char *version, const char *body, size_t *body_len, void **context)
+{
+    struct node *n = cls;
+    (void)version;
+    (void)body;
+    (void)body_len;
+    if (!*context) {
+        *context = n;
+        return atomic_load(&n->off) ? MHD_NO : MHD_YES;
+    }
+    bool head = strcmp(method, "HEAD") == 0;
+    struct object *o = find(n, url);
+    if (!o)
+        return reply_empty(c, 404);
+    atomic_fetch_add(head ? &o->heads : &o->gets, 1);
+    if (atomic_load(&o->status) != 200)
+        return reply_empty(c, (unsigned)atomic_load(&o->status));
+    struct sending *s = mem_zalloc(sizeof *s);
+    *s = (struct sending){.node = n, .object = o};
+    const char *range = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Range");
+    unsigned long first = 0;
+    unsigned long last = o->len - 1;
+    bool partial = range && sscanf(range, "bytes=%lu-%lu", &first, &last) >= 1;
+    s->start = first;
+    struct MHD_Response *m =
+        MHD_create_response_from_callback(last + 1 - first, 65536, send_some, s, mem_free);
+    if (partial) {
+        char text[96];
+        (void)snprintf(text, sizeof text, "bytes %lu-%lu/%zu", first, last, o->len);
+        MHD_add_response_header(m, "Content-Range", text);
+    }
+    if (o->type)
+        MHD_add_response_header(m, "Content-Type", o->type);
+    if (!atomic_load(&o->quiet))
+        MHD_add_response_header(m, "Docker-Content-Digest", o->digest);
+    enum MHD_Result queued = MHD_queue_response(c, partial ? 206 : 200, m);
+    MHD_destroy_response(m);
+    return queued;
+}
+
+static inline int
+port_of(struct MHD_Daemon *d)
+{
+    return MHD_get_daemon_info(d, MHD_DAEMON_INFO_BIND_PORT)->port;
+}
+
+static inline struct object *
+node_add(struct node *n, const char *path, const char *type, const void *bytes, size_t len)
+{
+    assert_true(n->object_count < OBJECTS_MAX);
+    struct object *o = &n->objects[n->object_count];
+    struct digest d;
+    assert_int_equal(text_copy(o->path, sizeof o->path, path), 0);
+    o->type = type;
+    o->bytes = mem_alloc(len + 1);
+    memcpy(o->bytes, bytes, len);
+    o->len = len;
+    digest_of(DIGEST_SHA256, bytes, len, &d);
+    digest_print(&d, o->digest);
+    atomic_store(&o->status, 200);
+    n->object_count++;
+    return o;
+}
+
+/* Adds an object; its digest names it. */
+static inline struct object *
+node_add_blob(struct node *n, const char *repository, size_t len)
+{
+    static unsigned seed;
+    char *bytes = mem_alloc(len + 1);
+    char path[256];
+    struct digest d;
+    char digest[DIGEST_TEXT_MAX];
+    uint32_t x = 0x9e3779b9u * ++seed;
+    for (size_t i = 0; i < len; i++) {
+        x = x * 1664525u + 1013904223u;
+        bytes[i] = (char)(x >> 24);
+    }
+    digest_of(DIGEST_SHA256, bytes, len, &d);
+    digest_print(&d, digest);
+    (void)snprintf(path, sizeof path, "%s/blobs/%s", repository, digest);
+    struct object *o = node_add(n, path, "application/octet-stream", bytes, len);
+    mem_free(bytes);
+    return o;
+}
+
+/* Adds a manifest under its digest and under `tag`; returns the first. */
+static inline struct object *
+node_add_manifest(struct node *n, const char *repository, const char *tag, const char *type,
+                  const char *text)
+{
+    struct digest d;
+    char digest[DIGEST_TEXT_MAX];
+    char path[256];
+    digest_of(DIGEST_SHA256, text, strlen(text), &d);
+    digest_print(&d, digest);
+    (void)snprintf(path, sizeof path, "%s/manifests/%s", repository, digest);
+    struct object *by_digest = node_add(n, path, type, text, strlen(text));
+    (void)snprintf(path, sizeof path, "%s/manifests/%s", repository, tag);
+    (void)node_add(n, path, type, text, strlen(text));
+    return by_digest;
+}
+
+/* Nothing answers any more, or again. */
+static inline void
+node_cut_upstream(struct node *n, bool off)
+{
+    atomic_store(&n->off, off);
+}
+
+/* ---- the node ---- */
+
+static inline void
+write_config(struct node *n, const char *registry, const char *extra, char ret_path[96])
+{
+    (void)snprintf(ret_path, 96, "%s/config.yaml", n->folder);
+    FILE *f = fopen(ret_path, "we");
+    assert_non_null(f);
+    (void)fprintf(f,
+                  "listen: 127.0.0.1:0\nlog: {level: error}\n"
+                  "cache: {dir: %s/cache, size: 100MiB, min_free: 0}\n"
+                  "registries:\n  - {host: reg.test, url: \"http://127.0.0.1:%d\"%s}\n"
+                  "default_registry: reg.test\n%s",
+                  n->folder, port_of(n->upstream), registry, extra);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* `registry`: YAML keys of the one registry besides host and url, e.g. ", auth: node"; `extra`:
+ * YAML behind the common part. */
+static inline struct node *
+node_open(const char *registry, const char *extra)
+{
+    struct node *n = mem_zalloc(sizeof *n);
+    struct err e = {0};
+    char path[96];
+    char address[SERVER_ADDRESS_MAX];
+    int fd = -1;
+    json_init();
+    log_configure(LOG_ERROR, false);
+    (void)signal(SIGPIPE, SIG_IGN);
+    assert_int_equal(curl_global_init(CURL_GLOBAL_DEFAULT), 0);
+    (void)snprintf(n->folder, sizeof n->folder, "/tmp/peersync-test-XXXXXX");
+    assert_non_null(mkdtemp(n->folder));
+    n->upstream = MHD_start_daemon(MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD |
+                                       MHD_USE_POLL,
+                                   0, NULL, NULL, on_upstream, n, MHD_OPTION_END);
+    assert_non_null(n->upstream);
+    write_config(n, registry, extra, path);
+    if (settings_load(path, &n->settings, &e) < 0)
+        fail_msg("%s", e.text);
+    char *folder = mem_printf("%s/cache", n->folder);
+    struct cache_config config = {
+        .dir = folder, .size_bytes = n->settings->cache_size_bytes, .hash_threads = 1};
+    if (cache_open(&config, &n->cache, &e) < 0 || fetch_open(&n->fetch, &e) < 0 ||
+        server_listen(n->settings->listen, &fd, &e) < 0)
+        fail_msg("%s", e.text);
+    mem_free(folder);
+    assert_int_equal(server_address(fd, address), 0);
+    n->port = atoi(strrchr(address, ':') + 1);
+    struct server_config server = {
+        .settings = n->settings, .cache = n->cache, .fetch = n->fetch, .listen_fd = fd};
+    if (server_open(&server, &n->server, &e) < 0)
+        fail_msg("%s", e.text);
+    return n;
+}
+
+static inline void
+node_close(struct node *n)
+{
+    atomic_store(&n->closing, true);
+    server_close(n->server);
+    fetch_close(n->fetch);
+    cache_close(n->cache);
+    settings_release(&n->settings);
+    MHD_stop_daemon(n->upstream);
+    for (size_t i = 0; i < n->object_count; i++)
+        mem_free(n->objects[i].bytes);
+    char *command = mem_printf("rm -rf '%s'", n->folder);
+    FILE *p = popen(command, "re");
+    if (p)
+        (void)pclose(p);
+    mem_free(command);
+    mem_free(n);
+}
+
+static inline int
+node_port(const struct node *n)
+{
+    return n->port;
+}
+
+static inline struct server *
+node_server(struct node *n)
+{
+    return n->server;
+}
+
+static inline const char *
+node_folder(const struct node *n)
+{
+    return n->folder;
+}
+
+/* ---- the client ---- */
+
+static inline int
+node_connect(struct node *n)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)n->port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    return fd;
+}
+
+static inline void
+got_release(struct got *g)
+{
+    buf_release(&g->body);
+}
+
+/* The value of a header, "" when absent; valid until the next call. */
+static inline const char *
+got_header(const struct got *g, const char *name)
+{
+    static _Thread_local char value[1024];
+    size_t len = strlen(name);
+    for (const char *line = strstr(g->head, "\r\n"); line; line = strstr(line + 2, "\r\n")) {
+        const char *at = line + 2;
+        if (strncasecmp(at, name, len) != 0 || at[len] != ':')
+            continue;
+        at += len + 1 + strspn(at + len + 1, " ");
+        (void)snprintf(value, sizeof value, "%.*s", (int)strcspn(at, "\r"), at);
+        return value;
+    }
+    return "";
+}
+
+/* Everything until the other side ends. */
+static inline void
+read_all(int fd, struct got *ret)
+{
+    buf_init(&ret->body, 64u << 20);
+    char block[65536];
+    ssize_t n;
+    while ((n = recv(fd, block, sizeof block, 0)) > 0)
+        assert_int_equal(buf_add(&ret->body, block, (size_t)n), 0);
+    ret->reset = n < 0 && errno == ECONNRESET;
+}
+
+static inline void
+split_head(struct got *g, bool head_only)
+{
+    const char *text = buf_text(&g->body);
+    const char *end = g->body.len > 0 ? strstr(text, "\r\n\r\n") : NULL;
+    if (!end)
+        return;
+    size_t len = (size_t)(end - text) + 4;
+    assert_true(len < sizeof g->head);
+    memcpy(g->head, text, len);
+    g->head[len] = 0;
+    buf_skip(&g->body, len);
+    (void)sscanf(g->head, "HTTP/1.%*d %d", &g->status);
+    const char *length = got_header(g, "Content-Length");
+    g->whole = length[0] && strtoul(length, NULL, 10) == (head_only ? 0 : g->body.len);
+    if (head_only)
+        g->whole = g->body.len == 0;
+}
+
+/* Raw bytes there, everything back. */
+static inline void
+node_send_raw(struct node *n, const void *bytes, size_t len, struct got *ret)
+{
+    memset(ret, 0, sizeof *ret);
+    int fd = node_connect(n);
+    assert_int_equal(send(fd, bytes, len, MSG_NOSIGNAL), len);
+    read_all(fd, ret);
+    fd_close(&fd);
+    split_head(ret, false);
+}
+
+/* One request on a connection of its own. `headers` end in \r\n each. */
+static inline void
+node_ask(struct node *n, const char *method, const char *target, const char *headers,
+         struct got *ret)
+{
+    memset(ret, 0, sizeof *ret);
+    int fd = node_connect(n);
+    char *text = mem_printf("%s %s HTTP/1.1\r\nHost: node\r\nConnection: close\r\n%s\r\n", method,
+                            target, headers);
+    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+    read_all(fd, ret);
+    fd_close(&fd);
+    mem_free(text);
+    split_head(ret, strcmp(method, "HEAD") == 0);
+}
+
+#endif

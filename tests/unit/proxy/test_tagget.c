@@ -1,0 +1,43 @@
+/* When a tag is asked for upstream. */
+#include "proxy/tagget.h"
+#include "tests/unit/base/unit.h"
+
+static void
+a_tag_is_served_asked_for_or_stale_by_its_age(void **state)
+{
+    (void)state;
+    static const struct {
+        bool known;
+        int64_t age_ms;
+        enum tag_plan plan;
+    } table[] = {
+        {false, 0, TAG_ASK},
+        {true, 0, TAG_SERVE},
+        {true, 29999, TAG_SERVE},
+        {true, 30000, TAG_ASK_ELSE_STALE},
+        {true, 100000, TAG_ASK_ELSE_STALE},
+        {true, 100001, TAG_ASK},
+        {true, -5000, TAG_ASK_ELSE_STALE}, /* the clock went back */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        assert_int_equal(tagget_judge(table[i].known, table[i].age_ms, 30000, 100000),
+                         table[i].plan);
+}
+
+static void
+without_an_interval_upstream_is_always_asked(void **state)
+{
+    (void)state;
+    assert_int_equal(tagget_judge(true, 0, 0, 100000), TAG_ASK_ELSE_STALE);
+    assert_int_equal(tagget_judge(true, 1000, 0, 0), TAG_ASK);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_tag_is_served_asked_for_or_stale_by_its_age),
+        cmocka_unit_test(without_an_interval_upstream_is_always_asked),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
