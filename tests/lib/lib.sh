@@ -45,7 +45,7 @@ show_logs() {
     if [ "$code" != 0 ] && [ "$code" != 77 ]; then
         for log in "$CELL"/*.log; do
             echo "--- ${log##*/}"
-            tail -n 25 "$log" | cut -c1-400
+            grep -v 'unknown to registry' "$log" | tail -n 25 | cut -c1-400
         done
     fi
 }
@@ -116,6 +116,16 @@ stop() { # NAME [SIGNAL]: ends it and returns its exit code
     unset "PID[$1]"
     return "$code"
 }
+# ready NAME SECONDS COMMAND...: waits until a started process answers; at once an error when it ended.
+ready() {
+    local name=$1 end=$((SECONDS + $2))
+    shift 2
+    until "$@" >/dev/null 2>&1; do
+        alive "$name" || die "$name ended at its start"
+        [ $SECONDS -lt $end ] || die "$name does not answer"
+        sleep 0.05
+    done
+}
 listens() { # HOST PORT
     (exec 3<>"/dev/tcp/$1/$2") 2>/dev/null
 }
@@ -141,7 +151,7 @@ hub_certificate() {
 registry_config() { # FOLDER ADDRESS
     cat <<END
 version: 0.1
-log: {level: fatal, accesslog: {disabled: true}}
+log: {level: error, accesslog: {disabled: true}}
 storage: {filesystem: {rootdirectory: $1}, delete: {enabled: true}}
 http: {addr: $2}
 END
@@ -167,12 +177,12 @@ http {
     server {
         listen 127.0.1.1:443 ssl;
         ssl_certificate $CELL/hub/hub.pem; ssl_certificate_key $CELL/hub/hub.key;
-        include $CELL/hub/rules.tls*;
+        include $CELL/hub/rules.al*;
         location / { proxy_pass http://127.0.1.9:5999; }
     }
     server {
         listen 127.0.1.2:5050;
-        include $CELL/hub/rules.plain*;
+        include $CELL/hub/rules.al*;
         location / { proxy_pass http://127.0.1.9:5999; }
     }
 }
@@ -189,15 +199,44 @@ hub_start() {
         : >"$CELL/hub/access"
     }
     start registry docker-registry serve "$CELL/hub/registry.yml"
-    wait_for 20 'docker-registry answers' listens 127.0.1.9 5999
+    ready registry 20 listens 127.0.1.9 5999
     hub_open
 }
 # The hub is unreachable (refused) between hub_close and hub_open; docker-registry goes on.
 hub_open() {
     start hub nginx -e stderr -c "$CELL/hub/nginx.conf"
-    wait_for 10 'the hub answers' listens 127.0.1.1 443
+    ready hub 10 listens 127.0.1.1 443
 }
-hub_close() { stop hub QUIT || true; }
+# Transfers in flight are cut.
+hub_close() { stop hub || true; }
+# hub_rule URI DIRECTIVES: for peersync only, the hub does this to what the regular expression names
+# (on both faces); everybody else is served as before. hub_clear ends all rules.
+hub_rule() {
+    hub_close
+    cat >>"$CELL/hub/rules.all" <<END
+location ~ $1 {
+    if (\$http_user_agent ~ ^peersync) { $2 }
+    proxy_pass http://127.0.1.9:5999;
+}
+END
+    hub_open
+}
+hub_clear() {
+    hub_close
+    rm -f "$CELL/hub/rules.all"
+    hub_open
+}
+# A server that takes connections and says nothing, for rules: proxy_pass $SILENT.
+SILENT=http://127.0.1.9:5998
+silent_start() {
+    start silent python3 -c '
+import socket, time
+s = socket.create_server(("127.0.1.9", 5998), backlog=64)
+kept = []
+while True:
+    kept.append(s.accept())'
+    ready silent 10 listens 127.0.1.9 5998
+}
 hub_stop() {
     hub_close
     stop registry || true
@@ -242,12 +281,7 @@ node_start() {
     [ -x "$PEERSYNC" ] || die "no program at $PEERSYNC: make it first, or set PEERSYNC"
     [ -e "$CELL/config.yaml" ] || node_config
     start peersync "$PEERSYNC" serve --config "$CELL/config.yaml"
-    local end=$((SECONDS + 15))
-    until node_ready; do
-        alive peersync || die 'peersync ended at its start'
-        [ $SECONDS -lt $end ] || die 'peersync is not ready after 15 s'
-        sleep 0.05
-    done
+    ready peersync 15 node_ready
 }
 node_stop() { stop peersync "$@"; }
 # metric NAME [LABEL TEXT]: the sum over the lines that match; whole numbers.
@@ -258,10 +292,13 @@ metric() {
         } END { printf "%d\n", n }'
 }
 upstream_bytes() { metric peersync_body_bytes_total 'source="upstream"'; }
+upstream_has() { [ "$(upstream_bytes)" -ge "$1" ]; }
 cache_bytes() { metric peersync_body_bytes_total 'source="cache"'; }
 settled() { [ "$(metric peersync_transfers)" = 0 ]; }
 # The node has nothing more to fetch.
 node_settle() { wait_for 30 'no transfer is running' settled; }
+# What the hub was asked for blobs and manifests by others than the node: 0 when all went through it.
+bypassed() { hub_count '^(docker|containerd|skopeo)/' '(GET|HEAD) /v2/.*/(blobs|manifests)/'; }
 # Access lines of the node by a regular expression.
 node_asked() { grep -E 'event=access' "$CELL/peersync.log" | grep -E "$1" || true; }
 status_of() { curl -s -o /dev/null -w '%{http_code}' --max-time 20 "$@"; }
@@ -283,7 +320,7 @@ END
     start "$1" unshare --mount bash -c 'mount -t tmpfs tmpfs /run && exec "$@"' - dockerd \
         --config-file "$dir/daemon.json" --data-root "$dir/root" --exec-root "$dir/exec" \
         --host "unix://$dir/sock" --pidfile "$dir/pid"
-    wait_for 30 "dockerd $1 answers" docker_in "$1" version
+    ready "$1" 30 docker_in "$1" version
 }
 docker_in() { # NAME ARGUMENT...
     local name=$1
@@ -322,7 +359,7 @@ END
     hosts_toml docker.io https://registry-1.docker.io
     hosts_toml registry.test http://registry.test:5050
     start containerd containerd --config /etc/containerd/config.toml --log-level warn
-    wait_for 20 'containerd answers' ctr_in version
+    ready containerd 20 ctr_in version
 }
 hosts_toml() { # HOST SERVER [CAPABILITIES]
     mkdir -p "$CELL/ctr/certs.d/$1"
