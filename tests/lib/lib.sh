@@ -36,17 +36,20 @@ skip() {
     exit 77
 }
 die() {
-    echo "WRONG: $*"
+    WRONG="WRONG: $*"
     exit 1
 }
+WRONG=
+trap 'WRONG="WRONG: line $LINENO: $BASH_COMMAND"' ERR
 # The logs of a scenario that failed are its explanation.
 show_logs() {
     local code=$?
     if [ "$code" != 0 ] && [ "$code" != 77 ]; then
         for log in "$CELL"/*.log; do
             echo "--- ${log##*/}"
-            grep -v 'unknown to registry' "$log" | tail -n 25 | cut -c1-400
+            grep -vE 'unknown to registry|level=info msg="\[core\]' "$log" | tail -n 15 | cut -c1-400
         done
+        echo "${WRONG:-WRONG: exit code $code}"
     fi
 }
 trap show_logs EXIT
@@ -160,6 +163,7 @@ END
 nginx_config() {
     cat <<END
 worker_processes 1;
+user root;
 daemon off;
 pid $CELL/hub/nginx.pid;
 error_log stderr warn;
