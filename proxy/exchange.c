@@ -203,7 +203,8 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
 
 /* Sees reused connections as well, before a request goes out on them. */
 static int
-on_connected(void *arg, char *peer_ip, char *own_ip, int peer_port, int own_port)
+on_connected(void *arg, char *peer_ip, char *own_ip, // NOLINT(readability-non-const-parameter)
+             int peer_port, int own_port)
 {
     struct exchange *x = arg;
     (void)own_ip;

@@ -16,6 +16,7 @@
 
 #define TRIES_MAX    4
 #define HEAD_WAIT_MS 2200 /* the first try leaves time for a second one */
+#define ASKS_MAX     32   /* open to one registry; more of them wait */
 #define GRACE_MS     200  /* the fetch thread ends it at the deadline; this is the belt */
 
 struct inquiry {
@@ -30,6 +31,7 @@ struct inquiry {
     /* fetch thread */
     struct call call;
     struct source *source;
+    bool counted; /* in source->asks */
     unsigned tries;
     int64_t retry_ms;
     struct answer answer;
@@ -123,9 +125,20 @@ inquiry_wait(struct inquiry *q, struct answer *ret, struct err *e)
 /* ---- fetch thread ---- */
 
 static void
+leave_place(struct inquiry *q)
+{
+    if (!q->counted)
+        return;
+    q->counted = false;
+    q->source->asks--;
+    wire_wake_at(q->call.wire, 0); /* another one may take it */
+}
+
+static void
 finish(struct inquiry *q, int code)
 {
     call_stop(&q->call);
+    leave_place(q);
     upstream_drop(&q->source);
     q->code = code;
     lock_take(&q->lock);
@@ -198,6 +211,7 @@ take_end(struct inquiry *q, struct rng *rng, int64_t now_ms)
 {
     int code = q->call.code;
     q->call.phase = CALL_IDLE;
+    leave_place(q);
     if (code == 0) {
         take_answer(q);
         return;
@@ -222,6 +236,10 @@ static void
 try_once(struct inquiry *q, struct wire *w, int64_t now_ms)
 {
     int64_t left_ms = q->deadline_ms - now_ms;
+    if (q->source->asks >= ASKS_MAX)
+        return;
+    q->source->asks++;
+    q->counted = true;
     q->call.ops = &ops;
     q->call.owner = q;
     q->call.source = q->source;
@@ -255,7 +273,7 @@ inquiry_step(struct inquiry *q, struct wire *w, struct upstreams *u, struct rng 
     if (q->source == NULL) /* finish let go of it */
         return true;
     wire_wake_at(w, q->deadline_ms);
-    if (q->call.phase == CALL_IDLE)
+    if (q->call.phase == CALL_IDLE && q->retry_ms > now_ms)
         wire_wake_at(w, q->retry_ms);
     return false;
 }

@@ -69,6 +69,7 @@ struct source {
     enum blob_source body_source;
     unsigned refs;             /* fills and asks that hold it */
     unsigned blob_calls;       /* open now, for blobs */
+    unsigned asks;             /* open now, small ones */
     unsigned background_calls; /* of those, for blobs that no client asked for */
     struct backoff wait;       /* no calls while it is active: the source asked for it */
     struct budget retries;

@@ -287,6 +287,18 @@ wait_for(struct upstream *u, const struct head *h, int64_t now_ms)
         .kind = VERDICT_WAIT, .code = ERR_BUSY, .reason = "registry asked to wait"};
 }
 
+/* An answer tells at once; one that breaks off later is no sign of a registry that is down. */
+static void
+note_health(struct upstream *u, const struct head *h, int64_t now_ms)
+{
+    if (h->status >= 500) {
+        health_failed(u->all->health, u->host, now_ms);
+    } else if (h->status != 429) {
+        health_good(u->all->health, u->host, now_ms);
+        backoff_good(&u->source.wait);
+    }
+}
+
 static struct verdict
 judge(struct source *s, struct want *w, const struct exchange *x, int64_t now_ms)
 {
@@ -294,6 +306,7 @@ judge(struct source *s, struct want *w, const struct exchange *x, int64_t now_ms
     struct trail *t = w->memo;
     const struct head *h = &x->head;
 
+    note_health(u, h, now_ms);
     if (judge_is_wait(h))
         return wait_for(u, h, now_ms);
     if (judge_is_redirect(h))
@@ -317,12 +330,8 @@ ended(struct source *s, struct want *w, const struct exchange *x, int64_t now_ms
 
     if (x->stalled)
         metric_add(M_upstream_stalls, 1);
-    if (x->code == ERR_UPSTREAM || x->code == ERR_TIMEOUT || status >= 500)
+    if (status == 0 && (x->code == ERR_UPSTREAM || x->code == ERR_TIMEOUT))
         health_failed(u->all->health, u->host, now_ms);
-    else if (status >= 200 && status != 429) {
-        health_good(u->all->health, u->host, now_ms);
-        backoff_good(&s->wait);
-    }
     if (x->head_us != 0)
         rank_rtt(&s->rank, x->head_us - x->started_us);
     if (t->own && x->peer_ip[0] != '\0' && !x->proxied)

@@ -176,6 +176,20 @@ fake_serve_blob(struct fake *f, int fd, const char *head, const char *repo, unsi
     }
     if (strncmp(repo, "token", 5) == 0 && fake_token_flow(f, fd, head, repo))
         return true;
+    if (strcmp(repo, "expire") == 0 && (nth == 1 || nth == 3)) {
+        (void)snprintf(text, sizeof text,
+                       "WWW-Authenticate: Bearer realm=\"http://127.0.0.1:%u/token\"\r\n", f->port);
+        fake_blob_head(fd, "401 Unauthorized", 0, text);
+        return true;
+    }
+    if (strcmp(repo, "expire") == 0 && nth == 2)
+        return fake_blob(f, fd, head, FAKE_CUT);
+    if (strcmp(repo, "basic") == 0) {
+        char proof[128];
+        fake_field(head, "\r\nAuthorization: ", proof, sizeof proof);
+        if (strcmp(proof, "Basic bWU6cGFzcw==") != 0)
+            return FAKE_EMPTY("401 Unauthorized", "WWW-Authenticate: Basic realm=\"x\"\r\n");
+    }
     if (strcmp(repo, "busy") == 0 && nth == 1)
         return FAKE_EMPTY("429 Too Many Requests", "Retry-After: 1\r\n");
     if (strcmp(repo, "verybusy") == 0)

@@ -357,6 +357,67 @@ the_nodes_credentials_go_to_the_realm_only(void **state)
 }
 
 static void
+a_token_that_expires_mid_layer_is_renewed(void **state)
+{
+    struct bench *b = *state;
+    struct fake_seen seen[8];
+    char range[64];
+    (void)snprintf(range, sizeof range, "bytes=%u-%u", FAKE_CUT, FAKE_BYTES - 1);
+    assert_int_equal(pull(b, "expire"), 0);
+    assert_int_equal(fake_asked(&b->fake, "/expire/", seen, 8), 4);
+    assert_string_equal(seen[3].range, range);
+    assert_string_equal(seen[3].authorization, "Bearer good");
+    assert_int_equal(fake_asked(&b->fake, "/token", seen, 8), 2);
+}
+
+static void
+basic_credentials_answer_a_basic_challenge_of_the_registry(void **state)
+{
+    struct bench *b = *state;
+    struct fake_seen seen[4];
+    struct answer a;
+    assert_int_equal(pull_from(b, "node.test", "basic", FAKE_BYTES), 0);
+    assert_int_equal(fake_asked(&b->fake, "/basic/", seen, 4), 2);
+    assert_string_equal(seen[0].authorization, "");
+    assert_int_equal(ask(b, "node.test", "plain", 3000, &a), 0);
+    answer_release(&a);
+    assert_int_equal(fake_asked(&b->fake, "/plain/", seen, 4), 1);
+    assert_string_equal(seen[0].authorization, "Basic bWU6cGFzcw==");
+}
+
+static void
+a_public_registry_gets_no_credentials(void **state)
+{
+    struct bench *b = *state;
+    struct fake_seen seen[4];
+    assert_int_equal(pull(b, "basic"), ERR_DENIED);
+    assert_int_equal(fake_asked(&b->fake, "/basic/", seen, 4), 1);
+}
+
+static void
+changed_credentials_are_read_again(void **state)
+{
+    struct bench *b = *state;
+    write_file(b->dir, "creds.json", "{\"auths\":{}}");
+    assert_int_equal(pull_from(b, "node.test", "basic", FAKE_BYTES), ERR_DENIED);
+    write_file(b->dir, "creds.json", "{\"auths\":{\"node.test\":{\"auth\":\"bWU6cGFzcw==\"}}}");
+    assert_int_equal(pull_from(b, "node.test", "basic", FAKE_BYTES), 0);
+}
+
+static void
+an_identity_token_is_posted_to_the_realm(void **state)
+{
+    struct bench *b = *state;
+    struct fake_seen seen[4];
+    write_file(b->dir, "creds.json", "{\"auths\":{\"node.test\":{\"identitytoken\":\"id\"}}}");
+    assert_int_equal(pull_from(b, "node.test", "token", FAKE_BYTES), 0);
+    assert_int_equal(fake_asked(&b->fake, "/token", seen, 4), 3);
+    assert_string_equal(seen[1].method, "POST");
+    assert_string_equal(seen[1].path, "/token");
+    assert_string_equal(seen[1].authorization, "");
+}
+
+static void
 a_denied_token_is_a_denied_blob(void **state)
 {
     struct bench *b = *state;
@@ -506,6 +567,65 @@ unclean_paths_are_not_asked(void **state)
 }
 
 static void
+a_reader_far_ahead_gets_a_request_of_its_own(void **state)
+{
+    struct bench *b = *state;
+    struct fake_seen seen[8];
+    struct origin o = origin_at(b, "reg.test", "stall");
+    enum cache_got got;
+    struct blob_state st;
+    int64_t start_ms = clock_ms();
+    struct blob *blob = cache_acquire(b->cache, &b->fake.digest, &got);
+    fetch_blob(b->fetch, &o, blob, FAKE_BYTES, false);
+    blob_wait(blob, 0, clock_ms() + 5000, &st);
+    blob_wait(blob, 2 * FAKE_CUT, clock_ms() + 5000, &st); /* behind the stalled one */
+    assert_true(st.readable > 2 * FAKE_CUT);
+    assert_true(clock_ms() - start_ms < STALL_MS);
+    assert_int_equal(read_all(b, blob), 0);
+    assert_in_range(fake_asked(&b->fake, "/stall/", seen, 8), 2, 4);
+    blob_release(&blob);
+}
+
+static void
+a_slow_reader_of_a_passing_blob_holds_it_up_without_loss(void **state)
+{
+    struct bench *b = *state;
+    struct fake_seen seen[4];
+    struct origin o = origin_at(b, "reg.test", "plain");
+    struct blob *blob = NULL;
+    struct blob_state st;
+    assert_int_equal(cache_pass_through(b->cache, &b->fake.digest, NULL, 0, &blob), 0);
+    fetch_blob(b->fetch, &o, blob, FAKE_BYTES, false);
+    blob_wait(blob, 0, clock_ms() + 5000, &st);
+    clock_sleep_ms(STALL_MS + 500); /* the slow reader: longer than a source may be silent */
+    blob_look(blob, 0, &st);
+    assert_true(st.have_bytes < FAKE_BYTES);
+    assert_int_equal(read_all(b, blob), 0);
+    assert_int_equal(fake_asked(&b->fake, "/plain/", seen, 4), 1);
+    blob_release(&blob);
+}
+
+static void
+running_transfers_are_listed(void **state)
+{
+    struct bench *b = *state;
+    struct transfer_info info[4];
+    struct origin o = origin_at(b, "reg.test", "stall");
+    enum cache_got got;
+    struct blob_state st;
+    struct blob *blob = cache_acquire(b->cache, &b->fake.digest, &got);
+    fetch_blob(b->fetch, &o, blob, FAKE_BYTES, false);
+    blob_wait(blob, 0, clock_ms() + 5000, &st);
+    assert_int_equal(fetch_list(b->fetch, info, 4), 1);
+    assert_true(digest_equal(&info[0].digest, &b->fake.digest));
+    assert_string_equal(info[0].host, "reg.test");
+    assert_string_equal(info[0].repository, "stall");
+    assert_false(info[0].background);
+    assert_int_equal(read_all(b, blob), 0);
+    blob_release(&blob);
+}
+
+static void
 closing_fails_what_runs(void **state)
 {
     struct bench *b = *state;
@@ -514,7 +634,7 @@ closing_fails_what_runs(void **state)
     struct blob_state st;
     struct blob *blob = cache_acquire(b->cache, &b->fake.digest, &got);
     fetch_blob(b->fetch, &o, blob, FAKE_BYTES, false);
-    blob_wait(blob, FAKE_CUT - 1, clock_ms() + 5000, &st); /* it runs, and will stall */
+    blob_wait(blob, 0, clock_ms() + 5000, &st); /* it runs, and will stall */
     fetch_close(b->fetch);
     b->fetch = NULL;
     blob_look(blob, 0, &st);
@@ -548,6 +668,11 @@ main(void)
         WITH_BENCH(a_long_wait_fails_at_once),
         WITH_BENCH(a_token_is_asked_for_once_and_kept),
         WITH_BENCH(the_nodes_credentials_go_to_the_realm_only),
+        WITH_BENCH(a_token_that_expires_mid_layer_is_renewed),
+        WITH_BENCH(basic_credentials_answer_a_basic_challenge_of_the_registry),
+        WITH_BENCH(a_public_registry_gets_no_credentials),
+        WITH_BENCH(changed_credentials_are_read_again),
+        WITH_BENCH(an_identity_token_is_posted_to_the_realm),
         WITH_BENCH(a_denied_token_is_a_denied_blob),
         WITH_BENCH(a_redirect_carries_no_proof_to_another_host),
         WITH_BENCH(redirect_loops_and_hidden_addresses_are_refused),
@@ -560,6 +685,9 @@ main(void)
         WITH_BENCH(a_busy_registry_is_left_alone),
         WITH_BENCH(a_body_over_its_bound_is_an_error),
         WITH_BENCH(unclean_paths_are_not_asked),
+        WITH_BENCH(a_reader_far_ahead_gets_a_request_of_its_own),
+        WITH_BENCH(a_slow_reader_of_a_passing_blob_holds_it_up_without_loss),
+        WITH_BENCH(running_transfers_are_listed),
         WITH_BENCH(closing_fails_what_runs),
     };
     json_init();
