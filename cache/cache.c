@@ -125,13 +125,19 @@ cache_free(struct cache *c)
     mem_free(c);
 }
 
-static void
-stop_threads(struct cache *c)
+void
+cache_stop_checks(struct cache *c)
 {
     lock_take(&c->lock);
     c->stopping = true;
     cond_wake(&c->pace);
     lock_drop(&c->lock);
+}
+
+static void
+stop_threads(struct cache *c)
+{
+    cache_stop_checks(c);
     thread_join(&c->scrub_thread);
     hasher_stop(&c->hasher);
     disk_stop(c);

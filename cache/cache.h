@@ -53,6 +53,9 @@ CHECKED int cache_open(const struct cache_config *config, struct cache **ret, st
 /* Stops the threads, saves piece maps of partial blobs, marks a clean stop. All blobs
  * must be released and no fetch may run. NULL is fine. */
 void cache_close(struct cache *c);
+/* Ends a running cache_verify soon and all later ones at once, so that its caller can be
+ * waited for before cache_close. Any thread. */
+void cache_stop_checks(struct cache *c);
 /* New limits (reload); evicts as needed. Any thread. */
 void cache_set_limits(struct cache *c, uint64_t size_bytes, unsigned size_percent,
                       uint64_t min_free_bytes);
@@ -209,8 +212,8 @@ uint64_t cache_gc(struct cache *c, uint64_t target_bytes, bool dry_run,
 struct cache_verdict {
     uint64_t checked, checked_bytes, bad;
 };
-/* Re-hashes every stored blob now; bad ones go to quarantine. Blocks; stops early when the
- * cache closes. */
+/* Re-hashes every stored blob now; bad ones go to quarantine. Blocks; ends early after
+ * cache_stop_checks. */
 void cache_verify(struct cache *c, struct cache_verdict *ret,
                   void (*report)(void *arg, const struct digest *bad), void *arg);
 

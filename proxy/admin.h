@@ -29,6 +29,7 @@ void admin_reload(struct admin *a, struct settings *settings);
 /* For status lines and dumps outside of HTTP: fills what admin knows. Release afterwards. */
 void admin_look(struct admin *a, struct report *ret);
 void admin_forget(struct report *r);
-void admin_close(struct admin *a); /* NULL is fine; ends a running verify */
+/* NULL is fine. Waits for running answers: call cache_stop_checks before. */
+void admin_close(struct admin *a);
 
 #endif

@@ -279,6 +279,8 @@ stop(struct daemon *d)
     server_close(d->server);
     if (d->fetch)
         fetch_close(d->fetch);
+    if (d->cache)
+        cache_stop_checks(d->cache); /* so that admin need not wait for a verify */
     if (d->admin)
         admin_close(d->admin);
     cache_close(d->cache);

@@ -1,0 +1,233 @@
+/* proxy/admin_answer: the table of the admin API, before and while the node serves. */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "proxy/admin_answer.h"
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* Query arguments of a request: "name=value" texts, ended by NULL. */
+static const char *
+query(void *arg, const char *name)
+{
+    size_t len = strlen(name);
+    for (const char *const *pair = arg; pair && *pair; pair++) {
+        if (strncmp(*pair, name, len) == 0 && (*pair)[len] == '=')
+            return *pair + len + 1;
+    }
+    return NULL;
+}
+
+struct world {
+    char dir[64];
+    struct settings *settings;
+    struct cache *cache;
+};
+
+static int
+build(void **state)
+{
+    struct world *w = mem_zalloc(sizeof *w);
+    struct err e = {0};
+    must(!text_copy(w->dir, sizeof w->dir, "/tmp/test_admin.XXXXXX"));
+    assert_non_null(mkdtemp(w->dir));
+    assert_int_equal(settings_parse("", 0, "a", &w->settings, &e), 0);
+    struct cache_config config = {.dir = w->dir, .size_bytes = 64 << 20, .hash_threads = 1};
+    assert_int_equal(cache_open(&config, &w->cache, &e), 0);
+    *state = w;
+    return 0;
+}
+
+static int
+remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st;
+    (void)kind;
+    (void)at;
+    return remove(path);
+}
+
+static int
+tear_down(void **state)
+{
+    struct world *w = *state;
+    cache_close(w->cache);
+    settings_release(&w->settings);
+    (void)nftw(w->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    mem_free(w);
+    return 0;
+}
+
+static struct report
+reporting(const struct world *w, enum report_state state)
+{
+    return (struct report){.state = state,
+                           .settings = w->settings,
+                           .cache = state == REPORT_STARTING ? NULL : w->cache,
+                           .listen = "127.0.0.1:5000",
+                           .admin = "127.0.0.1:5001",
+                           .started_ms = clock_ms()};
+}
+
+/* The answer's body; its status must be as told. */
+static char *
+asked(const struct report *r, const char *method, const char *path, const char *const *pairs,
+      unsigned status)
+{
+    struct admin_request q = {method, path, query, (void *)(uintptr_t)pairs};
+    struct admin_answer answer = {0};
+    admin_answer(r, &q, &answer);
+    if (answer.status != status)
+        fail_msg("%s %s: %u %s", method, path, answer.status, answer.body);
+    return answer.body;
+}
+
+static void
+assert_says(const struct report *r, const char *path, unsigned status, const char *part)
+{
+    AUTO(mem_free_text) char *body = asked(r, "GET", path, NULL, status);
+    if (!strstr(body, part))
+        fail_msg("%s says \"%s\", not \"%s\"", path, body, part);
+}
+
+static void
+a_node_that_starts_lives_but_is_not_ready(void **state)
+{
+    struct report r = reporting(*state, REPORT_STARTING);
+    assert_says(&r, "/livez", 200, "ok");
+    assert_says(&r, "/readyz", 503, "starting");
+    assert_says(&r, "/api/v1/status", 200, "\"state\":\"starting\"");
+    assert_says(&r, "/api/v1/blobs", 503, "starting");
+    assert_says(&r, "/metrics", 200, "peersync_build_info");
+}
+
+static void
+a_node_that_drains_is_not_ready(void **state)
+{
+    struct report r = reporting(*state, REPORT_DRAINING);
+    assert_says(&r, "/livez", 200, "ok");
+    assert_says(&r, "/readyz", 503, "draining");
+    assert_says(&r, "/healthz", 503, "draining");
+}
+
+static void
+a_node_that_serves_is_ready_and_says_why_it_is_alone(void **state)
+{
+    struct report r = reporting(*state, REPORT_SERVING);
+    assert_says(&r, "/readyz", 200, "ok");
+    assert_says(&r, "/api/v1/peers", 200, "no cluster key at /etc/peersync/cluster.key");
+    assert_says(&r, "/api/v1/status", 200, "\"limit_bytes\":67108864");
+    assert_says(&r, "/api/v1/transfers", 200, "{\"transfers\":[]}");
+}
+
+static void
+paths_and_methods_that_do_not_fit_are_refused(void **state)
+{
+    struct report r = reporting(*state, REPORT_SERVING);
+    static const struct {
+        const char *method, *path;
+        unsigned status;
+    } rows[] = {
+        {"GET", "/", 404},
+        {"GET", "/api/v1/statusx", 404},
+        {"POST", "/api/v1/status", 405},
+        {"GET", "/api/v1/gc", 405},
+        {"DELETE", "/api/v1/verify", 405},
+        {"GET", "/api/v1/blobs/sha256:12", 400},
+        {"GET", "/api/v1/images", 400},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        mem_free(asked(&r, rows[i].method, rows[i].path, NULL, rows[i].status));
+}
+
+/* The disk thread holds a new blob for a moment; what is held is not evicted. */
+static void
+wait_until_idle(struct cache *c, const struct digest *d)
+{
+    int64_t deadline_ms = clock_ms() + 5000;
+    while (clock_ms() < deadline_ms && cache_gc(c, 0, true, NULL, NULL) == 0)
+        clock_sleep_ms(1);
+    struct blob_info info;
+    assert_int_equal(cache_info(c, d, &info), 0);
+}
+
+static void
+a_stored_blob_is_explained_and_evicted(void **state)
+{
+    const struct world *w = *state;
+    struct report r = reporting(w, REPORT_SERVING);
+    struct digest d;
+    char text[DIGEST_TEXT_MAX];
+    digest_of(DIGEST_SHA256, "hello", 5, &d);
+    digest_print(&d, text);
+    AUTO(mem_free_text) char *path = mem_printf("/api/v1/blobs/%s", text);
+    mem_free(asked(&r, "GET", path, NULL, 404));
+    assert_int_equal(cache_put(w->cache, &d, "hello", 5), 0);
+    assert_says(&r, path, 200, "\"phase\":\"whole\"");
+    assert_says(&r, "/api/v1/blobs", 200, text);
+
+    static const char *const dry[] = {"to=0", "dry_run=1", NULL};
+    static const char *const wet[] = {"to=0", NULL};
+    static const char *const wrong[] = {"to=-1", NULL};
+    mem_free(asked(&r, "POST", "/api/v1/gc", wrong, 400));
+    wait_until_idle(w->cache, &d);
+    AUTO(mem_free_text) char *would = asked(&r, "POST", "/api/v1/gc", dry, 200);
+    assert_non_null(strstr(would, text));
+    assert_says(&r, path, 200, "whole");
+    AUTO(mem_free_text) char *verdict = asked(&r, "POST", "/api/v1/verify", NULL, 200);
+    assert_non_null(strstr(verdict, "\"checked\":1,\"checked_bytes\":5,\"bad\":0"));
+    AUTO(mem_free_text) char *did = asked(&r, "POST", "/api/v1/gc", wet, 200);
+    assert_non_null(strstr(did, "\"freed_bytes\":5"));
+    mem_free(asked(&r, "GET", path, NULL, 404));
+}
+
+static void
+an_image_is_explained_from_what_is_known_here(void **state)
+{
+    const struct world *w = *state;
+    struct report r = reporting(w, REPORT_SERVING);
+    static const char type[] = "application/vnd.oci.image.manifest.v1+json";
+    static const char manifest[] =
+        "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\","
+        "\"config\":{\"mediaType\":\"application/vnd.oci.image.config.v1+json\",\"size\":7,"
+        "\"digest\":\"sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"},"
+        "\"layers\":[]}";
+    static const char *const pairs[] = {"registry=reg.test", "repository=a/b", "reference=v1",
+                                        NULL};
+    mem_free(asked(&r, "GET", "/api/v1/images", pairs, 404));
+    struct tag tag = {.checked_wall_s = 1, .size = strlen(manifest)};
+    struct link link = {.size = strlen(manifest), .seen_wall_s = 1};
+    digest_of(DIGEST_SHA256, manifest, strlen(manifest), &tag.digest);
+    must(!text_copy(tag.media_type, sizeof tag.media_type, type));
+    must(!text_copy(link.media_type, sizeof link.media_type, type));
+    assert_int_equal(cache_put(w->cache, &tag.digest, manifest, strlen(manifest)), 0);
+    cache_tag_put(w->cache, "reg.test/a/b:v1", &tag);
+    cache_link_put(w->cache, "reg.test/a/b", 0, &tag.digest, &link);
+    AUTO(mem_free_text) char *body = asked(&r, "GET", "/api/v1/images", pairs, 200);
+    assert_non_null(strstr(body, "\"tag_checked\":\"1970-01-01T00:00:01Z\""));
+    assert_non_null(strstr(body, "\"kind\":\"image\""));
+    assert_non_null(strstr(body, "0123456789abcdef\",\"phase\":\"absent\",\"size_bytes\":7"));
+}
+
+int
+main(void)
+{
+    json_init();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_node_that_starts_lives_but_is_not_ready),
+        cmocka_unit_test(a_node_that_drains_is_not_ready),
+        cmocka_unit_test(a_node_that_serves_is_ready_and_says_why_it_is_alone),
+        cmocka_unit_test(paths_and_methods_that_do_not_fit_are_refused),
+        cmocka_unit_test(a_stored_blob_is_explained_and_evicted),
+        cmocka_unit_test(an_image_is_explained_from_what_is_known_here),
+    };
+    return cmocka_run_group_tests_name("admin", tests, build, tear_down);
+}
