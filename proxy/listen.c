@@ -39,15 +39,16 @@ static int
 bind_to(const struct addrinfo *where, const char *address, int *ret_fd, struct err *e)
 {
     const int on = 1;
-    AUTO(fd_close)
     int fd = socket(where->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return err_errno(e, "listen on %s", address);
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(fd, where->ai_addr, where->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0)
-        return err_errno(e, "listen on %s", address);
+    if (bind(fd, where->ai_addr, where->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0) {
+        int err = err_errno(e, "listen on %s", address);
+        fd_close(&fd);
+        return err;
+    }
     *ret_fd = fd;
-    fd = -1;
     return 0;
 }
 
@@ -93,7 +94,7 @@ server_passed(int *ret_fd)
 int
 server_address(int fd, char ret_text[SERVER_ADDRESS_MAX])
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t len = sizeof address;
     if (getsockname(fd, (struct sockaddr *)&address, &len) < 0)
         return -errno;

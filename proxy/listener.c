@@ -71,6 +71,8 @@ judge(struct request *r, const char *method, bool *ret_refused)
     return true;
 }
 
+/* NOLINTBEGIN(readability-function-size,readability-non-const-parameter): libmicrohttpd sets the
+ * parameters. */
 static enum MHD_Result
 on_request(void *cls, struct MHD_Connection *http, const char *path, const char *method,
            const char *version, const char *body, size_t *body_len, void **context)
@@ -93,6 +95,7 @@ on_request(void *cls, struct MHD_Connection *http, const char *path, const char 
     }
     return request_answer(r) ? MHD_YES : MHD_NO;
 }
+/* NOLINTEND(readability-function-size,readability-non-const-parameter) */
 
 /* Closing a socket with unread input makes the kernel send RST, which takes our answer away
  * from the client: end our side, then read theirs for a moment. */

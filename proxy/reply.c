@@ -153,6 +153,7 @@ queue_blob(struct request *r, const struct reply_blob *b, struct MHD_Response *m
     return queue(r, m, b->partial ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK);
 }
 
+/* NOLINTBEGIN(readability-non-const-parameter): the type is that of a reader. */
 static ssize_t
 never_read(void *arg, uint64_t pos, char *buf, size_t max)
 {
@@ -162,6 +163,7 @@ never_read(void *arg, uint64_t pos, char *buf, size_t max)
     (void)max;
     return MHD_CONTENT_READER_END_WITH_ERROR;
 }
+/* NOLINTEND(readability-non-const-parameter) */
 
 bool
 reply_blob_head(struct request *r, const struct reply_blob *b)
