@@ -19,15 +19,24 @@ CELL=$(mktemp -d "${TMPDIR:-/tmp}/peersync-$name.XXXXXX")
 export CELL CELL_CGROUP=/peersync-cell-$$
 root=()
 [ "$(id -u)" = 0 ] || root=(--map-root-user --user)
-child=
+child= clock=
 
-# The child's death takes its PID namespace along; only then is the folder free of mounts.
+# The command may show its logs; then process 1 of the cell dies and takes all others along.
+end_child() {
+    local init
+    init=$(pgrep -P "$child") || true
+    [ -z "$init" ] || kill -TERM "$init" 2>/dev/null || true
+    for _ in {1..50}; do
+        kill -0 "$child" 2>/dev/null || break
+        sleep 0.1
+    done
+    kill -KILL "$child" 2>/dev/null || true
+    wait "$child" 2>/dev/null || true
+}
 leave() {
     trap '' INT TERM EXIT
-    if [ -n "$child" ]; then
-        kill -KILL "$child" 2>/dev/null || true
-        wait "$child" 2>/dev/null || true
-    fi
+    [ -z "$clock" ] || kill "$clock" 2>/dev/null || true
+    [ -z "$child" ] || end_child
     for controller in /sys/fs/cgroup/*"$CELL_CGROUP" /sys/fs/cgroup"$CELL_CGROUP"; do
         if [ -d "$controller" ]; then
             find "$controller" -depth -type d -exec rmdir {} + 2>/dev/null || true
@@ -35,7 +44,7 @@ leave() {
     done
     if [ -z "${KEEP_CELL:-}" ]; then
         # The last mounts go with the last process, a moment after it was killed.
-        for _ in 1 2 3 4 5; do
+        for _ in {1..20}; do
             rm -rf "$CELL" 2>/dev/null && break
             sleep 0.1
         done
@@ -45,10 +54,17 @@ trap leave EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-timeout --kill-after=10 "$seconds" unshare "${root[@]}" --net --mount --pid --ipc --fork --kill-child \
-    --mount-proc --propagation private "$here/cell-init.sh" "$@" </dev/null &
+unshare "${root[@]}" --net --mount --pid --ipc --fork --kill-child --mount-proc --propagation private \
+    "$here/cell-init.sh" "$@" </dev/null &
 child=$!
+sleep "$seconds" </dev/null >/dev/null 2>&1 &
+clock=$!
 code=0
-wait "$child" || code=$?
+wait -n -p ended "$child" "$clock" || code=$?
+if [ "$ended" = "$clock" ]; then
+    clock=
+    echo "WRONG: more than $seconds s"
+    exit 124
+fi
 child=
 exit "$code"

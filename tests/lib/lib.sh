@@ -47,7 +47,7 @@ show_logs() {
     if [ "$code" != 0 ] && [ "$code" != 77 ]; then
         for log in "$CELL"/*.log; do
             echo "--- ${log##*/}"
-            grep -vE 'unknown to registry|level=info msg="\[core\]' "$log" | tail -n 15 | cut -c1-400
+            grep -vE 'unknown to registry|level=info msg="\[core\]' "$log" | tail -n 15 | cut -c1-400 || true
         done
         echo "${WRONG:-WRONG: exit code $code}"
     fi
@@ -360,6 +360,14 @@ state = "/run/ctr-state"
 [plugins."io.containerd.grpc.v1.cri".containerd]
   snapshotter = "native"
 END
+    # overlayfs, where the folder is on a file system that can carry it.
+    mkdir -p "$dir"/try/{lower,upper,work,merged}
+    SNAPSHOTTER=native
+    if mount -t overlay -o "lowerdir=$dir/try/lower,upperdir=$dir/try/upper,workdir=$dir/try/work" \
+        overlay "$dir/try/merged" 2>/dev/null; then
+        umount "$dir/try/merged"
+        SNAPSHOTTER=overlayfs
+    fi
     hosts_toml docker.io https://registry-1.docker.io
     hosts_toml registry.test http://registry.test:5050
     start containerd containerd --config /etc/containerd/config.toml --log-level warn
@@ -377,11 +385,11 @@ ctr_in() { ctr --address "$CELL/ctr/sock" "$@"; }
 ctr_pull() { # NAMESPACE IMAGE [ARGUMENT...]
     local space=$1 image=$2
     shift 2
-    ctr_in --namespace "$space" images pull --hosts-dir "$CELL/ctr/certs.d" --snapshotter native "$@" "$image" \
+    ctr_in --namespace "$space" images pull --hosts-dir "$CELL/ctr/certs.d" --snapshotter "$SNAPSHOTTER" "$@" "$image" \
         >>"$CELL/ctr-pull.log" 2>&1
 }
 ctr_run() { # NAMESPACE IMAGE
-    ctr_in --namespace "$1" run --rm --snapshotter native --runc-binary runc \
+    ctr_in --namespace "$1" run --rm --snapshotter "$SNAPSHOTTER" --runc-binary runc \
         --cgroup "${CELL_CGROUP:-/peersync-cell}/$1" "$2" "check-$1"
 }
 
