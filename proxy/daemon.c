@@ -20,6 +20,7 @@
 #include "base/metric.h"
 #include "base/text.h"
 #include "proxy/admin.h"
+#include "proxy/footprint.h"
 #include "proxy/notify.h"
 #include "proxy/report.h"
 #include "proxy/server.h"
@@ -143,9 +144,11 @@ start(struct daemon *d, struct err *e)
     int handed = fd;
     fd = -1; /* the server's from here on */
     bad = open_server(d, handed, e);
-    if (!bad)
-        admin_serving(d->admin, d->cache, d->fetch, d->listen);
-    return bad;
+    if (bad)
+        return bad;
+    footprint_trim();
+    admin_serving(d->admin, d->cache, d->fetch, d->listen);
+    return 0;
 }
 
 static void
