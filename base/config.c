@@ -12,7 +12,6 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -219,8 +218,12 @@ static int
 env_name(const char *prefix, const char *key, char *ret, size_t cap)
 {
     int bad = text_printf(ret, cap, "%s_%s", prefix, key);
-    for (char *p = ret; *p; p++)
-        *p = *p == '.' ? '_' : (char)toupper((unsigned char)*p);
+    for (char *p = ret; *p; p++) {
+        if (*p == '.')
+            *p = '_';
+        else if (*p >= 'a' && *p <= 'z')
+            *p = (char)(*p - 'a' + 'A');
+    }
     return bad;
 }
 

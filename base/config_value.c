@@ -31,7 +31,7 @@ parse_bool(const char *s, int64_t *ret)
     static const char *const words[] = {"false", "true", "no", "yes", "off", "on"};
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {
         if (strcmp(s, words[i]) == 0) {
-            *ret = i % 2;
+            *ret = (int64_t)(i % 2);
             return 0;
         }
     }

@@ -196,7 +196,7 @@ put_item(struct reader *r, const struct config_key *k, const yaml_mark_t *mark,
     }
     if ((int64_t)l->count >= k->max)
         return fail_at(r, mark, "%s: more than %lld", k->name, (long long)k->max);
-    l->items = mem_realloc(l->items, (l->count + 1) * sizeof *l->items);
+    l->items = mem_realloc(l->items, (l->count + 1) * sizeof(struct config_item *));
     l->items[l->count++] = item;
     return 0;
 }
@@ -340,7 +340,7 @@ read_stream(struct reader *r)
 int
 config_yaml_read(struct config *c, const char *text, size_t len, const char *file, struct err *e)
 {
-    struct err scratch;
+    struct err scratch = {0};
     struct reader r = {.c = c, .file = file, .e = e ? e : &scratch};
     if (!yaml_parser_initialize(&r.parser))
         return err_set(e, ERR_LIMIT, "%s: no memory for the YAML parser", file);

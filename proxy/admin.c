@@ -102,7 +102,7 @@ query(void *arg, const char *name)
 }
 
 /* One request: made when its first line is read, freed when it is answered. */
-struct call {
+struct admin_call {
     char *target; /* path and query as sent */
     bool judged;
 };
@@ -112,7 +112,7 @@ begin_call(void *arg, const char *target, struct MHD_Connection *c)
 {
     (void)arg;
     (void)c;
-    struct call *call = mem_zalloc(sizeof *call);
+    struct admin_call *call = mem_zalloc(sizeof *call);
     call->target = mem_strdup(target);
     return call;
 }
@@ -123,7 +123,7 @@ end_call(void *arg, struct MHD_Connection *c, void **state, enum MHD_RequestTerm
     (void)arg;
     (void)c;
     (void)why;
-    struct call *call = *state;
+    struct admin_call *call = *state;
     *state = NULL;
     if (!call)
         return;
@@ -131,7 +131,8 @@ end_call(void *arg, struct MHD_Connection *c, void **state, enum MHD_RequestTerm
     mem_free(call);
 }
 
-/* Good answers are queued on the second call; on the first it would end the connection. */
+/* Good answers are queued on the second call; on the first it would end the connection.
+ * libmicrohttpd sets the parameters. NOLINTBEGIN(readability-function-size) */
 static enum MHD_Result
 handle(void *arg, struct MHD_Connection *c, const char *url, const char *method,
        const char *version, const char *body, size_t *body_len, void **state)
@@ -139,7 +140,7 @@ handle(void *arg, struct MHD_Connection *c, const char *url, const char *method,
     (void)version;
     (void)body;
     struct admin *a = arg;
-    struct call *call = *state;
+    struct admin_call *call = *state;
     struct admin_answer answer = {0};
     if (!call->judged) {
         const char *why = NULL;
@@ -161,6 +162,8 @@ handle(void *arg, struct MHD_Connection *c, const char *url, const char *method,
     admin_forget(&r);
     return reply(c, &answer);
 }
+
+/* NOLINTEND(readability-function-size) */
 
 static int
 start_http(struct admin *a, int fd, struct err *e)

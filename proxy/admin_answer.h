@@ -18,8 +18,7 @@ struct admin_answer {
     char *body;        /* caller frees with mem_free */
 };
 
-void admin_answer(const struct report *r, const struct admin_request *request,
-                  struct admin_answer *ret);
+void admin_answer(const struct report *r, const struct admin_request *q, struct admin_answer *ret);
 /* {"error": "why"} */
 void admin_answer_error(unsigned status, const char *why, struct admin_answer *ret);
 

@@ -19,7 +19,7 @@ struct size_text {
 static struct size_text
 size_of(const cJSON *doc, const char *key)
 {
-    struct size_text t;
+    struct size_text t = {""};
     text_print_size(cli_number(doc, key), t.text);
     return t;
 }

@@ -325,16 +325,16 @@ same_seeds(const struct settings *a, const struct settings *b)
 }
 
 const char *
-settings_needs_restart(const struct settings *a, const struct settings *b)
+settings_needs_restart(const struct settings *running, const struct settings *wanted)
 {
     const struct {
         const char *name;
         bool same;
     } fixed[] = {
-#define FIXED_TEXT(name, field) {name, strcmp(a->field, b->field) == 0}
-#define FIXED(name, field)         \
-    {                              \
-        name, a->field == b->field \
+#define FIXED_TEXT(name, field) {name, strcmp(running->field, wanted->field) == 0}
+#define FIXED(name, field)                    \
+    {                                         \
+        name, running->field == wanted->field \
     }
         FIXED_TEXT("listen", listen),
         FIXED_TEXT("admin", admin),
@@ -346,7 +346,7 @@ settings_needs_restart(const struct settings *a, const struct settings *b)
         FIXED_TEXT("p2p.site", p2p_site),
         FIXED("p2p.multicast", p2p_multicast),
         FIXED("p2p.priority", p2p_priority),
-        {"p2p.seeds", same_seeds(a, b)},
+        {"p2p.seeds", same_seeds(running, wanted)},
 #undef FIXED
 #undef FIXED_TEXT
     };

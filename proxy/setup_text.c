@@ -84,7 +84,10 @@ words_of(const struct line *l, char ret[WORDS_MAX])
         if (!quote && (c == ' ' || c == '\t'))
             continue;
         if (c == '"' || c == '\'') {
-            quote = quote == c ? 0 : quote ? quote : c;
+            if (!quote)
+                quote = c;
+            else if (quote == c)
+                quote = 0;
             c = '"';
         }
         ret[n++] = c;
@@ -327,7 +330,9 @@ is_our_host(const char *words, const struct settings *s)
     for (size_t i = 0; i < s->registry_count; i++) {
         AUTO(mem_free_text)
         char *key = mem_printf("%s%s:", s->registries[i].host, quote ? "\"" : "");
-        char behind = text_starts(words + quote, key) ? words[quote + strlen(key)] : '0';
+        if (!text_starts(words + quote, key))
+            continue;
+        char behind = words[quote + strlen(key)];
         if (behind == 0 || behind == '{')
             return true;
     }
