@@ -52,14 +52,22 @@ room_open(struct room *r)
     }
 }
 
+/* A fresh folder; in memory where that is to be had: the disk's speed proves nothing here. */
+__attribute__((unused)) static void
+make_folder(char ret[64])
+{
+    const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    (void)snprintf(ret, 64, "%s/peersync-test-XXXXXX", base);
+    assert_non_null(mkdtemp(ret));
+}
+
 /* A fresh folder and an open cache of size_bytes. */
 __attribute__((unused)) static void
 room_init(struct room *r, uint64_t size_bytes)
 {
     log_configure(LOG_ERROR, false);
     *r = (struct room){.config = {.size_bytes = size_bytes, .hash_threads = 2}};
-    (void)snprintf(r->dir, sizeof r->dir, "/tmp/peersync-test-XXXXXX");
-    assert_non_null(mkdtemp(r->dir));
+    make_folder(r->dir);
     room_open(r);
 }
 
