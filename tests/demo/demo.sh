@@ -9,15 +9,19 @@
 set -euo pipefail
 DEMO=$(readlink -f "$0")
 HERE=$(dirname "$DEMO")
-KEPT=/run/peersync-demo
+KEPT=/var/lib/peersync-demo
 LIMIT_S=900
 KEPT_LIMIT_S=86400
 
 kept_pid() { cat "$KEPT/pid" 2>/dev/null; }
-kept_cell() { cat "$KEPT/cell" 2>/dev/null; }
+kept_cell() { echo "$KEPT"/peersync-demo.*; }
+kept_ready() { [ -e "$(kept_cell)/ready" ]; }
 kept_runs() { [ -n "$(kept_pid)" ] && kill -0 "$(kept_pid)" 2>/dev/null; }
 kept_stop() {
-    kept_runs || return 0
+    if ! kept_runs; then
+        rm -rf "$KEPT"
+        return 0
+    fi
     kill -TERM "$(kept_pid)"
     while kept_runs; do sleep 0.1; done
     rm -rf "$KEPT"
@@ -37,18 +41,22 @@ kept_enter() {
 }
 keep() {
     kept_stop
-    mkdir -p "$KEPT"
+    mkdir -m 700 "$KEPT"
     : >"$KEPT/screen"
-    CELL_READY=$KEPT/cell setsid "$HERE/../lib/cell.sh" demo "$KEPT_LIMIT_S" "$DEMO" inside \
+    DEMO_KEEP=1 TMPDIR=$KEPT setsid "$HERE/../lib/cell.sh" demo "$KEPT_LIMIT_S" "$DEMO" inside \
         >"$KEPT/screen" 2>&1 </dev/null &
     echo $! >"$KEPT/pid"
     trap 'kept_stop; exit 130' INT TERM
     tail -f --pid="$(kept_pid)" -s 0.2 "$KEPT/screen" &
     local screen=$!
-    until [ -e "$KEPT/cell" ] || ! kept_runs; do sleep 0.2; done
+    until kept_ready || ! kept_runs; do sleep 0.2; done
     sleep 0.5 # the last lines come up
     kill "$screen" 2>/dev/null || true
-    kept_runs || exit 1
+    if ! kept_runs; then
+        rm -rf "$KEPT"
+        exit 1
+    fi
+    trap - INT TERM
     cat <<END
 
 It is all still running, in network, mount and PID namespaces of its own. To look around:
@@ -68,7 +76,8 @@ if [ "${1:-}" != inside ]; then
         echo 'The demo needs root: dockerd and containerd mount file systems. sudo make demo' >&2
         exit 1
     fi
-    export PEERSYNC=${PEERSYNC:-$HERE/../../build/peersync}
+    PEERSYNC=$(readlink -f "${PEERSYNC:-$HERE/../../build/peersync}")
+    export PEERSYNC
     if [ -t 1 ]; then export DEMO_TTY=1; fi
     case ${1:-run} in
     run)
@@ -204,8 +213,7 @@ run 'docker run --network none demo:v1' docker_run second demo:v1
 
 title 'who got what from where'
 table
-if [ -n "${CELL_READY:-}" ]; then
-    echo "$CELL" >"$CELL_READY.new"
-    mv "$CELL_READY.new" "$CELL_READY"
+if [ -n "${DEMO_KEEP:-}" ]; then
+    : >"$CELL/ready"
     wait "${PID[peersync]}"
 fi

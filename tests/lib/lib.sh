@@ -14,7 +14,7 @@
 #   127.0.0.1:5000, :5001     peersync under test: registry API and admin
 #
 # Exit codes: 0 passed, 1 failed, 77 skipped. Every wait is for something observable and bounded.
-set -euo pipefail
+set -Eeuo pipefail
 LIB=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 TESTS=$(dirname "$LIB")
 PEERSYNC=${PEERSYNC:-$(readlink -f "$TESTS/..")/build/peersync}
