@@ -88,34 +88,29 @@ open_access(struct request *r, bool need_size, struct link *ret)
     return REASON_NONE;
 }
 
-/* The size of what the cache has or is getting; false when it has nothing. */
-static bool
-look_in_cache(struct request *r, uint64_t *ret_size)
+/* What the cache has or is getting; phase FAILED when it has nothing. */
+static struct blob_state
+look_in_cache(struct request *r)
 {
+    struct blob_state state = {.phase = BLOB_FAILED, .size = CACHE_SIZE_UNKNOWN};
     struct blob *b = cache_find(r->rooms->cache, &r->route.ref.digest);
-    if (!b)
-        return false;
-    struct blob_state state;
-    blob_look(b, 0, &state);
+    if (b)
+        blob_look(b, 0, &state);
     blob_release(&b);
-    if (state.size != CACHE_SIZE_UNKNOWN)
-        *ret_size = state.size;
-    return state.phase != BLOB_FAILED;
+    return state;
 }
 
 static enum reason
 acquire_head(struct request *r)
 {
-    uint64_t size = CACHE_SIZE_UNKNOWN;
     struct link link;
-    bool here = look_in_cache(r, &size);
-    enum reason why = open_access(r, size == CACHE_SIZE_UNKNOWN, &link);
+    struct blob_state state = look_in_cache(r);
+    enum reason why = open_access(r, state.size == CACHE_SIZE_UNKNOWN, &link);
     if (why)
         return why;
-    if (size == CACHE_SIZE_UNKNOWN)
-        size = link.size;
+    uint64_t size = state.size == CACHE_SIZE_UNKNOWN ? link.size : state.size;
     /* A GET would fail: HEAD says the same. */
-    if (!here && fetch_upstream_down(r->rooms->fetch, r->origin.registry))
+    if (state.phase == BLOB_FAILED && fetch_upstream_down(r->rooms->fetch, r->origin.registry))
         return REASON_blob_failed;
     if (size == CACHE_SIZE_UNKNOWN)
         return REASON_blob_unknown;
@@ -161,6 +156,16 @@ begin(struct request *r, const struct range *range)
     return REASON_NONE;
 }
 
+/* The client resumes what was cut here: it goes on upstream, unless the blob is whole now. */
+static bool
+must_resume_elsewhere(struct request *r, const struct range *range)
+{
+    char key[BREAKER_KEY_MAX];
+    range_key(r, key);
+    return range->kind != RANGE_NONE && breaker_is_open(r->rooms->breaker, key, clock_ms()) &&
+           look_in_cache(r).phase != BLOB_WHOLE;
+}
+
 enum reason
 blobget_acquire(struct request *r)
 {
@@ -168,9 +173,7 @@ blobget_acquire(struct request *r)
         return acquire_head(r);
     struct range range;
     read_range(r, &range);
-    char key[BREAKER_KEY_MAX];
-    range_key(r, key);
-    if (range.kind != RANGE_NONE && breaker_is_open(r->rooms->breaker, key, clock_ms()))
+    if (must_resume_elsewhere(r, &range))
         return REASON_blob_failed;
     struct link link;
     enum reason why = open_access(r, false, &link);

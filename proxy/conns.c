@@ -24,6 +24,7 @@ struct conn {
     struct sockaddr_storage address; /* fixed at add */
     _Atomic int state;               /* its thread writes, the sweep reads */
     _Atomic int64_t moved_ms;        /* the same */
+    _Atomic uint64_t received_bytes; /* the same: when it became IDLE */
     struct conn_watch watch;         /* the sweep only */
 };
 
@@ -53,27 +54,25 @@ judge_reader(struct conn_watch *w, const struct conn_gauge *g, int64_t now_ms)
 }
 
 bool
-conn_judge(struct conn_watch *w, enum conn_state state, int64_t moved_ms,
-           const struct conn_gauge *g, int64_t now_ms)
+conn_judge(struct conn_watch *w, const struct conn_move *move, const struct conn_gauge *g,
+           int64_t now_ms)
 {
-    bool moved = w->state != state || w->since_ms < moved_ms;
-    if (moved) {
-        w->state = state;
-        w->received_bytes = g->received_bytes;
-        open_window(w, g, moved_ms);
+    if (w->state != move->state || w->since_ms < move->at_ms) {
+        w->state = move->state;
+        open_window(w, g, move->at_ms);
     }
-    switch (state) {
+    switch (move->state) {
     case CONN_BUSY:
         return judge_reader(w, g, now_ms);
     case CONN_IDLE:
-        if (w->received_bytes == g->received_bytes)
-            return now_ms - moved_ms < CONN_IDLE_MS;
+        if (move->received_bytes == g->received_bytes)
+            return now_ms - move->at_ms < CONN_IDLE_MS;
         /* A header has begun since the last look; its time counts from here. */
-        if (w->since_ms == moved_ms)
+        if (w->since_ms == move->at_ms)
             w->since_ms = now_ms;
         return now_ms - w->since_ms < CONN_HEADER_MS;
     case CONN_HEADER:
-        return now_ms - moved_ms < CONN_HEADER_MS;
+        return now_ms - move->at_ms < CONN_HEADER_MS;
     }
     never("a state that is not in the enum");
 }
@@ -92,6 +91,21 @@ conn_same_address(const struct sockaddr_storage *a, const struct sockaddr_storag
     memcpy(&a6, a, sizeof a6);
     memcpy(&b6, b, sizeof b6);
     return memcmp(&a6.sin6_addr, &b6.sin6_addr, sizeof a6.sin6_addr) == 0;
+}
+
+static void
+read_gauge(int fd, struct conn_gauge *ret)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+    int queued = 0;
+    *ret = (struct conn_gauge){0};
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0) {
+        ret->received_bytes = info.tcpi_bytes_received;
+        ret->acked_bytes = info.tcpi_bytes_acked;
+    }
+    if (ioctl(fd, SIOCOUTQ, &queued) == 0)
+        ret->queued_bytes = (uint64_t)queued;
 }
 
 struct conns *
@@ -172,21 +186,6 @@ conns_count(struct conns *t, const struct sockaddr_storage *address, unsigned *r
     return count;
 }
 
-static void
-read_gauge(int fd, struct conn_gauge *ret)
-{
-    struct tcp_info info = {0};
-    socklen_t len = sizeof info;
-    int queued = 0;
-    *ret = (struct conn_gauge){0};
-    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0) {
-        ret->received_bytes = info.tcpi_bytes_received;
-        ret->acked_bytes = info.tcpi_bytes_acked;
-    }
-    if (ioctl(fd, SIOCOUTQ, &queued) == 0)
-        ret->queued_bytes = (uint64_t)queued;
-}
-
 void
 conns_sweep(struct conns *t, int64_t now_ms, bool draining)
 {
@@ -195,12 +194,14 @@ conns_sweep(struct conns *t, int64_t now_ms, bool draining)
     for (struct conn *c = t->all; c; c = c->hh.next) {
         struct conn_gauge g;
         read_gauge(c->fd, &g);
-        enum conn_state state = (enum conn_state)atomic_load(&c->state);
-        bool fine = conn_judge(&c->watch, state, atomic_load(&c->moved_ms), &g, now_ms);
-        if (fine && !(draining && state == CONN_IDLE))
+        struct conn_move move = {.state = (enum conn_state)atomic_load(&c->state),
+                                 .at_ms = atomic_load(&c->moved_ms),
+                                 .received_bytes = atomic_load(&c->received_bytes)};
+        bool fine = conn_judge(&c->watch, &move, &g, now_ms);
+        if (fine && !(draining && move.state == CONN_IDLE))
             continue;
         (void)shutdown(c->fd, SHUT_RDWR);
-        reaped += !fine && state == CONN_BUSY;
+        reaped += !fine && move.state == CONN_BUSY;
     }
     lock_drop(&t->lock);
     if (reaped > 0) {
@@ -223,6 +224,11 @@ conns_wait_empty(struct conns *t, int64_t deadline_ms)
 void
 conn_move(struct conn *c, enum conn_state state)
 {
+    if (state == CONN_IDLE) {
+        struct conn_gauge g;
+        read_gauge(c->fd, &g);
+        atomic_store(&c->received_bytes, g.received_bytes);
+    }
     atomic_store(&c->moved_ms, clock_ms());
     atomic_store(&c->state, (int)state);
 }

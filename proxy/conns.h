@@ -26,16 +26,22 @@ struct conn_gauge {
     uint64_t received_bytes, acked_bytes, queued_bytes;
 };
 
+/* Where its thread has brought a connection, when, and what had come in by then. */
+struct conn_move {
+    enum conn_state state;
+    int64_t at_ms;
+    uint64_t received_bytes; /* IDLE only */
+};
+
 /* What the sweep remembers of a connection between two looks. */
 struct conn_watch {
     enum conn_state state;
     int64_t since_ms; /* of the state, or of the window in which a reader is judged */
-    uint64_t received_bytes, acked_bytes;
+    uint64_t acked_bytes;
 };
 
-/* Pure: false when the connection has to end. `moved_ms`: when its thread last changed the
- * state. */
-CHECKED bool conn_judge(struct conn_watch *w, enum conn_state state, int64_t moved_ms,
+/* Pure: false when the connection has to end. */
+CHECKED bool conn_judge(struct conn_watch *w, const struct conn_move *move,
                         const struct conn_gauge *g, int64_t now_ms);
 /* Pure: two addresses of one client; ports do not count. */
 CHECKED bool conn_same_address(const struct sockaddr_storage *a, const struct sockaddr_storage *b);

@@ -56,10 +56,29 @@ guard_header(const char *name, size_t name_len, const char *value, size_t value_
     return NULL;
 }
 
+/* Field lines of a complete header: a name that is a token, a colon; one Host. What the
+ * parser makes of others it does not tell, and a missing Host it answers by itself, with its
+ * status line written twice. */
+static const char *
+judge_fields(const char *bytes, size_t len)
+{
+    unsigned hosts = 0;
+    const char *end = bytes + len;
+    const char *line = memchr(bytes, '\n', len);
+    for (line++; line < end && line[0] != '\n' && line[0] != '\r'; line++) {
+        const char *line_end = memchr(line, '\n', (size_t)(end - line));
+        const char *colon = memchr(line, ':', (size_t)(line_end - line));
+        if (!colon || !is_token(line, (size_t)(colon - line)))
+            return "a header line has no name";
+        hosts += colon - line == 4 && strncasecmp(line, "host", 4) == 0;
+        line = line_end;
+    }
+    return hosts == 1 ? NULL : "not exactly one Host header";
+}
+
 const char *
 guard_head(const char *bytes, size_t len, bool complete)
 {
-    unsigned hosts = 0;
     for (size_t i = 0; i < len; i++) {
         if (bytes[i] == 0)
             return "the header holds a zero byte";
@@ -68,10 +87,8 @@ guard_head(const char *bytes, size_t len, bool complete)
         bool begins_line = i > 0 && bytes[i - 1] == '\n';
         if (begins_line && (bytes[i] == ' ' || bytes[i] == '\t'))
             return "a header line is folded";
-        hosts += begins_line && len - i >= 5 && strncasecmp(bytes + i, "host:", 5) == 0;
     }
-    /* The parser answers this by itself, with its status line written twice. */
-    return complete && hosts != 1 ? "not exactly one Host header" : NULL;
+    return complete ? judge_fields(bytes, len) : NULL;
 }
 
 struct walk {

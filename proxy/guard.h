@@ -24,7 +24,7 @@ size_t guard_keep_escapes(void *cls, struct MHD_Connection *c, char *text);
 const char *guard_target(const char *target); /* path and query as sent */
 const char *guard_header(const char *name, size_t name_len, const char *value, size_t value_len);
 /* The bytes of a header as they came, for what a parser would hide; `complete`: with its
- * empty line. */
+ * empty line, which it must then have. */
 const char *guard_head(const char *bytes, size_t len, bool complete);
 
 /* Judges a request whose header has been read. 0, or the status to refuse it with (400,

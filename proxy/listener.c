@@ -45,7 +45,6 @@ on_target(void *cls, const char *target, struct MHD_Connection *http)
         MHD_get_connection_info(http, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct conn *conn = info ? info->socket_context : NULL;
     must(conn != NULL);
-    conn_move(conn, CONN_HEADER);
     struct settings *settings = l->config.settings(l->config.arg);
     struct request *r = request_new(l->config.rooms, settings, http, conn, target ? target : "");
     settings_release(&settings);

@@ -7,16 +7,25 @@
 #include <string.h>
 #include <sys/socket.h>
 
+/* An idle connection had received 100 bytes. */
+static bool
+judge(struct conn_watch *w, enum conn_state state, int64_t at_ms, const struct conn_gauge *g,
+      int64_t now_ms)
+{
+    struct conn_move move = {.state = state, .at_ms = at_ms, .received_bytes = 100};
+    return conn_judge(w, &move, g, now_ms);
+}
+
 static void
 a_header_has_ten_seconds(void **state)
 {
     (void)state;
     struct conn_watch w = {0};
     struct conn_gauge g = {0};
-    assert_true(conn_judge(&w, CONN_HEADER, 1000, &g, 1000));
-    assert_true(conn_judge(&w, CONN_HEADER, 1000, &g, 10999));
+    assert_true(judge(&w, CONN_HEADER, 1000, &g, 1000));
+    assert_true(judge(&w, CONN_HEADER, 1000, &g, 10999));
     g.received_bytes = 500; /* dripping does not help */
-    assert_false(conn_judge(&w, CONN_HEADER, 1000, &g, 11000));
+    assert_false(judge(&w, CONN_HEADER, 1000, &g, 11000));
 }
 
 static void
@@ -25,9 +34,9 @@ an_idle_connection_has_thirty_seconds(void **state)
     (void)state;
     struct conn_watch w = {0};
     struct conn_gauge g = {.received_bytes = 100};
-    assert_true(conn_judge(&w, CONN_IDLE, 1000, &g, 1500));
-    assert_true(conn_judge(&w, CONN_IDLE, 1000, &g, 30999));
-    assert_false(conn_judge(&w, CONN_IDLE, 1000, &g, 31000));
+    assert_true(judge(&w, CONN_IDLE, 1000, &g, 1500));
+    assert_true(judge(&w, CONN_IDLE, 1000, &g, 30999));
+    assert_false(judge(&w, CONN_IDLE, 1000, &g, 31000));
 }
 
 static void
@@ -36,12 +45,23 @@ a_header_after_idling_has_ten_seconds_from_its_first_byte(void **state)
     (void)state;
     struct conn_watch w = {0};
     struct conn_gauge g = {.received_bytes = 100};
-    assert_true(conn_judge(&w, CONN_IDLE, 1000, &g, 1500));
+    assert_true(judge(&w, CONN_IDLE, 1000, &g, 1500));
     g.received_bytes = 101;
-    assert_true(conn_judge(&w, CONN_IDLE, 1000, &g, 25000));
+    assert_true(judge(&w, CONN_IDLE, 1000, &g, 25000));
     g.received_bytes = 102;
-    assert_true(conn_judge(&w, CONN_IDLE, 1000, &g, 34000));
-    assert_false(conn_judge(&w, CONN_IDLE, 1000, &g, 35000));
+    assert_true(judge(&w, CONN_IDLE, 1000, &g, 34000));
+    assert_false(judge(&w, CONN_IDLE, 1000, &g, 35000));
+}
+
+static void
+a_header_that_begins_before_the_first_look_counts_too(void **state)
+{
+    (void)state;
+    struct conn_watch w = {0};
+    struct conn_gauge g = {.received_bytes = 101};
+    assert_true(judge(&w, CONN_IDLE, 1000, &g, 1900));
+    assert_true(judge(&w, CONN_IDLE, 1000, &g, 11000));
+    assert_false(judge(&w, CONN_IDLE, 1000, &g, 11900));
 }
 
 static void
@@ -50,10 +70,10 @@ a_reader_under_one_kib_a_second_is_ended(void **state)
     (void)state;
     struct conn_watch w = {0};
     struct conn_gauge g = {.acked_bytes = 1000, .queued_bytes = 5000};
-    assert_true(conn_judge(&w, CONN_BUSY, 1000, &g, 1000));
+    assert_true(judge(&w, CONN_BUSY, 1000, &g, 1000));
     g.acked_bytes += CONN_SLOW_BYTES - 1;
-    assert_true(conn_judge(&w, CONN_BUSY, 1000, &g, 30999));
-    assert_false(conn_judge(&w, CONN_BUSY, 1000, &g, 31000));
+    assert_true(judge(&w, CONN_BUSY, 1000, &g, 30999));
+    assert_false(judge(&w, CONN_BUSY, 1000, &g, 31000));
 }
 
 static void
@@ -63,13 +83,13 @@ a_steady_reader_stays_for_ever(void **state)
     struct conn_watch w = {0};
     struct conn_gauge g = {.queued_bytes = 5000};
     for (int64_t now = 1000; now < 10 * 60000; now += 1000) {
-        assert_true(conn_judge(&w, CONN_BUSY, 1000, &g, now));
+        assert_true(judge(&w, CONN_BUSY, 1000, &g, now));
         g.acked_bytes += 1100;
     }
     /* And is ended within two windows once it stops. */
     bool stays = true;
     for (int64_t now = 600000; now <= 660000; now += 1000)
-        stays = stays && conn_judge(&w, CONN_BUSY, 1000, &g, now);
+        stays = stays && judge(&w, CONN_BUSY, 1000, &g, now);
     assert_false(stays);
 }
 
@@ -80,12 +100,12 @@ a_client_that_took_all_is_not_slow_when_upstream_is(void **state)
     struct conn_watch w = {0};
     struct conn_gauge g = {.acked_bytes = 100, .queued_bytes = 0};
     for (int64_t now = 1000; now < 10 * 60000; now += 1000)
-        assert_true(conn_judge(&w, CONN_BUSY, 1000, &g, now));
+        assert_true(judge(&w, CONN_BUSY, 1000, &g, now));
     /* Its time starts when there is something to take. */
     g.queued_bytes = 10;
-    assert_true(conn_judge(&w, CONN_BUSY, 1000, &g, 600000));
-    assert_true(conn_judge(&w, CONN_BUSY, 1000, &g, 628000));
-    assert_false(conn_judge(&w, CONN_BUSY, 1000, &g, 630000));
+    assert_true(judge(&w, CONN_BUSY, 1000, &g, 600000));
+    assert_true(judge(&w, CONN_BUSY, 1000, &g, 628000));
+    assert_false(judge(&w, CONN_BUSY, 1000, &g, 630000));
 }
 
 static void
@@ -94,9 +114,9 @@ a_new_request_starts_a_new_window(void **state)
     (void)state;
     struct conn_watch w = {0};
     struct conn_gauge g = {.queued_bytes = 10};
-    assert_true(conn_judge(&w, CONN_BUSY, 1000, &g, 1000));
-    assert_true(conn_judge(&w, CONN_BUSY, 29000, &g, 31000));
-    assert_false(conn_judge(&w, CONN_BUSY, 29000, &g, 59000));
+    assert_true(judge(&w, CONN_BUSY, 1000, &g, 1000));
+    assert_true(judge(&w, CONN_BUSY, 29000, &g, 31000));
+    assert_false(judge(&w, CONN_BUSY, 29000, &g, 59000));
 }
 
 static struct sockaddr_storage
@@ -183,6 +203,7 @@ main(void)
         cmocka_unit_test(a_header_has_ten_seconds),
         cmocka_unit_test(an_idle_connection_has_thirty_seconds),
         cmocka_unit_test(a_header_after_idling_has_ten_seconds_from_its_first_byte),
+        cmocka_unit_test(a_header_that_begins_before_the_first_look_counts_too),
         cmocka_unit_test(a_reader_under_one_kib_a_second_is_ended),
         cmocka_unit_test(a_steady_reader_stays_for_ever),
         cmocka_unit_test(a_client_that_took_all_is_not_slow_when_upstream_is),

@@ -93,6 +93,20 @@ a_complete_header_names_one_host(void **state)
 }
 
 static void
+a_complete_header_has_a_name_on_each_line(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "GET / HTTP/1.1\r\nHost: a\r\n: b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nnothing\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nA : b\r\n\r\n",
+        "GET / HTTP/1.1\n\n",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        assert_non_null(guard_head(bad[i], strlen(bad[i]), true));
+}
+
+static void
 escapes_stay_as_they_were_sent(void **state)
 {
     (void)state;
@@ -111,6 +125,7 @@ main(void)
         cmocka_unit_test(header_values_hold_no_control_bytes),
         cmocka_unit_test(hidden_bytes_of_a_header_are_seen),
         cmocka_unit_test(a_complete_header_names_one_host),
+        cmocka_unit_test(a_complete_header_has_a_name_on_each_line),
         cmocka_unit_test(escapes_stay_as_they_were_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -252,6 +252,11 @@ wrong_bytes_are_cut_and_the_next_request_starts_clean(void **state)
     assert_int_equal(g.status, 200);
     expect_bytes(&g, i.layer, 0, i.layer->len);
     got_release(&g);
+    make_whole(&i, i.layer);
+    ask(&i, "GET", i.layer, "Range: bytes=1000-\r\n", &g);
+    assert_int_equal(g.status, 206);
+    expect_bytes(&g, i.layer, 1000, i.layer->len);
+    got_release(&g);
     node_close(i.node);
 }
 
