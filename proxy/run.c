@@ -176,10 +176,12 @@ conclude(struct run *r)
 static void
 write_held(struct run *r, int64_t now_ms, bool woken)
 {
-    bool due = r->phase == RUN_FLUSHING || now_ms - r->held_since_ms >= FLUSH_MS;
+    int64_t held_ms = now_ms - r->held_since_ms;
+    bool due = r->phase == RUN_FLUSHING || held_ms >= FLUSH_MS;
     if (r->held == 0)
         return;
-    if (!due || (r->blocked && !woken && now_ms - r->held_since_ms < BLOCKED_POLL_MS)) {
+    /* Blocked: the waker comes once for the room that was refused, so it counts at once. */
+    if (r->blocked ? !woken && held_ms < BLOCKED_POLL_MS : !due) {
         wire_wake_at(r->call.wire, now_ms + (r->blocked ? BLOCKED_POLL_MS : FLUSH_MS));
         return;
     }
