@@ -26,6 +26,7 @@ wire_open(struct wire *w, struct err *e)
 {
     *w = (struct wire){.wake_ms = INT64_MAX};
     proxyenv_read(&w->env);
+    trust_find(&w->trust);
     w->multi = curl_multi_init();
     if (w->multi == NULL)
         return err_set(e, ERR_UPSTREAM, "curl_multi_init failed");
@@ -38,7 +39,6 @@ wire_close(struct wire *w)
 {
     if (w->multi != NULL)
         (void)curl_multi_cleanup(w->multi);
-    curl_slist_free_all(w->connect_to);
     proxyenv_release(&w->env);
     *w = (struct wire){0};
 }
@@ -71,6 +71,7 @@ drop_handle(struct exchange *x)
         curl_easy_cleanup(x->easy);
     }
     curl_slist_free_all(x->lines);
+    trust_close_store(&x->store);
     x->easy = NULL;
     x->lines = NULL;
 }
@@ -300,13 +301,10 @@ set_route(struct exchange *x, const struct errand *what)
     SET(PROXY, proxy);
     SET(NOPROXY, ""); /* proxyenv has decided */
     SET(URL, what->url->text);
-    if (what->ca != NULL) {
-        struct curl_blob blob = {
-            .data = what->ca->data, .len = what->ca->len, .flags = CURL_BLOB_COPY};
-        SET(CAINFO_BLOB, &blob);
-    }
-    if (x->wire->connect_to != NULL)
-        SET(CONNECT_TO, x->wire->connect_to);
+    trust_set(&x->wire->trust, &what->trust, x->easy);
+    x->store = what->trust.store;
+    if (x->store != NULL)
+        must(X509_STORE_up_ref(x->store) == 1);
 }
 
 static void

@@ -17,15 +17,15 @@
 #include "proxy/address.h"
 #include "proxy/head.h"
 #include "proxy/proxyenv.h"
+#include "proxy/trust.h"
 #include <curl/curl.h>
 
 /* What all exchanges share: the multi handle and when to wake next. */
 struct wire {
     CURLM *multi;
     struct proxyenv env;
+    struct trust trust;
     int64_t wake_ms; /* the loop sleeps no longer than until then */
-    /* Tests set it: names and ports that lead elsewhere, as CURLOPT_CONNECT_TO. */
-    struct curl_slist *connect_to;
 };
 CHECKED int wire_open(struct wire *w, struct err *e);
 void wire_close(struct wire *w);
@@ -46,8 +46,8 @@ struct errand {
     const char *if_range;        /* ETag, or NULL or "" */
     struct gap range;            /* {0, CACHE_SIZE_UNKNOWN}: no Range header */
     enum address_rule rule;
-    const struct buf *ca; /* PEM that replaces the default store, or NULL */
-    int64_t head_wait_ms; /* connect to end of head */
+    struct trust_more trust; /* all zero: the default authorities */
+    int64_t head_wait_ms;    /* connect to end of head */
 };
 
 enum exchange_phase { EXCHANGE_IDLE, EXCHANGE_HEAD, EXCHANGE_BODY, EXCHANGE_DONE };
@@ -80,6 +80,7 @@ struct exchange {
     struct wire *wire;
     CURL *easy;
     struct curl_slist *lines;
+    X509_STORE *store; /* reference held, or NULL */
     char curl_text[CURL_ERROR_SIZE];
     int verdict; /* what an owner or the address rule said; wins over curl's code */
     bool draining, paused, enough;

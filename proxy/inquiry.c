@@ -260,6 +260,7 @@ inquiry_step(struct inquiry *q, struct wire *w, struct upstreams *u, struct rng 
             return true;
         }
     }
+    must(q->source != NULL);
     if (now_ms >= q->deadline_ms) {
         inquiry_fail(q, ERR_TIMEOUT);
         return true;

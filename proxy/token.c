@@ -217,7 +217,7 @@ start(struct tokens *ts, struct token *t, const struct token_ask *how)
         .accept = "application/json",
         .range = {0, CACHE_SIZE_UNKNOWN},
         .rule = how->rule,
-        .ca = how->ca,
+        .trust = how->trust,
         .head_wait_ms = TOKEN_WAIT_MS,
     };
     if (how->creds != NULL && !post) {

@@ -42,7 +42,7 @@ struct token_ask {
     const struct url *realm; /* checked by the caller */
     const struct creds *creds;
     enum address_rule rule;
-    const struct buf *ca;
+    struct trust_more trust;
 };
 void token_ask(struct tokens *t, const char *key, const struct token_ask *how);
 /* The registry did not accept it. */

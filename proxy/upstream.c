@@ -1,16 +1,13 @@
 /* The table of registries, and the files of the administrator that belong to them. */
 #include "base/clock.h"
-#include "base/fs.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "proxy/upstream_inside.h"
 #include "proxy/way.h"
-#include <fcntl.h>
 #include <string.h>
 
 #define UPSTREAMS_MAX 256 /* registries remembered; idle ones go first */
 #define GRANTS_MAX    256 /* challenges remembered for a registry */
-#define CA_BUNDLE_MAX (4u * 1024 * 1024)
 
 /* ---- the table ---- */
 
@@ -32,7 +29,7 @@ free_upstream(struct upstream *u)
     reread_release(&u->credentials);
     reread_release(&u->ca);
     creds_release(&u->creds);
-    buf_release(&u->ca_store);
+    trust_close_store(&u->ca_store);
     url_release(&u->base);
     mem_free(u->key);
     mem_free(u->host);
@@ -142,7 +139,6 @@ add(struct upstreams *all, const struct origin *o, struct url *base, const char 
     u->all = all;
     reread_init(&u->credentials, o->registry->credentials);
     reread_init(&u->ca, o->registry->ca);
-    buf_init(&u->ca_store, CA_BUNDLE_MAX);
     HASH_ADD_KEYPTR(hh, all->map, u->key, strlen(u->key), u);
     return u;
 }
@@ -178,6 +174,19 @@ upstream_drop(struct source **s)
 
 /* ---- files of the administrator ---- */
 
+static int
+find_credentials(struct upstream *u, struct err *e)
+{
+    char url_host[URL_HOST_MAX + 8];
+    bool usual_port = u->base.port == (u->base.tls ? 443 : 80);
+    must(text_printf(url_host, sizeof url_host, usual_port ? "%s" : "%s:%u", u->base.host,
+                     u->base.port) == 0);
+    int code = creds_find(buf_text(&u->credentials.text), u->credentials.text.len, u->host,
+                          url_host, &u->creds, e);
+    buf_release(&u->credentials.text);
+    return code;
+}
+
 const struct creds *
 upstream_credentials(struct upstream *u)
 {
@@ -185,55 +194,39 @@ upstream_credentials(struct upstream *u)
         return NULL;
     struct err e = {0};
     bool changed = false;
-    bool was_good = u->creds_good;
     int code = reread_look(&u->credentials, &changed, &e);
-    if (code == 0 && !changed)
+    bool news = code == 0 ? changed : !u->creds_unreadable;
+    u->creds_unreadable = code != 0;
+    if (!news)
         return u->creds_good ? &u->creds : NULL;
     creds_release(&u->creds);
-    u->creds_good = false;
     u->creds_version++;
-    if (code == 0) {
-        char url_host[URL_HOST_MAX + 8];
-        bool plain_port = u->base.port == (u->base.tls ? 443 : 80);
-        code = text_printf(url_host, sizeof url_host, plain_port ? "%s" : "%s:%u", u->base.host,
-                           u->base.port);
-        if (code == 0)
-            code = creds_find(buf_text(&u->credentials.text), u->credentials.text.len, u->host,
-                              url_host, &u->creds, &e);
-    }
-    buf_clear(&u->credentials.text);
+    if (code == 0)
+        code = find_credentials(u, &e);
     u->creds_good = code == 0;
-    if (code != 0 && (changed || was_good))
+    if (code != 0)
         LOG(credentials, LOG_S("registry", u->host), LOG_S("file", u->credentials.path),
             LOG_S("error", e.text));
     return u->creds_good ? &u->creds : NULL;
 }
 
-/* libcurl takes one store: the bundle it would use anyway with the extra file behind it. Given as a
- * blob, it also keeps connections that trust it apart from those that do not. */
-const struct buf *
-upstream_ca_store(struct upstream *u)
+struct trust_more
+upstream_trust(struct upstream *u)
 {
-    if (u->ca.path[0] == '\0')
-        return NULL;
     struct err e = {0};
     bool changed = false;
+    if (u->ca.path[0] == '\0')
+        return (struct trust_more){0};
     int code = reread_look(&u->ca, &changed, &e);
-    if (code == 0 && changed) {
-        buf_clear(&u->ca_store);
-        const char *bundle = curl_version_info(CURLVERSION_NOW)->cainfo;
-        if (bundle != NULL && fs_read_file(AT_FDCWD, bundle, &u->ca_store) != 0)
-            buf_clear(&u->ca_store);
-        code = buf_add_text(&u->ca_store, "\n");
-        if (code == 0)
-            code = buf_add(&u->ca_store, u->ca.text.data, u->ca.text.len);
-        if (code != 0)
-            buf_clear(&u->ca_store);
-    }
-    if (code != 0 && changed)
+    if (code != 0 || changed)
+        trust_close_store(&u->ca_store);
+    if (code == 0 && changed)
+        code = trust_open_store(&u->all->wire->trust, u->ca.path, &u->ca_store, &e);
+    if (code != 0 && !u->ca_bad)
         LOG(upstream_failed, LOG_S("registry", u->host), LOG_S("what", "ca file"),
             LOG_S("error", e.text));
-    return u->ca_store.len > 0 ? &u->ca_store : NULL;
+    u->ca_bad = code != 0 || (u->ca_bad && !changed);
+    return (struct trust_more){u->ca.path, u->ca_store};
 }
 
 /* ---- grants ---- */

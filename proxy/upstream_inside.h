@@ -26,9 +26,10 @@ struct upstream {
     bool is_near;     /* last seen at a private address */
     struct reread credentials, ca;
     struct creds creds;
-    bool creds_good;
+    bool creds_good, creds_unreadable;
     unsigned creds_version;
-    struct buf ca_store; /* default store and the extra file */
+    bool ca_bad;          /* told once */
+    X509_STORE *ca_store; /* default authorities and the extra file, or NULL */
     struct grant *grants;
     int64_t used_ms;
     struct upstreams *all;
@@ -47,8 +48,8 @@ struct upstreams {
 /* This node's credentials for the registry, read again when their file changed; NULL for none.
  * creds_version rises with each change. */
 const struct creds *upstream_credentials(struct upstream *u);
-/* The default store with the registry's own CA file; NULL: the default store is enough. */
-const struct buf *upstream_ca_store(struct upstream *u);
+/* The default authorities with the registry's own CA file, read again when it changed. */
+struct trust_more upstream_trust(struct upstream *u);
 /* The challenge that reading a repository met, so that the next request brings a token at once. */
 void upstream_remember(struct upstream *u, const char *repository, const struct challenge *c);
 const struct challenge *upstream_recall(struct upstream *u, const char *repository);

@@ -99,7 +99,7 @@ ask_token(struct upstream *u, struct trail *t, const struct url *realm)
         .realm = realm,
         .creds = upstream_credentials(u),
         .rule = listed ? ADDRESS_RULE_ANY : rule_for(u, realm),
-        .ca = upstream_ca_store(u),
+        .trust = upstream_trust(u),
     };
     token_ask(u->all->tokens, t->key, &how);
 }
@@ -177,7 +177,7 @@ prepare(struct source *s, struct want *w, int64_t now_ms, struct errand *ret, st
         .accept = w->accept,
         .range = w->ask ? (struct gap){0, CACHE_SIZE_UNKNOWN} : w->gap,
         .rule = rule_for(u, &t->at),
-        .ca = upstream_ca_store(u),
+        .trust = upstream_trust(u),
     };
     if (!w->ask && w->gap.start > 0)
         ret->if_range = w->etag;

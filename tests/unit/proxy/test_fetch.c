@@ -52,6 +52,7 @@ set_up(void **state)
                    "credentials: \"%s/creds.json\"}\n"
                    "  - {host: pass.test, url: \"http://127.0.0.1:%u\", auth: pass}\n"
                    "  - {host: dead.test, url: \"http://127.0.0.1:1\"}\n"
+                   "  - {host: far.test, url: \"http://far.invalid\"}\n"
                    "  - {host: \"*\"}\n",
                    b->fake.port, b->fake.port, b->dir, b->fake.port);
     int code = settings_parse(text, strlen(text), "test", &b->settings, &e);
@@ -405,6 +406,19 @@ changed_credentials_are_read_again(void **state)
 }
 
 static void
+unreadable_credentials_mean_anonymous(void **state)
+{
+    struct bench *b = *state;
+    struct fake_seen seen[4];
+    char path[96];
+    (void)snprintf(path, sizeof path, "%s/creds.json", b->dir);
+    assert_int_equal(remove(path), 0);
+    assert_int_equal(pull_from(b, "node.test", "token", FAKE_BYTES), 0);
+    assert_int_equal(fake_asked(&b->fake, "/token?", seen, 4), 1);
+    assert_string_equal(seen[0].authorization, "");
+}
+
+static void
 an_identity_token_is_posted_to_the_realm(void **state)
 {
     struct bench *b = *state;
@@ -606,6 +620,27 @@ a_slow_reader_of_a_passing_blob_holds_it_up_without_loss(void **state)
 }
 
 static void
+a_proxy_of_the_environment_is_used_although_its_address_is_private(void **state)
+{
+    struct bench *b = *state;
+    struct fake_seen seen[4];
+    struct answer a;
+    struct err e = {0};
+    char proxy[64];
+    assert_int_equal(ask(b, "far.test", "plain", 1000, &a), ERR_UPSTREAM); /* no such name */
+    fetch_close(b->fetch);
+    (void)snprintf(proxy, sizeof proxy, "http://127.0.0.1:%u", b->fake.port);
+    (void)setenv("HTTP_PROXY", proxy, 1);
+    int code = fetch_open(&b->fetch, &e);
+    (void)unsetenv("HTTP_PROXY");
+    assert_int_equal(code, 0);
+    assert_int_equal(ask(b, "far.test", "plain", 3000, &a), 0);
+    assert_int_equal(a.status, 200);
+    answer_release(&a);
+    assert_int_equal(fake_asked(&b->fake, "http://far.invalid/v2/plain/", seen, 4), 1);
+}
+
+static void
 running_transfers_are_listed(void **state)
 {
     struct bench *b = *state;
@@ -672,6 +707,7 @@ main(void)
         WITH_BENCH(basic_credentials_answer_a_basic_challenge_of_the_registry),
         WITH_BENCH(a_public_registry_gets_no_credentials),
         WITH_BENCH(changed_credentials_are_read_again),
+        WITH_BENCH(unreadable_credentials_mean_anonymous),
         WITH_BENCH(an_identity_token_is_posted_to_the_realm),
         WITH_BENCH(a_denied_token_is_a_denied_blob),
         WITH_BENCH(a_redirect_carries_no_proof_to_another_host),
@@ -687,6 +723,7 @@ main(void)
         WITH_BENCH(unclean_paths_are_not_asked),
         WITH_BENCH(a_reader_far_ahead_gets_a_request_of_its_own),
         WITH_BENCH(a_slow_reader_of_a_passing_blob_holds_it_up_without_loss),
+        WITH_BENCH(a_proxy_of_the_environment_is_used_although_its_address_is_private),
         WITH_BENCH(running_transfers_are_listed),
         WITH_BENCH(closing_fails_what_runs),
     };

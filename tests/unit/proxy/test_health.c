@@ -1,0 +1,65 @@
+/* Which registries count as down. */
+#include "proxy/health.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#define NOW 1000000
+
+static void
+a_failure_counts_for_a_minute_or_until_the_next_success(void **state)
+{
+    (void)state;
+    struct health h;
+    health_init(&h);
+    assert_false(health_is_down(&h, "a", NOW));
+    health_failed(&h, "a", NOW);
+    assert_true(health_is_down(&h, "a", NOW + HEALTH_DOWN_MS - 1));
+    assert_false(health_is_down(&h, "a", NOW + HEALTH_DOWN_MS));
+    assert_false(health_is_down(&h, "b", NOW));
+    health_good(&h, "a", NOW);
+    assert_false(health_is_down(&h, "a", NOW));
+    health_release(&h);
+}
+
+static void
+a_registry_that_asked_to_wait_is_down_until_then(void **state)
+{
+    (void)state;
+    struct health h;
+    health_init(&h);
+    health_waits(&h, "a", NOW, NOW + 500);
+    assert_true(health_is_down(&h, "a", NOW + 499));
+    assert_false(health_is_down(&h, "a", NOW + 500));
+    health_release(&h);
+}
+
+static void
+the_oldest_news_makes_room(void **state)
+{
+    (void)state;
+    struct health h;
+    char host[16];
+    health_init(&h);
+    for (int i = 0; i <= HEALTH_HOSTS_MAX; i++) {
+        (void)snprintf(host, sizeof host, "h%d", i);
+        health_failed(&h, host, NOW + i);
+    }
+    assert_false(health_is_down(&h, "h0", NOW + 300));
+    assert_true(health_is_down(&h, "h1", NOW + 300));
+    assert_true(health_is_down(&h, host, NOW + 300));
+    health_release(&h);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_failure_counts_for_a_minute_or_until_the_next_success),
+        cmocka_unit_test(a_registry_that_asked_to_wait_is_down_until_then),
+        cmocka_unit_test(the_oldest_news_makes_room),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
