@@ -1,15 +1,27 @@
-/* Image names of the command line: what is accepted can stand in a request target, and written
- * out in full it is the same image. */
+/* Image names and platforms of the command line: what is accepted can stand in a request target,
+ * and written out in full it is the same image. */
 #include "base/text.h"
 #include "proxy/image.h"
 #include "proxy/ref.h"
 #include "tests/fuzz/fuzz.h"
+
+static void
+check_platform(const char *text)
+{
+    struct platform p;
+    if (platform_parse(text, &p) != 0)
+        return;
+    must(p.os[0] != '\0' && p.architecture[0] != '\0' && platform_fits(&p, &p));
+    must(strpbrk(p.os, "/") == NULL && strpbrk(p.architecture, "/") == NULL);
+}
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     AUTO(mem_free_text) char *text = fuzz_text(data, size);
     struct image i;
+    if (text != NULL)
+        check_platform(text);
     if (text == NULL || image_parse(text, &i) != 0)
         return 0;
     struct ref r;

@@ -15,6 +15,7 @@ check(const struct url *u)
     must(url_parse(u->text, &again) == 0);
     must(url_same_origin(u, &again) && strcmp(u->text, again.text) == 0);
     must(realm_allowed(u, u, ""));
+    must(!url_is_literal(u) || !url_is_dns_name(u->host));
 }
 
 int
@@ -34,5 +35,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (second == NULL || url_join(&base, second, &to) != 0)
         return 0;
     check(&to);
+    must(!realm_allowed(&base, &to, "auth.example, b.test") || to.tls || !base.tls);
     return 0;
 }
