@@ -28,6 +28,7 @@ TRANSFERS = 4
 WRK_SECONDS = 3
 WRK_CONNECTIONS = 32
 GIB = 1 << 30
+VERDICT = {True: "met", False: "**missed**", None: ""}
 
 
 def say(text):
@@ -141,7 +142,9 @@ class Bench:
                 if server is not self.upstream:
                     self.start(server)
                 self.manifest(server, self.image)
+                before_s = server.cpu_s()
                 pull = Pull(server, path)
+                self.note("cold cpu", server, (server.cpu_s() - before_s) / (pull.bytes / 1e9))
                 self.note("cold s", server, pull.seconds)
                 self.note("cold first ms", server, pull.first_ms)
                 if server is not self.upstream:
@@ -196,7 +199,7 @@ class Bench:
         return f"{statistics.median(values):,.{digits}f}" if values else "–"
 
     def rows(self):
-        """(what, measure, digits, reference server, how judged, goal, met?)"""
+        """(what, measure, digits, reference server, how judged, goal, met or None)"""
         f, u, s = self.files, self.upstream, self.subject
         mib = f"{self.size >> 20} MiB"
         at_least, at_most = (lambda a, b: a >= b), (lambda a, b: a <= b)
@@ -222,6 +225,7 @@ class Bench:
         yield (f"cold {mib} from 200 MB/s: s", "cold s", 3, u, *times("cold s", u, 1.02, at_most))
         yield ("— first byte: ms", "cold first ms", 2, u, f"{first:+.2f} ms", "≤ +5 ms",
                first <= 5)
+        yield ("— server CPU s/GB", "cold cpu", 3, None, "–", "–", None)
         yield (f"cold {mib}, {CLIENTS} clients at once: upstream bytes / size", "crowd upstream",
                4, None, f"{upstream:.5f}x", "≤ 1.00x + heads", upstream <= 1 + 8192 / self.size)
         yield ("— last client: s", "crowd s", 3, u,
@@ -242,7 +246,7 @@ class Bench:
                 "cold s" if measure == "crowd s" else measure, base, digits)
             yield (f"| {what} | {base_cell} | {self.cell(measure, self.subject, digits)} "
                    f"| {self.cell(measure, self.registry, digits)} | {value} | {goal} "
-                   f"| {'met' if met else '**missed**'} |")
+                   f"| {VERDICT[met]} |")
 
 
 def machine():
