@@ -223,7 +223,6 @@ blobget_account(struct request *r, bool complete)
     if (r->head)
         return;
     metric_add(outcome(r, complete), 1);
-    metric_add(M_served_bytes, r->sent_bytes);
     if (r->why || !text_equal_nocase(r->source, "cache"))
         return;
     metric_add(M_body_cache, r->sent_bytes);

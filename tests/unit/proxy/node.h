@@ -31,6 +31,9 @@
 
 #define OBJECTS_MAX 16
 
+/* What an object with a secret answers to others. */
+static const char object_challenge[] = "Bearer realm=\"https://127.0.0.1:1/token\",service=\"x\"";
+
 /* Something that the registry has. Fields may be changed between requests. */
 struct object {
     char path[256]; /* behind /v2/ */
@@ -43,6 +46,7 @@ struct object {
     atomic_ulong cut_at;   /* ends the connection behind this byte, once; 0: never */
     atomic_ulong wrong_at; /* flips this byte; 0: none */
     atomic_ulong hold_at;  /* waits here until it is 0 again */
+    const char *secret;    /* the Authorization that it wants; NULL: none */
     atomic_bool quiet;     /* no Docker-Content-Digest */
 };
 
@@ -122,6 +126,16 @@ reply_empty(struct MHD_Connection *c, unsigned status)
 }
 
 static inline enum MHD_Result
+reply_challenge(struct MHD_Connection *c)
+{
+    struct MHD_Response *m = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    MHD_add_response_header(m, "WWW-Authenticate", object_challenge);
+    enum MHD_Result queued = MHD_queue_response(c, 401, m);
+    MHD_destroy_response(m);
+    return queued;
+}
+
+static inline enum MHD_Result
 on_upstream(void *cls, struct MHD_Connection *c, const char *url, const char *method,
             const char *version, const char *body, size_t *body_len, void **context)
 {
@@ -140,6 +154,9 @@ on_upstream(void *cls, struct MHD_Connection *c, const char *url, const char *me
     atomic_fetch_add(head ? &o->heads : &o->gets, 1);
     if (atomic_load(&o->status) != 200)
         return reply_empty(c, (unsigned)atomic_load(&o->status));
+    const char *shown = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Authorization");
+    if (o->secret && (!shown || strcmp(shown, o->secret) != 0))
+        return reply_challenge(c);
     struct sending *s = mem_zalloc(sizeof *s);
     *s = (struct sending){.node = n, .object = o};
     const char *range = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Range");
@@ -243,10 +260,9 @@ write_config(struct node *n, const char *registry, const char *extra, char ret_p
     assert_non_null(f);
     (void)fprintf(f,
                   "listen: 127.0.0.1:0\nlog: {level: error}\n"
-                  "cache: {dir: %s/cache, size: 100MiB, min_free: 0}\n"
                   "registries:\n  - {host: reg.test, url: \"http://127.0.0.1:%d\"%s}\n"
                   "default_registry: reg.test\n%s",
-                  n->folder, port_of(n->upstream), registry, extra);
+                  port_of(n->upstream), registry, extra);
     assert_int_equal(fclose(f), 0);
 }
 
@@ -367,7 +383,7 @@ got_header(const struct got *g, const char *name)
 static inline void
 read_all(int fd, struct got *ret)
 {
-    buf_init(&ret->body, 64u << 20);
+    buf_init(&ret->body, 128u << 20);
     char block[65536];
     ssize_t n;
     while ((n = recv(fd, block, sizeof block, 0)) > 0)

@@ -1,5 +1,6 @@
 /* The registry API of one node, in front of a registry that may misbehave. */
 #include "base/metric.h"
+#include "base/thread.h"
 #include "tests/unit/proxy/node.h"
 
 #define OCI   "application/vnd.oci.image.manifest.v1+json"
@@ -632,6 +633,116 @@ a_client_that_left_does_not_stop_the_caching(void **state)
     node_close(i.node);
 }
 
+/* Concurrent clients of one blob. */
+struct puller {
+    struct thread thread;
+    struct image *image;
+    struct got got;
+};
+
+static void
+pull_layer(void *arg)
+{
+    struct puller *p = arg;
+    ask(p->image, "GET", p->image->layer, "", &p->got);
+}
+
+static void
+eight_clients_of_a_cold_blob_cost_one_copy(void **state)
+{
+    (void)state;
+    struct image i = open_image("", no_prefetch, 4 * MIB);
+    struct puller pullers[8] = {0};
+    atomic_store(&i.layer->hold_at, MIB);
+    for (size_t p = 0; p < ARRAY_LEN(pullers); p++) {
+        pullers[p].image = &i;
+        assert_int_equal(thread_start(&pullers[p].thread, "puller", pull_layer, &pullers[p]), 0);
+    }
+    while (metric_get(M_connections) < ARRAY_LEN(pullers))
+        clock_sleep_ms(1);
+    atomic_store(&i.layer->hold_at, 0);
+    for (size_t p = 0; p < ARRAY_LEN(pullers); p++) {
+        thread_join(&pullers[p].thread);
+        assert_int_equal(pullers[p].got.status, 200);
+        expect_bytes(&pullers[p].got, i.layer, 0, i.layer->len);
+        got_release(&pullers[p].got);
+    }
+    assert_int_equal(i.layer->gets, 1);
+    node_close(i.node);
+}
+
+static void
+without_room_a_blob_passes_through(void **state)
+{
+    (void)state;
+    /* The cache holds 64 MiB at least; this blob does not fit. */
+    struct image i = open_image("", "prefetch: {enabled: false}\ncache: {size: 64MiB}\n", 1000);
+    struct object *big = node_add_blob(i.node, "library/x", 80 * MIB);
+    uint64_t streamed = metric_get(M_pulls_streamed);
+    struct got g;
+    ask(&i, "GET", big, "", &g);
+    assert_int_equal(g.status, 200);
+    expect_bytes(&g, big, 0, big->len);
+    got_release(&g);
+    assert_int_equal(metric_get(M_pulls_streamed), streamed + 1);
+    ask(&i, "GET", big, "Range: bytes=50000000-50000999\r\n", &g);
+    assert_int_equal(g.status, 206);
+    expect_bytes(&g, big, 50000000, 50001000);
+    got_release(&g);
+    atomic_store(&big->wrong_at, 79 * MIB);
+    ask(&i, "GET", big, "", &g);
+    assert_int_equal(g.status, 200);
+    assert_false(g.whole);
+    assert_false(g.reset);
+    got_release(&g);
+    node_close(i.node);
+}
+
+static void
+passed_credentials_open_only_for_their_bearer(void **state)
+{
+    (void)state;
+    struct image i = open_image(", auth: pass", no_prefetch, 1000);
+    i.tag->secret = "Bearer one";
+    i.manifest->secret = "Bearer one";
+    i.layer->secret = "Bearer one";
+    struct got g;
+    ask(&i, "GET", i.tag, "", &g);
+    expect_refusal(&g, 401, "UNAUTHORIZED");
+    assert_string_equal(got_header(&g, "WWW-Authenticate"), object_challenge);
+    got_release(&g);
+    ask(&i, "GET", i.tag, "Authorization: Bearer one\r\n", &g);
+    assert_int_equal(g.status, 200);
+    got_release(&g);
+    ask(&i, "GET", i.layer, "Authorization: Bearer one\r\n", &g);
+    assert_int_equal(g.status, 200);
+    expect_bytes(&g, i.layer, 0, i.layer->len);
+    got_release(&g);
+    /* All of it is cached now, and still closed to others. */
+    static const char *const others[] = {"", "Authorization: Bearer two\r\n"};
+    const struct object *closed[] = {i.tag, i.manifest, i.layer};
+    for (size_t o = 0; o < ARRAY_LEN(others) * ARRAY_LEN(closed); o++) {
+        ask(&i, "GET", closed[o % 3], others[o / 3], &g);
+        assert_int_equal(g.status, 401);
+        got_release(&g);
+    }
+    node_close(i.node);
+}
+
+static void
+a_challenge_of_upstream_is_404_elsewhere(void **state)
+{
+    (void)state;
+    struct image i = open_image("", no_prefetch, 1000);
+    i.tag->secret = "Bearer one";
+    struct got g;
+    ask(&i, "GET", i.tag, "Authorization: Bearer one\r\n", &g);
+    expect_refusal(&g, 404, "errors");
+    assert_string_equal(got_header(&g, "WWW-Authenticate"), "");
+    got_release(&g);
+    node_close(i.node);
+}
+
 int
 main(void)
 {
@@ -660,6 +771,10 @@ main(void)
         cmocka_unit_test(a_connection_is_kept_for_the_next_request),
         cmocka_unit_test(draining_refuses_new_and_finishes_running),
         cmocka_unit_test(a_client_that_left_does_not_stop_the_caching),
+        cmocka_unit_test(eight_clients_of_a_cold_blob_cost_one_copy),
+        cmocka_unit_test(without_room_a_blob_passes_through),
+        cmocka_unit_test(passed_credentials_open_only_for_their_bearer),
+        cmocka_unit_test(a_challenge_of_upstream_is_404_elsewhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
