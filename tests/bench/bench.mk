@@ -5,7 +5,7 @@ SUBJECT ?= peersync
 $(B)/tests/bench/pull: $(B)/tests/bench/pull.o $(LIBS_base)
 	$(CC) $(LDFLAGS) -o $@ $< $(LIBS_base) $(SYSTEM_base)
 
-bench-node: $(BUILD)/peersync $(B)/tests/bench/pull
+bench-node: deps-build-bench $(BUILD)/peersync $(B)/tests/bench/pull
 	@QUICK=$(QUICK) python3 tests/bench/node.py --peersync $(BUILD)/peersync \
 	  --pull $(B)/tests/bench/pull --subject $(SUBJECT)
 .PHONY: bench-node

@@ -26,7 +26,7 @@ $(F)/fuzz_%: $(F)/obj/tests/fuzz/fuzz_%.o $(F)/libpure.a
 
 fuzz-build: $(addprefix $(F)/fuzz_,$(FUZZ))
 # Two at a time: the machine's other cores are for the rest of the night's work.
-fuzz: fuzz-build
+fuzz: deps-build-test fuzz-build
 	@printf '%s\n' $(FUZZ) | xargs -P 2 -I NAME sh tests/fuzz/run.sh $(F) NAME $(SECONDS)
 
 $(REPLAYS): $(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(LIBS_proxy)
