@@ -108,34 +108,45 @@ leaf(const char *name)
     return dot ? dot + 1 : name;
 }
 
-/* The table's key that was probably meant, or NULL: the same word in another section, else
- * few edits away. */
-static const char *
-nearest(const struct config *c, const char *name)
+/* "a.b.c" becomes "a.b", "a" becomes "". */
+static void
+cut_leaf(char *name)
 {
-    const char *best = NULL;
-    size_t least = strlen(name) / 3 + 1;
+    char *dot = strrchr(name, '.');
+    *(dot ? dot : name) = 0;
+}
+
+/* What was probably meant: the same word in another section, else the key or section that
+ * is the fewest edits away. False when nothing is near. */
+static bool
+nearest(const struct config *c, const char *name, char ret[CONFIG_NAME_MAX])
+{
+    size_t least = strlen(name) / 4 + 3;
+    bool found = false;
     for (size_t i = 0; i < c->count; i++) {
         const char *known = c->keys[i].name;
         if (strcmp(leaf(known), leaf(name)) == 0)
-            return known;
-        size_t edits = text_distance(known, name);
-        if (edits < least) {
-            least = edits;
-            best = known;
+            return text_copy(ret, CONFIG_NAME_MAX, known) == 0;
+        char part[CONFIG_NAME_MAX]; /* the key, then the sections that it is in */
+        for (int bad = text_copy(part, sizeof part, known); !bad && *part; cut_leaf(part)) {
+            size_t edits = text_distance(part, name);
+            if (edits < least) {
+                least = edits;
+                found = text_copy(ret, CONFIG_NAME_MAX, part) == 0;
+            }
         }
     }
-    return best;
+    return found;
 }
 
 static int
 fail_unknown(struct reader *r, const yaml_mark_t *mark, const char *name)
 {
-    char shown[CONFIG_NAME_MAX];
+    char shown[CONFIG_NAME_MAX], known[CONFIG_NAME_MAX];
     text_escape(shown, sizeof shown, name, strlen(name));
-    const char *known = nearest(r->c, name);
-    return known ? fail_at(r, mark, "%s: unknown key; did you mean %s?", shown, known)
-                 : fail_at(r, mark, "%s: unknown key", shown);
+    if (nearest(r->c, name, known))
+        return fail_at(r, mark, "%s: unknown key; did you mean %s?", shown, known);
+    return fail_at(r, mark, "%s: unknown key", shown);
 }
 
 static int

@@ -65,10 +65,10 @@ static const struct command {
      "where it is and where its bytes came from",
      "Looks only at what this node knows; asks no registry.\n\n"
      "Example: peersync explain docker.io/library/busybox:latest\n"},
-    {"gc", cli_gc, "cAoDTh", 0, 0, "", "evict now",
+    {"gc", cli_gc, "cAoqDTh", 0, 0, "", "evict now",
      "Evicts the least recently used blobs until the cache is within its limit or --to.\n\n"
      "Example: peersync gc --dry-run --to 5GiB\n"},
-    {"verify", cli_verify, "cAoh", 0, 0, "", "hash again all that is stored",
+    {"verify", cli_verify, "cAoqh", 0, 0, "", "hash again all that is stored",
      "Blobs that do not match are moved to quarantine; then the exit code is 1.\n\n"
      "Example: peersync verify\n"},
     {"config", cli_config, "coh", 1, 1, "check|show|reference", "check or print the configuration",

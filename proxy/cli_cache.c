@@ -38,7 +38,8 @@ cli_gc(const struct cli *cli)
         return bad;
     if (cli->json)
         return cli_print_json(doc);
-    print_gc(doc);
+    if (!cli->quiet)
+        print_gc(doc);
     return CLI_OK;
 }
 
@@ -54,6 +55,8 @@ cli_verify(const struct cli *cli)
         (void)cli_print_json(doc);
         return result;
     }
+    if (cli->quiet && result == CLI_OK)
+        return result;
     const cJSON *one;
     cJSON_ArrayForEach(one, json_array(doc, "bad_digests"))
     {

@@ -98,8 +98,7 @@ open_cache(struct daemon *d, struct err *e)
                                   .size_percent = s->cache_size_percent,
                                   .min_free_bytes = s->cache_min_free_bytes,
                                   .hash_threads = hash_threads()};
-    int bad = cache_open(&config, &d->cache, e);
-    return bad ? err_wrap(e, "cache.dir %s", s->cache_dir) : 0;
+    return cache_open(&config, &d->cache, e);
 }
 
 static int
@@ -125,8 +124,10 @@ listen_socket(struct daemon *d, int *ret_fd, struct err *e)
     int bad = server_passed(ret_fd);
     if (bad)
         bad = server_listen(d->settings->listen, ret_fd, e);
-    bad = bad ? bad : server_address(*ret_fd, d->listen);
-    return bad ? err_wrap(e, "listen") : 0;
+    if (bad)
+        return bad;
+    bad = server_address(*ret_fd, d->listen);
+    return bad ? err_set(e, bad, "listen: %s", err_text(bad)) : 0;
 }
 
 static int
@@ -151,6 +152,28 @@ start(struct daemon *d, struct err *e)
     return 0;
 }
 
+static bool
+is_loopback(const char *address)
+{
+    return text_starts(address, "127.") || text_starts(address, "[::1]:") ||
+           text_starts(address, "localhost:");
+}
+
+/* Settings that are taken but do not do what their reader may think. */
+static void
+warn_about(const struct settings *s)
+{
+    if (!is_loopback(s->admin))
+        LOG(config_warning, LOG_S("key", "admin"),
+            LOG_S("reason", "other machines reach it, and it asks nobody who they are"));
+    if (s->cache_containerd_content[0])
+        LOG(config_warning, LOG_S("key", "cache.containerd_content"),
+            LOG_S("reason", "this version does not read it"));
+    if (s->limit_wan_rate)
+        LOG(config_warning, LOG_S("key", "limits.wan_rate"),
+            LOG_S("reason", "this version has no such limit"));
+}
+
 static void
 announce(struct daemon *d)
 {
@@ -160,12 +183,7 @@ announce(struct daemon *d)
     LOG(ready, LOG_S("listen", r.listen), LOG_S("admin", r.admin),
         LOG_U("registries", d->settings->registry_count));
     LOG(alone, LOG_S("reason", report_alone(d->settings, room)));
-    if (d->settings->cache_containerd_content[0])
-        LOG(config_warning, LOG_S("key", "cache.containerd_content"),
-            LOG_S("reason", "this version does not read it"));
-    if (d->settings->limit_wan_rate)
-        LOG(config_warning, LOG_S("key", "limits.wan_rate"),
-            LOG_S("reason", "this version has no such limit"));
+    warn_about(d->settings);
     admin_forget(&r);
     notify_send("READY=1\nSTATUS=serving on %s", d->listen);
 }

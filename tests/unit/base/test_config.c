@@ -114,6 +114,7 @@ an_unknown_key_is_told_with_its_place_and_the_nearest(void **state)
     assert_refused("store:\n  dri: /x\n",
                    "a.yaml:2:3: store.dri: unknown key; did you mean store.dir?");
     assert_refused("size: 1GiB\n", "a.yaml:1:1: size: unknown key; did you mean store.size?");
+    assert_refused("sotre: {}\n", "a.yaml:1:1: sotre: unknown key; did you mean store?");
     assert_refused("quite_another_thing: 1\n", "a.yaml:1:1: quite_another_thing: unknown key");
     assert_refused("hosts:\n- {nane: x}\n",
                    "a.yaml:2:4: hosts[].nane: unknown key; did you mean hosts[].name?");
