@@ -19,7 +19,8 @@ CELL=$(mktemp -d "${TMPDIR:-/tmp}/peersync-$name.XXXXXX")
 export CELL CELL_CGROUP=/peersync-cell-$$
 root=()
 [ "$(id -u)" = 0 ] || root=(--map-root-user --user)
-child= clock=
+child=
+clock=
 
 # The command may show its logs; then process 1 of the cell dies and takes all others along.
 end_child() {
@@ -57,7 +58,7 @@ trap 'exit 143' TERM
 unshare "${root[@]}" --net --mount --pid --ipc --fork --kill-child --mount-proc --propagation private \
     "$here/cell-init.sh" "$@" </dev/null &
 child=$!
-sleep "$seconds" </dev/null >/dev/null 2>&1 &
+sleep "$seconds" >/dev/null 2>&1 &
 clock=$!
 code=0
 wait -n -p ended "$child" "$clock" || code=$?
