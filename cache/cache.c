@@ -129,7 +129,7 @@ void
 cache_stop_checks(struct cache *c)
 {
     lock_take(&c->lock);
-    c->stopping = true;
+    c->checks_end = true;
     cond_wake(&c->pace);
     lock_drop(&c->lock);
 }
@@ -140,6 +140,9 @@ stop_threads(struct cache *c)
     cache_stop_checks(c);
     thread_join(&c->scrub_thread);
     hasher_stop(&c->hasher);
+    lock_take(&c->lock);
+    c->stopping = true;
+    lock_drop(&c->lock);
     disk_stop(c);
 }
 
@@ -337,6 +340,13 @@ cache_find(struct cache *c, const struct digest *d)
 {
     enum cache_got got;
     return acquire(c, d, false, &got);
+}
+
+int
+cache_pass_through(struct cache *c, const struct digest *d, struct blob *prefix, uint64_t from,
+                   struct blob **ret)
+{
+    return pass_new(c, d, prefix, from, ret);
 }
 
 /* ---- small bodies ---- */

@@ -158,7 +158,7 @@ evict_round(struct cache *c, struct entry **at, uint64_t need_bytes, struct entr
 {
     lock_must_hold(&c->lock);
     struct evict_item items[EVICT_LOOK];
-    struct entry *seen[EVICT_LOOK];
+    struct entry *seen[EVICT_LOOK] = {NULL};
     size_t order[EVICT_LOOK];
     size_t count = 0;
     for (; *at != NULL && count < EVICT_LOOK; *at = (*at)->next) {

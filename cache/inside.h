@@ -123,7 +123,7 @@ struct cache {
     /* lock */
     struct lock lock;
     struct cond doomed; /* the disk thread has removed something */
-    struct cond pace;   /* stopping was set */
+    struct cond pace;   /* checks_end was set */
     struct entry *map;
     struct entry *oldest; /* the age list */
     struct doom *dooms;   /* waiting, then the ones in the disk thread's hands */
@@ -133,7 +133,8 @@ struct cache {
     uint64_t limit_bytes, min_free_bytes;
     uint64_t next_gen, next_seq;
     unsigned windows;
-    bool stopping;
+    bool checks_end; /* no more re-hashing by scrub and verify */
+    bool stopping;   /* the disk thread ends when it has done its mail */
 
     /* facts_lock */
     struct lock facts_lock;

@@ -57,23 +57,22 @@ hash_prefix(struct blob *prefix, uint64_t from, struct digester *digester)
     return true;
 }
 
-static int
+static bool
 take_window(struct cache *c)
 {
     lock_take(&c->lock);
     bool free = c->windows < c->windows_max;
     c->windows += free;
     lock_drop(&c->lock);
-    return free ? 0 : ERR_FULL;
+    return free;
 }
 
 int
-cache_pass_through(struct cache *c, const struct digest *d, struct blob *prefix, uint64_t from,
-                   struct blob **ret)
+pass_new(struct cache *c, const struct digest *d, struct blob *prefix, uint64_t from,
+         struct blob **ret)
 {
-    int rc = take_window(c);
-    if (rc < 0) {
-        return rc;
+    if (!take_window(c)) {
+        return ERR_FULL;
     }
     struct blob *b = blob_new(c, d);
     struct pass *p = mem_zalloc(sizeof *p);

@@ -32,9 +32,9 @@ pause_ms(struct cache *c, int64_t wait_ms)
 {
     int64_t until_ms = clock_ms() + wait_ms;
     lock_take(&c->lock);
-    while (!c->stopping && wait_ms > 0 && cond_wait(&c->pace, &c->lock, until_ms)) {
+    while (!c->checks_end && wait_ms > 0 && cond_wait(&c->pace, &c->lock, until_ms)) {
     }
-    bool going_on = !c->stopping;
+    bool going_on = !c->checks_end;
     lock_drop(&c->lock);
     return going_on;
 }
@@ -47,11 +47,11 @@ hash_file(struct cache *c, int fd, uint64_t size, bool slowly, struct digester *
     bool going_on = true;
     for (uint64_t at = 0; at < size && going_on;) {
         size_t n = size - at < STEP_BYTES ? (size_t)(size - at) : STEP_BYTES;
-        going_on = fs_read_at(fd, at, room, n) == 0;
+        going_on = pause_ms(c, slowly ? (int64_t)n * 1000 / SCRUB_BYTES_S : 0) &&
+                   fs_read_at(fd, at, room, n) == 0;
         if (going_on) {
             digester_add(digester, room, n);
             metric_add(M_scrub_bytes, n);
-            going_on = pause_ms(c, slowly ? (int64_t)n * 1000 / SCRUB_BYTES_S : 0);
         }
         at += n;
     }
@@ -65,7 +65,7 @@ wanted(struct cache *c, const struct digest *d, bool slowly)
 {
     lock_take(&c->lock);
     const struct entry *e = entry_find(c, d);
-    bool is = !c->stopping && e != NULL && e->state == ENTRY_STORED &&
+    bool is = !c->checks_end && e != NULL && e->state == ENTRY_STORED &&
               (!slowly || (e->unsure && e->blob == NULL));
     lock_drop(&c->lock);
     return is;

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -216,7 +217,7 @@ rot(const struct room *r, const struct digest *d, off_t at)
     assert_int_equal(pread(fd, &byte, 1, at), 1);
     byte ^= 4;
     assert_int_equal(pwrite(fd, &byte, 1, at), 1);
-    (void)close(fd);
+    fd_close(&fd);
 }
 
 #endif

@@ -34,7 +34,7 @@ a_blob_goes_from_lead_to_hit(void **state)
     uint8_t byte;
     assert_int_equal(pread(fd, &byte, 1, 5), 1);
     assert_int_equal(byte, body[5]);
-    (void)close(fd);
+    fd_close(&fd);
     blob_release(&hit);
     cache_check(r.cache);
     assert_int_equal(count_files(&r, "partial", ""), 0);
@@ -392,7 +392,7 @@ two_thousand_blobs_are_ready_within_two_seconds(void **state)
         (void)mkdir(shard, 0700);
         int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
         assert_int_equal(write(fd, &i, sizeof i), sizeof i);
-        (void)close(fd);
+        fd_close(&fd);
     }
     int64_t started_ms = clock_ms();
     room_open(&r);

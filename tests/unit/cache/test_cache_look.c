@@ -1,0 +1,187 @@
+/* Figures, lists, eviction by hand, verification. */
+#include "base/metric.h"
+#include "cache/cache.h"
+#include "cache/inside.h"
+#include "tests/unit/cache/room.h"
+
+#define BLOBS 5
+
+static void
+fill_room(struct room *r, struct digest *digests)
+{
+    room_init(r, 64 * MIB);
+    for (uint64_t i = 0; i < BLOBS; i++) {
+        uint8_t *body = make_body(70 + i, MIB, &digests[i]);
+        store_body(r, &digests[i], body, MIB);
+        mem_free(body);
+    }
+}
+
+struct seen {
+    unsigned count;
+    struct digest first;
+};
+
+static void
+note_info(void *arg, const struct blob_info *info)
+{
+    struct seen *s = arg;
+    if (s->count++ == 0) {
+        s->first = info->digest;
+    }
+}
+
+static void
+note_bad(void *arg, const struct digest *bad)
+{
+    struct seen *s = arg;
+    s->count++;
+    s->first = *bad;
+}
+
+static void
+gc_frees_the_oldest_and_a_dry_run_only_tells(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d[BLOBS];
+    fill_room(&r, d);
+    struct seen dry = {0}, wet = {0};
+    assert_int_equal(cache_gc(r.cache, 3 * MIB, true, note_info, &dry), 2 * MIB);
+    assert_int_equal(dry.count, 2);
+    char path[256];
+    blob_path(&r, &d[0], path);
+    assert_int_equal(access(path, F_OK), 0);
+    uint64_t evicted = metric_get(M_evict_gc);
+    struct blob *open = cache_find(r.cache, &d[0]);
+    assert_int_equal(cache_gc(r.cache, 3 * MIB, false, note_info, &wet), 2 * MIB);
+    assert_int_equal(wet.count, 2);
+    assert_true(digest_equal(&wet.first, &d[1]));
+    assert_int_equal(metric_get(M_evict_gc), evicted + 2);
+    blob_path(&r, &d[1], path);
+    assert_int_equal(access(path, F_OK), -1);
+    blob_path(&r, &d[0], path);
+    assert_int_equal(access(path, F_OK), 0);
+    blob_release(&open);
+    assert_int_equal(cache_gc(r.cache, 0, false, NULL, NULL), 3 * MIB);
+    cache_check(r.cache);
+    room_release(&r);
+}
+
+static void
+verify_finds_the_rotten_blob_and_moves_it_away(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d[BLOBS];
+    fill_room(&r, d);
+    rot(&r, &d[2], 12345);
+    struct cache_verdict v;
+    struct seen bad = {0};
+    cache_verify(r.cache, &v, note_bad, &bad);
+    assert_int_equal(v.checked, BLOBS);
+    assert_int_equal(v.checked_bytes, BLOBS * (uint64_t)MIB);
+    assert_int_equal(v.bad, 1);
+    assert_int_equal(bad.count, 1);
+    assert_true(digest_equal(&bad.first, &d[2]));
+    assert_int_equal(count_files(&r, "quarantine", "sha256-"), 1);
+    assert_null(cache_find(r.cache, &d[2]));
+    cache_verify(r.cache, &v, NULL, NULL);
+    assert_int_equal(v.checked, BLOBS - 1);
+    assert_int_equal(v.bad, 0);
+    cache_check(r.cache);
+    room_release(&r);
+}
+
+static void
+a_rotten_small_body_is_never_given(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d;
+    struct buf body;
+    room_init(&r, 64 * MIB);
+    digest_of(DIGEST_SHA256, "manifest", 8, &d);
+    assert_int_equal(cache_put(r.cache, &d, "manifest", 8), 0);
+    rot(&r, &d, 3);
+    buf_init(&body, 100);
+    assert_int_equal(cache_get(r.cache, &d, &body), ERR_DIGEST);
+    assert_int_equal(body.len, 0);
+    assert_int_equal(cache_put(r.cache, &d, "manifest", 8), 0);
+    assert_int_equal(cache_get(r.cache, &d, &body), 0);
+    buf_release(&body);
+    cache_check(r.cache);
+    room_release(&r);
+}
+
+static void
+the_quarantine_is_bounded(void **state)
+{
+    (void)state;
+    struct room r;
+    room_init(&r, 64 * MIB);
+    for (int i = 0; i < 12; i++) {
+        struct digest d;
+        struct buf body;
+        digest_of(DIGEST_SHA256, &i, sizeof i, &d);
+        assert_int_equal(cache_put(r.cache, &d, &i, sizeof i), 0);
+        rot(&r, &d, 0);
+        buf_init(&body, 100);
+        assert_int_equal(cache_get(r.cache, &d, &body), ERR_DIGEST);
+        buf_release(&body);
+    }
+    cache_close(r.cache);
+    room_open(&r);
+    assert_int_equal(count_files(&r, "quarantine", ""), 8);
+    room_release(&r);
+}
+
+static void
+info_and_list_tell_sources_and_flight(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d[BLOBS], flying;
+    fill_room(&r, d);
+    uint8_t *body = make_body(90, 2 * MIB, &flying);
+    enum cache_got got;
+    struct gap gap;
+    struct blob *b = cache_acquire(r.cache, &flying, &got);
+    assert_int_equal(blob_begin(b, 2 * MIB), 0);
+    assert_true(blob_claim(b, UINT64_MAX, &gap));
+    assert_int_equal(blob_write(b, 0, body, 1000, BLOB_FROM_PEER), 0);
+    struct blob_info list[BLOBS + 1], info;
+    assert_int_equal(cache_list(r.cache, list, BLOBS + 1), BLOBS + 1);
+    assert_true(digest_equal(&list[0].digest, &flying));
+    assert_int_equal(list[0].phase, BLOB_FILLING);
+    assert_int_equal(list[0].have_bytes, 1000);
+    assert_int_equal(list[0].from_bytes[BLOB_FROM_PEER], 1000);
+    assert_int_equal(list[0].readers, 1);
+    assert_int_equal(cache_list(r.cache, list, 2), 2);
+    struct cache_stats s;
+    cache_get_stats(r.cache, &s);
+    assert_int_equal(s.filling, 1);
+    assert_int_equal(s.blobs, BLOBS);
+    assert_int_equal(s.used_bytes, BLOBS * (uint64_t)MIB + 2 * MIB);
+    cache_served(r.cache, &d[0], 77);
+    assert_int_equal(cache_info(r.cache, &d[0], &info), 0);
+    assert_int_equal(info.served_bytes, 77);
+    assert_int_equal(info.from_bytes[BLOB_FROM_UPSTREAM], MIB);
+    blob_release(&b);
+    cache_check(r.cache);
+    mem_free(body);
+    room_release(&r);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gc_frees_the_oldest_and_a_dry_run_only_tells),
+        cmocka_unit_test(verify_finds_the_rotten_blob_and_moves_it_away),
+        cmocka_unit_test(a_rotten_small_body_is_never_given),
+        cmocka_unit_test(the_quarantine_is_bounded),
+        cmocka_unit_test(info_and_list_tell_sources_and_flight),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,142 @@
+/* The journal on disk: replay, torn tails, rewrites. */
+#include "cache/journal.h"
+#include "tests/unit/cache/room.h"
+
+struct desk {
+    char dir[64];
+    struct store store;
+    struct journal journal;
+    unsigned replayed;
+    uint64_t cut_bytes;
+    char last_key[CACHE_TAG_KEY_MAX];
+};
+
+static void
+note(void *arg, const struct record *r)
+{
+    struct desk *d = arg;
+    d->replayed++;
+    (void)snprintf(d->last_key, sizeof d->last_key, "%s", r->key);
+}
+
+static void
+desk_open(struct desk *d)
+{
+    struct err e;
+    d->replayed = 0;
+    assert_int_equal(store_open(&d->store, d->dir, &e), 0);
+    journal_open(&d->journal, &d->store, note, d, &d->cut_bytes);
+}
+
+static void
+desk_init(struct desk *d)
+{
+    make_folder(d->dir);
+    desk_open(d);
+}
+
+static void
+desk_close(struct desk *d)
+{
+    journal_close(&d->journal);
+    store_close(&d->store);
+}
+
+static void
+desk_release(struct desk *d)
+{
+    desk_close(d);
+    (void)nftw(d->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void
+add_drop(struct buf *b, const char *key)
+{
+    struct record r = {.kind = RECORD_TAG_DROP};
+    (void)snprintf(r.key, sizeof r.key, "%s", key);
+    assert_int_equal(record_encode(&r, b), 0);
+}
+
+static void
+a_new_journal_wants_a_rewrite_first(void **state)
+{
+    (void)state;
+    struct desk d;
+    struct buf b;
+    desk_init(&d);
+    buf_init(&b, 4096);
+    add_drop(&b, "one");
+    assert_true(journal_wants_rewrite(&d.journal));
+    assert_int_equal(journal_append(&d.journal, &b), ERR_STORE);
+    assert_int_equal(journal_rewrite(&d.journal, &b), 0);
+    assert_false(journal_wants_rewrite(&d.journal));
+    buf_release(&b);
+    desk_release(&d);
+}
+
+static void
+appended_records_are_replayed_in_order(void **state)
+{
+    (void)state;
+    struct desk d;
+    struct buf b;
+    desk_init(&d);
+    buf_init(&b, 4096);
+    add_drop(&b, "one");
+    assert_int_equal(journal_rewrite(&d.journal, &b), 0);
+    buf_clear(&b);
+    add_drop(&b, "two");
+    assert_int_equal(journal_append(&d.journal, &b), 0);
+    desk_close(&d);
+    desk_open(&d);
+    assert_int_equal(d.replayed, 2);
+    assert_string_equal(d.last_key, "two");
+    assert_int_equal(d.cut_bytes, 0);
+    buf_release(&b);
+    desk_release(&d);
+}
+
+static void
+a_torn_tail_is_cut_at_every_length_and_writing_goes_on(void **state)
+{
+    (void)state;
+    struct desk d;
+    struct buf b;
+    char path[128];
+    desk_init(&d);
+    buf_init(&b, 4096);
+    add_drop(&b, "one");
+    size_t first = b.len;
+    add_drop(&b, "two");
+    (void)snprintf(path, sizeof path, "%s/journal", d.dir);
+    for (size_t len = first; len < b.len; len++) {
+        assert_int_equal(journal_rewrite(&d.journal, &b), 0);
+        desk_close(&d);
+        assert_int_equal(truncate(path, (off_t)len), 0);
+        desk_open(&d);
+        assert_int_equal(d.replayed, 1);
+        assert_int_equal(d.cut_bytes, len - first);
+        struct buf more;
+        buf_init(&more, 4096);
+        add_drop(&more, "three");
+        assert_int_equal(journal_append(&d.journal, &more), 0);
+        buf_release(&more);
+        desk_close(&d);
+        desk_open(&d);
+        assert_int_equal(d.replayed, 2);
+        assert_string_equal(d.last_key, "three");
+    }
+    buf_release(&b);
+    desk_release(&d);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_new_journal_wants_a_rewrite_first),
+        cmocka_unit_test(appended_records_are_replayed_in_order),
+        cmocka_unit_test(a_torn_tail_is_cut_at_every_length_and_writing_goes_on),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,98 @@
+/* Re-hashing in the background after an unclean stop. */
+#include "base/metric.h"
+#include "cache/cache.h"
+#include "cache/inside.h"
+#include "tests/unit/cache/room.h"
+
+static bool
+reaches(enum metric m, uint64_t value)
+{
+    int64_t deadline_ms = clock_ms() + SOON_MS;
+    while (metric_get(m) < value && clock_ms() < deadline_ms) {
+        clock_sleep_ms(1);
+    }
+    return metric_get(m) >= value;
+}
+
+static bool
+is_hit(struct room *r, const struct digest *d)
+{
+    enum cache_got got;
+    struct blob *b = cache_acquire(r->cache, d, &got);
+    blob_release(&b);
+    return got == CACHE_HIT;
+}
+
+static void
+unsure_blobs_become_sure_without_being_asked_for(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d;
+    room_init(&r, 64 * MIB);
+    uint8_t *body = make_body(1, 300 * KIB, &d);
+    store_body(&r, &d, body, 300 * KIB);
+    uint64_t scrubbed = metric_get(M_scrub_bytes);
+    room_reopen_unclean(&r);
+    assert_true(reaches(M_scrub_bytes, scrubbed + 300 * KIB));
+    cache_close(r.cache); /* waits for the thread */
+    room_open(&r);
+    assert_true(is_hit(&r, &d));
+    mem_free(body);
+    room_release(&r);
+}
+
+static void
+a_rotten_blob_goes_to_quarantine_by_itself(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d;
+    room_init(&r, 64 * MIB);
+    uint8_t *body = make_body(2, 300 * KIB, &d);
+    store_body(&r, &d, body, 300 * KIB);
+    rot(&r, &d, 7);
+    uint64_t corrupt = metric_get(M_evict_corrupt);
+    room_reopen_unclean(&r);
+    assert_true(reaches(M_evict_corrupt, corrupt + 1));
+    assert_int_equal(count_files(&r, "quarantine", ""), 1);
+    assert_null(cache_find(r.cache, &d));
+    cache_check(r.cache);
+    mem_free(body);
+    room_release(&r);
+}
+
+static void
+what_was_unsure_at_a_clean_stop_stays_unsure(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d;
+    room_init(&r, 256 * MIB);
+    uint8_t *body = make_body(3, 16 * MIB, &d); /* half a second of scrubbing */
+    store_body(&r, &d, body, 16 * MIB);
+    room_reopen_unclean(&r);
+    room_reopen(&r);
+    enum cache_got got;
+    struct blob *b = cache_acquire(r.cache, &d, &got);
+    assert_int_equal(got, CACHE_JOIN);
+    assert_int_equal(read_and_compare(b, body, 0, 16 * MIB), 16 * MIB);
+    assert_int_equal(wait_for_end(b), BLOB_WHOLE);
+    blob_release(&b);
+    assert_true(is_hit(&r, &d));
+    room_reopen(&r);
+    assert_true(is_hit(&r, &d));
+    mem_free(body);
+    room_release(&r);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(unsure_blobs_become_sure_without_being_asked_for),
+        cmocka_unit_test(a_rotten_blob_goes_to_quarantine_by_itself),
+        cmocka_unit_test(what_was_unsure_at_a_clean_stop_stays_unsure),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

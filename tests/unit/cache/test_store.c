@@ -1,0 +1,139 @@
+/* Names on disk and publishing. */
+#include "cache/store.h"
+#include "tests/unit/cache/room.h"
+
+struct shelf {
+    char dir[64];
+    struct store store;
+    struct digest digest;
+    unsigned count;
+    uint64_t size, gen;
+};
+
+static void
+shelf_init(struct shelf *s)
+{
+    struct err e;
+    *s = (struct shelf){.count = 0};
+    make_folder(s->dir);
+    assert_int_equal(store_open(&s->store, s->dir, &e), 0);
+    digest_of(DIGEST_SHA512, "shelf", 5, &s->digest);
+}
+
+static void
+shelf_release(struct shelf *s)
+{
+    store_close(&s->store);
+    (void)nftw(s->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void
+note_blob(void *arg, const struct digest *d, uint64_t size)
+{
+    struct shelf *s = arg;
+    assert_true(digest_equal(d, &s->digest));
+    s->count++;
+    s->size = size;
+}
+
+static void
+note_partial(void *arg, const struct digest *d, uint64_t gen)
+{
+    struct shelf *s = arg;
+    assert_true(digest_equal(d, &s->digest));
+    s->count++;
+    s->gen = gen;
+}
+
+static void
+put_partial(struct shelf *s, uint64_t gen, int *ret_fd)
+{
+    assert_int_equal(store_create_partial(&s->store, &s->digest, gen, ret_fd), 0);
+    assert_int_equal(fs_write_at(*ret_fd, 0, "bytes", 5), 0);
+}
+
+static void
+a_published_file_stands_under_its_digest_only(void **state)
+{
+    (void)state;
+    struct shelf s;
+    int fd = -1, blob_fd = -1;
+    uint64_t size;
+    shelf_init(&s);
+    put_partial(&s, 3, &fd);
+    assert_int_equal(store_publish_blob(&s.store, &s.digest, 3, fd), 0);
+    assert_int_equal(store_open_blob(&s.store, &s.digest, &blob_fd, &size), 0);
+    assert_int_equal(size, 5);
+    assert_int_equal(store_each_blob(&s.store, note_blob, &s), 0);
+    assert_int_equal(s.count, 1);
+    assert_int_equal(s.size, 5);
+    assert_int_equal(store_open_partial(&s.store, &s.digest, 3, &fd, &size), -ENOENT);
+    assert_int_equal(store_remove_blob(&s.store, &s.digest), 0);
+    assert_int_equal(store_remove_blob(&s.store, &s.digest), -ENOENT);
+    fd_close(&fd);
+    fd_close(&blob_fd);
+    shelf_release(&s);
+}
+
+static void
+only_pairs_of_data_and_map_survive_the_walk(void **state)
+{
+    (void)state;
+    struct shelf s;
+    struct buf map;
+    int fd = -1;
+    size_t removed = 0;
+    shelf_init(&s);
+    buf_init(&map, 10);
+    assert_int_equal(buf_add_text(&map, "map"), 0);
+    put_partial(&s, 1, &fd); /* no map */
+    fd_close(&fd);
+    assert_int_equal(store_save_map(&s.store, &s.digest, 2, &map), 0); /* no data */
+    put_partial(&s, 18446744073709551615u, &fd);
+    fd_close(&fd);
+    assert_int_equal(store_save_map(&s.store, &s.digest, 18446744073709551615u, &map), 0);
+    assert_int_equal(store_each_partial(&s.store, note_partial, &s, &removed), 0);
+    assert_int_equal(removed, 2);
+    assert_int_equal(s.count, 1);
+    assert_true(s.gen == 18446744073709551615u);
+    buf_clear(&map);
+    assert_int_equal(store_load_map(&s.store, &s.digest, s.gen, &map), 0);
+    assert_string_equal(buf_text(&map), "map");
+    assert_int_equal(store_remove_partial(&s.store, &s.digest, s.gen), 0);
+    buf_release(&map);
+    shelf_release(&s);
+}
+
+static void
+a_small_file_is_replaced_in_one_step_and_removed(void **state)
+{
+    (void)state;
+    struct shelf s;
+    struct buf b;
+    shelf_init(&s);
+    buf_init(&b, 100);
+    assert_int_equal(buf_add_text(&b, "first, longer"), 0);
+    assert_int_equal(store_write_file(&s.store, "name", &b), 0);
+    buf_clear(&b);
+    assert_int_equal(buf_add_text(&b, "second"), 0);
+    assert_int_equal(store_write_file(&s.store, "name", &b), 0);
+    buf_clear(&b);
+    assert_int_equal(store_read_file(&s.store, "name", &b), 0);
+    assert_string_equal(buf_text(&b), "second");
+    assert_int_equal(store_remove_file(&s.store, "name"), 0);
+    assert_int_equal(store_remove_file(&s.store, "name"), 0);
+    assert_int_equal(store_read_file(&s.store, "name", &b), -ENOENT);
+    buf_release(&b);
+    shelf_release(&s);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_published_file_stands_under_its_digest_only),
+        cmocka_unit_test(only_pairs_of_data_and_map_survive_the_walk),
+        cmocka_unit_test(a_small_file_is_replaced_in_one_step_and_removed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
