@@ -39,10 +39,13 @@ static int
 bind_to(const struct addrinfo *where, const char *address, int *ret_fd, struct err *e)
 {
     const int on = 1;
+    const int off = 0;
     int fd = socket(where->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return err_errno(e, "listen on %s", address);
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (where->ai_family == AF_INET6) /* "all addresses" is those of IPv4 too */
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     if (bind(fd, where->ai_addr, where->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0) {
         int err = err_errno(e, "listen on %s", address);
         fd_close(&fd);
@@ -50,6 +53,15 @@ bind_to(const struct addrinfo *where, const char *address, int *ret_fd, struct e
     }
     *ret_fd = fd;
     return 0;
+}
+
+/* ERR_NOT_FOUND when there is no address of that family. */
+static int
+bind_family(const struct addrinfo *all, int family, const char *address, int *ret_fd, struct err *e)
+{
+    while (all && all->ai_family != family)
+        all = all->ai_next;
+    return all ? bind_to(all, address, ret_fd, e) : ERR_NOT_FOUND;
 }
 
 int
@@ -64,7 +76,11 @@ server_listen(const char *address, int *ret_fd, struct err *e)
     int code = getaddrinfo(host[0] ? host : NULL, port, &hints, &all);
     if (code != 0)
         return err_set(e, ERR_NOT_FOUND, "listen on %s: %s", address, gai_strerror(code));
-    int err = bind_to(all, address, ret_fd, e);
+    /* A name of both families is meant for clients that use 127.0.0.1; no name for all. */
+    int family = host[0] ? AF_INET : AF_INET6;
+    int err = bind_family(all, family, address, ret_fd, e);
+    if (err == ERR_NOT_FOUND || (err < 0 && !host[0]))
+        err = bind_to(all, address, ret_fd, e);
     freeaddrinfo(all);
     return err;
 }

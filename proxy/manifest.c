@@ -45,7 +45,7 @@ const char manifest_accept[] =
 const char *
 manifest_type(const char *content_type)
 {
-    size_t len = strcspn(content_type, "; 	");
+    size_t len = strcspn(content_type, "; \t");
     for (size_t i = 0; i < ARRAY_LEN(types); i++)
         if (strlen(types[i].type) == len && strncasecmp(content_type, types[i].type, len) == 0)
             return types[i].type;

@@ -19,6 +19,7 @@
 #include <arpa/inet.h>
 #include <curl/curl.h>
 #include <errno.h>
+#include <ftw.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -278,7 +279,8 @@ node_open(const char *registry, const char *extra)
     int fd = -1;
     json_init();
     log_configure(LOG_ERROR, false);
-    (void)signal(SIGPIPE, SIG_IGN);
+    struct sigaction ignored = {.sa_handler = SIG_IGN};
+    assert_int_equal(sigaction(SIGPIPE, &ignored, NULL), 0);
     assert_int_equal(curl_global_init(CURL_GLOBAL_DEFAULT), 0);
     (void)snprintf(n->folder, sizeof n->folder, "/tmp/peersync-test-XXXXXX");
     assert_non_null(mkdtemp(n->folder));
@@ -297,12 +299,21 @@ node_open(const char *registry, const char *extra)
         fail_msg("%s", e.text);
     mem_free(folder);
     assert_int_equal(server_address(fd, address), 0);
-    n->port = atoi(strrchr(address, ':') + 1);
+    n->port = (int)strtol(strrchr(address, ':') + 1, NULL, 10);
     struct server_config server = {
         .settings = n->settings, .cache = n->cache, .fetch = n->fetch, .listen_fd = fd};
     if (server_open(&server, &n->server, &e) < 0)
         fail_msg("%s", e.text);
     return n;
+}
+
+static inline int
+remove_one(const char *path, const struct stat *info, int kind, struct FTW *where)
+{
+    (void)info;
+    (void)kind;
+    (void)where;
+    return remove(path);
 }
 
 static inline void
@@ -316,11 +327,7 @@ node_close(struct node *n)
     MHD_stop_daemon(n->upstream);
     for (size_t i = 0; i < n->object_count; i++)
         mem_free(n->objects[i].bytes);
-    char *command = mem_printf("rm -rf '%s'", n->folder);
-    FILE *p = popen(command, "re");
-    if (p)
-        (void)pclose(p);
-    mem_free(command);
+    (void)nftw(n->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     mem_free(n);
 }
 

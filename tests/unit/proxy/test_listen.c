@@ -2,10 +2,13 @@
 #include "base/fs.h"
 #include "proxy/server.h"
 #include "tests/unit/base/unit.h"
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static void
@@ -24,6 +27,24 @@ both_families_listen_on_a_free_port(void **state)
         assert_non_null(strstr(text, hosts[i]));
         assert_string_not_equal(strrchr(text, ':'), ":0");
     }
+}
+
+static void
+all_addresses_are_those_of_both_families(void **state)
+{
+    (void)state;
+    AUTO(fd_close) int fd = -1;
+    AUTO(fd_close) int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    char text[SERVER_ADDRESS_MAX];
+    struct err e = {0};
+    assert_int_equal(server_listen(":0", &fd, &e), 0);
+    assert_int_equal(server_address(fd, text), 0);
+    struct sockaddr_in to = {
+        .sin_family = AF_INET,
+        .sin_port = htons((uint16_t)strtoul(strrchr(text, ':') + 1, NULL, 10)),
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
+    assert_int_equal(connect(client, (struct sockaddr *)&to, sizeof to), 0);
 }
 
 static void
@@ -93,6 +114,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_families_listen_on_a_free_port),
+        cmocka_unit_test(all_addresses_are_those_of_both_families),
         cmocka_unit_test(a_taken_port_is_named_in_the_error),
         cmocka_unit_test(what_is_no_address_is_refused),
         cmocka_unit_test(a_socket_that_was_not_passed_is_not_found),
