@@ -520,6 +520,9 @@ int
 blob_end_by_disk(struct blob *b, const char *what, int rc, bool lost)
 {
     int code = cache_disk_failed(b->cache, what, rc);
+    if (code == ERR_FULL) {
+        metric_add(M_store_full, 1);
+    }
     if (lost) {
         lock_take(&b->lock);
         b->distrusted = true;
