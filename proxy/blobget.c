@@ -156,14 +156,16 @@ begin(struct request *r, const struct range *range)
     return REASON_NONE;
 }
 
-/* The client resumes what was cut here: it goes on upstream, unless the blob is whole now. */
+/* The client resumes what was cut here: it goes on upstream, unless all bytes are right now. */
 static bool
 must_resume_elsewhere(struct request *r, const struct range *range)
 {
     char key[BREAKER_KEY_MAX];
     range_key(r, key);
-    return range->kind != RANGE_NONE && breaker_is_open(r->rooms->breaker, key, clock_ms()) &&
-           look_in_cache(r).phase != BLOB_WHOLE;
+    if (range->kind == RANGE_NONE || !breaker_is_open(r->rooms->breaker, key, clock_ms()))
+        return false;
+    enum blob_phase phase = look_in_cache(r).phase;
+    return phase != BLOB_VERIFIED && phase != BLOB_WHOLE;
 }
 
 enum reason
