@@ -296,16 +296,25 @@ class Lab:
             traceback.print_exception(kind, why, trace)
         sys.exit(1 if self.failures else 0)
 
+    @staticmethod
+    def end_node(node):
+        """SIGTERM, and a second one that does not wait for transfers."""
+        os.kill(node.pid(), signal.SIGTERM)
+        try:
+            node.process.wait(3)
+        except subprocess.TimeoutExpired:
+            node.stop(signal.SIGTERM, 10)
+
     def end(self, thing):
         try:
             if isinstance(thing, Fake):
                 thing.stop()
             elif thing.process is not None:
-                crashed = thing.process.poll()
-                if crashed is None:
-                    thing.stop(signal.SIGTERM, 10)
-                elif crashed < 0 and crashed != -signal.SIGKILL:
-                    self.failures.append(f'the node died of signal {-crashed}')
+                if thing.process.poll() is None:
+                    self.end_node(thing)
+                code = thing.process.poll()
+                if code not in (0, -signal.SIGKILL):
+                    self.failures.append(f'the node ended with {code}')
         except (OSError, AssertionError, subprocess.SubprocessError) as why:
             self.failures.append(f'at the end: {why!r}')
 

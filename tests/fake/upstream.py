@@ -6,7 +6,7 @@ repositories, sets faults and gives the log. Start: upstream.py [--log FILE]. It
 line {"control": PORT} and ends when its standard input closes.
 
 Control (POST, JSON in and out):
-  /listen  {"address": "127.0.1.1"}                  -> {"port": N}
+  /listen  {"address": "127.0.1.1", "cert", "key"}   -> {"port": N}   with files: TLS
   /image   {"repo", "tag", "layers": [{"seed","size"}], "schema2", "algorithm", "auth"}
                                         -> {"manifest", "config", "layers": [digest]}
   /auth    {"repo", "auth": {"kind": "none|bearer|basic", "user", "password", "realm"}}
@@ -39,6 +39,7 @@ import os
 import re
 import select
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -171,7 +172,9 @@ class Request:
             if line:
                 name, _, value = line.partition(':')
                 self.headers[name.lower()] = value.strip()
-        self.path, _, query = self.target.partition('?')
+        # As a proxy it is asked with the whole URL.
+        self.proxied = re.match(r'https?://', self.target) is not None
+        self.path, _, query = re.sub(r'^https?://[^/]*', '', self.target).partition('?')
         self.query = urllib.parse.parse_qs(query)
 
 
@@ -426,7 +429,7 @@ class Control(http.server.BaseHTTPRequestHandler):
 
     def do_listen(self, order):
         return {'port': listen(self.state, order.get('address', '127.0.0.1'),
-                               order.get('port', 0))}
+                               order.get('port', 0), order.get('cert'), order.get('key'))}
 
     def do_image(self, order):
         return make_image(self.state, order)
@@ -457,15 +460,26 @@ class Control(http.server.BaseHTTPRequestHandler):
         return {}
 
 
-def listen(state, address, port):
+def listen(state, address, port, cert=None, key=None):
     server = socket.create_server((address, port), backlog=512)
     port = server.getsockname()[1]
+    context = None
+    if cert:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(cert, key)
+
+    def serve(sock):
+        try:
+            if context:
+                sock = context.wrap_socket(sock, server_side=True)
+        except OSError:
+            return  # the client does not like our certificate
+        Connection(state, sock, f'{address}:{port}').run()
 
     def loop():
         while True:
             sock, _ = server.accept()
-            connection = Connection(state, sock, f'{address}:{port}')
-            threading.Thread(target=connection.run, daemon=True).start()
+            threading.Thread(target=serve, args=(sock,), daemon=True).start()
 
     threading.Thread(target=loop, daemon=True).start()
     return port
