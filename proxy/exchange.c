@@ -26,7 +26,7 @@ wire_open(struct wire *w, struct err *e)
 {
     *w = (struct wire){.wake_ms = INT64_MAX};
     proxyenv_read(&w->env);
-    trust_find(&w->trust);
+    trust_open(&w->trust);
     w->multi = curl_multi_init();
     if (w->multi == NULL)
         return err_set(e, ERR_UPSTREAM, "curl_multi_init failed");
@@ -40,6 +40,7 @@ wire_close(struct wire *w)
     if (w->multi != NULL)
         (void)curl_multi_cleanup(w->multi);
     proxyenv_release(&w->env);
+    trust_close(&w->trust);
     *w = (struct wire){0};
 }
 
@@ -301,10 +302,8 @@ set_route(struct exchange *x, const struct errand *what)
     SET(PROXY, proxy);
     SET(NOPROXY, ""); /* proxyenv has decided */
     SET(URL, what->url->text);
-    trust_set(&x->wire->trust, &what->trust, x->easy);
-    x->store = what->trust.store;
-    if (x->store != NULL)
-        must(X509_STORE_up_ref(x->store) == 1);
+    if (what->url->tls || x->proxied)
+        x->store = trust_set(&x->wire->trust, &what->trust, x->easy);
 }
 
 static void

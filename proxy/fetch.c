@@ -244,6 +244,7 @@ static void
 run_thread(void *arg)
 {
     struct fetch *f = arg;
+    trust_look(&f->wire.trust); /* parsing takes a while: not when a client waits */
     while (!atomic_load(&f->stopping))
         turn(f);
     end_all(f);

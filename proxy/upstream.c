@@ -218,10 +218,14 @@ upstream_trust(struct upstream *u)
     if (u->ca.path[0] == '\0')
         return (struct trust_more){0};
     int code = reread_look(&u->ca, &changed, &e);
+    struct trust *system = &u->all->wire->trust;
+    trust_look(system);
+    changed = changed || u->ca_version != system->version;
+    u->ca_version = system->version;
     if (code != 0 || changed)
         trust_close_store(&u->ca_store);
     if (code == 0 && changed)
-        code = trust_open_store(&u->all->wire->trust, u->ca.path, &u->ca_store, &e);
+        code = trust_open_store(system, u->ca.path, &u->ca_store, &e);
     if (code != 0 && !u->ca_bad)
         LOG(upstream_failed, LOG_S("registry", u->host), LOG_S("what", "ca file"),
             LOG_S("error", e.text));

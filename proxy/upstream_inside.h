@@ -29,6 +29,7 @@ struct upstream {
     bool creds_good, creds_unreadable;
     unsigned creds_version;
     bool ca_bad;          /* told once */
+    unsigned ca_version;  /* of the system's trust in ca_store */
     X509_STORE *ca_store; /* default authorities and the extra file, or NULL */
     struct grant *grants;
     int64_t used_ms;
