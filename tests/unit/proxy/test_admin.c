@@ -19,7 +19,8 @@ static const char *
 query(void *arg, const char *name)
 {
     size_t len = strlen(name);
-    for (const char *const *pair = arg; pair && *pair; pair++) {
+    const char *const *const *pairs = arg;
+    for (const char *const *pair = *pairs; pair && *pair; pair++) {
         if (strncmp(*pair, name, len) == 0 && (*pair)[len] == '=')
             return *pair + len + 1;
     }
@@ -82,7 +83,7 @@ static char *
 asked(const struct report *r, const char *method, const char *path, const char *const *pairs,
       unsigned status)
 {
-    struct admin_request q = {method, path, query, (void *)(uintptr_t)pairs};
+    struct admin_request q = {method, path, query, &pairs};
     struct admin_answer answer = {0};
     admin_answer(r, &q, &answer);
     if (answer.status != status)
