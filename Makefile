@@ -140,6 +140,9 @@ deps-%:
 test: deps
 	@tests/run --build $(BUILD) $(ONLY)
 
+fuzz-build: deps-build-test
+bench-node: deps-build-bench
+
 demo: deps-build-demo
 	@$(MAKE) --no-print-directory all
 	@PEERSYNC=$(abspath $(BUILD))/peersync KEEP=$(KEEP) tests/demo/demo.sh

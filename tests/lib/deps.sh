@@ -42,19 +42,14 @@ if [ ! -e $policy ]; then
     chmod +x $policy
 fi
 export DEBIAN_FRONTEND=noninteractive
-install_missing() {
-    apt-get -qq -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 install -y --no-install-recommends \
-        "${missing[@]}" </dev/null >"$log" 2>&1
-}
 log=$(mktemp)
-if ! install_missing; then
-    # The lists may be old or absent.
-    apt-get -qq update </dev/null >>"$log" 2>&1 || true
-    install_missing || {
-        tail -20 "$log" >&2
-        exit 1
-    }
-fi
+# The lists may be old or absent; without a network the packages may still be in the cache.
+apt-get -qq -o DPkg::Lock::Timeout=120 update </dev/null >"$log" 2>&1 || true
+apt-get -qq -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 install -y --no-install-recommends \
+    "${missing[@]}" </dev/null >>"$log" 2>&1 || {
+    tail -20 "$log" >&2
+    exit 1
+}
 rm -f "$log"
 
 # What came new must not start at the next boot either.
