@@ -131,6 +131,7 @@ static void
 fill_fact(const struct entry *e, struct record *ret)
 {
     *ret = (struct record){.kind = RECORD_FACT, .digest = e->digest};
+    ret->fact.size = e->size;
     ret->fact.stored_wall_s = e->stored_wall_s;
     ret->fact.used_wall_s = e->used_wall_s;
     for (int i = 0; i < BLOB_SOURCES; i++) {

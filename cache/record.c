@@ -58,6 +58,7 @@ put_payload(struct scribe *s, const struct record *r)
         break;
     case RECORD_FACT:
         put_digest(s, &r->digest);
+        scribe_u64(s, r->fact.size);
         scribe_u64(s, (uint64_t)r->fact.stored_wall_s);
         scribe_u64(s, (uint64_t)r->fact.used_wall_s);
         for (int i = 0; i < BLOB_SOURCES; i++) {
@@ -113,6 +114,7 @@ get_payload(struct cursor *c, struct record *r)
         break;
     case RECORD_FACT:
         get_digest(c, &r->digest);
+        r->fact.size = cursor_u64(c);
         r->fact.stored_wall_s = (int64_t)cursor_u64(c);
         r->fact.used_wall_s = (int64_t)cursor_u64(c);
         for (int i = 0; i < BLOB_SOURCES; i++) {

@@ -23,6 +23,7 @@ enum record_kind {
 
 /* What is known of a stored blob besides its bytes. */
 struct fact {
+    uint64_t size;
     int64_t stored_wall_s, used_wall_s;
     uint64_t from_bytes[BLOB_SOURCES];
 };

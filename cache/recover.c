@@ -2,9 +2,10 @@
  * are ready in far less than the two seconds that they may take.
  *
  *   1. read and remove DIR/clean   a crash from here on is an unclean stop
- *   2. walk blobs/                 STORED; unsure after an unclean stop
+ *   2. walk blobs/                 STORED
  *   3. walk partial/               PARTIAL when map and data fit; everything else is removed
- *   4. replay the journal          ages, sources, tags, links; what has no file is ignored
+ *   4. replay the journal          ages, sources, tags, links; what has no file is ignored;
+ *                                  after a clean stop a blob of the noted length is sure
  *   5. sort by age
  *
  * DIR/clean lists the blobs that were still unsure, one digest a line, and ends with "end". */
@@ -95,7 +96,7 @@ add_stored(void *arg, const struct digest *d, uint64_t size)
     lock_take(&c->lock);
     struct entry *e = entry_take(c, d);
     entry_set(c, e, ENTRY_STORED, size);
-    e->unsure = !r->clean;
+    e->unsure = true; /* until the journal tells the same length */
     lock_drop(&c->lock);
 }
 
@@ -159,7 +160,8 @@ replay(void *arg, const struct record *rec)
     }
     lock_take(&c->lock);
     struct entry *e = entry_find(c, &rec->digest);
-    if (e != NULL) {
+    if (e != NULL && e->state == ENTRY_STORED && e->size == rec->fact.size) {
+        e->unsure = !r->clean;
         e->stored_wall_s = rec->fact.stored_wall_s;
         e->used_wall_s = rec->fact.used_wall_s;
         for (int i = 0; i < BLOB_SOURCES; i++) {

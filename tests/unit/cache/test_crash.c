@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#define CAP_BYTES (4u * MIB)
+#define CAP_BYTES (1000u * KIB)
 #define STOPPED   77 /* exit code of a child that met its fault point */
 
 /* Every call in the plain build; a sample of them under a sanitizer, which is slower. */
@@ -23,7 +23,7 @@
 
 /* What the script stores; the cap holds all but `late`, which makes the oldest leave. */
 enum { EARLY, SMALL, PARTIAL, LATE, AFTER, BODIES };
-static const size_t body_size[BODIES] = {1536 * KIB, 900, 1200 * KIB, 1800 * KIB, 300 * KIB};
+static const size_t body_size[BODIES] = {380 * KIB, 900, 310 * KIB, 450 * KIB, 80 * KIB};
 
 struct world {
     char dir[64];
@@ -121,10 +121,10 @@ script(struct world *w, struct cache *c)
     cache_tag_put(c, "host/name:gone", &tag);
     cache_tag_drop(c, "host/name:gone");
     cache_link_put(c, "host/name", 0, &w->digest[EARLY], &link);
-    (void)pull(w, c, PARTIAL, 700 * KIB);
+    (void)pull(w, c, PARTIAL, 100 * KIB);
     atomic_store(&w->durable[EARLY], false);
     (void)pull(w, c, LATE, UINT64_MAX);
-    (void)pull(w, c, PARTIAL, 900 * KIB);
+    (void)pull(w, c, PARTIAL, 290 * KIB);
     for (int i = 0; i < BODIES; i++) {
         atomic_store(&w->durable[i], false);
     }
@@ -244,7 +244,7 @@ a_kill_at_a_random_moment_is_survived(void **state)
         if (pid == 0) {
             child_runs_script(&w, UINT64_MAX);
         }
-        clock_sleep_ms((int64_t)rng_below(&rng, 40));
+        clock_sleep_ms((int64_t)rng_below(&rng, 12));
         assert_int_equal(kill(pid, SIGKILL), 0);
         int status;
         assert_int_equal(waitpid(pid, &status, 0), pid);

@@ -54,7 +54,7 @@ each_kind_is_read_back_as_written(void **state)
     struct record drop = {.kind = RECORD_TAG_DROP, .key = "a/b:c"};
     struct record fact = {.kind = RECORD_FACT,
                           .digest = some_digest(DIGEST_SHA256, "z"),
-                          .fact = {1, 2, {3, 4, UINT64_MAX}}};
+                          .fact = {9, 1, 2, {3, 4, UINT64_MAX}}};
     struct record all[] = {tag_record(), drop, link_record(), fact};
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
         struct buf b;
