@@ -28,6 +28,7 @@ from client import Get  # noqa: E402
 from content import Content  # noqa: E402
 
 SKIPPED = 77
+WRAP = os.environ.get('WRAP', '').split()  # e.g. setarch -R, for a build with the thread sanitizer
 PROGRAM = os.environ.get('PEERSYNC', os.path.join(HERE, '..', '..', 'build', 'peersync'))
 
 
@@ -137,7 +138,7 @@ class Node:
     def start(self, seconds=20.0):
         begun = time.monotonic()
         with open(self.log_path, 'ab') as log:
-            self.process = subprocess.Popen(self.prefix + [PROGRAM, 'serve', '--config',
+            self.process = subprocess.Popen(self.prefix + WRAP + [PROGRAM, 'serve', '--config',
                                                            self.config],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env=self.env)
