@@ -275,7 +275,8 @@ request_account(struct request *r, bool complete)
     must(r->magic == REQUEST_MAGIC);
     if (!r->counted_by_reader)
         r->sent_bytes = complete ? r->body_bytes : bytes_taken(r);
-    metric_add(M_served_bytes, r->sent_bytes);
+    if (!r->why && r->route.kind != ROUTE_PING)
+        metric_add(M_served_bytes, r->sent_bytes);
     if (r->status != 0) {
         if (r->route.kind == ROUTE_BLOB && r->route.ref.by_digest)
             blobget_account(r, complete && !r->cut);
