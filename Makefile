@@ -44,7 +44,7 @@ $(B)/%.o: %.c Makefile
 	$(CC) $(CFLAGS) -c $< -o $@
 
 define floor
-$(B)/lib$(1).a: $(patsubst %.c,$(B)/%.o,$(filter-out proxy/main.c,$(wildcard $(1)/*.c)))
+$(B)/lib$(1).a: $(patsubst %.c,$(B)/%.o,$(filter-out proxy/main.c,$(wildcard $(1)/*.c $(1)/*/*.c)))
 	@rm -f $$@
 	$$(AR) rcs $$@ $$^
 LIBS_$(1) := $(foreach f,$(1) $(BELOW_$(1)),$(B)/lib$(f).a)
@@ -78,8 +78,8 @@ programs: $(PROGRAMS) $(if $(filter asan,$(MODE)),fuzz-replay-build)
 
 # ---- lint: what passed once is not looked at again until it changes --------------------------
 LINT := $(BUILD)/lint
-HEADERS := $(foreach f,$(FLOORS),$(wildcard $(f)/*.h))
-SOURCES := $(foreach f,$(FLOORS),$(wildcard $(f)/*.c))
+HEADERS := $(foreach f,$(FLOORS),$(wildcard $(f)/*.h $(f)/*/*.h))
+SOURCES := $(foreach f,$(FLOORS),$(wildcard $(f)/*.c $(f)/*/*.c))
 TEST_SOURCES := $(wildcard tests/unit/*/*.c tests/unit/*/*.h tests/crash/*.c tests/fuzz/*.c tests/bench/*.c)
 LINT_C := $(SOURCES) $(filter %.c,$(TEST_SOURCES))
 SHELL_FILES := .ci/run $(shell grep -lsE '^\#!.*\b(ba)?sh$$' tests/*/* tests/lib/* deploy/* 2>/dev/null | sort -u)

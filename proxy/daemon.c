@@ -20,10 +20,10 @@
 #include "base/metric.h"
 #include "base/text.h"
 #include "proxy/admin.h"
+#include "proxy/api/server.h"
 #include "proxy/footprint.h"
 #include "proxy/notify.h"
 #include "proxy/report.h"
-#include "proxy/server.h"
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>

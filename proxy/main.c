@@ -1,5 +1,5 @@
 /* The program. All of it is in cli.c and below, so that tests can link it. */
-#include "proxy/cli.h"
+#include "proxy/cli/cli.h"
 
 int
 main(int argc, char **argv)

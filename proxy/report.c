@@ -4,8 +4,8 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/text.h"
-#include "proxy/manifest.h"
-#include "proxy/ref.h"
+#include "proxy/api/manifest.h"
+#include "proxy/api/ref.h"
 #include <string.h>
 #include <time.h>
 #include <unistd.h>

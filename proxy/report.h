@@ -5,8 +5,8 @@
 
 #include "base/json.h"
 #include "cache/cache.h"
-#include "proxy/fetch.h"
 #include "proxy/settings.h"
+#include "proxy/upstream/fetch.h"
 
 #define REPORT_BLOBS_MAX     10000 /* of one answer */
 #define REPORT_TRANSFERS_MAX 256

@@ -1,6 +1,6 @@
 /* WWW-Authenticate lists: what is understood has no control byte and, quoted anew, reads as the
  * same challenge. */
-#include "proxy/challenge.h"
+#include "proxy/upstream/challenge.h"
 #include "tests/fuzz/fuzz.h"
 
 static void

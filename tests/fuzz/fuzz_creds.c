@@ -1,6 +1,6 @@
 /* docker config.json files: what is found is usable, and a failure leaves nothing behind. */
 #include "base/text.h"
-#include "proxy/creds.h"
+#include "proxy/upstream/creds.h"
 #include "tests/fuzz/fuzz.h"
 
 int

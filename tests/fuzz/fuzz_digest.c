@@ -1,6 +1,6 @@
 /* Digests and references: what is accepted prints as exactly the text that came. */
 #include "base/digest.h"
-#include "proxy/ref.h"
+#include "proxy/api/ref.h"
 #include "tests/fuzz/fuzz.h"
 
 static void

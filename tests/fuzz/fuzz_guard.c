@@ -1,5 +1,5 @@
 /* Header bytes: what the guard lets through has no byte that two parsers could read in two ways. */
-#include "proxy/guard.h"
+#include "proxy/api/guard.h"
 #include "tests/fuzz/fuzz.h"
 
 static void

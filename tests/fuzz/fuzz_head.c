@@ -1,7 +1,7 @@
 /* Heads of upstream answers, line by line: texts stay inside their bounds and clean, a range is
  * never empty or beyond its size. */
-#include "proxy/head.h"
-#include "proxy/url.h"
+#include "proxy/upstream/head.h"
+#include "proxy/upstream/url.h"
 #include "tests/fuzz/fuzz.h"
 
 static void

@@ -1,8 +1,8 @@
 /* Image names and platforms of the command line: what is accepted can stand in a request target,
  * and written out in full it is the same image. */
 #include "base/text.h"
-#include "proxy/image.h"
-#include "proxy/ref.h"
+#include "proxy/api/ref.h"
+#include "proxy/cli/image.h"
 #include "tests/fuzz/fuzz.h"
 
 static void

@@ -2,7 +2,7 @@
  * and no document is two kinds at once. */
 #include "base/err.h"
 #include "base/json.h"
-#include "proxy/manifest.h"
+#include "proxy/api/manifest.h"
 #include "tests/fuzz/fuzz.h"
 
 static const char *const types[] = {

@@ -1,5 +1,5 @@
 /* Link headers of upstream: what is made of them stays on this node, in the same list. */
-#include "proxy/pagelink.h"
+#include "proxy/api/pagelink.h"
 #include "tests/fuzz/fuzz.h"
 
 int

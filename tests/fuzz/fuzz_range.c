@@ -1,7 +1,7 @@
 /* Range headers against any length: a part lies inside the blob, and asking for exactly that
  * part gives it again. The first 8 bytes are the length, the next one says whether it is whole. */
 #include "base/text.h"
-#include "proxy/range.h"
+#include "proxy/api/range.h"
 #include "tests/fuzz/fuzz.h"
 
 static void

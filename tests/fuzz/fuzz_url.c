@@ -1,7 +1,7 @@
 /* URLs and Location headers: what is accepted is http or https without a user, and normal: its
  * text reads as itself. Two lines: a base and a location. */
-#include "proxy/realm.h"
-#include "proxy/url.h"
+#include "proxy/upstream/realm.h"
+#include "proxy/upstream/url.h"
 #include "tests/fuzz/fuzz.h"
 
 static void

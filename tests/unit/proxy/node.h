@@ -13,8 +13,8 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "cache/cache.h"
-#include "proxy/fetch.h"
-#include "proxy/server.h"
+#include "proxy/api/server.h"
+#include "proxy/upstream/fetch.h"
 #include "tests/unit/base/unit.h"
 #include <arpa/inet.h>
 #include <curl/curl.h>

@@ -1,5 +1,5 @@
 /* What the first bytes of a connection are. */
-#include "proxy/acceptor.h"
+#include "proxy/api/acceptor.h"
 #include "tests/unit/base/unit.h"
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* Who may read what. */
-#include "proxy/access.h"
+#include "proxy/api/access.h"
 #include "tests/unit/base/unit.h"
 
 #define STALE_S 86400

@@ -1,5 +1,5 @@
 /* Addresses by kind, and what each rule lets through. */
-#include "proxy/address.h"
+#include "proxy/upstream/address.h"
 #include <setjmp.h>
 #include <stdarg.h>
 

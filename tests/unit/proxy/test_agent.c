@@ -1,5 +1,5 @@
 /* Families of pull clients. */
-#include "proxy/agent.h"
+#include "proxy/api/agent.h"
 #include "tests/unit/base/unit.h"
 
 static void

@@ -1,5 +1,5 @@
 /* Waits that registries ask for, and the budget of retries. */
-#include "proxy/backoff.h"
+#include "proxy/upstream/backoff.h"
 #include <setjmp.h>
 #include <stdarg.h>
 

@@ -1,5 +1,5 @@
 /* What is sent upstream for a minute. */
-#include "proxy/breaker.h"
+#include "proxy/api/breaker.h"
 #include "tests/unit/base/unit.h"
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 /* WWW-Authenticate as registries and attackers send it. */
 #include "base/err.h"
-#include "proxy/challenge.h"
+#include "proxy/upstream/challenge.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>

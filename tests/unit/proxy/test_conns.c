@@ -1,6 +1,6 @@
 /* Which connections are too slow. */
 #include "base/clock.h"
-#include "proxy/conns.h"
+#include "proxy/api/conns.h"
 #include "tests/unit/base/unit.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,6 +1,6 @@
 /* docker config.json. */
 #include "base/json.h"
-#include "proxy/creds.h"
+#include "proxy/upstream/creds.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

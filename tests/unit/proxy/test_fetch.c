@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "cache/cache.h"
-#include "proxy/fetch.h"
+#include "proxy/upstream/fetch.h"
 #include "tests/unit/proxy/fakereg.h"
 #include <fcntl.h>
 #include <ftw.h>

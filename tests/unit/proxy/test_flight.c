@@ -1,7 +1,7 @@
 /* One asks, the others wait. */
 #include "base/clock.h"
 #include "base/thread.h"
-#include "proxy/flight.h"
+#include "proxy/api/flight.h"
 #include "tests/unit/base/unit.h"
 #include <stdatomic.h>
 

@@ -1,6 +1,6 @@
 /* Header lines of upstreams. */
 #include "base/err.h"
-#include "proxy/head.h"
+#include "proxy/upstream/head.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Which registries count as down. */
-#include "proxy/health.h"
+#include "proxy/upstream/health.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* proxy/image: names as docker reads them, and platforms. */
 #include "base/err.h"
-#include "proxy/image.h"
+#include "proxy/cli/image.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>

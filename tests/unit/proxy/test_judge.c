@@ -1,5 +1,5 @@
 /* What the head of an answer means. */
-#include "proxy/judge.h"
+#include "proxy/upstream/judge.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>

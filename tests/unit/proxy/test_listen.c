@@ -1,6 +1,6 @@
 /* Listening sockets. */
 #include "base/fs.h"
-#include "proxy/server.h"
+#include "proxy/api/server.h"
 #include "tests/unit/base/unit.h"
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* What manifests name, and which ones are not what they say they are. */
 #include "base/err.h"
 #include "base/json.h"
-#include "proxy/manifest.h"
+#include "proxy/api/manifest.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* Links to the next page. */
 #include "base/err.h"
-#include "proxy/pagelink.h"
+#include "proxy/api/pagelink.h"
 #include "tests/unit/base/unit.h"
 
 #define DIGEST "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

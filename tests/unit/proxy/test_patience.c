@@ -1,5 +1,5 @@
 /* Deadlines and retries of one blob, in virtual time. */
-#include "proxy/patience.h"
+#include "proxy/upstream/patience.h"
 #include <setjmp.h>
 #include <stdarg.h>
 

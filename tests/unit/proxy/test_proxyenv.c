@@ -1,5 +1,5 @@
 /* Which requests take the proxy. */
-#include "proxy/proxyenv.h"
+#include "proxy/upstream/proxyenv.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

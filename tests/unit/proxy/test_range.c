@@ -1,5 +1,5 @@
 /* Range headers, and what they mean for a length. */
-#include "proxy/range.h"
+#include "proxy/api/range.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* What a reader does when its blob fails. */
-#include "proxy/reading.h"
+#include "proxy/api/reading.h"
 #include "tests/unit/base/unit.h"
 #include <errno.h>
 

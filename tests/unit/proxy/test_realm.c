@@ -1,5 +1,5 @@
 /* Who may be asked for a token. */
-#include "proxy/realm.h"
+#include "proxy/upstream/realm.h"
 #include <setjmp.h>
 #include <stdarg.h>
 

@@ -1,6 +1,6 @@
 /* Refusals as clients see them. */
 #include "base/json.h"
-#include "proxy/reason.h"
+#include "proxy/api/reason.h"
 #include "tests/unit/base/unit.h"
 #include <string.h>
 

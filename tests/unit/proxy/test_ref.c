@@ -1,6 +1,6 @@
 /* The grammar of names and references. */
 #include "base/err.h"
-#include "proxy/ref.h"
+#include "proxy/api/ref.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Files that are read again when they change. */
-#include "proxy/reread.h"
+#include "proxy/upstream/reread.h"
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Request targets, and the registry that they name. */
-#include "proxy/route.h"
+#include "proxy/api/route.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* proxy/setup_*: edits of the runtimes' files, idempotent and undone without a trace. */
 #include "base/mem.h"
 #include "base/text.h"
-#include "proxy/setup.h"
+#include "proxy/cli/setup.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

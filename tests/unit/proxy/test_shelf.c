@@ -2,7 +2,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "proxy/shelf.h"
+#include "proxy/api/shelf.h"
 #include "tests/unit/base/unit.h"
 #include <stdio.h>
 #include <string.h>

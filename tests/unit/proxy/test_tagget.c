@@ -1,5 +1,5 @@
 /* When a tag is asked for upstream. */
-#include "proxy/tagget.h"
+#include "proxy/api/tagget.h"
 #include "tests/unit/base/unit.h"
 
 static void

@@ -2,7 +2,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "proxy/token.h"
+#include "proxy/upstream/token.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* Where a registry is asked. */
 #include "base/clock.h"
-#include "proxy/upstream.h"
+#include "proxy/upstream/upstream.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* URLs: what they are taken apart into, and which are refused. */
 #include "base/err.h"
-#include "proxy/url.h"
+#include "proxy/upstream/url.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>

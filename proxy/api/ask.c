@@ -1,0 +1,54 @@
+/* Turns an answer of upstream into what it means for a request. */
+#include "proxy/api/ask.h"
+#include "base/clock.h"
+#include "base/text.h"
+
+#define ANSWER_MARGIN_MS 250 /* of the deadline, to send our own answer in time */
+
+/* Pure. `may_pass`: the registry is one whose challenges go to the client. */
+static enum reason
+read_status(int status, bool may_pass, bool challenged, enum reason unknown)
+{
+    if (status == 200)
+        return REASON_NONE;
+    if (status == 404)
+        return unknown;
+    if (status == 401 && may_pass && challenged)
+        return REASON_challenge;
+    if (status == 401 || status == 403)
+        return REASON_denied;
+    return REASON_upstream;
+}
+
+enum reason
+ask_upstream(struct request *r, const struct question *q, struct answer *ret)
+{
+    struct ask ask = {
+        .head = q->head,
+        .path = q->path,
+        .accept = q->accept,
+        .deadline_ms = request_deadline_ms(r) - ANSWER_MARGIN_MS,
+        .body_max = q->body_max,
+    };
+    int64_t now_ms = clock_ms();
+    if (q->wait_ms_max > 0 && now_ms + q->wait_ms_max < ask.deadline_ms)
+        ask.deadline_ms = now_ms + q->wait_ms_max;
+    struct err e = {0};
+    if (fetch_ask(r->rooms->fetch, &r->origin, &ask, ret, &e) < 0)
+        return REASON_upstream;
+    bool may_pass = r->origin.registry->auth == AUTH_PASS;
+    enum reason why = read_status(ret->status, may_pass, ret->challenge[0] != 0, q->unknown);
+    if (why == REASON_challenge)
+        must(text_copy(r->challenge, sizeof r->challenge, ret->challenge) == 0);
+    if (why)
+        answer_release(ret);
+    return why;
+}
+
+void
+ask_path(const char *endpoint, const struct ref *ref, char ret_path[ASK_PATH_MAX])
+{
+    char text[REF_TEXT_MAX];
+    ref_print(ref, text);
+    must(text_printf(ret_path, ASK_PATH_MAX, "%s/%s", endpoint, text) == 0);
+}

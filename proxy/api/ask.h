@@ -1,0 +1,24 @@
+/* One small question to the registry of a request. */
+#ifndef PROXY_ASK_H
+#define PROXY_ASK_H
+
+#include "proxy/api/request.h"
+
+struct question {
+    bool head;
+    const char *path;
+    const char *accept;
+    size_t body_max;
+    int64_t wait_ms_max; /* 0: until the deadline of the request */
+    enum reason unknown; /* what 404 means here */
+};
+
+/* REASON_NONE only for status 200; then ret must be released. REASON_upstream when there was
+ * no usable answer, REASON_denied for 401 and 403, REASON_challenge when the client may answer
+ * upstream's challenge itself (kept in the request). */
+CHECKED enum reason ask_upstream(struct request *r, const struct question *q, struct answer *ret);
+/* "manifests/TAG", "blobs/sha256:...", for question.path. */
+#define ASK_PATH_MAX 192
+void ask_path(const char *endpoint, const struct ref *ref, char ret_path[ASK_PATH_MAX]);
+
+#endif

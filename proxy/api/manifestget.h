@@ -1,0 +1,18 @@
+/* Manifests by digest: from memory, from the cache, from upstream. */
+#ifndef PROXY_MANIFESTGET_H
+#define PROXY_MANIFESTGET_H
+
+#include "proxy/api/request.h"
+
+/* The manifest with that digest in the repository of the request, if it may be read. The
+ * caller owns a reference. Sets request->source. */
+CHECKED enum reason manifestget_digest(struct request *r, const struct digest *d,
+                                       struct page **ret);
+/* As manifestget_digest, for what upstream has under the reference, which is a tag. */
+CHECKED enum reason manifestget_upstream(struct request *r, const struct ref *tag,
+                                         struct page **ret);
+/* Whether a containers/image client can be given it: it asks nobody else for the blobs of a
+ * manifest that came from here. */
+CHECKED bool manifestget_can_deliver(struct request *r, const struct page *p);
+
+#endif

@@ -1,0 +1,263 @@
+/*
+ * Reads a blob that may still be growing.
+ *
+ *   blob FAILED with         before the headers        behind them
+ *   no room, disk            pass through memory       the same, at the same byte
+ *   digest mismatch          404                       FIN; the next request starts clean
+ *   anything else            404; a joined blob once   once more at the same byte, then FIN
+ *                            more, leading it
+ *
+ * `passed` is where a pass-through blob stands: it gives each byte once, so what comes before
+ * the wanted byte is read and dropped.
+ */
+#include "proxy/api/reading.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "proxy/api/blobget.h"
+#include <microhttpd.h>
+
+#define MAGIC      0x52454144u
+#define SLICE_MS   1000  /* how often a waiting thread looks whether its client is still there */
+#define SILENCE_MS 25000 /* of a body, far below the five minutes of the CRI */
+#define SKIP_BYTES (8u * 1024)
+
+struct reading {
+    uint32_t magic;
+    struct request *r;
+    struct digest digest;
+    struct blob *blob;
+    enum cache_got got;
+    uint64_t size; /* CACHE_SIZE_UNKNOWN until it is known */
+    struct span span;
+    bool begun; /* headers are out */
+    bool tried_again;
+    bool passing;
+    uint64_t passed; /* passing: next byte that the blob gives */
+};
+
+enum reading_next
+reading_judge(int code, bool passing, bool may_try_again)
+{
+    bool store = code == ERR_FULL || code == ERR_STORE || (code < 0 && code > -4096);
+    if (code == ERR_DIGEST || code == ERR_CLOSED)
+        return READING_GIVE_UP;
+    if (store && !passing)
+        return READING_PASS;
+    return may_try_again && !store ? READING_AGAIN : READING_GIVE_UP;
+}
+
+static void
+acquire(struct reading *g)
+{
+    struct rooms *rooms = g->r->rooms;
+    g->blob = cache_acquire(rooms->cache, &g->digest, &g->got);
+    if (g->got == CACHE_LEAD)
+        fetch_blob(rooms->fetch, &g->r->origin, g->blob, g->size, false);
+}
+
+struct reading *
+reading_open(struct request *r, const struct digest *d, uint64_t size)
+{
+    static const char *const sources[] = {
+        [CACHE_HIT] = "cache", [CACHE_JOIN] = "joined", [CACHE_LEAD] = "upstream"};
+    struct reading *g = mem_zalloc(sizeof *g);
+    g->magic = MAGIC;
+    g->r = r;
+    g->digest = *d;
+    g->size = size;
+    acquire(g);
+    r->source = sources[g->got];
+    return g;
+}
+
+void
+reading_close(void *reading)
+{
+    struct reading *g = reading;
+    if (!g)
+        return;
+    must(g->magic == MAGIC);
+    blob_release(&g->blob);
+    mem_free(g);
+}
+
+enum cache_got
+reading_got(const struct reading *g)
+{
+    return g->got;
+}
+
+struct blob *
+reading_blob(struct reading *g)
+{
+    return g->blob;
+}
+
+/* A blob of its own for this reader, from the byte that it wants, if the failed one holds
+ * all bytes before it, else from the first. */
+static int
+pass_through(struct reading *g, uint64_t at)
+{
+    struct rooms *rooms = g->r->rooms;
+    struct blob_state state;
+    blob_look(g->blob, 0, &state);
+    bool goes_on = state.phase == BLOB_FAILED && at > 0 && at <= state.readable;
+    struct blob *fresh = NULL;
+    int err = cache_pass_through(rooms->cache, &g->digest, goes_on ? g->blob : NULL,
+                                 goes_on ? at : 0, &fresh);
+    if (err < 0)
+        return err;
+    blob_release(&g->blob);
+    g->blob = fresh;
+    g->passing = true;
+    g->passed = goes_on ? at : 0;
+    g->r->source = "passed";
+    fetch_blob(rooms->fetch, &g->r->origin, fresh, g->size, false);
+    return 0;
+}
+
+/* The blob has failed with `code`; the reader wants the byte `at`. 0 when there is another
+ * one to wait for. */
+static int
+go_on(struct reading *g, uint64_t at, int code)
+{
+    bool may_try_again = !g->tried_again && (g->begun || g->got == CACHE_JOIN);
+    switch (reading_judge(code, g->passing, may_try_again)) {
+    case READING_PASS:
+        return pass_through(g, at);
+    case READING_AGAIN:
+        g->tried_again = true;
+        g->passing = false;
+        blob_release(&g->blob);
+        acquire(g);
+        return 0;
+    case READING_GIVE_UP:
+        break;
+    }
+    return code;
+}
+
+static void
+skip_to(struct reading *g, uint64_t at)
+{
+    char dropped[SKIP_BYTES];
+    while (g->passed < at) {
+        uint64_t rest = at - g->passed;
+        size_t len = rest < sizeof dropped ? (size_t)rest : sizeof dropped;
+        int64_t n = blob_read(g->blob, g->passed, dropped, len);
+        if (n <= 0)
+            return;
+        g->passed += (uint64_t)n;
+    }
+}
+
+/* Looks at the blob once, for the byte `at`. 0: readable, or the end of a verified blob;
+ * ERR_AGAIN: not yet; else an end. */
+static int
+judge_state(struct reading *g, uint64_t at, const struct blob_state *state)
+{
+    uint64_t pos = g->passing ? g->passed : at;
+    if (state->size != CACHE_SIZE_UNKNOWN) {
+        if (g->size != CACHE_SIZE_UNKNOWN && g->size != state->size)
+            return ERR_SIZE;
+        g->size = state->size;
+    }
+    if (state->readable > pos) {
+        if (pos < at)
+            skip_to(g, at);
+        return pos < at ? ERR_AGAIN : 0;
+    }
+    if (state->phase == BLOB_FAILED) {
+        int err = go_on(g, at, state->error);
+        return err < 0 ? err : ERR_AGAIN;
+    }
+    bool verified = state->phase == BLOB_VERIFIED || state->phase == BLOB_WHOLE;
+    return verified && at >= state->size ? 0 : ERR_AGAIN;
+}
+
+/* `at` UINT64_MAX waits for the size only. */
+static int
+wait_for(struct reading *g, uint64_t at, int64_t deadline_ms)
+{
+    bool size_only = at == UINT64_MAX;
+    for (;;) {
+        int64_t now_ms = clock_ms();
+        int64_t slice_ms = now_ms + SLICE_MS < deadline_ms ? now_ms + SLICE_MS : deadline_ms;
+        uint64_t pos = g->passing && !size_only ? g->passed : at;
+        struct blob_state state;
+        blob_wait(g->blob, pos, slice_ms, &state);
+        if (size_only)
+            state.readable = 0;
+        int err = judge_state(g, size_only ? 0 : at, &state);
+        if (size_only && (err == 0 || err == ERR_AGAIN) && g->size != CACHE_SIZE_UNKNOWN)
+            return 0;
+        if (err != ERR_AGAIN)
+            return err;
+        if (request_abandoned(g->r))
+            return ERR_CLOSED;
+        if (clock_ms() >= deadline_ms)
+            return ERR_TIMEOUT;
+    }
+}
+
+int
+reading_size(struct reading *g, int64_t deadline_ms, uint64_t *ret)
+{
+    struct blob_state state;
+    blob_look(g->blob, 0, &state);
+    if (g->size == CACHE_SIZE_UNKNOWN)
+        g->size = state.size;
+    if (g->size == CACHE_SIZE_UNKNOWN) {
+        int err = wait_for(g, UINT64_MAX, deadline_ms);
+        if (err < 0)
+            return err;
+    }
+    *ret = g->size;
+    return 0;
+}
+
+int
+reading_begin(struct reading *g, const struct span *span, int64_t deadline_ms)
+{
+    g->span = *span;
+    int err = wait_for(g, span->start, deadline_ms);
+    if (err < 0)
+        return err;
+    g->begun = true;
+    return 0;
+}
+
+/* Ends the body short of its length: the client sees FIN and asks again, elsewhere. */
+static ssize_t
+cut(struct reading *g, int code)
+{
+    if (code != ERR_CLOSED || !request_abandoned(g->r)) {
+        g->r->cut = true;
+        blobget_failed(g->r, code);
+    }
+    return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+ssize_t
+reading_read(void *reading, uint64_t pos, char *buf, size_t max)
+{
+    struct reading *g = reading;
+    must(g->magic == MAGIC);
+    uint64_t at = g->span.start + pos;
+    int64_t deadline_ms = clock_ms() + SILENCE_MS;
+    for (;;) {
+        int64_t n = 0;
+        if (!g->passing || g->passed == at)
+            n = blob_read(g->blob, at, buf, max);
+        if (n > 0) {
+            g->passed = at + (uint64_t)n;
+            g->r->sent_bytes += (uint64_t)n;
+            return (ssize_t)n;
+        }
+        int err = n < 0 ? go_on(g, at, (int)n) : wait_for(g, at, deadline_ms);
+        if (err < 0)
+            return cut(g, err);
+    }
+}

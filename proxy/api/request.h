@@ -1,0 +1,109 @@
+/*
+ * One request on the registry API, and what all requests share.
+ *
+ * A request belongs to the thread of its connection from its first line to
+ * request_account; only the connection table of conns.h is seen by others.
+ */
+#ifndef PROXY_REQUEST_H
+#define PROXY_REQUEST_H
+
+#include "proxy/api/agent.h"
+#include "proxy/api/range.h"
+#include "proxy/api/route.h"
+#include "proxy/upstream/fetch.h"
+#include <stdatomic.h>
+
+struct MHD_Connection;
+struct access;
+struct breaker;
+struct conn;
+struct flight;
+struct page;
+struct prefetch;
+struct reading;
+struct shelf;
+
+/* All fixed at open. */
+struct rooms {
+    struct cache *cache;
+    struct fetch *fetch;
+    struct access *access;
+    struct breaker *breaker;
+    struct flight *flight;
+    struct prefetch *prefetch;
+    struct shelf *shelf;
+    atomic_bool draining; /* answers carry Connection: close */
+    atomic_bool closing;  /* waits end now */
+};
+
+/* What of a blob is sent. */
+struct request_blob {
+    uint64_t size;
+    struct span span;
+    bool partial; /* 206 */
+};
+
+#define REQUEST_MAGIC       0x52455155u
+#define REQUEST_ADDRESS_MAX 48
+
+struct request {
+    uint32_t magic;
+    uint64_t id;
+
+    /* fixed at the request line */
+    struct rooms *rooms;
+    struct settings *settings; /* reference held */
+    struct MHD_Connection *http;
+    struct conn *conn;
+    int64_t start_us;
+    char *target;
+
+    /* fixed at the end of the header */
+    bool seen;    /* the header has been judged */
+    bool closing; /* refused: the connection ends behind the answer */
+    bool head;
+    const char *method;
+    enum agent agent;
+
+    /* identify */
+    struct route route;
+    struct origin origin;                /* released at the end; registry NULL for /v2/ */
+    char repository_key[CACHE_NAME_MAX]; /* host/repository */
+    char challenge[512];                 /* upstream's own, for REASON_challenge */
+
+    /* acquire: what respond sends; at most one of them */
+    struct page *page;       /* a manifest; reference held */
+    struct reading *reading; /* a blob, until a response has taken it */
+    struct request_blob blob;
+    struct answer *passed; /* upstream's own body */
+
+    /* account */
+    enum reason why;
+    unsigned status;
+    const char *step;   /* the last one that ran */
+    const char *source; /* where the answer came from, for people */
+    uint64_t body_bytes, sent_bytes;
+    uint64_t acked_bytes;   /* of the connection, before the body */
+    bool counted_by_reader; /* sent_bytes rises as the body is read */
+    bool cut;               /* ended by us before its end */
+    int64_t first_byte_us;
+};
+
+/* At the request line. Never NULL. */
+struct request *request_new(struct rooms *rooms, struct settings *settings,
+                            struct MHD_Connection *http, struct conn *conn, const char *target);
+/* Answers: queues exactly one response. False when none could be queued. */
+bool request_answer(struct request *r);
+/* Refuses before the body has been read; the connection ends behind it. */
+bool request_refuse(struct request *r, enum reason why, const char *detail);
+/* After the last byte or the end of the connection; complete tells which. Frees it. */
+void request_account(struct request *r, bool complete);
+
+/* clock_ms() when the first byte or an error must be out. */
+int64_t request_deadline_ms(const struct request *r);
+/* The client has closed its side, or the daemon stops: nobody waits any more. */
+bool request_abandoned(const struct request *r);
+/* A header of the request, NULL when absent. */
+const char *request_header(const struct request *r, const char *name);
+
+#endif

@@ -1,0 +1,162 @@
+/* peersync status | top | peers */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "proxy/cli/cli.h"
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define REDRAW_MS  1000
+#define SHORT_HEX  19 /* "sha256:" and twelve digits tell blobs apart */
+#define HOME       "\033[H"
+#define CLEAR_REST "\033[J"
+
+struct size_text {
+    char text[TEXT_SIZE_MAX];
+};
+
+static struct size_text
+size_of(const cJSON *doc, const char *key)
+{
+    struct size_text t = {""};
+    text_print_size(cli_number(doc, key), t.text);
+    return t;
+}
+
+static void
+print_cache(const cJSON *c)
+{
+    (void)printf("cache       %s of %s in %llu blobs", size_of(c, "used_bytes").text,
+                 size_of(c, "limit_bytes").text, (unsigned long long)cli_number(c, "blobs"));
+    if (cli_number(c, "partial_blobs"))
+        (void)printf(", %llu partial", (unsigned long long)cli_number(c, "partial_blobs"));
+    (void)printf("; %s free on disk; %s\n", size_of(c, "disk_free_bytes").text, cli_text(c, "dir"));
+    if (cli_true(c, "degraded"))
+        (void)printf("            THE CACHE CANNOT STORE; blobs pass through (see the log)\n");
+}
+
+static void
+print_bytes(const cJSON *doc)
+{
+    const cJSON *b = json_object(doc, "bytes");
+    uint64_t served = cli_number(b, "served");
+    (void)printf("served      %s to clients; %s came from upstream", size_of(b, "served").text,
+                 size_of(b, "upstream").text);
+    if (cli_number(b, "peer") || cli_number(b, "remote_peer"))
+        (void)printf(", %s from peers, %s from other sites", size_of(b, "peer").text,
+                     size_of(b, "remote_peer").text);
+    (void)printf("\nsaved       %s of WAN", size_of(b, "saved_wan").text);
+    if (served)
+        (void)printf(" (%.0f %%)", 100.0 * (double)cli_number(b, "saved_wan") / (double)served);
+    const cJSON *p = json_object(doc, "pulls");
+    (void)printf(
+        "\nblobs       %llu from cache, %llu joined, %llu fetched, %llu passed through, "
+        "%llu missed, %llu cut\n",
+        (unsigned long long)cli_number(p, "hit"), (unsigned long long)cli_number(p, "joined"),
+        (unsigned long long)cli_number(p, "fetched"), (unsigned long long)cli_number(p, "streamed"),
+        (unsigned long long)cli_number(p, "missed"), (unsigned long long)cli_number(p, "cut"));
+}
+
+static void
+print_registries(const cJSON *doc)
+{
+    const cJSON *one;
+    const char *title = "registries";
+    cJSON_ArrayForEach(one, json_array(doc, "registries"))
+    {
+        (void)printf("%-11s %s %s%s%s%s\n", title, cli_text(one, "state"), cli_text(one, "host"),
+                     *cli_text(one, "url") ? " (" : "", cli_text(one, "url"),
+                     *cli_text(one, "url") ? ")" : "");
+        title = "";
+    }
+}
+
+static void
+print_transfers(const cJSON *doc)
+{
+    const cJSON *one;
+    const cJSON *list = json_array(doc, "transfers");
+    if (cJSON_GetArraySize(list) == 0)
+        (void)puts("transfers   none");
+    const char *title = "transfers";
+    cJSON_ArrayForEach(one, list)
+    {
+        uint64_t size = cli_number(one, "size_bytes"), have = cli_number(one, "have_bytes");
+        (void)printf("%-11s %.*s %3u %% of %s, %s/s  %s/%s%s\n", title, SHORT_HEX,
+                     cli_text(one, "digest"),
+                     size ? (unsigned)((double)have * 100.0 / (double)size) : 0,
+                     size_of(one, "size_bytes").text, size_of(one, "rate_bytes_s").text,
+                     cli_text(one, "registry"), cli_text(one, "repository"),
+                     cli_true(one, "background") ? " (prefetch)" : "");
+        title = "";
+    }
+}
+
+static void
+print_swarm(const cJSON *p)
+{
+    (void)printf("swarm       %s%s\n", cli_true(p, "alone") ? "this node runs alone: " : "",
+                 cli_text(p, "reason"));
+}
+
+static void
+print_status(const cJSON *doc)
+{
+    char uptime[TEXT_SIZE_MAX];
+    text_print_duration((int64_t)(cli_number(doc, "uptime_ms") / 1000 * 1000), uptime);
+    (void)printf("peersync    %s, %s, up %s\n", cli_text(doc, "version"), cli_text(doc, "state"),
+                 uptime);
+    (void)printf("listens     %s (registry), %s (admin); %llu connections\n",
+                 cli_text(doc, "listen"), cli_text(doc, "admin"),
+                 (unsigned long long)cli_number(doc, "connections"));
+    print_cache(json_object(doc, "cache"));
+    print_bytes(doc);
+    print_registries(doc);
+    print_swarm(json_object(doc, "p2p"));
+    print_transfers(doc);
+}
+
+int
+cli_status(const struct cli *cli)
+{
+    AUTO(json_free) cJSON *doc = NULL;
+    int bad = cli_get(cli, "/api/v1/status", &doc);
+    if (bad)
+        return bad;
+    if (cli->json)
+        return cli_print_json(doc);
+    print_status(doc);
+    return CLI_OK;
+}
+
+int
+cli_top(const struct cli *cli)
+{
+    if (cli->json || !isatty(STDOUT_FILENO))
+        return cli_status(cli);
+    (void)fputs(HOME CLEAR_REST, stdout);
+    for (;;) {
+        AUTO(json_free) cJSON *doc = NULL;
+        int bad = cli_get(cli, "/api/v1/status", &doc);
+        if (bad)
+            return bad;
+        (void)fputs(HOME CLEAR_REST, stdout);
+        print_status(doc);
+        (void)fflush(stdout);
+        clock_sleep_ms(REDRAW_MS);
+    }
+}
+
+int
+cli_peers(const struct cli *cli)
+{
+    AUTO(json_free) cJSON *doc = NULL;
+    int bad = cli_get(cli, "/api/v1/peers", &doc);
+    if (bad)
+        return bad;
+    if (cli->json)
+        return cli_print_json(doc);
+    print_swarm(doc);
+    return CLI_OK;
+}

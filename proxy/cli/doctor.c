@@ -1,0 +1,277 @@
+/*
+ * peersync doctor: looks at everything that a pull through this node needs, in the order in
+ * which it would be needed, and says what to do about what is wrong.
+ */
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "proxy/cli/cli.h"
+#include "proxy/cli/setup.h"
+#include "proxy/settings.h"
+#include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define REGISTRY_MS 5000L
+#define SKEW_WARN_S 60 /* TLS and tokens begin to suffer */
+#define SKEW_FAIL_S 600
+#define TEXT_MAX    256
+
+enum verdict { GOOD, WARNING, BAD };
+
+struct doctor {
+    const struct cli *cli;
+    struct settings *settings;
+    cJSON *list; /* of -o json */
+    unsigned bad, warnings;
+};
+
+/* One line: what was looked at, how it is, and what to do about it. */
+PRINTF(4, 5)
+static void
+tell(struct doctor *d, enum verdict v, const char *what, const char *fmt, ...)
+{
+    static const char *const words[] = {"ok", "warn", "FAIL"};
+    char text[512];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    d->bad += v == BAD;
+    d->warnings += v == WARNING;
+    if (!d->cli->json) {
+        (void)printf("%-4s  %-11s %s\n", words[v], what, text);
+        (void)fflush(stdout);
+        return;
+    }
+    cJSON *one = cJSON_CreateObject();
+    cJSON_AddStringToObject(one, "check", what);
+    cJSON_AddStringToObject(one, "result", words[v]);
+    cJSON_AddStringToObject(one, "text", text);
+    cJSON_AddItemToArray(d->list, one);
+}
+
+/* ---- the daemon ---- */
+
+struct seen {
+    long status;
+    CURLcode code;
+    int64_t date_s; /* of the answer's Date, or -1 */
+    char body[TEXT_MAX];
+};
+
+static size_t
+take(char *bytes, size_t one, size_t len, void *arg)
+{
+    struct seen *s = arg;
+    size_t used = strlen(s->body);
+    size_t n = one * len < TEXT_MAX - 1 - used ? one * len : TEXT_MAX - 1 - used;
+    memcpy(s->body + used, bytes, n);
+    s->body[used + n] = 0;
+    return one * len;
+}
+
+static size_t
+take_header(char *bytes, size_t one, size_t len, void *arg)
+{
+    struct seen *s = arg;
+    AUTO(mem_free_text) char *line = mem_strndup(bytes, one * len);
+    if (strncasecmp(line, "date:", 5) == 0)
+        s->date_s = (int64_t)curl_getdate(line + 5, NULL);
+    return one * len;
+}
+
+/* Proxies of the environment hold for registries, never for ourselves. */
+static struct seen
+look(const char *url, const char *ca, bool own)
+{
+    struct seen s = {.code = CURLE_FAILED_INIT, .date_s = -1};
+    CURL *curl = curl_easy_init();
+    if (!curl)
+        return s;
+    (void)curl_easy_setopt(curl, CURLOPT_URL, url);
+    (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, REGISTRY_MS);
+    (void)curl_easy_setopt(curl, CURLOPT_USERAGENT, "peersync/" PEERSYNC_VERSION);
+    (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
+    (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, &s);
+    (void)curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
+    (void)curl_easy_setopt(curl, CURLOPT_HEADERDATA, &s);
+    if (own)
+        (void)curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    if (*ca)
+        (void)curl_easy_setopt(curl, CURLOPT_CAINFO, ca);
+    s.code = curl_easy_perform(curl);
+    (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &s.status);
+    curl_easy_cleanup(curl);
+    s.body[strcspn(s.body, "\r\n")] = 0;
+    return s;
+}
+
+static void
+check_daemon(struct doctor *d)
+{
+    char admin[CLI_ADDRESS_MAX], listen[CLI_ADDRESS_MAX];
+    if (cli_admin_address(d->cli, admin) || cli_reachable(d->settings->listen, listen))
+        return;
+    AUTO(mem_free_text) char *ready = mem_printf("http://%s/readyz", admin);
+    struct seen s = look(ready, "", true);
+    if (s.code != CURLE_OK) {
+        tell(d, BAD, "daemon", "no answer at %s: %s; start it: systemctl start peersync", admin,
+             curl_easy_strerror(s.code));
+        return;
+    }
+    bool degraded = strstr(s.body, "degraded") != NULL;
+    tell(d,
+         s.status != 200 ? BAD
+         : degraded      ? WARNING
+                         : GOOD,
+         "daemon", "%s says: %s%s", ready, s.body,
+         degraded ? "; see the log and the cache lines below" : "");
+    AUTO(mem_free_text) char *ping = mem_printf("http://%s/v2/", listen);
+    s = look(ping, "", true);
+    if (s.code == CURLE_OK && s.status == 200)
+        tell(d, GOOD, "registry", "%s answers", ping);
+    else
+        tell(d, BAD, "registry", "%s: %s; is listen the same in the daemon's configuration?", ping,
+             s.code == CURLE_OK ? "another server is there" : curl_easy_strerror(s.code));
+}
+
+/* ---- runtimes ---- */
+
+static void
+check_runtime(struct doctor *d, enum setup_runtime r)
+{
+    const char *name = setup_runtime_name(r);
+    char node[CLI_ADDRESS_MAX];
+    if (!setup_plan_found(r, d->cli->root) || cli_reachable(d->settings->listen, node))
+        return;
+    AUTO(setup_plan_release)
+    struct setup_plan p = {.root = d->cli->root, .settings = d->settings, .node = node};
+    AUTO(setup_plan_release)
+    struct setup_plan fresh = {
+        .root = d->cli->root, .settings = d->settings, .node = node, .fresh_tags = true};
+    struct err e = {0};
+    if (setup_plan_make(r, &p, &e) || setup_plan_make(r, &fresh, &e))
+        tell(d, WARNING, name, "cannot be set up: %s", e.text);
+    else if (p.count == 0 || fresh.count == 0)
+        tell(d, GOOD, name, "uses this node");
+    else
+        tell(d, WARNING, name, "is not set up: %s differs; run: peersync setup %s", p.edits[0].path,
+             name);
+}
+
+/* ---- cache ---- */
+
+static void
+check_space(struct doctor *d, int fd)
+{
+    uint64_t free_bytes, total;
+    char text[TEXT_SIZE_MAX], want[TEXT_SIZE_MAX];
+    if (fs_free_bytes(fd, &free_bytes, &total))
+        return;
+    text_print_size(free_bytes, text);
+    text_print_size(d->settings->cache_min_free_bytes, want);
+    bool low = free_bytes < d->settings->cache_min_free_bytes;
+    tell(d, low ? WARNING : GOOD, "disk", "%s free where %s is%s%s%s", text, d->settings->cache_dir,
+         low ? "; less than cache.min_free " : "", low ? want : "",
+         low ? ", so nothing new is stored: make room or lower it" : "");
+}
+
+static void
+check_cache(struct doctor *d)
+{
+    const char *dir = d->settings->cache_dir;
+    AUTO(fd_close) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct stat st;
+    if (fd < 0 && errno == ENOENT)
+        tell(d, WARNING, "cache", "%s is not there yet; the daemon makes it", dir);
+    else if (fd < 0 || fstat(fd, &st) != 0)
+        tell(d, BAD, "cache", "%s: %s", dir, err_text(-errno));
+    else if (st.st_mode & 022)
+        tell(d, WARNING, "cache", "%s can be written by others: chmod go-w %s", dir, dir);
+    else if (geteuid() == st.st_uid || geteuid() == 0)
+        tell(d, access(dir, W_OK) ? BAD : GOOD, "cache", "%s, owner %u", dir, (unsigned)st.st_uid);
+    else
+        tell(d, GOOD, "cache", "%s belongs to user %u, not to who asks", dir, (unsigned)st.st_uid);
+    if (fd >= 0)
+        check_space(d, fd);
+}
+
+/* ---- registries ---- */
+
+static void
+check_clock(struct doctor *d, const char *host, int64_t date_s)
+{
+    if (date_s < 0)
+        return;
+    int64_t skew_s = llabs(clock_wall_s() - date_s);
+    enum verdict v = skew_s > SKEW_FAIL_S ? BAD : skew_s > SKEW_WARN_S ? WARNING : GOOD;
+    tell(d, v, "clock", "%lld s apart from %s%s", (long long)skew_s, host,
+         v == GOOD ? "" : "; set the clock (timedatectl)");
+}
+
+/* 401 is how a registry says that it wants a token, so it is as good as 200. */
+static void
+check_registry(struct doctor *d, const struct registry *r)
+{
+    AUTO(mem_free_text) char *url = mem_printf("%s/v2/", r->url);
+    if (strcmp(r->host, "*") == 0)
+        return;
+    if (*r->ca && access(r->ca, R_OK) != 0)
+        tell(d, BAD, "registry", "%s: ca %s: %s", r->host, r->ca, err_text(-errno));
+    if (r->auth == AUTH_NODE && access(r->credentials, R_OK) != 0)
+        tell(d, BAD, "registry", "%s: credentials %s: %s", r->host, r->credentials,
+             err_text(-errno));
+    struct seen s = look(url, r->ca, false);
+    if (s.code != CURLE_OK) {
+        tell(d, WARNING, "registry", "%s: %s: %s; only what is cached can be served", r->host, url,
+             curl_easy_strerror(s.code));
+        return;
+    }
+    bool fine = s.status == 200 || s.status == 401;
+    tell(d, fine ? GOOD : WARNING, "registry", "%s answers %ld at %s%s", r->host, s.status, url,
+         fine ? "" : "; is the url right?");
+    check_clock(d, r->host, s.date_s);
+}
+
+/* ---- all ---- */
+
+static void
+check_all(struct doctor *d)
+{
+    tell(d, GOOD, "config", "%zu registries, cache in %s", d->settings->registry_count,
+         d->settings->cache_dir);
+    check_daemon(d);
+    for (int r = 0; r < SETUP_RUNTIMES; r++)
+        check_runtime(d, (enum setup_runtime)r);
+    check_cache(d);
+    for (size_t i = 0; i < d->settings->registry_count; i++)
+        check_registry(d, &d->settings->registries[i]);
+}
+
+int
+cli_doctor(const struct cli *cli)
+{
+    AUTO(settings_release) struct settings *s = NULL;
+    struct err e = {0};
+    if (settings_load(cli->config, &s, &e))
+        return cli_fail(CLI_CONFIG, "%s", e.text);
+    AUTO(json_free) cJSON *doc = cJSON_CreateObject();
+    struct doctor d = {.cli = cli, .settings = s, .list = cJSON_AddArrayToObject(doc, "checks")};
+    check_all(&d);
+    if (cli->json)
+        (void)cli_print_json(doc);
+    else
+        (void)printf("%u failed, %u warnings\n", d.bad, d.warnings);
+    return d.bad ? CLI_FAILED : CLI_OK;
+}

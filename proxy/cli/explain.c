@@ -1,0 +1,115 @@
+/* peersync explain IMAGE|DIGEST: what this node knows, without asking any registry. */
+#include "base/digest.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "proxy/cli/cli.h"
+#include "proxy/cli/image.h"
+#include <stdio.h>
+#include <string.h>
+
+static void
+print_amount(const char *what, uint64_t bytes, const char **sep)
+{
+    char size[TEXT_SIZE_MAX];
+    if (bytes == 0)
+        return;
+    text_print_size(bytes, size);
+    (void)printf("%s%s from %s", *sep, size, what);
+    *sep = ", ";
+}
+
+/* "whole, 1.5 MiB" and, on the next line, where the bytes came from and when. */
+static void
+print_blob(const cJSON *b, const char *margin)
+{
+    char size[TEXT_SIZE_MAX];
+    text_print_size(cli_number(b, "size_bytes"), size);
+    (void)printf("%s%s  %s, %s", margin, cli_text(b, "digest"), cli_text(b, "phase"), size);
+    const char *kind = cli_text(b, "kind");
+    (void)printf("%s%s\n", *kind ? ", " : "", kind);
+    if (strcmp(cli_text(b, "phase"), "absent") == 0)
+        return;
+    const cJSON *from = json_object(b, "from_bytes");
+    const char *sep = "";
+    (void)printf("%s    ", margin);
+    print_amount("upstream", cli_number(from, "upstream"), &sep);
+    print_amount("peers", cli_number(from, "peer"), &sep);
+    print_amount("other sites", cli_number(from, "remote_peer"), &sep);
+    text_print_size(cli_number(b, "served_bytes"), size);
+    (void)printf("%sserved %s since start", *sep ? "; " : "", size);
+    if (*cli_text(b, "stored"))
+        (void)printf("; stored %s", cli_text(b, "stored"));
+    if (*cli_text(b, "used"))
+        (void)printf("; used %s", cli_text(b, "used"));
+    (void)putchar('\n');
+}
+
+static void
+print_manifest(const cJSON *m)
+{
+    const cJSON *child;
+    print_blob(m, "");
+    cJSON_ArrayForEach(child, json_array(m, "content"))
+    {
+        const cJSON *grandchild;
+        print_blob(child, "  ");
+        cJSON_ArrayForEach(grandchild, json_array(child, "content"))
+        {
+            print_blob(grandchild, "    ");
+        }
+    }
+}
+
+static int
+explain_digest(const struct cli *cli, const char *digest)
+{
+    AUTO(mem_free_text) char *path = mem_printf("/api/v1/blobs/%s", digest);
+    AUTO(json_free) cJSON *doc = NULL;
+    int bad = cli_find(cli, path, &doc);
+    if (bad)
+        return bad;
+    if (!doc)
+        return cli_fail(CLI_FAILED, "%s is not in this cache", digest);
+    if (cli->json)
+        return cli_print_json(doc);
+    print_blob(doc, "");
+    if (*cli_text(doc, "repository"))
+        (void)printf("    reached through %s\n", cli_text(doc, "repository"));
+    return CLI_OK;
+}
+
+static int
+explain_image(const struct cli *cli, const struct image *image)
+{
+    AUTO(mem_free_text)
+    char *path = mem_printf("/api/v1/images?registry=%s&repository=%s&reference=%s", image->host,
+                            image->repository, image->reference);
+    AUTO(json_free) cJSON *doc = NULL;
+    int bad = cli_find(cli, path, &doc);
+    if (bad)
+        return bad;
+    if (!doc)
+        return cli_fail(CLI_FAILED, "%s/%s %s: this node has not seen it", image->host,
+                        image->repository, image->reference);
+    if (cli->json)
+        return cli_print_json(doc);
+    (void)printf("%s %s", cli_text(doc, "repository"), image->reference);
+    if (*cli_text(doc, "tag_checked"))
+        (void)printf(", tag checked upstream %s", cli_text(doc, "tag_checked"));
+    (void)putchar('\n');
+    print_manifest(json_object(doc, "manifest"));
+    return CLI_OK;
+}
+
+int
+cli_explain(const struct cli *cli)
+{
+    const char *what = cli->args[0];
+    struct digest d;
+    struct image image;
+    if (!digest_parse(what, strlen(what), &d))
+        return explain_digest(cli, what);
+    if (image_parse(what, &image))
+        return cli_fail(CLI_USAGE, "%s: neither an image name nor a digest", what);
+    return explain_image(cli, &image);
+}

@@ -1,0 +1,85 @@
+/*
+ * Writing the mirror configuration of container runtimes. A runtime plans edits of files;
+ * nothing is written before all of them are known to be possible.
+ *
+ *   setup.c        the command: plan, show, apply, undo
+ *   setup_text.c   pure edits of TOML and YAML text
+ *   setup_json.c   pure edits of JSON text
+ *   setup_plan.c   which file of which runtime gets which edit
+ *   setup_files.c  atomic writes and backups
+ *
+ * What we add to a text file stands between two marker lines; nothing outside of them is
+ * touched, but for a line that has to give way, which is kept in the block as "#was: ".
+ */
+#ifndef PROXY_SETUP_H
+#define PROXY_SETUP_H
+
+#include "proxy/cli/cli.h"
+#include "proxy/settings.h"
+
+#define SETUP_BACKUP    ".peersync-backup"
+#define SETUP_FILES_MAX (REGISTRIES_MAX + 8)
+#define SETUP_BYTES_MAX (1024u * 1024) /* of one file of a runtime */
+
+enum setup_runtime { SETUP_CONTAINERD, SETUP_DOCKER, SETUP_CRIO, SETUP_K3S, SETUP_RUNTIMES };
+const char *setup_runtime_name(enum setup_runtime r);
+
+/* One file: what it holds and what it should hold. */
+struct setup_edit {
+    char *path;   /* with the root in front */
+    char *before; /* NULL: there is no such file */
+    char *after;  /* NULL: it should go */
+};
+
+struct setup_plan {
+    const char *root; /* "" or a folder */
+    const struct settings *settings;
+    const char *node; /* host:port of our registry API */
+    bool fresh_tags;
+    struct setup_edit edits[SETUP_FILES_MAX]; /* only files that change */
+    size_t count;
+    char notes[1024];    /* whole lines for the reader */
+    const char *restart; /* what to do afterwards; static */
+};
+
+/* ---- setup_plan.c ---- */
+/* Fills edits, notes and restart. ERR_CONFIG when the runtime's files are in a state that
+ * only its owner can change: e says what. */
+CHECKED int setup_plan_make(enum setup_runtime r, struct setup_plan *p, struct err *e);
+CHECKED int setup_plan_undo(enum setup_runtime r, struct setup_plan *p, struct err *e);
+void setup_plan_release(struct setup_plan *p);
+/* The runtime is on this machine: its program or its folder is there. */
+bool setup_plan_found(enum setup_runtime r, const char *root);
+
+/* ---- setup_files.c ---- */
+/* *ret is NULL when there is none. Caller frees. */
+CHECKED int setup_files_read(const char *path, char **ret, struct err *e);
+/* Writes all, each atomically, with backups of what was there first. */
+CHECKED int setup_files_apply(const struct setup_plan *p, struct err *e);
+/* Puts back the backups where nobody else has changed the file since. */
+CHECKED int setup_files_undo(const struct setup_plan *p, struct err *e);
+/* What changes, as lines with + and -. */
+void setup_files_show(const struct setup_plan *p);
+
+/* ---- setup_text.c: all results are new texts; the caller frees ---- */
+/* Without anything that we added. */
+char *setup_text_strip(const char *text);
+/* `text` may be NULL. The mirror block in front of the first table of a hosts.toml; `server`
+ * only for a file without one. Unchanged when another line names the mirror already. */
+char *setup_text_hosts(const char *text, const char *server, const char *node, bool fresh_tags);
+/* config_path in the CRI plugin of containerd's config.toml. *ret_path is the folder that
+ * will be in effect, *ret NULL when the file does without us (CRI disabled). */
+CHECKED int setup_text_containerd(const char *text, char **ret, char **ret_path, struct err *e);
+/* Our mirrors in front of those of a k3s registries.yaml. */
+CHECKED int setup_text_k3s(const char *text, const struct settings *s, const char *node, char **ret,
+                           struct err *e);
+/* The whole of registries.conf.d/50-peersync.conf. */
+char *setup_text_crio(const struct settings *s, const char *node, bool fresh_tags);
+/* ---- setup_json.c ---- */
+/* Docker's daemon.json with the mirror first, or without it; "" when nothing is left. */
+CHECKED int setup_json_docker(const char *text, const char *url, bool add, char **ret,
+                              struct err *e);
+/* 1: daemon.json asks for the containerd image store, 0: refuses it, -1: does not say. */
+int setup_json_docker_store(const char *text);
+
+#endif

@@ -1,0 +1,101 @@
+/*
+ * One HTTP request and its answer on the fetch thread's curl multi handle. The only place
+ * that sets curl options.
+ *
+ *   IDLE --exchange_start--> HEAD --final head--> BODY --> DONE
+ *                             |  deadline, refusal    |  stall, owner's no
+ *                             +-----------------------+----> DONE with a code
+ *
+ * The owner is called back from within curl for the head and the body; it looks at `phase`
+ * and `code` at its own turn and never from within. Fetch thread only.
+ */
+#ifndef PROXY_EXCHANGE_H
+#define PROXY_EXCHANGE_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "proxy/upstream/address.h"
+#include "proxy/upstream/head.h"
+#include "proxy/upstream/proxyenv.h"
+#include "proxy/upstream/trust.h"
+#include <curl/curl.h>
+
+/* What all exchanges share: the multi handle and when to wake next. */
+struct wire {
+    CURLM *multi;
+    struct proxyenv env;
+    struct trust trust;
+    int64_t wake_ms; /* the loop sleeps no longer than until then */
+};
+CHECKED int wire_open(struct wire *w, struct err *e);
+void wire_close(struct wire *w);
+/* Lets the loop wake at that time at the latest. */
+void wire_wake_at(struct wire *w, int64_t at_ms);
+/* Moves all transfers as far as they go without waiting. */
+void wire_perform(struct wire *w);
+
+/* What to send. The texts need to live only until exchange_start returns. */
+struct errand {
+    const struct url *url;
+    bool head;
+    const char *form;            /* body of a POST, or NULL */
+    const char *accept;          /* or NULL */
+    const char *user, *password; /* Basic, or NULL */
+    const char *bearer;          /* token, or NULL */
+    const char *authorization;   /* whole header value, or NULL */
+    const char *if_range;        /* ETag, or NULL or "" */
+    struct gap range;            /* {0, CACHE_SIZE_UNKNOWN}: no Range header */
+    enum address_rule rule;
+    struct trust_more trust; /* all zero: the default authorities */
+    int64_t head_wait_ms;    /* connect to end of head */
+};
+
+enum exchange_phase { EXCHANGE_IDLE, EXCHANGE_HEAD, EXCHANGE_BODY, EXCHANGE_DONE };
+
+struct exchange;
+struct exchange_ops {
+    /* The head is complete. 0: give me the body; 1: read it away (it is small, the connection
+     * stays usable); negative: end with that code. */
+    int (*head)(struct exchange *x);
+    /* Body bytes. 0, ERR_AGAIN: none taken, exchange_resume() will be called; 1: enough, end with
+     * code 0; other negative: end with that code. */
+    int (*body)(struct exchange *x, const char *bytes, size_t len);
+};
+
+struct exchange {
+    /* set by the owner before the start */
+    const struct exchange_ops *ops;
+    void *owner;
+
+    enum exchange_phase phase;
+    int code;       /* DONE: 0 or why it ended */
+    bool stalled;   /* DONE: left because no byte came for STALL_MS */
+    struct err err; /* DONE: sentence without secrets */
+    struct head head;
+    char peer_ip[64]; /* "" before it is connected */
+    bool proxied;     /* peer_ip is a proxy's */
+    int64_t started_us, head_us;
+
+    /* private */
+    struct wire *wire;
+    CURL *easy;
+    struct curl_slist *lines;
+    X509_STORE *store; /* reference held, or NULL */
+    char curl_text[CURL_ERROR_SIZE];
+    int verdict; /* what an owner or the address rule said; wins over curl's code */
+    bool draining, paused, enough;
+    size_t drained;
+    unsigned refused, admitted; /* addresses */
+    enum address_rule rule;
+    int64_t head_deadline_ms, last_byte_ms;
+};
+
+/* 0, or ERR_REFUSED for a byte that must not go into a header. The exchange is IDLE or DONE. */
+CHECKED int exchange_start(struct exchange *x, struct wire *w, const struct errand *what);
+/* Checks deadlines; call it every turn while it runs. */
+void exchange_step(struct exchange *x, int64_t now_ms);
+void exchange_resume(struct exchange *x); /* after ERR_AGAIN from body */
+/* Ends it at once, without a callback; afterwards IDLE. Also for one that never started. */
+void exchange_stop(struct exchange *x);
+
+#endif

@@ -1,0 +1,396 @@
+/*
+ * The fetch thread and its door. Other threads only post messages, wait for an inquiry, or
+ * read the two tables that have a lock (health, list).
+ *
+ * One turn: take messages; let curl move; step asks, then blobs that clients wait for, then
+ * background blobs; sleep until curl, a message or the nearest deadline.
+ */
+#include "proxy/upstream/fetch.h"
+#include "base/clock.h"
+#include "base/mailbox.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "base/thread.h"
+#include "proxy/upstream/fill.h"
+#include "proxy/upstream/inquiry.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#define MAIL_MAX     4096 /* more waiting requests than connections may exist */
+#define LISTED_MAX   256  /* transfers that /api/v1/transfers can show */
+#define LIST_MS      250  /* how old the list may be */
+#define SLEEP_MS_MAX 1000
+
+/* A blob on its way to the thread. */
+struct order {
+    struct mail mail; /* first member */
+    struct origin origin;
+    struct blob *blob;
+    uint64_t size;
+    bool background;
+};
+
+struct fill_node {
+    struct fill *fill;
+    struct fill_node *next;
+};
+
+struct inquiry_node {
+    struct inquiry *inquiry;
+    struct inquiry_node *next;
+};
+
+struct fetch {
+    struct mailbox asks, orders;
+    struct thread thread;
+    atomic_bool stopping;
+    atomic_bool woken; /* a blob asked to be looked at */
+    struct health health;
+
+    /* fetch thread only */
+    struct wire wire;
+    struct fill_world world;
+    struct inquiry_node *inquiries;
+    struct fill_node *fills; /* newest first */
+    int64_t listed_ms;
+
+    struct lock list_lock;
+    struct transfer_info *list; /* list_lock */
+    size_t list_count;          /* list_lock */
+};
+
+/* ---- origin, answer ---- */
+
+void
+origin_copy(struct origin *ret, const struct origin *from)
+{
+    *ret = *from;
+    ret->settings = settings_ref(from->settings);
+    ret->authorization = from->authorization != NULL ? mem_strdup(from->authorization) : NULL;
+}
+
+void
+origin_release(struct origin *o)
+{
+    settings_release(&o->settings);
+    mem_free_text(&o->authorization);
+    o->registry = NULL;
+}
+
+void
+answer_release(struct answer *a)
+{
+    buf_release(&a->body);
+}
+
+/* ---- messages in ---- */
+
+static void
+free_order(struct order *o)
+{
+    blob_release(&o->blob);
+    origin_release(&o->origin);
+    mem_free(o);
+}
+
+static void
+take_orders(struct fetch *f, int64_t now_ms)
+{
+    struct mail *next = NULL;
+    for (struct mail *m = mailbox_take_all(&f->orders); m != NULL; m = next) {
+        next = m->next;
+        struct order *o = (struct order *)(void *)m;
+        struct fill_node *n = mem_zalloc(sizeof *n);
+        n->fill = fill_new(&f->world, &o->origin, o->blob, o->size, o->background, now_ms);
+        n->next = f->fills;
+        f->fills = n;
+        free_order(o);
+        f->listed_ms = 0;
+    }
+}
+
+static void
+take_asks(struct fetch *f)
+{
+    struct mail *next = NULL;
+    for (struct mail *m = mailbox_take_all(&f->asks); m != NULL; m = next) {
+        next = m->next;
+        struct inquiry_node *n = mem_zalloc(sizeof *n);
+        n->inquiry = inquiry_of(m);
+        n->next = f->inquiries;
+        f->inquiries = n;
+    }
+}
+
+/* ---- steps ---- */
+
+static void
+step_asks(struct fetch *f, int64_t now_ms)
+{
+    for (struct inquiry_node **at = &f->inquiries; *at != NULL;) {
+        struct inquiry_node *n = *at;
+        if (!inquiry_step(n->inquiry, &f->wire, f->world.upstreams, &f->world.rng, now_ms)) {
+            at = &n->next;
+            continue;
+        }
+        *at = n->next;
+        inquiry_unref(&n->inquiry);
+        mem_free(n);
+    }
+}
+
+static void
+step_fills(struct fetch *f, int64_t now_ms, bool woken, bool background)
+{
+    for (struct fill_node **at = &f->fills; *at != NULL;) {
+        struct fill_node *n = *at;
+        if (fill_is_background(n->fill) != background || !fill_step(n->fill, now_ms, woken)) {
+            at = &n->next;
+            continue;
+        }
+        *at = n->next;
+        fill_free(n->fill, 0);
+        mem_free(n);
+        f->listed_ms = 0;
+    }
+}
+
+static size_t
+collect(struct fetch *f, struct transfer_info *ret, size_t max)
+{
+    size_t n = 0;
+    for (struct fill_node *at = f->fills; at != NULL && n < max; at = at->next)
+        fill_info(at->fill, &ret[n++]);
+    return n;
+}
+
+static void
+publish_list(struct fetch *f, int64_t now_ms)
+{
+    if (f->listed_ms != 0 && (f->fills == NULL || now_ms - f->listed_ms < LIST_MS))
+        return;
+    size_t count = 0;
+    for (struct fill_node *at = f->fills; at != NULL; at = at->next)
+        count++;
+    metric_set(M_transfers, count);
+    f->listed_ms = now_ms;
+    if (count > LISTED_MAX)
+        count = LISTED_MAX;
+    struct transfer_info *fresh = count > 0 ? mem_alloc(count * sizeof *fresh) : NULL;
+    count = collect(f, fresh, count);
+    lock_take(&f->list_lock);
+    struct transfer_info *old = f->list;
+    f->list = fresh;
+    f->list_count = count;
+    lock_drop(&f->list_lock);
+    mem_free(old);
+}
+
+static void
+sleep_until_news(struct fetch *f, int64_t now_ms)
+{
+    struct curl_waitfd fds[2] = {
+        {.fd = mailbox_fd(&f->asks), .events = CURL_WAIT_POLLIN},
+        {.fd = mailbox_fd(&f->orders), .events = CURL_WAIT_POLLIN},
+    };
+    int64_t wait_ms = f->wire.wake_ms - now_ms;
+    if (wait_ms > SLEEP_MS_MAX)
+        wait_ms = SLEEP_MS_MAX;
+    if (wait_ms < 0)
+        wait_ms = 0;
+    (void)curl_multi_poll(f->wire.multi, fds, ARRAY_LEN(fds), (int)wait_ms, NULL);
+}
+
+static void
+turn(struct fetch *f)
+{
+    int64_t now_ms = clock_ms();
+    take_asks(f);
+    take_orders(f, now_ms);
+    wire_perform(&f->wire);
+    now_ms = clock_ms();
+    f->wire.wake_ms = INT64_MAX;
+    bool woken = atomic_exchange(&f->woken, false);
+    upstreams_step(f->world.upstreams, now_ms);
+    step_asks(f, now_ms);
+    step_fills(f, now_ms, woken, false);
+    step_fills(f, now_ms, woken, true);
+    publish_list(f, now_ms);
+    sleep_until_news(f, now_ms);
+}
+
+static void
+end_all(struct fetch *f)
+{
+    take_asks(f);
+    take_orders(f, clock_ms());
+    while (f->inquiries != NULL) {
+        struct inquiry_node *n = f->inquiries;
+        f->inquiries = n->next;
+        inquiry_fail(n->inquiry, ERR_CLOSED);
+        inquiry_unref(&n->inquiry);
+        mem_free(n);
+    }
+    while (f->fills != NULL) {
+        struct fill_node *n = f->fills;
+        f->fills = n->next;
+        fill_free(n->fill, ERR_CLOSED);
+        mem_free(n);
+    }
+}
+
+static void
+run_thread(void *arg)
+{
+    struct fetch *f = arg;
+    trust_look(&f->wire.trust); /* parsing takes a while: not when a client waits */
+    while (!atomic_load(&f->stopping))
+        turn(f);
+    end_all(f);
+}
+
+/* ---- open, close ---- */
+
+static void
+wake_thread(void *arg)
+{
+    struct fetch *f = arg;
+    atomic_store(&f->woken, true);
+    mailbox_wake(&f->orders);
+}
+
+static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
+
+static void
+init_curl(void)
+{
+    must(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
+}
+
+void
+fetch_close(struct fetch *f)
+{
+    if (f == NULL)
+        return;
+    mailbox_close(&f->asks);
+    mailbox_close(&f->orders);
+    atomic_store(&f->stopping, true);
+    mailbox_wake(&f->orders);
+    thread_join(&f->thread);
+    end_all(f); /* for one whose thread never started */
+    upstreams_free(f->world.upstreams);
+    if (f->wire.multi != NULL)
+        wire_close(&f->wire);
+    health_release(&f->health);
+    mailbox_release(&f->asks);
+    mailbox_release(&f->orders);
+    lock_release(&f->list_lock);
+    mem_free(f->list);
+    mem_free(f);
+}
+
+static int
+open_mailboxes(struct fetch *f)
+{
+    int code = mailbox_init(&f->asks, MAIL_MAX);
+    if (code != 0)
+        return code;
+    code = mailbox_init(&f->orders, MAIL_MAX);
+    if (code != 0)
+        mailbox_release(&f->asks);
+    return code;
+}
+
+int
+fetch_open(struct fetch **ret, struct err *e)
+{
+    (void)pthread_once(&curl_once, init_curl);
+    struct fetch *f = mem_zalloc(sizeof *f);
+    int code = open_mailboxes(f);
+    if (code != 0) {
+        mem_free(f);
+        return err_set(e, code, "fetch mailbox: %s", err_text(code));
+    }
+    uint64_t seed = 0;
+    rng_secret(&seed, sizeof seed);
+    rng_init(&f->world.rng, seed);
+    health_init(&f->health);
+    lock_init(&f->list_lock, LOCK_LEAF);
+    f->world.wire = &f->wire;
+    f->world.wake = wake_thread;
+    f->world.wake_arg = f;
+    code = wire_open(&f->wire, e);
+    if (code == 0) {
+        f->world.upstreams = upstreams_new(&f->wire, &f->health, &f->world.rng);
+        code = thread_start(&f->thread, "fetch", run_thread, f);
+        if (code != 0)
+            (void)err_set(e, code, "fetch thread: %s", err_text(code));
+    }
+    if (code != 0) {
+        fetch_close(f);
+        return code;
+    }
+    *ret = f;
+    return 0;
+}
+
+/* ---- the door ---- */
+
+int
+fetch_ask(struct fetch *f, const struct origin *o, const struct ask *a, struct answer *ret,
+          struct err *e)
+{
+    struct inquiry *q = NULL;
+    int code = inquiry_new(o, a, &q, e);
+    if (code != 0)
+        return code;
+    code = mailbox_post(&f->asks, inquiry_mail(q));
+    if (code == 0) {
+        code = inquiry_wait(q, ret, e);
+    } else {
+        (void)err_set(e, code, "fetch queue: %s", err_text(code));
+        struct inquiry *unposted = q;
+        inquiry_unref(&unposted); /* the reference that the thread would have had */
+    }
+    inquiry_unref(&q);
+    return code;
+}
+
+void
+fetch_blob(struct fetch *f, const struct origin *o, struct blob *b, uint64_t size, bool background)
+{
+    struct order *order = mem_zalloc(sizeof *order);
+    origin_copy(&order->origin, o);
+    order->blob = blob_ref(b);
+    order->size = size;
+    order->background = background;
+    int code = mailbox_post(&f->orders, &order->mail);
+    if (code == 0)
+        return;
+    blob_fail(b, code);
+    free_order(order);
+}
+
+size_t
+fetch_list(struct fetch *f, struct transfer_info *ret, size_t max)
+{
+    lock_take(&f->list_lock);
+    size_t n = f->list_count < max ? f->list_count : max;
+    if (n > 0)
+        memcpy(ret, f->list, n * sizeof *ret);
+    lock_drop(&f->list_lock);
+    return n;
+}
+
+bool
+fetch_upstream_down(struct fetch *f, const struct registry *r)
+{
+    return health_is_down(&f->health, r->host, clock_ms());
+}
+
+bool
+fetch_origin_down(struct fetch *f, const struct origin *o)
+{
+    return health_is_down(&f->health, o->host, clock_ms());
+}

@@ -1,0 +1,45 @@
+/*
+ * Fills one blob: claims gaps of it, puts each to a source, writes what comes, and gives back
+ * what a failed source left, until the blob is whole or no source is left.
+ *
+ *   blob_claim -> run: call -> buffer -> blob_write -> ... -> gap done | gap given back
+ *
+ * Fetch thread only.
+ */
+#ifndef PROXY_FILL_H
+#define PROXY_FILL_H
+
+#include "base/rng.h"
+#include "proxy/upstream/call.h"
+#include "proxy/upstream/upstream.h"
+
+#define BLOB_CALLS_MAX       64 /* open requests for blobs in all */
+#define REGISTRY_CALLS_MAX   16 /* of those to one registry */
+#define BACKGROUND_CALLS_MAX 8  /* of those for blobs that no client asked for */
+
+/* What all fills share. */
+struct fill_world {
+    struct wire *wire;
+    struct upstreams *upstreams;
+    struct rng rng;
+    unsigned blob_calls;     /* open now */
+    void (*wake)(void *arg); /* any thread: the loop shall look at all blobs */
+    void *wake_arg;
+};
+
+struct fill;
+
+/* Takes a reference of the blob and a copy of the origin. Never fails: a refusal fails the blob
+ * at the first step. */
+struct fill *fill_new(struct fill_world *world, const struct origin *o, struct blob *b,
+                      uint64_t size, bool background, int64_t now_ms);
+/* Moves on; true when there is nothing more to do: then fill_free. `woken`: a cursor waits or a
+ * window has room. */
+bool fill_step(struct fill *f, int64_t now_ms, bool woken);
+/* A fill that is not over fails its blob with `code`. */
+void fill_free(struct fill *f, int code);
+bool fill_is_background(const struct fill *f);
+struct blob *fill_blob(const struct fill *f);
+void fill_info(const struct fill *f, struct transfer_info *ret);
+
+#endif

@@ -1,0 +1,280 @@
+/*
+ * Who touches what: the asker fills the request before it posts it; from then on the fetch
+ * thread owns everything but `done`, which the lock guards; after `done` the asker owns the
+ * answer.
+ */
+#include "proxy/upstream/inquiry.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "base/text.h"
+#include "proxy/upstream/url.h"
+#include <stdatomic.h>
+#include <string.h>
+
+#define TRIES_MAX    4
+#define HEAD_WAIT_MS 2200 /* the first try leaves time for a second one */
+#define ASKS_MAX     32   /* open to one registry; more of them wait */
+#define GRACE_MS     200  /* the fetch thread ends it at the deadline; this is the belt */
+
+struct inquiry {
+    struct mail mail; /* first member */
+    atomic_int refs;
+
+    /* fixed before it is posted */
+    struct origin origin;
+    char *accept;
+    int64_t deadline_ms;
+
+    /* fetch thread */
+    struct call call;
+    struct source *source;
+    bool counted; /* in source->asks */
+    unsigned tries;
+    int64_t retry_ms;
+    struct answer answer;
+    struct err err;
+    int code;
+
+    struct lock lock;
+    struct cond ended;
+    bool done; /* lock */
+};
+
+struct mail *
+inquiry_mail(struct inquiry *q)
+{
+    return &q->mail;
+}
+
+struct inquiry *
+inquiry_of(struct mail *m)
+{
+    return (struct inquiry *)(void *)m;
+}
+
+static bool
+path_is_good(const char *path)
+{
+    return url_is_clean(path) && strpbrk(path, " #") == NULL && path[0] != '/' &&
+           strstr(path, "..") == NULL;
+}
+
+int
+inquiry_new(const struct origin *o, const struct ask *a, struct inquiry **ret, struct err *e)
+{
+    struct inquiry *q = mem_zalloc(sizeof *q);
+    atomic_init(&q->refs, 2);
+    origin_copy(&q->origin, o);
+    q->accept = a->accept != NULL ? mem_strdup(a->accept) : NULL;
+    q->deadline_ms = a->deadline_ms;
+    buf_init(&q->answer.body, a->body_max);
+    lock_init(&q->lock, LOCK_ASK);
+    cond_init(&q->ended);
+    q->call.want.ask = true;
+    q->call.want.head = a->head;
+    q->call.want.accept = q->accept;
+    q->call.want.origin = &q->origin;
+    if (!path_is_good(a->path) ||
+        text_copy(q->call.want.path, sizeof q->call.want.path, a->path) != 0) {
+        atomic_store(&q->refs, 1);
+        inquiry_unref(&q);
+        return err_set(e, ERR_REFUSED, "path that may not be asked");
+    }
+    *ret = q;
+    return 0;
+}
+
+void
+inquiry_unref(struct inquiry **qp)
+{
+    struct inquiry *q = *qp;
+    *qp = NULL;
+    if (q == NULL || atomic_fetch_sub(&q->refs, 1) > 1)
+        return;
+    answer_release(&q->answer);
+    origin_release(&q->origin);
+    cond_release(&q->ended);
+    lock_release(&q->lock);
+    mem_free(q->accept);
+    mem_free(q);
+}
+
+/* ---- asker ---- */
+
+int
+inquiry_wait(struct inquiry *q, struct answer *ret, struct err *e)
+{
+    lock_take(&q->lock);
+    while (!q->done)
+        if (!cond_wait(&q->ended, &q->lock, q->deadline_ms + GRACE_MS))
+            break;
+    bool done = q->done;
+    lock_drop(&q->lock);
+    if (!done)
+        return err_set(e, ERR_TIMEOUT, "no answer from %.100s in time", q->origin.host);
+    if (q->code != 0)
+        return err_set(e, q->code, "%.100s: %s", q->origin.host, q->err.text);
+    *ret = q->answer;
+    q->answer = (struct answer){0};
+    return 0;
+}
+
+/* ---- fetch thread ---- */
+
+static void
+leave_place(struct inquiry *q)
+{
+    if (!q->counted)
+        return;
+    q->counted = false;
+    q->source->asks--;
+    wire_wake_at(q->call.wire, 0); /* another one may take it */
+}
+
+static void
+finish(struct inquiry *q, int code)
+{
+    call_stop(&q->call);
+    leave_place(q);
+    upstream_drop(&q->source);
+    q->code = code;
+    lock_take(&q->lock);
+    q->done = true;
+    cond_wake(&q->ended);
+    lock_drop(&q->lock);
+}
+
+void
+inquiry_fail(struct inquiry *q, int code)
+{
+    finish(q, err_set(&q->err, code, "%s", err_text(code)));
+}
+
+static int
+on_go(struct call *c)
+{
+    struct inquiry *q = c->owner;
+    buf_clear(&q->answer.body);
+    if (!c->want.head && c->verdict.size != CACHE_SIZE_UNKNOWN &&
+        c->verdict.size > q->answer.body.limit)
+        return ERR_LIMIT;
+    return 0;
+}
+
+static int
+on_body(struct call *c, const char *bytes, size_t len)
+{
+    struct inquiry *q = c->owner;
+    return buf_add(&q->answer.body, bytes, len);
+}
+
+static const struct call_ops ops = {on_go, on_body};
+
+static void
+take_text(char *ret, size_t cap, const char *text)
+{
+    if (text_copy(ret, cap, text) != 0)
+        ret[0] = '\0';
+}
+
+static void
+take_answer(struct inquiry *q)
+{
+    const struct head *h = &q->call.exchange.head;
+    struct answer *a = &q->answer;
+    a->status = h->status;
+    a->content_length = h->content_length;
+    take_text(a->content_type, sizeof a->content_type, h->content_type);
+    take_text(a->docker_digest, sizeof a->docker_digest, h->docker_digest);
+    take_text(a->link, sizeof a->link, h->link);
+    take_text(a->filters, sizeof a->filters, h->filters);
+    take_text(a->challenge, sizeof a->challenge, h->challenge);
+    finish(q, 0);
+}
+
+static int64_t
+next_try_ms(struct inquiry *q, struct rng *rng, int64_t now_ms)
+{
+    if (q->call.final || (q->call.code != ERR_UPSTREAM && q->call.code != ERR_TIMEOUT))
+        return -1;
+    if (q->tries >= TRIES_MAX || !budget_take(&q->source->retries))
+        return -1;
+    int64_t at_ms = now_ms + backoff_retry_ms(rng, q->tries - 1);
+    return at_ms < q->deadline_ms ? at_ms : -1;
+}
+
+static void
+take_end(struct inquiry *q, struct rng *rng, int64_t now_ms)
+{
+    int code = q->call.code;
+    q->call.phase = CALL_IDLE;
+    leave_place(q);
+    if (code == 0) {
+        take_answer(q);
+        return;
+    }
+    if (code == ERR_DENIED) { /* no token for us: the 401 that asked for one is the answer */
+        if (q->call.exchange.head.status != 401)
+            head_clear(&q->call.exchange.head);
+        q->call.exchange.head.status = 401;
+        take_answer(q);
+        return;
+    }
+    q->retry_ms = next_try_ms(q, rng, now_ms);
+    if (q->retry_ms >= 0)
+        return;
+    if (code != ERR_BUSY && code != ERR_LIMIT)
+        LOG(upstream_failed, LOG_S("source", q->origin.host), LOG_S("what", q->call.want.path),
+            LOG_U("status", q->call.exchange.head.status), LOG_S("error", q->call.err.text));
+    finish(q, err_set(&q->err, code, "%s", q->call.err.text));
+}
+
+static void
+try_once(struct inquiry *q, struct wire *w, int64_t now_ms)
+{
+    int64_t left_ms = q->deadline_ms - now_ms;
+    if (q->source->asks >= ASKS_MAX)
+        return;
+    q->source->asks++;
+    q->counted = true;
+    q->call.ops = &ops;
+    q->call.owner = q;
+    q->call.source = q->source;
+    q->call.head_wait_ms = q->tries == 0 && left_ms > HEAD_WAIT_MS ? HEAD_WAIT_MS : left_ms;
+    if (q->tries++ > 0)
+        metric_add(M_upstream_retries, 1);
+    call_start(&q->call, w, now_ms);
+}
+
+bool
+inquiry_step(struct inquiry *q, struct wire *w, struct upstreams *u, struct rng *rng,
+             int64_t now_ms)
+{
+    if (q->source == NULL) {
+        int code = upstream_take(u, &q->origin, &q->source, &q->err);
+        if (code != 0) {
+            finish(q, code);
+            return true;
+        }
+    }
+    must(q->source != NULL);
+    if (now_ms >= q->deadline_ms) {
+        inquiry_fail(q, ERR_TIMEOUT);
+        return true;
+    }
+    if (q->call.phase == CALL_IDLE && now_ms >= q->retry_ms)
+        try_once(q, w, now_ms);
+    else
+        call_step(&q->call, now_ms);
+    if (q->call.phase == CALL_ENDED)
+        take_end(q, rng, now_ms);
+    if (q->source == NULL) /* finish let go of it */
+        return true;
+    wire_wake_at(w, q->deadline_ms);
+    if (q->call.phase == CALL_IDLE && q->retry_ms > now_ms)
+        wire_wake_at(w, q->retry_ms);
+    return false;
+}

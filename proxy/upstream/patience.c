@@ -1,0 +1,57 @@
+/* The deadlines of a blob that arrives. */
+#include "proxy/upstream/patience.h"
+
+void
+patience_start(struct patience *p, int64_t now_ms, bool any_byte)
+{
+    *p = (struct patience){.started_ms = now_ms, .last_byte_ms = now_ms, .any_byte = any_byte};
+}
+
+void
+patience_bytes(struct patience *p, int64_t now_ms, uint64_t bytes)
+{
+    p->any_byte = true;
+    p->last_byte_ms = now_ms;
+    p->progress_bytes += bytes;
+    if (p->progress_bytes >= PROGRESS_BYTES) {
+        p->progress_bytes = 0;
+        p->progressed = true;
+        p->idle_tries = 0;
+    }
+}
+
+int64_t
+patience_end_ms(const struct patience *p)
+{
+    if (!p->any_byte)
+        return p->started_ms + FIRST_BYTE_MS - FIRST_BYTE_MARGIN_MS;
+    return p->last_byte_ms + SILENCE_MS;
+}
+
+int64_t
+patience_head_wait_ms(const struct patience *p, int64_t now_ms)
+{
+    int64_t left_ms = patience_end_ms(p) - now_ms;
+    int64_t wait_ms = p->idle_tries == 0 ? HEAD_WAIT_MS : HEAD_WAIT_LATER_MS;
+    return wait_ms < left_ms ? wait_ms : left_ms;
+}
+
+int64_t
+patience_retry_ms(struct patience *p, struct budget *b, struct rng *r, int64_t now_ms)
+{
+    bool progressed = p->progressed;
+    p->progressed = false;
+    p->idle_tries++;
+    if (p->idle_tries >= TRIES_MAX)
+        return -1;
+    if (!progressed && !budget_take(b))
+        return -1;
+    int64_t at_ms = now_ms + backoff_retry_ms(r, p->idle_tries - 1);
+    return at_ms < patience_end_ms(p) ? at_ms : -1;
+}
+
+bool
+patience_waits(const struct patience *p, int64_t now_ms, int64_t until_ms)
+{
+    return until_ms - now_ms <= BUSY_WAIT_MS && until_ms < patience_end_ms(p);
+}

@@ -1,0 +1,36 @@
+/* How long a blob may take before it is given up, and what a failed try means. Pure. */
+#ifndef PROXY_PATIENCE_H
+#define PROXY_PATIENCE_H
+
+#include "proxy/upstream/backoff.h"
+#include "proxy/upstream/fetch.h"
+
+#define FIRST_BYTE_MARGIN_MS 500  /* for the answer to reach the client within FIRST_BYTE_MS */
+#define HEAD_WAIT_MS         2200 /* a silent connect or head is left after this, if there is time */
+#define HEAD_WAIT_LATER_MS   5000  /* for tries after a silent one */
+#define SILENCE_MS           20000 /* no byte for so long in spite of retries */
+#define BUSY_WAIT_MS         10000 /* longest wait for a registry that says "later" */
+#define TRIES_MAX            4     /* in a row without progress */
+#define PROGRESS_BYTES       65536 /* as many bytes make a try a success */
+
+struct patience {
+    int64_t started_ms;   /* of the first try or, when a client waits, of the request */
+    int64_t last_byte_ms; /* or started_ms */
+    bool any_byte;
+    unsigned idle_tries;     /* failed in a row without progress */
+    uint64_t progress_bytes; /* below PROGRESS_BYTES: what does not count as progress yet */
+    bool progressed;         /* since the last failed try */
+};
+
+void patience_start(struct patience *p, int64_t now_ms, bool any_byte);
+void patience_bytes(struct patience *p, int64_t now_ms, uint64_t bytes);
+/* The time when it is given up if no further byte comes. */
+int64_t patience_end_ms(const struct patience *p);
+/* How long the next try may take to its head. */
+int64_t patience_head_wait_ms(const struct patience *p, int64_t now_ms);
+/* A try failed: the time of the next one, or -1 to give up. */
+int64_t patience_retry_ms(struct patience *p, struct budget *b, struct rng *r, int64_t now_ms);
+/* The source asked to be left alone until then: is it worth waiting? */
+bool patience_waits(const struct patience *p, int64_t now_ms, int64_t until_ms);
+
+#endif

@@ -1,0 +1,225 @@
+/* Between curl's 16 KiB pieces and the blob: gather, cut at the end of the claim, write. */
+#include "proxy/upstream/run.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "base/text.h"
+#include <string.h>
+
+#define BLOCKED_POLL_MS 100        /* the waker says when there is room; this is the belt */
+#define SAMPLE_BYTES    (1u << 20) /* of the source's rate */
+
+static void
+sample(struct run *r, bool last)
+{
+    if (r->sample_bytes < SAMPLE_BYTES && !(last && r->sample_bytes > 0))
+        return;
+    int64_t now_us = clock_us();
+    int64_t took_us = now_us > r->sample_us ? now_us - r->sample_us : 1;
+    rank_good(&r->call.source->rank, now_us / 1000, (uint32_t)r->sample_bytes,
+              took_us < UINT32_MAX ? (uint32_t)took_us : UINT32_MAX);
+    r->sample_bytes = 0;
+    r->sample_us = now_us;
+}
+
+/* 0; ERR_AGAIN: no room, everything is kept; 1: the claim ends before what is held. */
+static int
+flush(struct run *r)
+{
+    if (r->held == 0)
+        return 0;
+    uint64_t limit = blob_claim_limit(r->blob, &r->claim);
+    r->gap.end = limit > r->gap.start ? limit : r->gap.start;
+    uint64_t room = r->gap.end - r->gap.start;
+    size_t len = r->held < room ? r->held : (size_t)room;
+    int code = len == 0
+                   ? 0
+                   : blob_write(r->blob, r->gap.start, r->buffer, len, r->call.source->body_source);
+    r->blocked = code == ERR_AGAIN;
+    if (code != 0) {
+        r->own_fault = !r->blocked;
+        return code;
+    }
+    bool cut = len < r->held;
+    r->gap.start += len;
+    r->got_bytes += len;
+    r->sample_bytes += len;
+    r->held = 0;
+    patience_bytes(r->patience, clock_ms(), len);
+    sample(r, false);
+    return cut ? 1 : 0;
+}
+
+/* The size of the blob comes with the first answer. */
+static int
+begin(struct run *r)
+{
+    uint64_t size = r->call.verdict.size;
+    if (size == CACHE_SIZE_UNKNOWN)
+        return ERR_SIZE;
+    int code = blob_begin(r->blob, size);
+    if (code != 0) {
+        r->own_fault = true;
+        return code;
+    }
+    r->claimed = blob_claim(r->blob, UINT64_MAX, &r->claim);
+    if (r->claimed)
+        r->gap = r->claim;
+    r->jumped = !r->claimed || r->gap.start > JUMP_BYTES_MAX;
+    if (r->jumped)
+        return ERR_AGAIN;
+    r->call.to_skip += r->gap.start;
+    return 0;
+}
+
+static int
+on_go(struct call *c)
+{
+    struct run *r = c->owner;
+    r->sample_us = clock_us();
+    return r->claimed ? 0 : begin(r);
+}
+
+static void
+count(const struct run *r, size_t len)
+{
+    switch (r->call.source->body_source) {
+    case BLOB_FROM_UPSTREAM:
+        metric_add(M_body_upstream, len);
+        return;
+    case BLOB_FROM_PEER:
+        metric_add(M_body_peer, len);
+        return;
+    case BLOB_FROM_REMOTE_PEER:
+        metric_add(M_body_remote_peer, len);
+        return;
+    case BLOB_SOURCES:
+        break;
+    }
+    never("blob source");
+}
+
+static int
+on_body(struct call *c, const char *bytes, size_t len)
+{
+    struct run *r = c->owner;
+    if (r->held + len > RUN_BUFFER_BYTES) {
+        int code = flush(r);
+        if (code != 0)
+            return code;
+    }
+    uint64_t next = r->gap.start + r->held;
+    if (next >= r->gap.end)
+        return 1;
+    uint64_t room = r->gap.end - next;
+    size_t take = len < room ? len : (size_t)room;
+    if (r->held == 0)
+        r->held_since_ms = clock_ms();
+    memcpy(r->buffer + r->held, bytes, take);
+    r->held += take;
+    count(r, len);
+    if (r->got_bytes > 0)
+        return 0;
+    int code = flush(r); /* the first bytes do not wait */
+    return code == ERR_AGAIN ? 0 : code;
+}
+
+static const struct call_ops ops = {on_go, on_body};
+
+void
+run_start(struct run *r, struct wire *w, const struct gap *gap, uint64_t size, int64_t now_ms)
+{
+    must(r->phase == RUN_FREE);
+    r->claimed = gap != NULL;
+    r->gap = gap != NULL ? *gap : (struct gap){0, CACHE_SIZE_UNKNOWN};
+    r->claim = r->gap;
+    r->code = 0;
+    r->jumped = r->own_fault = r->blocked = false;
+    r->got_bytes = r->sample_bytes = 0;
+    r->held = 0;
+    r->buffer = mem_alloc(RUN_BUFFER_BYTES);
+    r->call.ops = &ops;
+    r->call.owner = r;
+    r->call.want.gap = r->gap;
+    r->call.want.size = size;
+    if (r->gap.start == 0 && r->gap.end == size)
+        r->call.want.gap.end = CACHE_SIZE_UNKNOWN; /* all of it: a plain GET */
+    r->call.head_wait_ms = patience_head_wait_ms(r->patience, now_ms);
+    r->phase = RUN_CALLING;
+    call_start(&r->call, w, now_ms);
+}
+
+static void
+over(struct run *r, int code)
+{
+    call_stop(&r->call);
+    sample(r, true);
+    mem_free(r->buffer);
+    r->buffer = NULL;
+    r->held = 0;
+    r->code = code;
+    r->phase = RUN_OVER;
+}
+
+/* All that was asked for has come, or what there was of a call that broke. */
+static void
+conclude(struct run *r)
+{
+    int code = r->call.code;
+    if (r->jumped)
+        code = 0;
+    else if (code == 0 && r->gap.start < r->gap.end)
+        code = err_set(&r->call.err, ERR_UPSTREAM, "body ended early");
+    over(r, code);
+}
+
+static void
+write_held(struct run *r, int64_t now_ms, bool woken)
+{
+    int64_t held_ms = now_ms - r->held_since_ms;
+    bool due = r->phase == RUN_FLUSHING || held_ms >= FLUSH_MS;
+    if (r->held == 0)
+        return;
+    /* Blocked: the waker comes once for the room that was refused, so it counts at once. */
+    if (r->blocked ? !woken && held_ms < BLOCKED_POLL_MS : !due) {
+        wire_wake_at(r->call.wire, now_ms + (r->blocked ? BLOCKED_POLL_MS : FLUSH_MS));
+        return;
+    }
+    bool was_blocked = r->blocked;
+    int code = flush(r);
+    if (code == ERR_AGAIN) {
+        r->held_since_ms = now_ms;
+        wire_wake_at(r->call.wire, now_ms + BLOCKED_POLL_MS);
+    } else if (code != 0) {
+        over(r, code < 0 ? code : 0);
+    } else if (was_blocked) {
+        call_resume(&r->call);
+    }
+}
+
+void
+run_step(struct run *r, int64_t now_ms, bool woken)
+{
+    if (r->phase == RUN_CALLING) {
+        call_step(&r->call, now_ms);
+        if (r->call.phase == CALL_ENDED)
+            r->phase = RUN_FLUSHING;
+    }
+    if (r->phase == RUN_CALLING || r->phase == RUN_FLUSHING)
+        write_held(r, now_ms, woken);
+    if (r->phase == RUN_FLUSHING && r->held == 0)
+        conclude(r);
+}
+
+void
+run_stop(struct run *r)
+{
+    if (r->phase == RUN_FREE)
+        return;
+    if (r->phase != RUN_OVER)
+        over(r, 0);
+    if (r->claimed && r->gap.start < r->gap.end)
+        blob_unclaim(r->blob, &r->claim);
+    r->claimed = false;
+    r->phase = RUN_FREE;
+}

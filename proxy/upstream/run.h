@@ -1,0 +1,52 @@
+/*
+ * One claimed gap of a blob on its way from a source: a call, a buffer, a place to write.
+ *
+ *   FREE --run_start--> CALLING --call over--> FLUSHING --all written--> OVER --run_settle--> FREE
+ *
+ * Bytes are gathered to RUN_BUFFER_BYTES before they are written, but wait at most FLUSH_MS, and
+ * the first ones of a run do not wait at all. Fetch thread only.
+ */
+#ifndef PROXY_RUN_H
+#define PROXY_RUN_H
+
+#include "proxy/upstream/call.h"
+#include "proxy/upstream/patience.h"
+
+#define RUN_BUFFER_BYTES (256 * 1024) /* docs: the knee of write cost */
+#define FLUSH_MS         2
+#define JUMP_BYTES_MAX   (1024 * 1024) /* bytes read away to reach a gap rather than asked anew */
+
+enum run_phase { RUN_FREE, RUN_CALLING, RUN_FLUSHING, RUN_OVER };
+
+struct run {
+    /* set by the owner before the start */
+    struct blob *blob;
+    struct patience *patience; /* of the blob */
+
+    enum run_phase phase;
+    struct call call;
+    bool claimed;     /* gap is claimed; false until the size of the blob is known */
+    struct gap claim; /* as blob_claim gave it */
+    struct gap gap;   /* what is left of it: start is the next byte to write */
+    int code;         /* OVER: 0 or why */
+    bool jumped;      /* OVER: the claim began elsewhere than the answer; ask again */
+    bool own_fault;   /* OVER: the blob itself refused, not the source */
+    uint64_t got_bytes;
+
+    /* private */
+    char *buffer;
+    size_t held;
+    int64_t held_since_ms;
+    bool blocked; /* the blob has no room at this moment */
+    uint64_t sample_bytes;
+    int64_t sample_us;
+};
+
+/* `gap` is claimed, or NULL: all of a blob whose size is not known yet. call.source and
+ * call.want.origin are set. */
+void run_start(struct run *r, struct wire *w, const struct gap *gap, uint64_t size, int64_t now_ms);
+void run_step(struct run *r, int64_t now_ms, bool woken);
+/* Gives back what is left of the claim; afterwards FREE. In any phase. */
+void run_stop(struct run *r);
+
+#endif

@@ -1,0 +1,78 @@
+/*
+ * A source is anything that bytes of a blob can be asked of. Fetching knows this table and
+ * nothing of registries; the swarm adds peers by a second table.
+ *
+ *   want --prepare--> errand --curl--> head --judge--> verdict
+ *              ^                                         |
+ *              +---- AGAIN: redirect or token ----------+
+ *
+ * Fetch thread only.
+ */
+#ifndef PROXY_SOURCE_H
+#define PROXY_SOURCE_H
+
+#include "p2p/p2p.h"
+#include "proxy/upstream/backoff.h"
+#include "proxy/upstream/exchange.h"
+#include "proxy/upstream/fetch.h"
+
+struct source;
+
+/* What is wanted of a source. One per call, through all its redirects and tokens. */
+struct want {
+    const struct origin *origin;
+    char path[512]; /* behind /v2/REPOSITORY/: "blobs/sha256:..." */
+    const char *accept;
+    bool ask; /* a small answer of any status, not a blob */
+    bool head;
+    struct gap gap; /* of a blob; end CACHE_SIZE_UNKNOWN: all that there is */
+    uint64_t size;  /* of a blob as we know it, or CACHE_SIZE_UNKNOWN */
+    char etag[128]; /* for If-Range, or "" */
+    void *memo;     /* the source's own; NULL at first; `forget` ends it */
+};
+
+enum verdict_kind {
+    VERDICT_GO,     /* the body is what was wanted, behind `skip` bytes */
+    VERDICT_AGAIN,  /* prepare again at once: the way goes through a redirect or a token */
+    VERDICT_WAIT,   /* the source asked to be left alone for now */
+    VERDICT_GONE,   /* final no of this source: `code` */
+    VERDICT_BROKEN, /* a failure that another try may not have: `code` */
+};
+
+struct verdict {
+    enum verdict_kind kind;
+    uint64_t skip;      /* GO */
+    uint64_t size;      /* GO: of the whole blob as the answer says, or CACHE_SIZE_UNKNOWN */
+    int code;           /* WAIT, GONE, BROKEN */
+    const char *reason; /* not GO: for people, static text */
+};
+
+#define SOURCE_PARK 1 /* prepare: not ready (a token is on its way); ask again next turn */
+
+struct source_ops {
+    /* Fills the errand, whose texts live until the next call of this source for the same want.
+     * 0, SOURCE_PARK, or why this source cannot be asked now. */
+    int (*prepare)(struct source *s, struct want *w, int64_t now_ms, struct errand *ret,
+                   struct err *e);
+    struct verdict (*judge)(struct source *s, struct want *w, const struct exchange *x,
+                            int64_t now_ms);
+    /* An exchange that was prepared is over, however it ended. */
+    void (*ended)(struct source *s, struct want *w, const struct exchange *x, int64_t now_ms);
+    void (*forget)(struct source *s, struct want *w);
+};
+
+struct source {
+    const struct source_ops *ops;
+    struct view_entry entry;
+    struct view_stand stand; /* who has the same blobs: itself; the swarm adds peers */
+    struct rank rank;
+    enum blob_source body_source;
+    unsigned refs;             /* fills and asks that hold it */
+    unsigned blob_calls;       /* open now, for blobs */
+    unsigned asks;             /* open now, small ones */
+    unsigned background_calls; /* of those, for blobs that no client asked for */
+    struct backoff wait;       /* no calls while it is active: the source asked for it */
+    struct budget retries;
+};
+
+#endif
