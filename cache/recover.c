@@ -208,7 +208,8 @@ tell(struct cache *c, const struct recovery *r, size_t unsure, size_t removed, u
 {
     struct cache_stats s;
     cache_get_stats(c, &s);
-    if (!r->clean || removed > 0 || cut_bytes > 0 || r->partial_bad > 0) {
+    bool unclean = !r->clean && s.blobs + s.partial_blobs > 0; /* nothing: a new folder */
+    if (unclean || removed > 0 || cut_bytes > 0 || r->partial_bad > 0) {
         LOG(cache_repaired, LOG_S("clean_stop", r->clean ? "yes" : "no"), LOG_U("orphans", removed),
             LOG_U("bad_partial_blobs", r->partial_bad), LOG_U("journal_cut_bytes", cut_bytes),
             LOG_U("to_rehash", unsure));

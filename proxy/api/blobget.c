@@ -110,7 +110,7 @@ acquire_head(struct request *r)
         return why;
     uint64_t size = state.size == CACHE_SIZE_UNKNOWN ? link.size : state.size;
     /* A GET would fail: HEAD says the same. */
-    if (state.phase == BLOB_FAILED && fetch_upstream_down(r->rooms->fetch, r->origin.registry))
+    if (state.phase == BLOB_FAILED && fetch_origin_down(r->rooms->fetch, &r->origin))
         return REASON_blob_failed;
     if (size == CACHE_SIZE_UNKNOWN)
         return REASON_blob_unknown;

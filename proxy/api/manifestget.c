@@ -244,7 +244,7 @@ index_stored(struct request *r, const struct manifest *m)
 bool
 manifestget_can_deliver(struct request *r, const struct page *p)
 {
-    if (!fetch_upstream_down(r->rooms->fetch, r->origin.registry))
+    if (!fetch_origin_down(r->rooms->fetch, &r->origin))
         return true;
     return p->manifest.kind == MANIFEST_INDEX ? index_stored(r, &p->manifest)
                                               : all_stored(r, &p->manifest);

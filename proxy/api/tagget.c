@@ -56,8 +56,7 @@ head_tag(struct request *r, const struct lookup *l, struct answer *ret)
 {
     char path[ASK_PATH_MAX];
     ask_path("manifests", &r->route.ref, path);
-    bool hurry =
-        l->plan == TAG_ASK_ELSE_STALE && fetch_upstream_down(r->rooms->fetch, r->origin.registry);
+    bool hurry = l->plan == TAG_ASK_ELSE_STALE && fetch_origin_down(r->rooms->fetch, &r->origin);
     return ask_upstream(r,
                         &(struct question){.head = true,
                                            .path = path,
