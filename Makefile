@@ -127,8 +127,11 @@ lint-cppcheck:
 lint-house:
 	@tests/tidy/floors.sh
 	@python3 tests/tidy/house.py
-lint-shell:
-	@shellcheck -x -P SCRIPTDIR -e SC2317 $(SHELL_FILES)
+lint-shell: $(SHELL_FILES:%=$(LINT)/shell/%.ok)
+$(LINT)/shell/%.ok: % tests/lib/lib.sh
+	@mkdir -p $(@D)
+	@shellcheck -x -P SCRIPTDIR -e SC2317 $<
+	@touch $@
 
 # ---- people's targets ------------------------------------------------------------------------
 deps:
