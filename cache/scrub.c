@@ -39,24 +39,27 @@ pause_ms(struct cache *c, int64_t wait_ms)
     return going_on;
 }
 
-/* Hashes the whole file; false when that was not possible or the cache closes. */
-static bool
-hash_file(struct cache *c, int fd, uint64_t size, bool slowly, struct digester *digester)
+/* Hashes the whole file: 0, ERR_CLOSED when the cache closes, or what the disk said. */
+static int
+hash_file(struct cache *c, int fd, uint64_t size, bool slowly, struct digest *ret)
 {
+    struct digester *digester = digester_new((enum digest_alg)ret->alg);
     uint8_t *room = mem_alloc(STEP_BYTES);
-    bool going_on = true;
-    for (uint64_t at = 0; at < size && going_on;) {
+    int rc = 0;
+    for (uint64_t at = 0; at < size && rc == 0;) {
         size_t n = size - at < STEP_BYTES ? (size_t)(size - at) : STEP_BYTES;
-        going_on = pause_ms(c, slowly ? (int64_t)n * 1000 / SCRUB_BYTES_S : 0) &&
-                   fs_read_at(fd, at, room, n) == 0;
-        if (going_on) {
+        bool going_on = pause_ms(c, slowly ? (int64_t)n * 1000 / SCRUB_BYTES_S : 0);
+        rc = going_on ? fs_read_at(fd, at, room, n) : ERR_CLOSED;
+        if (rc == 0) {
             digester_add(digester, room, n);
             metric_add(M_scrub_bytes, n);
         }
         at += n;
     }
+    digester_finish(digester, ret);
+    digester_free(digester);
     mem_free(room);
-    return going_on;
+    return rc;
 }
 
 /* Is it stored, and for a slow check still worth it? */
@@ -112,16 +115,16 @@ scrub_check(struct cache *c, const struct digest *d, bool slowly, uint64_t *ret_
     if (!wanted(c, d, slowly) || store_open_blob(&c->store, d, &fd, &size) < 0) {
         return SCRUB_SKIPPED;
     }
-    struct digester *digester = digester_new((enum digest_alg)d->alg);
-    bool read = hash_file(c, fd, size, slowly, digester);
-    struct digest got;
-    digester_finish(digester, &got);
-    digester_free(digester);
-    if (!read) {
+    struct digest got = {.alg = d->alg};
+    int rc = hash_file(c, fd, size, slowly, &got);
+    if (rc == ERR_CLOSED) {
         return SCRUB_SKIPPED;
     }
     *ret_bytes = size;
-    if (digest_equal(&got, d)) {
+    if (rc < 0) {
+        /* Bytes that cannot be read are as bad as wrong ones: every client would be cut there. */
+        (void)cache_disk_failed(c, "verify", rc);
+    } else if (digest_equal(&got, d)) {
         found_good(c, d);
         return SCRUB_GOOD;
     }

@@ -9,7 +9,7 @@ enum scrub_result { SCRUB_GOOD, SCRUB_BAD, SCRUB_SKIPPED };
 /* Starts the thread; it ends when nothing is unsure any more, or with the cache. */
 CHECKED int scrub_start(struct cache *c);
 /* Re-hashes one stored blob and settles what is wrong with it. Slowly: at SCRUB_BYTES_S.
- * SKIPPED: it has gone, cannot be read now, or the cache closes. */
+ * BAD: wrong bytes, or some that cannot be read. SKIPPED: it has gone, or the cache closes. */
 enum scrub_result scrub_check(struct cache *c, const struct digest *d, bool slowly,
                               uint64_t *ret_bytes);
 /* Somebody read the whole blob and its digest is wrong: it leaves for the quarantine. */

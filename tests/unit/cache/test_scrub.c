@@ -1,4 +1,5 @@
 /* Re-hashing in the background after an unclean stop. */
+#include "base/fault.h"
 #include "base/metric.h"
 #include "cache/cache.h"
 #include "cache/inside.h"
@@ -86,6 +87,27 @@ what_was_unsure_at_a_clean_stop_stays_unsure(void **state)
     room_release(&r);
 }
 
+static void
+a_blob_that_cannot_be_read_is_bad(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d;
+    room_init(&r, 64 * MIB);
+    uint8_t *body = make_body(4, 300 * KIB, &d);
+    store_body(&r, &d, body, 300 * KIB);
+    struct cache_verdict v;
+    fault_arm(4, EIO, false, NULL); /* after open, fstat and the first read */
+    cache_verify(r.cache, &v, NULL, NULL);
+    fault_disarm();
+    assert_int_equal(v.bad, 1);
+    assert_null(cache_find(r.cache, &d));
+    assert_int_equal(count_files(&r, "quarantine", ""), 1);
+    cache_check(r.cache);
+    mem_free(body);
+    room_release(&r);
+}
+
 int
 main(void)
 {
@@ -93,6 +115,7 @@ main(void)
         cmocka_unit_test(unsure_blobs_become_sure_without_being_asked_for),
         cmocka_unit_test(a_rotten_blob_goes_to_quarantine_by_itself),
         cmocka_unit_test(what_was_unsure_at_a_clean_stop_stays_unsure),
+        cmocka_unit_test(a_blob_that_cannot_be_read_is_bad),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
