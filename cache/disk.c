@@ -100,6 +100,7 @@ remove_doomed(struct cache *c)
         int rc = remove_file(c, d);
         if (rc < 0) {
             (void)cache_disk_failed(c, "remove", rc);
+            c->leftovers = c->leftovers || d->kind != DOOM_PARTIAL;
         } else {
             log_gone(d);
         }
@@ -259,7 +260,7 @@ publish(struct cache *c, struct blob *b)
     }
     /* It may already stand under its name with the folder not synced. */
     int gone = store_remove_blob(&c->store, &b->digest);
-    (void)gone;
+    c->leftovers = c->leftovers || (gone < 0 && gone != -ENOENT);
     (void)blob_end_by_disk(b, "publish", rc, true);
 }
 

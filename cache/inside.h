@@ -146,6 +146,7 @@ struct cache {
     /* disk thread only */
     struct journal journal;
     int64_t journal_retry_ms, tick_ms;
+    bool leftovers; /* a file that should be gone is there; the next start must not trust it */
 
     /* have their own locks */
     struct hasher hasher;
