@@ -175,7 +175,7 @@ http {
     client_max_body_size 0;
     client_body_temp_path $CELL/hub/b; proxy_temp_path $CELL/hub/p; fastcgi_temp_path $CELL/hub/f;
     uwsgi_temp_path $CELL/hub/u; scgi_temp_path $CELL/hub/s;
-    proxy_buffering off; proxy_request_buffering off; proxy_http_version 1.1;
+    proxy_max_temp_file_size 0; proxy_request_buffering off; proxy_http_version 1.1;
     proxy_set_header Host \$http_host; proxy_set_header X-Forwarded-Proto \$scheme;
     keepalive_timeout 30s;
     server {
