@@ -18,7 +18,7 @@ backoff_retry_ms(struct rng *r, unsigned k)
 void
 backoff_wait(struct backoff *b, struct rng *r, int64_t now_ms, int64_t wait_ms)
 {
-    if (wait_ms < 0) {
+    if (wait_ms <= 0) {
         int64_t base = BACKOFF_FIRST_MS;
         for (unsigned i = 0; i < b->doublings && base < BACKOFF_MAX_MS; i++)
             base *= 2;

@@ -20,7 +20,8 @@ struct backoff {
     int64_t until_ms;
     unsigned doublings;
 };
-/* wait_ms as the registry said, or -1: our own, doubling. Never shortens a wait. */
+/* wait_ms as the registry said, or -1: our own, doubling; so is 0, which would let us ask again at
+ * once for as long as the registry says so. Never shortens a wait. */
 void backoff_wait(struct backoff *b, struct rng *r, int64_t now_ms, int64_t wait_ms);
 void backoff_good(struct backoff *b);
 bool backoff_active(const struct backoff *b, int64_t now_ms);

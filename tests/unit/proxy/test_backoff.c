@@ -39,6 +39,20 @@ waits_without_a_time_double_up_to_a_minute(void **state)
 }
 
 static void
+a_wait_of_nothing_is_a_wait_of_our_own(void **state)
+{
+    (void)state;
+    struct backoff b = {0};
+    struct rng r;
+    rng_init(&r, 1);
+    backoff_wait(&b, &r, 0, 0);
+    assert_in_range(b.until_ms, BACKOFF_FIRST_MS * 8 / 10, BACKOFF_FIRST_MS * 12 / 10);
+    int64_t now_ms = b.until_ms;
+    backoff_wait(&b, &r, now_ms, 0);
+    assert_in_range(b.until_ms - now_ms, BACKOFF_FIRST_MS * 16 / 10, BACKOFF_FIRST_MS * 24 / 10);
+}
+
+static void
 a_shorter_wait_does_not_shorten_a_running_one(void **state)
 {
     (void)state;
@@ -100,6 +114,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_given_wait_is_kept_to_the_millisecond),
         cmocka_unit_test(waits_without_a_time_double_up_to_a_minute),
+        cmocka_unit_test(a_wait_of_nothing_is_a_wait_of_our_own),
         cmocka_unit_test(a_shorter_wait_does_not_shorten_a_running_one),
         cmocka_unit_test(retries_pause_longer_and_longer_with_jitter),
         cmocka_unit_test(the_budget_gives_a_burst_and_then_a_tenth_of_the_requests),
