@@ -151,6 +151,7 @@ hasher_start(struct hasher *h, unsigned threads)
     lock_init(&h->lock, LOCK_HASHER);
     cond_init(&h->more);
     h->last = &h->first;
+    h->started = true;
     int rc = 0;
     while (h->count < threads && rc == 0) {
         rc = thread_start(&h->threads[h->count], "ps-hash", run, h);
@@ -162,7 +163,7 @@ hasher_start(struct hasher *h, unsigned threads)
 void
 hasher_stop(struct hasher *h)
 {
-    if (h->last == NULL) {
+    if (!h->started) {
         return;
     }
     lock_take(&h->lock);
@@ -188,7 +189,7 @@ hasher_stop(struct hasher *h)
 void
 hasher_release(struct hasher *h)
 {
-    if (h->last != NULL) {
+    if (h->started) {
         must(h->count == 0 && h->first == NULL);
         cond_release(&h->more);
         lock_release(&h->lock);

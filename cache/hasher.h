@@ -13,6 +13,7 @@ struct blob;
 struct hasher {
     struct thread threads[HASHER_THREADS_MAX]; /* opener only */
     unsigned count;                            /* opener only */
+    bool started;                              /* opener only: lock and more are there */
 
     struct lock lock;
     struct cond more;
