@@ -55,6 +55,8 @@ acquire(struct reading *g)
     g->blob = cache_acquire(rooms->cache, &g->digest, &g->got);
     if (g->got == CACHE_LEAD)
         fetch_blob(rooms->fetch, &g->r->origin, g->blob, g->size, false);
+    else if (g->got == CACHE_JOIN)
+        fetch_hurry(rooms->fetch, g->blob);
 }
 
 struct reading *

@@ -25,6 +25,7 @@
 /* A blob on its way to the thread. */
 struct order {
     struct mail mail; /* first member */
+    bool hurry;       /* it is there already; no origin */
     struct origin origin;
     struct blob *blob;
     uint64_t size;
@@ -95,18 +96,35 @@ free_order(struct order *o)
 }
 
 static void
+start_fill(struct fetch *f, const struct order *o, int64_t now_ms)
+{
+    struct fill_node *n = mem_zalloc(sizeof *n);
+    n->fill = fill_new(&f->world, &o->origin, o->blob, o->size, o->background, now_ms);
+    n->next = f->fills;
+    f->fills = n;
+    f->listed_ms = 0;
+}
+
+static void
+hurry_fill(struct fetch *f, const struct blob *b, int64_t now_ms)
+{
+    for (struct fill_node *at = f->fills; at != NULL; at = at->next)
+        if (fill_blob(at->fill) == b)
+            fill_hurry(at->fill, now_ms);
+}
+
+static void
 take_orders(struct fetch *f, int64_t now_ms)
 {
     struct mail *next = NULL;
     for (struct mail *m = mailbox_take_all(&f->orders); m != NULL; m = next) {
         next = m->next;
         struct order *o = (struct order *)(void *)m;
-        struct fill_node *n = mem_zalloc(sizeof *n);
-        n->fill = fill_new(&f->world, &o->origin, o->blob, o->size, o->background, now_ms);
-        n->next = f->fills;
-        f->fills = n;
+        if (o->hurry)
+            hurry_fill(f, o->blob, now_ms);
+        else
+            start_fill(f, o, now_ms);
         free_order(o);
-        f->listed_ms = 0;
     }
 }
 
@@ -370,6 +388,16 @@ fetch_blob(struct fetch *f, const struct origin *o, struct blob *b, uint64_t siz
         return;
     blob_fail(b, code);
     free_order(order);
+}
+
+void
+fetch_hurry(struct fetch *f, struct blob *b)
+{
+    struct order *order = mem_zalloc(sizeof *order);
+    order->hurry = true;
+    order->blob = blob_ref(b);
+    if (mailbox_post(&f->orders, &order->mail) != 0)
+        free_order(order);
 }
 
 size_t

@@ -64,6 +64,10 @@ void answer_release(struct answer *a);
 void fetch_blob(struct fetch *f, const struct origin *o, struct blob *b, uint64_t size,
                 bool background);
 
+/* A client waits for a blob that may be on its way in the background: it yields no more. Never
+ * blocks; no effect on a blob that is not being filled here. */
+void fetch_hurry(struct fetch *f, struct blob *b);
+
 /* What is running, for /api/v1/transfers. */
 struct transfer_info {
     struct digest digest;

@@ -247,10 +247,13 @@ choose(const struct fill *f, uint64_t len, int64_t now_ms)
     return best >= 0 ? sources[best] : f->upstream;
 }
 
+/* A client would not queue at the registry: the first request of a blob that one waits for
+ * needs a place among all only, because its first byte is due and a miss fails the pull. */
 static bool
 has_place(const struct fill *f, const struct source *s)
 {
-    return f->world->blob_calls < BLOB_CALLS_MAX && s->blob_calls < REGISTRY_CALLS_MAX &&
+    bool due = !f->background && count_runs(f) == 0;
+    return f->world->blob_calls < BLOB_CALLS_MAX && (due || s->blob_calls < REGISTRY_CALLS_MAX) &&
            (!f->background || s->background_calls < BACKGROUND_CALLS_MAX);
 }
 
@@ -400,6 +403,20 @@ bool
 fill_is_background(const struct fill *f)
 {
     return f->background;
+}
+
+void
+fill_hurry(struct fill *f, int64_t now_ms)
+{
+    if (!f->background)
+        return;
+    f->background = false;
+    for (size_t i = 0; i < RUNS_MAX; i++)
+        if (f->runs[i].phase != RUN_FREE)
+            f->runs[i].call.source->background_calls--;
+    if (!f->patient)
+        patience_start(&f->patience, now_ms, f->patience.any_byte);
+    f->patient = true;
 }
 
 struct blob *

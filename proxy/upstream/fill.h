@@ -14,7 +14,7 @@
 #include "proxy/upstream/upstream.h"
 
 #define BLOB_CALLS_MAX       64 /* open requests for blobs in all */
-#define REGISTRY_CALLS_MAX   16 /* of those to one registry */
+#define REGISTRY_CALLS_MAX   16 /* of those to one registry, but see has_place */
 #define BACKGROUND_CALLS_MAX 8  /* of those for blobs that no client asked for */
 
 /* What all fills share. */
@@ -39,6 +39,8 @@ bool fill_step(struct fill *f, int64_t now_ms, bool woken);
 /* A fill that is not over fails its blob with `code`. */
 void fill_free(struct fill *f, int code);
 bool fill_is_background(const struct fill *f);
+/* A client waits for it now: no background work any more, and its first byte is due. */
+void fill_hurry(struct fill *f, int64_t now_ms);
 struct blob *fill_blob(const struct fill *f);
 void fill_info(const struct fill *f, struct transfer_info *ret);
 

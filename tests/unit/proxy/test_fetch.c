@@ -619,6 +619,58 @@ a_slow_reader_of_a_passing_blob_holds_it_up_without_loss(void **state)
     blob_release(&blob);
 }
 
+/* Blobs that nobody reads: each keeps its request open. */
+static void
+open_blobs(struct bench *b, unsigned count, bool background, struct blob **ret)
+{
+    struct origin o = origin_at(b, "reg.test", "plain");
+    for (unsigned i = 0; i < count; i++) {
+        struct blob_state st;
+        assert_int_equal(cache_pass_through(b->cache, &b->fake.digest, NULL, 0, &ret[i]), 0);
+        fetch_blob(b->fetch, &o, ret[i], FAKE_BYTES, background);
+        blob_wait(ret[i], 0, clock_ms() + 10000, &st);
+        assert_true(st.readable > 0);
+    }
+}
+
+static void
+close_blobs(struct blob **blobs, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        blob_release(&blobs[i]);
+}
+
+static void
+a_blob_that_a_client_waits_for_does_not_queue_behind_others(void **state)
+{
+    struct blob *blobs[20];
+    open_blobs(*state, ARRAY_LEN(blobs), false, blobs);
+    close_blobs(blobs, ARRAY_LEN(blobs));
+}
+
+static void
+a_background_blob_that_a_client_joins_waits_no_longer(void **state)
+{
+    struct bench *b = *state;
+    struct transfer_info info[9];
+    struct blob *blobs[8];
+    struct blob *late = NULL;
+    struct blob_state st;
+    struct origin o = origin_at(b, "reg.test", "plain");
+    open_blobs(b, ARRAY_LEN(blobs), true, blobs);
+    assert_int_equal(cache_pass_through(b->cache, &b->fake.digest, NULL, 0, &late), 0);
+    fetch_blob(b->fetch, &o, late, FAKE_BYTES, true);
+    while (fetch_list(b->fetch, info, ARRAY_LEN(info)) < ARRAY_LEN(info))
+        clock_sleep_ms(1); /* the newest comes first */
+    assert_true(info[0].background);
+    assert_int_equal(info[0].requests, 0);
+    fetch_hurry(b->fetch, late);
+    blob_wait(late, 0, clock_ms() + 10000, &st);
+    assert_true(st.readable > 0);
+    close_blobs(blobs, ARRAY_LEN(blobs));
+    blob_release(&late);
+}
+
 static void
 a_proxy_of_the_environment_is_used_although_its_address_is_private(void **state)
 {
@@ -722,6 +774,8 @@ main(void)
         WITH_BENCH(unclean_paths_are_not_asked),
         WITH_BENCH(a_reader_far_ahead_gets_a_request_of_its_own),
         WITH_BENCH(a_slow_reader_of_a_passing_blob_holds_it_up_without_loss),
+        WITH_BENCH(a_blob_that_a_client_waits_for_does_not_queue_behind_others),
+        WITH_BENCH(a_background_blob_that_a_client_joins_waits_no_longer),
         WITH_BENCH(a_proxy_of_the_environment_is_used_although_its_address_is_private),
         WITH_BENCH(running_transfers_are_listed),
         WITH_BENCH(closing_fails_what_runs),
