@@ -169,3 +169,24 @@ access_grant_children(struct access *a, const struct origin *o, const struct man
         access_grant(a, o, &c->digest, c->size, c->media_type);
     }
 }
+
+void
+access_revoke(struct access *a, const struct origin *o, const struct digest *d)
+{
+    char repository[CACHE_NAME_MAX];
+    struct link link;
+    if (o->registry->auth != AUTH_NODE)
+        return;
+    repository_key(o, repository);
+    if (!cache_link_get(a->cache, repository, 0, d, &link))
+        return;
+    link.seen_wall_s = 0; /* older than any outage */
+    cache_link_put(a->cache, repository, 0, d, &link);
+}
+
+void
+access_revoke_children(struct access *a, const struct origin *o, const struct manifest *m)
+{
+    for (size_t i = 0; i < m->child_count; i++)
+        access_revoke(a, o, &m->children[i].digest);
+}

@@ -6,9 +6,10 @@
  *   public   a link: a manifest of the repository names it,  for good
  *            or upstream said yes to HEAD
  *   node     the same                                        300 s, then asked again; while
- *                                                            upstream is silent:
- * tags.stale_if_error pass     a grant: upstream said yes to the client's      300 s, in memory
- * only, and only own Authorization                               for the same Authorization
+ *                                                            upstream is silent, and its last
+ *                                                            word was yes: tags.stale_if_error
+ *   pass     a grant: upstream said yes to the client's      300 s, in memory only, and only
+ *            own Authorization                               for the same Authorization
  *
  * Any thread.
  */
@@ -44,5 +45,10 @@ void access_grant(struct access *a, const struct origin *o, const struct digest 
                   const char *type);
 /* As access_grant, for all that the manifest names. */
 void access_grant_children(struct access *a, const struct origin *o, const struct manifest *m);
+/* Upstream said no just now: what the node's credentials opened stays closed when upstream falls
+ * silent after it. Public links stay, grants end by themselves. */
+void access_revoke(struct access *a, const struct origin *o, const struct digest *d);
+/* As access_revoke, for all that the manifest names. */
+void access_revoke_children(struct access *a, const struct origin *o, const struct manifest *m);
 
 #endif

@@ -17,6 +17,9 @@ struct question {
  * no usable answer, REASON_denied for 401 and 403, REASON_challenge when the client may answer
  * upstream's challenge itself (kept in the request). */
 CHECKED enum reason ask_upstream(struct request *r, const struct question *q, struct answer *ret);
+/* For question.wait_ms_max when there is an answer for the case that upstream is silent: not much
+ * when it was silent a moment ago. */
+int64_t ask_wait_ms(struct request *r, bool has_answer);
 /* "manifests/TAG", "blobs/sha256:...", for question.path. */
 #define ASK_PATH_MAX 192
 void ask_path(const char *endpoint, const struct ref *ref, char ret_path[ASK_PATH_MAX]);

@@ -76,10 +76,15 @@ open_access(struct request *r, bool need_size, struct link *ret)
     char path[ASK_PATH_MAX];
     ask_path("blobs", &r->route.ref, path);
     struct answer a;
-    enum reason why = ask_upstream(
-        r, &(struct question){.head = true, .path = path, .unknown = REASON_blob_unknown}, &a);
+    struct question q = {.head = true,
+                         .path = path,
+                         .wait_ms_max = ask_wait_ms(r, verdict != ACCESS_ASK),
+                         .unknown = REASON_blob_unknown};
+    enum reason why = ask_upstream(r, &q, &a);
     if (why == REASON_upstream && verdict != ACCESS_ASK)
         return REASON_NONE;
+    if (why == REASON_denied || why == REASON_blob_unknown)
+        access_revoke(r->rooms->access, &r->origin, d);
     if (why)
         return why == REASON_upstream ? REASON_blob_failed : why;
     ret->size = a.content_length;

@@ -60,6 +60,25 @@ open_up(struct request *r, const struct page *p)
     access_grant_children(r->rooms->access, &r->origin, &p->manifest);
 }
 
+void
+manifestget_renew(struct request *r, const struct page *p)
+{
+    if (r->origin.registry->auth != AUTH_PUBLIC)
+        access_grant_children(r->rooms->access, &r->origin, &p->manifest);
+}
+
+void
+manifestget_close(struct request *r, const struct digest *d)
+{
+    struct link link;
+    (void)access_look(r->rooms->access, &r->origin, d, &link);
+    struct page *page = on_hand(r, d, link.media_type);
+    if (page)
+        access_revoke_children(r->rooms->access, &r->origin, &page->manifest);
+    page_release(&page);
+    access_revoke(r->rooms->access, &r->origin, d);
+}
+
 /* Upstream's body, whose digest has been checked. */
 static enum reason
 keep(struct request *r, const struct digest *d, const struct answer *a, struct page **ret)
@@ -125,7 +144,7 @@ manifestget_upstream(struct request *r, const struct ref *tag, struct page **ret
 
 /* The bytes are here; only upstream's word is missing, and with it the type. */
 static enum reason
-confirm(struct request *r, const struct ref *ref, struct page **ret)
+confirm(struct request *r, const struct ref *ref, bool has_answer, struct page **ret)
 {
     char path[ASK_PATH_MAX];
     ask_path("manifests", ref, path);
@@ -134,6 +153,7 @@ confirm(struct request *r, const struct ref *ref, struct page **ret)
                                    &(struct question){.head = true,
                                                       .path = path,
                                                       .accept = manifest_accept,
+                                                      .wait_ms_max = ask_wait_ms(r, has_answer),
                                                       .unknown = REASON_manifest_unknown},
                                    &a);
     if (why)
@@ -155,9 +175,11 @@ obtain(struct request *r, const struct digest *d, enum access_verdict verdict,
     struct ref ref = {.by_digest = true, .digest = *d};
     enum reason why = REASON_manifest_refused;
     if (verdict != ACCESS_YES && is_stored(r, d))
-        why = confirm(r, &ref, ret);
+        why = confirm(r, &ref, verdict == ACCESS_ASK_ELSE_YES, ret);
     if (why == REASON_manifest_refused)
         why = fetch_manifest(r, &ref, ret);
+    if (why == REASON_denied || why == REASON_manifest_unknown)
+        manifestget_close(r, d);
     if (why == REASON_upstream && verdict == ACCESS_ASK_ELSE_YES) {
         *ret = on_hand(r, d, link->media_type);
         if (*ret) {

@@ -11,6 +11,11 @@ CHECKED enum reason manifestget_digest(struct request *r, const struct digest *d
 /* As manifestget_digest, for what upstream has under the reference, which is a tag. */
 CHECKED enum reason manifestget_upstream(struct request *r, const struct ref *tag,
                                          struct page **ret);
+/* Upstream has just said that a tag names it: with a yes that ages, all that it names is young
+ * again, so that its blobs are not asked for one by one. */
+void manifestget_renew(struct request *r, const struct page *p);
+/* Upstream has just said no to the one who asked for it: it is closed, and all that it names. */
+void manifestget_close(struct request *r, const struct digest *d);
 /* Whether a containers/image client can be given it: it asks nobody else for the blobs of a
  * manifest that came from here. */
 CHECKED bool manifestget_can_deliver(struct request *r, const struct page *p);

@@ -21,9 +21,6 @@
 #include "proxy/api/shelf.h"
 #include <string.h>
 
-/* When the registry did not answer a moment ago and a stale answer is at hand. */
-#define DOWN_WAIT_MS 1000
-
 enum tag_plan
 tagget_judge(bool known, int64_t age_ms, int64_t revalidate_ms, int64_t stale_ms)
 {
@@ -56,12 +53,12 @@ head_tag(struct request *r, const struct lookup *l, struct answer *ret)
 {
     char path[ASK_PATH_MAX];
     ask_path("manifests", &r->route.ref, path);
-    bool hurry = l->plan == TAG_ASK_ELSE_STALE && fetch_origin_down(r->rooms->fetch, &r->origin);
+    int64_t wait_ms_max = ask_wait_ms(r, l->plan == TAG_ASK_ELSE_STALE);
     return ask_upstream(r,
                         &(struct question){.head = true,
                                            .path = path,
                                            .accept = manifest_accept,
-                                           .wait_ms_max = hurry ? DOWN_WAIT_MS : 0,
+                                           .wait_ms_max = wait_ms_max,
                                            .unknown = REASON_manifest_unknown},
                         ret);
 }
@@ -93,8 +90,11 @@ ask(struct request *r, const struct lookup *l, struct page **ret)
     }
     if (why == REASON_manifest_unknown)
         cache_tag_drop(r->rooms->cache, l->key);
+    if (why == REASON_denied && l->known)
+        manifestget_close(r, &l->tag.digest);
     if (why)
         return why;
+    manifestget_renew(r, *ret);
     struct tag tag = {
         .digest = (*ret)->digest, .checked_wall_s = clock_wall_s(), .size = (*ret)->len};
     must(text_copy(tag.media_type, sizeof tag.media_type, (*ret)->type) == 0);

@@ -63,7 +63,7 @@ struct node {
     struct MHD_Daemon *upstream;
     struct object objects[OBJECTS_MAX];
     size_t object_count;
-    atomic_bool off, closing;
+    atomic_bool off, mute, closing; /* mute: takes requests and says nothing */
     char folder[64];
     struct settings *settings;
     struct cache *cache;
@@ -148,6 +148,8 @@ on_upstream(void *cls, struct MHD_Connection *c, const char *url, const char *me
         *context = n;
         return atomic_load(&n->off) ? MHD_NO : MHD_YES;
     }
+    while (atomic_load(&n->mute) && !atomic_load(&n->closing))
+        clock_sleep_ms(1);
     bool head = strcmp(method, "HEAD") == 0;
     struct object *o = find(n, url);
     if (!o)

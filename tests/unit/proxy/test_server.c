@@ -743,6 +743,113 @@ a_challenge_of_upstream_is_404_elsewhere(void **state)
     node_close(i.node);
 }
 
+/* A file that is not there: no credentials, but what is read counts as read with some. */
+static const char node_auth[] = ", auth: node, credentials: /nowhere/config.json";
+static const char node_extra[] = "prefetch: {enabled: false}\ntags: {revalidate: 0s}\n";
+
+/* Upstream's last yes to it was so long ago. */
+static void
+make_old(struct image *i, const struct object *o, int64_t age_s)
+{
+    struct digest d;
+    struct link link;
+    assert_int_equal(digest_parse(o->digest, strlen(o->digest), &d), 0);
+    assert_true(cache_link_get(i->node->cache, "reg.test/library/x", 0, &d, &link));
+    link.seen_wall_s = clock_wall_s() - age_s;
+    cache_link_put(i->node->cache, "reg.test/library/x", 0, &d, &link);
+}
+
+static int
+status_of(struct image *i, const struct object *o)
+{
+    struct got g;
+    ask(i, "GET", o, "", &g);
+    int status = g.status;
+    got_release(&g);
+    return status;
+}
+
+static void
+what_the_nodes_credentials_opened_is_asked_again_after_a_while(void **state)
+{
+    (void)state;
+    struct image i = open_image(node_auth, node_extra, MIB);
+    assert_int_equal(status_of(&i, i.tag), 200);
+    make_whole(&i, i.layer);
+    assert_int_equal(i.layer->heads, 0);
+    make_old(&i, i.layer, 301);
+    assert_int_equal(status_of(&i, i.layer), 200);
+    assert_int_equal(i.layer->heads, 1);
+    assert_int_equal(status_of(&i, i.layer), 200);
+    assert_int_equal(i.layer->heads, 1);
+    make_old(&i, i.layer, 301);
+    node_cut_upstream(i.node, true);
+    assert_int_equal(status_of(&i, i.layer), 200);
+    make_old(&i, i.layer, 25 * 3600);
+    assert_int_equal(status_of(&i, i.layer), 404);
+    node_close(i.node);
+}
+
+static void
+a_tag_that_is_confirmed_confirms_what_its_manifest_names(void **state)
+{
+    (void)state;
+    struct image i = open_image(node_auth, node_extra, MIB);
+    assert_int_equal(status_of(&i, i.tag), 200);
+    make_whole(&i, i.layer);
+    make_old(&i, i.manifest, 301);
+    make_old(&i, i.layer, 301);
+    assert_int_equal(status_of(&i, i.tag), 200);
+    assert_int_equal(status_of(&i, i.layer), 200);
+    assert_int_equal(i.layer->heads, 0);
+    node_close(i.node);
+}
+
+static void
+a_no_of_upstream_outlasts_its_silence(void **state)
+{
+    (void)state;
+    struct image i = open_image(node_auth, node_extra, MIB);
+    struct object *asked[] = {i.layer, i.manifest, i.tag};
+    for (size_t n = 0; n < ARRAY_LEN(asked); n++) {
+        assert_int_equal(status_of(&i, i.tag), 200);
+        make_whole(&i, i.layer);
+        make_old(&i, i.layer, 301);
+        make_old(&i, i.manifest, 301);
+        atomic_store(&asked[n]->status, 403);
+        assert_int_equal(status_of(&i, asked[n]), 404);
+        node_cut_upstream(i.node, true);
+        assert_int_equal(status_of(&i, i.layer), 404);
+        if (asked[n] != i.layer)
+            assert_int_equal(status_of(&i, i.manifest), 404);
+        node_cut_upstream(i.node, false);
+        atomic_store(&asked[n]->status, 200);
+    }
+    node_close(i.node);
+}
+
+static void
+a_silent_upstream_holds_up_each_cached_blob_for_a_moment_only(void **state)
+{
+    (void)state;
+    struct image i = open_image(node_auth, node_extra, MIB);
+    assert_int_equal(status_of(&i, i.tag), 200);
+    make_whole(&i, i.layer);
+    make_old(&i, i.layer, 301);
+    make_old(&i, i.manifest, 301);
+    node_cut_upstream(i.node, true);
+    assert_int_equal(status_of(&i, i.tag), 200); /* from now on it is known to be down */
+    atomic_store(&i.node->mute, true);
+    node_cut_upstream(i.node, false);
+    const struct object *cached[] = {i.layer, i.manifest};
+    for (size_t n = 0; n < ARRAY_LEN(cached); n++) {
+        int64_t begun_ms = clock_ms();
+        assert_int_equal(status_of(&i, cached[n]), 200);
+        assert_true(clock_ms() - begun_ms < FIRST_BYTE_MS / 2);
+    }
+    node_close(i.node);
+}
+
 int
 main(void)
 {
@@ -775,6 +882,10 @@ main(void)
         cmocka_unit_test(without_room_a_blob_passes_through),
         cmocka_unit_test(passed_credentials_open_only_for_their_bearer),
         cmocka_unit_test(a_challenge_of_upstream_is_404_elsewhere),
+        cmocka_unit_test(what_the_nodes_credentials_opened_is_asked_again_after_a_while),
+        cmocka_unit_test(a_tag_that_is_confirmed_confirms_what_its_manifest_names),
+        cmocka_unit_test(a_no_of_upstream_outlasts_its_silence),
+        cmocka_unit_test(a_silent_upstream_holds_up_each_cached_blob_for_a_moment_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
