@@ -124,6 +124,7 @@ void
 wire_perform(struct wire *w)
 {
     int running = 0;
+    w->looked_ms = clock_ms();
     (void)curl_multi_perform(w->multi, &running);
     int left = 0;
     for (CURLMsg *m = NULL; (m = curl_multi_info_read(w->multi, &left)) != NULL;) {
@@ -352,17 +353,20 @@ exchange_start(struct exchange *x, struct wire *w, const struct errand *what)
 
 /* ---- while it runs ---- */
 
+/* A disk that holds up this thread must not look like a registry that says nothing: only the
+ * silence up to curl's last look counts. */
 void
 exchange_step(struct exchange *x, int64_t now_ms)
 {
+    int64_t seen_ms = x->wire->looked_ms < now_ms ? x->wire->looked_ms : now_ms;
     if (x->phase == EXCHANGE_HEAD) {
-        if (now_ms >= x->head_deadline_ms)
+        if (seen_ms >= x->head_deadline_ms)
             finish(x, ERR_TIMEOUT,
                    x->peer_ip[0] != '\0' ? "no answer in time" : "no connection in time");
         else
             wire_wake_at(x->wire, x->head_deadline_ms);
     } else if (x->phase == EXCHANGE_BODY && !x->paused) {
-        if (now_ms - x->last_byte_ms >= STALL_MS) {
+        if (seen_ms - x->last_byte_ms >= STALL_MS) {
             x->stalled = true;
             finish(x, ERR_TIMEOUT, "no byte for 2 s");
         } else {

@@ -25,7 +25,8 @@ struct wire {
     CURLM *multi;
     struct proxyenv env;
     struct trust trust;
-    int64_t wake_ms; /* the loop sleeps no longer than until then */
+    int64_t wake_ms;   /* the loop sleeps no longer than until then */
+    int64_t looked_ms; /* when curl last began to look: what is silent since then is unknown */
 };
 CHECKED int wire_open(struct wire *w, struct err *e);
 void wire_close(struct wire *w);
