@@ -231,6 +231,13 @@ fs_start_writeback(int fd, uint64_t offset, uint64_t len)
         (void)sync_file_range(fd, (off_t)offset, (off_t)len, SYNC_FILE_RANGE_WRITE);
 }
 
+void
+fs_drop_cached(int fd)
+{
+    if (fault_point("fadvise") == 0)
+        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 int
 fs_size(int fd, uint64_t *ret)
 {

@@ -27,6 +27,8 @@ CHECKED int fs_truncate(int fd, uint64_t len);
 CHECKED int fs_sync(int fd);                                    /* fsync */
 CHECKED int fs_sync_data(int fd);                               /* fdatasync */
 void fs_start_writeback(int fd, uint64_t offset, uint64_t len); /* a hint, no error */
+/* A hint: the next read is to come from the disk, not from memory. */
+void fs_drop_cached(int fd);
 CHECKED int fs_size(int fd, uint64_t *ret);
 CHECKED int fs_rename_at(int from_dir, const char *from, int to_dir, const char *to);
 CHECKED int fs_unlink_at(int dir_fd, const char *name);

@@ -14,6 +14,7 @@
 
 #define WINDOW_BYTES (512u * 1024)
 #define WINDOWS_MAX  32
+#define SCRUB_MS     (INT64_C(7) * 24 * 3600 * 1000)
 /* Records that wait for the disk thread; more make it rewrite the journal instead. */
 #define PENDING_BYTES (1024u * 1024)
 /* Sums of sizes stay far from wrapping. */
@@ -82,6 +83,7 @@ cache_new(const struct cache_config *config)
     uint64_t window = config->window_bytes == 0 ? WINDOW_BYTES : config->window_bytes;
     c->window_bytes = window > window_min ? (size_t)window : window_min;
     c->windows_max = config->windows_max == 0 ? WINDOWS_MAX : config->windows_max;
+    c->scrub_ms = config->scrub_ms == 0 ? SCRUB_MS : config->scrub_ms;
     c->store.lock_fd = -1;
     c->journal.fd = -1;
     c->tags = tags_new();
@@ -154,8 +156,7 @@ start(struct cache *c, const struct cache_config *config, struct err *e)
         return rc;
     }
     cache_set_limits(c, config->size_bytes, config->size_percent, config->min_free_bytes);
-    size_t unsure;
-    rc = recover_start(c, &unsure, e);
+    rc = recover_start(c, e);
     if (rc < 0) {
         return rc;
     }
@@ -164,7 +165,7 @@ start(struct cache *c, const struct cache_config *config, struct err *e)
     if (rc == 0) {
         rc = disk_start(c);
     }
-    if (rc == 0 && unsure > 0) {
+    if (rc == 0) {
         rc = scrub_start(c);
     }
     if (rc < 0) {

@@ -44,6 +44,7 @@ struct cache_config {
     unsigned hash_threads;   /* 1..16 */
     uint64_t window_bytes;   /* memory of one pass-through blob; 0: default 512 KiB */
     unsigned windows_max;    /* pass-through blobs at a time; 0: default 32 */
+    int64_t scrub_ms;        /* one background pass over all that is stored; 0: a week */
 };
 
 /* Opens, repairs what a crash left, and starts the disk and hash threads. Never fails

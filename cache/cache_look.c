@@ -177,7 +177,7 @@ cache_verify(struct cache *c, struct cache_verdict *ret,
     size_t count = scrub_list(c, false, &list);
     for (size_t i = 0; i < count; i++) {
         uint64_t bytes;
-        enum scrub_result result = scrub_check(c, &list[i], false, &bytes);
+        enum scrub_result result = scrub_check(c, &list[i], SCRUB_NOW, &bytes);
         v.checked += result != SCRUB_SKIPPED;
         v.checked_bytes += bytes;
         if (result == SCRUB_BAD) {

@@ -119,6 +119,7 @@ struct cache {
     struct store store;
     size_t window_bytes;
     unsigned windows_max;
+    int64_t scrub_ms;
 
     /* lock */
     struct lock lock;

@@ -223,7 +223,7 @@ tell(struct cache *c, const struct recovery *r, size_t unsure, size_t removed, u
 }
 
 int
-recover_start(struct cache *c, size_t *ret_unsure, struct err *e)
+recover_start(struct cache *c, struct err *e)
 {
     int64_t started_ms = clock_ms();
     struct recovery r = {.cache = c};
@@ -250,6 +250,5 @@ recover_start(struct cache *c, size_t *ret_unsure, struct err *e)
     size_t unsure = sort_by_age(c);
     lock_drop(&c->lock);
     tell(c, &r, unsure, removed, cut_bytes, started_ms);
-    *ret_unsure = unsure;
     return 0;
 }

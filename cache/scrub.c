@@ -1,9 +1,14 @@
 /* Re-hashing of stored blobs. After an unclean stop everything stored is unsure; this thread
  * passes over it at a bounded rate, so that checking never stands in the way of serving. A
- * blob that is asked for meanwhile is checked at once by the hash threads instead. */
+ * blob that is asked for meanwhile is checked at once by the hash threads instead.
+ *
+ * After that it goes round all that is stored, a blob at a time, evenly over scrub_ms: disks
+ * rot, and what sendfile sends is not hashed. It reads each blob in one go, because a file that
+ * is open is not gone when it is evicted. */
 #include "cache/scrub.h"
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/rng.h"
 #include "cache/disk.h"
 #include "cache/entry.h"
 
@@ -41,14 +46,14 @@ pause_ms(struct cache *c, int64_t wait_ms)
 
 /* Hashes the whole file: 0, ERR_CLOSED when the cache closes, or what the disk said. */
 static int
-hash_file(struct cache *c, int fd, uint64_t size, bool slowly, struct digest *ret)
+hash_file(struct cache *c, int fd, uint64_t size, enum scrub_kind kind, struct digest *ret)
 {
     struct digester *digester = digester_new((enum digest_alg)ret->alg);
     uint8_t *room = mem_alloc(STEP_BYTES);
     int rc = 0;
     for (uint64_t at = 0; at < size && rc == 0;) {
         size_t n = size - at < STEP_BYTES ? (size_t)(size - at) : STEP_BYTES;
-        bool going_on = pause_ms(c, slowly ? (int64_t)n * 1000 / SCRUB_BYTES_S : 0);
+        bool going_on = pause_ms(c, kind == SCRUB_NOW ? 0 : (int64_t)n * 1000 / SCRUB_BYTES_S);
         rc = going_on ? fs_read_at(fd, at, room, n) : ERR_CLOSED;
         if (rc == 0) {
             digester_add(digester, room, n);
@@ -62,14 +67,14 @@ hash_file(struct cache *c, int fd, uint64_t size, bool slowly, struct digest *re
     return rc;
 }
 
-/* Is it stored, and for a slow check still worth it? */
+/* Is it stored, and a check of this kind worth it? */
 static bool
-wanted(struct cache *c, const struct digest *d, bool slowly)
+wanted(struct cache *c, const struct digest *d, enum scrub_kind kind)
 {
     lock_take(&c->lock);
     const struct entry *e = entry_find(c, d);
     bool is = !c->checks_end && e != NULL && e->state == ENTRY_STORED &&
-              (!slowly || (e->unsure && e->blob == NULL));
+              (kind == SCRUB_NOW || e->blob == NULL) && (kind != SCRUB_UNSURE || e->unsure);
     lock_drop(&c->lock);
     return is;
 }
@@ -107,16 +112,22 @@ scrub_found_bad(struct cache *c, const struct digest *d)
 }
 
 enum scrub_result
-scrub_check(struct cache *c, const struct digest *d, bool slowly, uint64_t *ret_bytes)
+scrub_check(struct cache *c, const struct digest *d, enum scrub_kind kind, uint64_t *ret_bytes)
 {
     AUTO(fd_close) int fd = -1;
     uint64_t size = 0;
     *ret_bytes = 0;
-    if (!wanted(c, d, slowly) || store_open_blob(&c->store, d, &fd, &size) < 0) {
+    if (!wanted(c, d, kind) || store_open_blob(&c->store, d, &fd, &size) < 0) {
         return SCRUB_SKIPPED;
     }
     struct digest got = {.alg = d->alg};
-    int rc = hash_file(c, fd, size, slowly, &got);
+    if (kind == SCRUB_ROUND) {
+        fs_drop_cached(fd);
+    }
+    int rc = hash_file(c, fd, size, kind, &got);
+    if (kind == SCRUB_ROUND) {
+        fs_drop_cached(fd); /* nobody asked for it */
+    }
     if (rc == ERR_CLOSED) {
         return SCRUB_SKIPPED;
     }
@@ -132,17 +143,47 @@ scrub_check(struct cache *c, const struct digest *d, bool slowly, uint64_t *ret_
     return SCRUB_BAD;
 }
 
+/* Checks what is unsure, without a pause. */
 static void
-run(void *arg)
+check_unsure(struct cache *c)
 {
-    struct cache *c = arg;
     struct digest *list = NULL;
     size_t count = scrub_list(c, true, &list);
     for (size_t i = 0; i < count; i++) {
         uint64_t bytes;
-        (void)scrub_check(c, &list[i], true, &bytes);
+        (void)scrub_check(c, &list[i], SCRUB_UNSURE, &bytes);
     }
     mem_free(list);
+}
+
+/* One round over what is stored now, from anywhere on: a node that is restarted often comes
+ * past every blob all the same. False when the cache closes. */
+static bool
+go_round(struct cache *c, struct rng *rng)
+{
+    struct digest *list = NULL;
+    size_t count = scrub_list(c, false, &list);
+    int64_t wait_ms = c->scrub_ms / (int64_t)(count + 1);
+    size_t first = count == 0 ? 0 : (size_t)rng_below(rng, count);
+    bool going_on = pause_ms(c, wait_ms);
+    for (size_t i = 0; i < count && going_on; i++) {
+        uint64_t bytes;
+        (void)scrub_check(c, &list[(first + i) % count], SCRUB_ROUND, &bytes);
+        going_on = pause_ms(c, wait_ms);
+    }
+    mem_free(list);
+    return going_on;
+}
+
+static void
+run(void *arg)
+{
+    struct cache *c = arg;
+    struct rng rng;
+    rng_init(&rng, (uint64_t)clock_us());
+    check_unsure(c);
+    while (go_round(c, &rng)) {
+    }
 }
 
 int

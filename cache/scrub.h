@@ -1,4 +1,4 @@
-/* Re-hashing of stored blobs: by a slow thread after an unclean stop, and by cache_verify. */
+/* Re-hashing of stored blobs: by a slow thread, and by cache_verify. */
 #ifndef CACHE_SCRUB_H
 #define CACHE_SCRUB_H
 
@@ -6,11 +6,17 @@
 
 enum scrub_result { SCRUB_GOOD, SCRUB_BAD, SCRUB_SKIPPED };
 
-/* Starts the thread; it ends when nothing is unsure any more, or with the cache. */
+enum scrub_kind {
+    SCRUB_NOW,    /* somebody waits: at full speed, whoever reads it */
+    SCRUB_UNSURE, /* slowly, while it is unsure and nobody reads it */
+    SCRUB_ROUND,  /* slowly, while nobody reads it, and from the disk, not from memory */
+};
+
+/* Starts the thread; it ends with the cache. */
 CHECKED int scrub_start(struct cache *c);
-/* Re-hashes one stored blob and settles what is wrong with it. Slowly: at SCRUB_BYTES_S.
+/* Re-hashes one stored blob and settles what is wrong with it.
  * BAD: wrong bytes, or some that cannot be read. SKIPPED: it has gone, or the cache closes. */
-enum scrub_result scrub_check(struct cache *c, const struct digest *d, bool slowly,
+enum scrub_result scrub_check(struct cache *c, const struct digest *d, enum scrub_kind kind,
                               uint64_t *ret_bytes);
 /* Somebody read the whole blob and its digest is wrong: it leaves for the quarantine. */
 void scrub_found_bad(struct cache *c, const struct digest *d);

@@ -1,4 +1,4 @@
-/* Re-hashing in the background after an unclean stop. */
+/* Re-hashing in the background, after an unclean stop and ever after. */
 #include "base/fault.h"
 #include "base/metric.h"
 #include "cache/cache.h"
@@ -107,6 +107,32 @@ a_blob_that_cannot_be_read_is_bad(void **state)
     room_release(&r);
 }
 
+static void
+what_rots_after_a_clean_stop_is_found(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest good, bad;
+    room_init(&r, 64 * MIB);
+    uint8_t *body = make_body(5, 300 * KIB, &good);
+    uint8_t *rotten = make_body(6, 300 * KIB, &bad);
+    store_body(&r, &good, body, 300 * KIB);
+    store_body(&r, &bad, rotten, 300 * KIB);
+    rot(&r, &bad, 299 * KIB);
+    uint64_t corrupt = metric_get(M_evict_corrupt);
+    uint64_t scrubbed = metric_get(M_scrub_bytes);
+    r.config.scrub_ms = 30;
+    room_reopen(&r);
+    assert_true(reaches(M_evict_corrupt, corrupt + 1));
+    assert_true(reaches(M_scrub_bytes, scrubbed + 5 * 300 * KIB)); /* round and round */
+    assert_null(cache_find(r.cache, &bad));
+    assert_true(is_hit(&r, &good));
+    assert_int_equal(metric_get(M_evict_corrupt), corrupt + 1);
+    mem_free(body);
+    mem_free(rotten);
+    room_release(&r);
+}
+
 int
 main(void)
 {
@@ -115,6 +141,7 @@ main(void)
         cmocka_unit_test(a_rotten_blob_goes_to_quarantine_by_itself),
         cmocka_unit_test(what_was_unsure_at_a_clean_stop_stays_unsure),
         cmocka_unit_test(a_blob_that_cannot_be_read_is_bad),
+        cmocka_unit_test(what_rots_after_a_clean_stop_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
