@@ -20,6 +20,10 @@
 #include <errno.h>
 #include <fcntl.h>
 
+/* What a socket may hold of a file that the client has not acknowledged, and some more. */
+#define DOUBT_BYTES (8u * 1024 * 1024)
+#define STEP_BYTES  (256u * 1024)
+
 struct blob *
 blob_new(struct cache *c, const struct digest *d)
 {
@@ -324,4 +328,24 @@ blob_open_fd(struct blob *b, int *ret_fd)
     }
     *ret_fd = fd;
     return 0;
+}
+
+void
+blob_doubt(struct blob *b, uint64_t pos)
+{
+    if (b->pass != NULL || phase_now(b) != BLOB_WHOLE || pos >= b->size) {
+        return;
+    }
+    uint8_t *room = mem_alloc(STEP_BYTES);
+    uint64_t end = b->size - pos > DOUBT_BYTES ? pos + DOUBT_BYTES : b->size;
+    int rc = 0;
+    while (pos < end && rc == 0) {
+        size_t n = end - pos < STEP_BYTES ? (size_t)(end - pos) : STEP_BYTES;
+        rc = fs_read_at(b->fd, pos, room, n);
+        pos += n;
+    }
+    mem_free(room);
+    if (rc < 0) {
+        (void)read_failed(b, rc);
+    }
 }

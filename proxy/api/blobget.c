@@ -230,6 +230,9 @@ blobget_account(struct request *r, bool complete)
     if (r->head)
         return;
     metric_add(outcome(r, complete), 1);
+    /* Perhaps the disk cut it, not the client: then it must not be sent like that again. */
+    if (!r->why && !complete && r->reading && !r->counted_by_reader)
+        blob_doubt(reading_blob(r->reading), r->blob.span.start + r->sent_bytes);
     if (r->why || !text_equal_nocase(r->source, "cache"))
         return;
     metric_add(M_body_cache, r->sent_bytes);

@@ -271,6 +271,31 @@ acquire_and_release_from_many_threads_share_one_lead(void **state)
     lead_release(&l);
 }
 
+static void
+a_file_that_cannot_be_read_where_a_client_was_cut_leaves(void **state)
+{
+    (void)state;
+    struct lead l;
+    lead_init(&l, 31, 20 * MIB);
+    assert_int_equal(fill_rest(l.blob, l.body, 256 * KIB), 0);
+    assert_int_equal(wait_for_end(l.blob), BLOB_WHOLE);
+    char path[256];
+    blob_path(&l.room, &l.digest, path);
+    assert_int_equal(truncate(path, 10 * MIB), 0);
+    enum cache_got got;
+    blob_doubt(l.blob, 0); /* what is near is there */
+    struct blob *b = cache_acquire(l.room.cache, &l.digest, &got);
+    assert_int_equal(got, CACHE_HIT);
+    blob_release(&b);
+    blob_doubt(l.blob, 8 * MIB);
+    b = cache_acquire(l.room.cache, &l.digest, &got);
+    assert_int_equal(got, CACHE_LEAD);
+    blob_fail(b, ERR_CLOSED);
+    blob_release(&b);
+    cache_check(l.room.cache);
+    lead_release(&l);
+}
+
 int
 main(void)
 {
@@ -283,6 +308,7 @@ main(void)
         cmocka_unit_test(no_descriptor_before_whole),
         cmocka_unit_test(eight_readers_of_different_ranges_get_their_bytes),
         cmocka_unit_test(acquire_and_release_from_many_threads_share_one_lead),
+        cmocka_unit_test(a_file_that_cannot_be_read_where_a_client_was_cut_leaves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
