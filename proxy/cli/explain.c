@@ -109,6 +109,9 @@ cli_explain(const struct cli *cli)
     struct image image;
     if (!digest_parse(what, strlen(what), &d))
         return explain_digest(cli, what);
+    if (text_starts(what, "sha256:") || text_starts(what, "sha512:"))
+        return cli_fail(CLI_USAGE, "%s: expected all %s hex digits of the digest", what,
+                        text_starts(what, "sha256:") ? "64" : "128");
     if (image_parse(what, &image))
         return cli_fail(CLI_USAGE, "%s: neither an image name nor a digest", what);
     return explain_image(cli, &image);
