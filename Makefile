@@ -73,7 +73,7 @@ $(FLOORS:%=unit-%): unit-%: $(B)/lib%.a
 PROGRAMS := $(patsubst %.c,$(B)/%,$(wildcard tests/crash/*.c))
 $(PROGRAMS): %: %.o $(LIBS_cache)
 	$(CC) $(LDFLAGS) -o $@ $< $(LIBS_cache) -lcmocka $(SYSTEM_cache)
--include tests/fuzz/fuzz.mk tests/bench/bench.mk
+-include $(wildcard tests/*/*.mk)
 programs: $(PROGRAMS) $(if $(filter asan,$(MODE)),fuzz-replay-build)
 
 # ---- lint: what passed once is not looked at again until it changes --------------------------

@@ -1,0 +1,197 @@
+#include "tests/unit/p2p/unit.h"
+
+#include "base/mem.h"
+#include "p2p/seal.h"
+
+#define NOW_MS 1800000000000u
+#define BODY   "hello"
+
+static const struct seal_key key = {{1, 2, 3}};
+
+static struct seal_head
+head(uint64_t boot, uint64_t seq, uint64_t stamp_ms)
+{
+    return (struct seal_head){.kind = SEAL_DATAGRAM,
+                              .len = sizeof BODY - 1,
+                              .sender = unit_node(7),
+                              .stamp_ms = stamp_ms,
+                              .boot = boot,
+                              .seq = seq};
+}
+
+static size_t
+sealed(uint8_t room[256])
+{
+    struct seal_head h = head(5, 1, NOW_MS);
+    memcpy(room + SEAL_HEAD, BODY, sizeof BODY - 1);
+    return seal_close(&key, &h, room);
+}
+
+static void
+what_was_sealed_opens_with_the_same_key(void **state)
+{
+    (void)state;
+    uint8_t msg[256];
+    size_t len = sealed(msg);
+    struct seal_head h;
+    assert_int_equal(len, SEAL_HEAD + 5 + SEAL_MAC);
+    assert_int_equal(seal_open(&key, msg, len, NOW_MS, &h), 0);
+    assert_int_equal(h.sender.bytes[0], 7);
+    assert_int_equal(h.boot, 5);
+    assert_int_equal(h.len, 5);
+    assert_memory_equal(msg + SEAL_HEAD, BODY, 5);
+}
+
+static void
+no_changed_bit_passes(void **state)
+{
+    (void)state;
+    uint8_t msg[256];
+    size_t len = sealed(msg);
+    struct seal_head h;
+    for (size_t bit = 0; bit < len * 8; bit++) {
+        msg[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        assert_true(seal_open(&key, msg, len, NOW_MS, &h) < 0);
+        msg[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    for (size_t cut = 0; cut < len; cut++)
+        assert_int_equal(seal_open(&key, msg, cut, NOW_MS, &h), ERR_SYNTAX);
+}
+
+static void
+another_key_is_denied(void **state)
+{
+    (void)state;
+    uint8_t msg[256];
+    size_t len = sealed(msg);
+    struct seal_key other = {{1, 2, 4}};
+    struct seal_head h;
+    assert_int_equal(seal_open(&other, msg, len, NOW_MS, &h), ERR_DENIED);
+}
+
+static void
+a_stamp_a_minute_off_is_refused_both_ways(void **state)
+{
+    (void)state;
+    uint8_t msg[256];
+    size_t len = sealed(msg);
+    struct seal_head h;
+    assert_int_equal(seal_open(&key, msg, len, NOW_MS + SEAL_SKEW_MS, &h), 0);
+    assert_int_equal(seal_open(&key, msg, len, NOW_MS - SEAL_SKEW_MS, &h), 0);
+    assert_int_equal(seal_open(&key, msg, len, NOW_MS + SEAL_SKEW_MS + 1, &h), ERR_TIMEOUT);
+    assert_int_equal(seal_open(&key, msg, len, NOW_MS - SEAL_SKEW_MS - 1, &h), ERR_TIMEOUT);
+}
+
+static void
+nothing_passes_twice_and_late_ones_pass_once(void **state)
+{
+    (void)state;
+    struct seal_guard *g = mem_alloc(sizeof *g);
+    seal_guard_init(g);
+    struct seal_head h = head(5, 10, NOW_MS);
+    assert_int_equal(seal_guard_pass(g, &h), 0);
+    assert_int_equal(seal_guard_pass(g, &h), ERR_REFUSED);
+    h.seq = 12;
+    assert_int_equal(seal_guard_pass(g, &h), 0);
+    h.seq = 11;
+    assert_int_equal(seal_guard_pass(g, &h), 0);
+    assert_int_equal(seal_guard_pass(g, &h), ERR_REFUSED);
+    h.seq = 12 + SEAL_WINDOW;
+    assert_int_equal(seal_guard_pass(g, &h), 0);
+    h.seq = 12;
+    assert_int_equal(seal_guard_pass(g, &h), ERR_REFUSED);
+    h.seq = 13;
+    assert_int_equal(seal_guard_pass(g, &h), 0);
+    h.seq = 11 + SEAL_WINDOW;
+    assert_int_equal(seal_guard_pass(g, &h), 0);
+    assert_int_equal(seal_guard_pass(g, &h), ERR_REFUSED);
+    mem_free(g);
+}
+
+static void
+a_restarted_sender_passes_and_its_past_does_not(void **state)
+{
+    (void)state;
+    struct seal_guard *g = mem_alloc(sizeof *g);
+    seal_guard_init(g);
+    struct seal_head before = head(5, 100, NOW_MS), after = head(6, 1, NOW_MS + 1);
+    assert_int_equal(seal_guard_pass(g, &before), 0);
+    assert_int_equal(seal_guard_pass(g, &after), 0);
+    before.seq = 101;
+    assert_int_equal(seal_guard_pass(g, &before), ERR_REFUSED);
+    after.seq = 2;
+    assert_int_equal(seal_guard_pass(g, &after), 0);
+    mem_free(g);
+}
+
+static void
+a_full_guard_forgets_the_sender_heard_longest_ago(void **state)
+{
+    (void)state;
+    struct seal_guard *g = mem_alloc(sizeof *g);
+    seal_guard_init(g);
+    for (unsigned i = 0; i <= SEAL_SENDERS_MAX; i++) {
+        struct seal_head h = head(5, 1, NOW_MS);
+        h.sender.bytes[1] = (uint8_t)i;
+        h.sender.bytes[2] = (uint8_t)(i >> 8);
+        assert_int_equal(seal_guard_pass(g, &h), 0);
+    }
+    struct seal_head second = head(5, 1, NOW_MS), first = second;
+    second.sender.bytes[1] = 1;
+    assert_int_equal(seal_guard_pass(g, &second), ERR_REFUSED);
+    assert_int_equal(seal_guard_pass(g, &first), 0);
+    mem_free(g);
+}
+
+static void
+a_signed_request_holds_for_its_own_words_only(void **state)
+{
+    (void)state;
+    struct seal_head h = head(5, 3, NOW_MS), got;
+    char text[SEAL_TEXT_MAX];
+    assert_int_equal(seal_sign(&key, &h, "GET /a 0-9", text), 0);
+    assert_int_equal(seal_verify(&key, text, "GET /a 0-9", NOW_MS, &got), 0);
+    assert_int_equal(got.seq, 3);
+    assert_int_equal(seal_verify(&key, text, "GET /b 0-9", NOW_MS, &got), ERR_DENIED);
+    text[0] ^= 1;
+    assert_int_equal(seal_verify(&key, text, "GET /a 0-9", NOW_MS, &got), ERR_SYNTAX);
+    assert_int_equal(seal_verify(&key, "", "GET /a 0-9", NOW_MS, &got), ERR_SYNTAX);
+    char *lengthy = mem_zalloc(SEAL_SIGNED_MAX + 2);
+    memset(lengthy, 'a', SEAL_SIGNED_MAX + 1);
+    assert_int_equal(seal_sign(&key, &h, lengthy, text), ERR_LIMIT);
+    mem_free(lengthy);
+}
+
+static void
+a_printed_key_parses_and_others_do_not(void **state)
+{
+    (void)state;
+    char text[SEAL_KEY_TEXT + 1];
+    struct seal_key k;
+    seal_key_print(&key, text);
+    assert_int_equal(strlen(text), SEAL_KEY_TEXT - 1);
+    text[SEAL_KEY_TEXT - 1] = '\n';
+    assert_int_equal(seal_key_parse(text, SEAL_KEY_TEXT, &k), 0);
+    assert_memory_equal(&k, &key, sizeof k);
+    assert_int_equal(seal_key_parse(text, SEAL_KEY_TEXT - 2, &k), ERR_SYNTAX);
+    assert_int_equal(seal_key_parse("", 0, &k), ERR_SYNTAX);
+    text[20] = 'g';
+    assert_int_equal(seal_key_parse(text, SEAL_KEY_TEXT, &k), ERR_SYNTAX);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_sealed_opens_with_the_same_key),
+        cmocka_unit_test(no_changed_bit_passes),
+        cmocka_unit_test(another_key_is_denied),
+        cmocka_unit_test(a_stamp_a_minute_off_is_refused_both_ways),
+        cmocka_unit_test(nothing_passes_twice_and_late_ones_pass_once),
+        cmocka_unit_test(a_restarted_sender_passes_and_its_past_does_not),
+        cmocka_unit_test(a_full_guard_forgets_the_sender_heard_longest_ago),
+        cmocka_unit_test(a_signed_request_holds_for_its_own_words_only),
+        cmocka_unit_test(a_printed_key_parses_and_others_do_not),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
