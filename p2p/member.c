@@ -1,0 +1,109 @@
+/* The table of nodes heard lately. */
+#include "p2p/member.h"
+
+#define CONFIGURED_MAX 255
+#define CPUS_MAX       255
+
+uint32_t
+member_priority(unsigned configured, bool wired, int64_t up_ms, unsigned cpus)
+{
+    uint32_t p = configured < CONFIGURED_MAX ? configured : CONFIGURED_MAX;
+    p = p << 1 | (wired ? 1u : 0u);
+    p = p << 1 | (up_ms >= MEMBER_STABLE_MS ? 1u : 0u);
+    return p << 8 | (cpus < CPUS_MAX ? cpus : CPUS_MAX);
+}
+
+void
+member_init(struct members *m)
+{
+    m->count = 0;
+}
+
+static struct member *
+find(struct members *m, const struct node_id *id)
+{
+    for (size_t i = 0; i < m->count; i++)
+        if (node_equal(&m->list[i].id, id))
+            return &m->list[i];
+    return NULL;
+}
+
+const struct member *
+member_find(const struct members *m, const struct node_id *id)
+{
+    for (size_t i = 0; i < m->count; i++)
+        if (node_equal(&m->list[i].id, id))
+            return &m->list[i];
+    return NULL;
+}
+
+bool
+member_heard(struct members *m, const struct member *said, int64_t now_ms)
+{
+    struct member *at = find(m, &said->id);
+    if (at != NULL && at->boot == said->boot && said->seq <= at->seq)
+        return false;
+    if (at == NULL) {
+        if (m->count == MEMBERS_MAX)
+            return false;
+        at = &m->list[m->count++];
+    }
+    *at = *said;
+    at->heard_ms = now_ms;
+    return true;
+}
+
+void
+member_forget(struct members *m, const struct node_id *id)
+{
+    struct member *at = find(m, id);
+    if (at != NULL)
+        *at = m->list[--m->count];
+}
+
+bool
+member_bury(struct members *m, int64_t now_ms, struct node_id *ret_dead)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        if (now_ms - m->list[i].heard_ms < MEMBER_DEAD_MS)
+            continue;
+        *ret_dead = m->list[i].id;
+        m->list[i] = m->list[--m->count];
+        return true;
+    }
+    return false;
+}
+
+bool
+member_better(uint32_t a_priority, const struct node_id *a, uint32_t b_priority,
+              const struct node_id *b)
+{
+    return a_priority != b_priority ? a_priority > b_priority : node_compare(a, b) > 0;
+}
+
+unsigned
+member_rank(const struct members *m, uint64_t site, uint32_t priority, const struct node_id *id,
+            const struct node_id *except)
+{
+    unsigned rank = 1;
+    for (size_t i = 0; i < m->count; i++) {
+        const struct member *o = &m->list[i];
+        if (o->site == site && !node_equal(&o->id, except) &&
+            member_better(o->priority, &o->id, priority, id))
+            rank++;
+    }
+    return rank;
+}
+
+const struct member *
+member_best(const struct members *m, uint64_t site)
+{
+    const struct member *best = NULL;
+    for (size_t i = 0; i < m->count; i++) {
+        const struct member *o = &m->list[i];
+        if (o->site == site &&
+            (best == NULL || member_better(o->priority, &o->id, best->priority, &best->id)))
+            best = o;
+    }
+    return best;
+}

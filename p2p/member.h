@@ -1,0 +1,50 @@
+/* The nodes that were heard lately, this one not among them. Pure: time is an argument. */
+#ifndef P2P_MEMBER_H
+#define P2P_MEMBER_H
+
+#include "p2p/node.h"
+
+/* One tracker serves this many (decision 7 of the design); more are not let in. */
+#define MEMBERS_MAX    1024
+#define MEMBER_DEAD_MS 3000
+
+struct member {
+    struct node_id id;
+    struct node_addr addr;
+    uint64_t site;
+    uint64_t boot, seq; /* of the newest message: older ones are not believed */
+    uint32_t priority;
+    uint16_t queue_ms; /* what an upload from it waits, as it says */
+    uint32_t free_mib;
+    int64_t heard_ms;
+};
+
+struct members {
+    size_t count;
+    struct member list[MEMBERS_MAX]; /* unordered */
+};
+
+/* Larger is better: what an operator configured, then a wired link, then a node that has been up
+ * for MEMBER_STABLE_MS, then its processors. */
+#define MEMBER_STABLE_MS 600000
+uint32_t member_priority(unsigned configured, bool wired, int64_t up_ms, unsigned cpus);
+
+void member_init(struct members *m);
+const struct member *member_find(const struct members *m, const struct node_id *id);
+/* Takes what a node said of itself; heard_ms is set. False when it is older than what is known
+ * of that node, or when there is no place. */
+bool member_heard(struct members *m, const struct member *said, int64_t now_ms);
+void member_forget(struct members *m, const struct node_id *id);
+/* Drops one node that was silent for MEMBER_DEAD_MS: true and its id, until none is left. */
+bool member_bury(struct members *m, int64_t now_ms, struct node_id *ret_dead);
+
+/* Is (priority, id) of a better than that of b? */
+bool member_better(uint32_t a_priority, const struct node_id *a, uint32_t b_priority,
+                   const struct node_id *b);
+/* 1 + how many nodes of the site, `except` not counted, are better than the given one. */
+unsigned member_rank(const struct members *m, uint64_t site, uint32_t priority,
+                     const struct node_id *id, const struct node_id *except);
+/* The best node of a site, or NULL. */
+const struct member *member_best(const struct members *m, uint64_t site);
+
+#endif

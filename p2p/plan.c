@@ -1,0 +1,41 @@
+/* A bounded list of actions and one arena for what they send. */
+#include "p2p/plan.h"
+
+void
+plan_clear(struct plan *p)
+{
+    p->count = 0;
+    p->bytes_used = 0;
+}
+
+bool
+plan_full(const struct plan *p)
+{
+    return p->count == PLAN_ACTIONS_MAX;
+}
+
+struct plan_action *
+plan_add(struct plan *p, enum plan_kind kind)
+{
+    must(!plan_full(p));
+    struct plan_action *a = &p->actions[p->count++];
+    memset(a, 0, sizeof *a);
+    a->kind = kind;
+    return a;
+}
+
+void
+plan_write(struct plan *p, size_t max, struct scribe *ret)
+{
+    size_t room = PLAN_BYTES_MAX - p->bytes_used;
+    scribe_init(ret, p->bytes + p->bytes_used, max < room ? max : room);
+}
+
+void
+plan_wrote(struct plan *p, struct plan_action *a, const struct scribe *s)
+{
+    must(!s->bad && s->start == p->bytes + p->bytes_used);
+    a->at = (uint32_t)p->bytes_used;
+    a->len = (uint32_t)scribe_len(s);
+    p->bytes_used += scribe_len(s);
+}

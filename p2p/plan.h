@@ -1,0 +1,40 @@
+/* What a step wants done. The caller owns the plan, gives it empty, and carries the actions out in
+ * their order before it feeds the next note. */
+#ifndef P2P_PLAN_H
+#define P2P_PLAN_H
+
+#include "p2p/elect.h"
+
+#define PLAN_ACTIONS_MAX 256
+#define PLAN_BYTES_MAX   (WIRE_CONTROL_MAX + 8192)
+
+enum plan_kind {
+    PLAN_SHOUT,    /* datagram to all: by multicast, else to each member and seed */
+    PLAN_DATAGRAM, /* to `node` at `addr` */
+    PLAN_ELECTED   /* `event` happened; `changed`: another tracker, tell people */
+};
+
+struct plan_action {
+    enum plan_kind kind;
+    struct node_id node;
+    struct node_addr addr;
+    enum elect_event event;
+    uint32_t at, len; /* body without its seal, in plan->bytes */
+};
+
+struct plan {
+    size_t count;
+    struct plan_action actions[PLAN_ACTIONS_MAX];
+    size_t bytes_used;
+    uint8_t bytes[PLAN_BYTES_MAX];
+};
+
+void plan_clear(struct plan *p);
+/* A new action, zeroed but for its kind. Must not be called on a full plan. */
+struct plan_action *plan_add(struct plan *p, enum plan_kind kind);
+bool plan_full(const struct plan *p);
+/* Bytes behind those in use; plan_wrote ends them and hangs them to the action. */
+void plan_write(struct plan *p, size_t max, struct scribe *ret);
+void plan_wrote(struct plan *p, struct plan_action *a, const struct scribe *s);
+
+#endif

@@ -1,0 +1,41 @@
+/* The whole of the swarm's decisions on one node: a note goes in, a plan comes out. Pure: time is
+ * an argument, randomness is seeded, all memory is taken by step_new. The daemon's p2p thread and
+ * the simulator run the same code.
+ *
+ * Messages arrive here opened: the seal was right and they were never seen before. */
+#ifndef P2P_STEP_H
+#define P2P_STEP_H
+
+#include "p2p/plan.h"
+
+struct step;
+
+struct step_config {
+    struct node_id self;
+    struct node_addr addr;
+    uint64_t site;
+    uint32_t priority;
+    uint64_t seed;
+};
+
+/* From the seal and the socket. */
+struct step_from {
+    struct node_id node;
+    uint64_t boot, seq;
+};
+
+struct step *step_new(const struct step_config *c, int64_t now_ms);
+void step_free(struct step *s); /* NULL is fine */
+
+void step_tick(struct step *s, int64_t now_ms, struct plan *p);
+int64_t step_wake_ms(const struct step *s); /* when step_tick has something to do */
+/* A datagram's body. 0, or ERR_SYNTAX: what came before the fault was taken. */
+CHECKED int step_datagram(struct step *s, int64_t now_ms, const struct step_from *from,
+                          const uint8_t *body, size_t len, struct plan *p);
+/* Steps down as tracker; `leaves`: the node stops. */
+void step_resign(struct step *s, int64_t now_ms, bool leaves, struct plan *p);
+
+const struct elect *step_elect(const struct step *s);
+const struct members *step_members(const struct step *s);
+
+#endif

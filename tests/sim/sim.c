@@ -1,0 +1,149 @@
+/* The simulator's command line: what to run, how many seeds, and what to say when one breaks.
+ *
+ *   sim elect [--seeds N] [--seed N [--keep MASK]] [-v]
+ *   sim traces */
+#include "tests/sim/elections.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct options {
+    const char *what;
+    uint64_t seeds, seed, keep;
+    bool one, verbose;
+};
+
+static struct elections_sum sum;
+
+/* Leaves faults out while the seed still breaks: what is left is the shortest way found. */
+static uint64_t
+shrink(uint64_t seed)
+{
+    uint64_t keep = UINT64_MAX, hash;
+    char broken[160];
+    static struct elections_sum ignored;
+    unsigned count = elections_faults(seed);
+    for (bool smaller = true; smaller;) {
+        smaller = false;
+        for (unsigned i = 0; i < count; i++) {
+            uint64_t less = keep & ~((uint64_t)1 << i);
+            if (less != keep && elections_run(seed, less, false, &ignored, broken, &hash) < 0) {
+                keep = less;
+                smaller = true;
+            }
+        }
+    }
+    return keep & (((uint64_t)1 << count) - 1);
+}
+
+static int
+explain(uint64_t seed)
+{
+    uint64_t keep = shrink(seed), hash;
+    char broken[160];
+    static struct elections_sum ignored;
+    (void)elections_run(seed, keep, true, &ignored, broken, &hash);
+    (void)printf("seed %llu: %s\nagain: make sim SIM=elect SEED=%llu KEEP=%llx\n",
+                 (unsigned long long)seed, broken, (unsigned long long)seed,
+                 (unsigned long long)keep);
+    return 1;
+}
+
+static unsigned
+takeover_ms(unsigned permille)
+{
+    uint64_t left = (uint64_t)sum.takeovers * permille / 1000;
+    for (unsigned ms = 0; ms < ARRAY_LEN(sum.takeovers_ms_count); ms++) {
+        if (left < sum.takeovers_ms_count[ms])
+            return ms;
+        left -= sum.takeovers_ms_count[ms];
+    }
+    return 0;
+}
+
+static unsigned
+takeover_ms_max(void)
+{
+    unsigned most = 0;
+    for (unsigned ms = 0; ms < ARRAY_LEN(sum.takeovers_ms_count); ms++)
+        if (sum.takeovers_ms_count[ms] > 0)
+            most = ms;
+    return most;
+}
+
+static int
+elect(const struct options *o)
+{
+    char broken[160];
+    uint64_t hash, again;
+    if (o->one)
+        return elections_run(o->seed, o->keep, true, &sum, broken, &hash) < 0;
+    for (uint64_t i = 0; i < o->seeds; i++) {
+        uint64_t seed = o->seed + i;
+        if (elections_run(seed, UINT64_MAX, false, &sum, broken, &hash) < 0)
+            return explain(seed);
+        /* Every hundredth twice: the same seed must do the same. */
+        static struct elections_sum ignored;
+        if (i % 100 == 0 && (elections_run(seed, UINT64_MAX, false, &ignored, broken, &again) < 0 ||
+                             again != hash)) {
+            (void)printf("seed %llu does not repeat itself\n", (unsigned long long)seed);
+            return 1;
+        }
+    }
+    (void)printf("%u seeds, %llu events, %llu elections; %u trackers died in a calm network: "
+                 "successor after %u ms (median), %u ms (p99), %u ms (max); %u elections without "
+                 "need in %llu s with up to 10 %% loss\n",
+                 sum.seeds, (unsigned long long)sum.events, (unsigned long long)sum.elections,
+                 sum.takeovers, takeover_ms(500), takeover_ms(990), takeover_ms_max(),
+                 sum.lossy_elections, (unsigned long long)sum.lossy_ms / 1000);
+    return 0;
+}
+
+static uint64_t
+number(const char *text, int base)
+{
+    char *end;
+    unsigned long long n = strtoull(text, &end, base);
+    if (*text == '\0' || *end != '\0') {
+        (void)fprintf(stderr, "sim: %s is no number\n", text);
+        exit(2);
+    }
+    return n;
+}
+
+static bool
+parse(int argc, char **argv, struct options *ret)
+{
+    *ret = (struct options){.seeds = 1000, .seed = 1, .keep = UINT64_MAX};
+    for (int i = 1; i < argc; i++) {
+        const char *next = i + 1 < argc ? argv[i + 1] : "";
+        if (strcmp(argv[i], "--seeds") == 0 && ++i > 0)
+            ret->seeds = number(next, 10);
+        else if (strcmp(argv[i], "--seed") == 0 && ++i > 0) {
+            ret->seed = number(next, 10);
+            ret->one = true;
+        } else if (strcmp(argv[i], "--from") == 0 && ++i > 0)
+            ret->seed = number(next, 10);
+        else if (strcmp(argv[i], "--keep") == 0 && ++i > 0)
+            ret->keep = number(next, 16);
+        else if (ret->what == NULL)
+            ret->what = argv[i];
+        else
+            return false;
+    }
+    return ret->what != NULL;
+}
+
+int
+main(int argc, char **argv)
+{
+    struct options o;
+    if (!parse(argc, argv, &o))
+        return 2;
+    if (strcmp(o.what, "elect") == 0)
+        return elect(&o);
+    if (strcmp(o.what, "traces") == 0)
+        return elections_traces();
+    (void)fprintf(stderr, "sim: elect or traces?\n");
+    return 2;
+}

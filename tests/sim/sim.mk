@@ -1,0 +1,12 @@
+# The simulator: the decisions of many nodes in virtual time.
+#   make sim [SIM=elect] [SEEDS=2000] [SEED=N [KEEP=MASK]]
+SIM ?= elect
+SEEDS ?= 2000
+SIM_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/sim/*.c))
+$(B)/tests/sim/sim: $(SIM_OBJECTS) $(LIBS_p2p)
+	$(CC) $(LDFLAGS) -o $@ $^ $(SYSTEM_p2p)
+PROGRAMS_sim := $(B)/tests/sim/sim
+sim: $(PROGRAMS_sim)
+	@$(PROGRAMS_sim) $(SIM) --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep $(KEEP))
+programs: $(PROGRAMS_sim)
+.PHONY: sim

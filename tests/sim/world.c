@@ -1,0 +1,318 @@
+/* The virtual world: heap of events, clocks, network. */
+#include "tests/sim/world.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include <stdarg.h>
+#include <stdio.h>
+
+#define TRACE_MAX ((size_t)16 * 1024 * 1024)
+
+struct world *
+world_new(unsigned nodes, uint64_t seed, const struct world_hooks *hooks)
+{
+    must(nodes <= WORLD_NODES_MAX);
+    struct world *w = mem_zalloc(sizeof *w);
+    rng_init(&w->rng, seed);
+    w->count = nodes;
+    w->hooks = *hooks;
+    w->delay_us = 200;
+    w->jitter_us = 300;
+    w->hash = 0xcbf29ce484222325u;
+    buf_init(&w->trace, TRACE_MAX);
+    for (unsigned i = 0; i < nodes; i++) {
+        struct world_node *n = &w->nodes[i];
+        n->id.bytes[0] = (uint8_t)(i + 1);
+        n->offset_ms = (int64_t)rng_below(&w->rng, 1000000);
+        n->drift_ppm = (int64_t)rng_below(&w->rng, 20001) - 10000;
+    }
+    return w;
+}
+
+void
+world_free(struct world *w)
+{
+    for (unsigned i = 0; i < w->count; i++)
+        step_free(w->nodes[i].step);
+    for (size_t i = 0; i < w->heap_count; i++)
+        mem_free(w->heap[i].bytes);
+    mem_free(w->heap);
+    buf_release(&w->trace);
+    mem_free(w);
+}
+
+static bool
+earlier(const struct world_event *a, const struct world_event *b)
+{
+    return a->at_us != b->at_us ? a->at_us < b->at_us : a->order < b->order;
+}
+
+static void
+push(struct world *w, struct world_event e)
+{
+    must(e.at_us >= w->now_us);
+    if (w->heap_count == w->heap_cap) {
+        w->heap_cap = w->heap_cap ? 2 * w->heap_cap : 256;
+        w->heap = mem_realloc(w->heap, w->heap_cap * sizeof *w->heap);
+    }
+    e.order = w->orders++;
+    size_t i = w->heap_count++;
+    for (; i > 0 && earlier(&e, &w->heap[(i - 1) / 2]); i = (i - 1) / 2)
+        w->heap[i] = w->heap[(i - 1) / 2];
+    w->heap[i] = e;
+}
+
+static struct world_event
+pop(struct world *w)
+{
+    struct world_event top = w->heap[0], last = w->heap[--w->heap_count];
+    size_t i = 0;
+    for (size_t child; (child = 2 * i + 1) < w->heap_count; i = child) {
+        if (child + 1 < w->heap_count && earlier(&w->heap[child + 1], &w->heap[child]))
+            child++;
+        if (!earlier(&w->heap[child], &last))
+            break;
+        w->heap[i] = w->heap[child];
+    }
+    w->heap[i] = last;
+    return top;
+}
+
+static void
+mix(struct world *w, uint64_t v)
+{
+    w->hash = (w->hash ^ v) * 0x100000001b3u;
+}
+
+int64_t
+world_ms(const struct world *w)
+{
+    return w->now_us / WORLD_US;
+}
+
+static int64_t
+node_ms(const struct world_node *n, int64_t now_us)
+{
+    return n->offset_ms + (now_us + now_us * n->drift_ppm / 1000000) / WORLD_US;
+}
+
+/* When the clock of a node shows `ms`, not before now. */
+static int64_t
+node_us(const struct world *w, const struct world_node *n, int64_t ms)
+{
+    int64_t wait_ms = ms - node_ms(n, w->now_us);
+    return w->now_us + (wait_ms > 0 ? wait_ms * WORLD_US : 0);
+}
+
+bool
+world_alive(const struct world *w, unsigned node)
+{
+    return w->nodes[node].step != NULL && w->nodes[node].paused_until_us <= w->now_us;
+}
+
+bool
+world_is_tracker(const struct world *w, unsigned node)
+{
+    return w->nodes[node].step != NULL && step_elect(w->nodes[node].step)->role == ELECT_TRACKER;
+}
+
+int
+world_tracker(const struct world *w)
+{
+    for (unsigned i = 0; i < w->count; i++)
+        if (world_is_tracker(w, i))
+            return (int)i;
+    return -1;
+}
+
+int
+world_node_of(const struct world *w, const struct node_id *id)
+{
+    for (unsigned i = 0; i < w->count; i++)
+        if (node_equal(&w->nodes[i].id, id))
+            return (int)i;
+    return -1;
+}
+
+void
+world_say(struct world *w, const char *fmt, ...)
+{
+    char line[200];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    for (const char *c = line; *c != '\0'; c++)
+        mix(w, (uint8_t)*c);
+    if (w->traced)
+        must(buf_printf(&w->trace, "[%lld] %s\n", (long long)world_ms(w), line) == 0);
+}
+
+bool
+world_break(struct world *w, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(w->broken, sizeof w->broken, fmt, ap);
+    va_end(ap);
+    return false;
+}
+
+void
+world_post(struct world *w, int64_t at_us, unsigned kind, uint64_t a, uint64_t b)
+{
+    push(w, (struct world_event){.at_us = at_us, .kind = kind, .a = a, .b = b});
+}
+
+static void
+send_one(struct world *w, unsigned from, unsigned to, const struct plan_action *a)
+{
+    struct world_node *n = &w->nodes[from];
+    uint64_t seq = ++n->seq;
+    int64_t delay_us = w->delay_us + (int64_t)rng_below(&w->rng, (uint64_t)w->jitter_us + 1);
+    bool lost = rng_below(&w->rng, 1000) < w->loss_permille;
+    w->datagrams++;
+    if (lost || w->cut[from][to])
+        return;
+    struct world_event e = {.at_us = w->now_us + delay_us,
+                            .kind = WORLD_DELIVER,
+                            .from = from,
+                            .to = to,
+                            .a = n->boot,
+                            .b = seq,
+                            .bytes = mem_alloc(a->len + 1),
+                            .len = a->len};
+    memcpy(e.bytes, w->plan.bytes + a->at, a->len);
+    push(w, e);
+}
+
+static void
+carry_out(struct world *w, unsigned node)
+{
+    for (size_t i = 0; i < w->plan.count; i++) {
+        const struct plan_action *a = &w->plan.actions[i];
+        switch (a->kind) {
+        case PLAN_SHOUT:
+            for (unsigned to = 0; to < w->count; to++)
+                if (to != node)
+                    send_one(w, node, to, a);
+            break;
+        case PLAN_DATAGRAM: {
+            int to = world_node_of(w, &a->node);
+            must(to >= 0);
+            send_one(w, node, (unsigned)to, a);
+            break;
+        }
+        case PLAN_ELECTED:
+            world_say(w, "n%u %s, epoch %u", node, elect_event_text(a->event),
+                      step_elect(w->nodes[node].step)->epoch_max);
+            if (w->hooks.elected != NULL)
+                w->hooks.elected(w, node, a);
+            break;
+        }
+    }
+    struct world_node *n = &w->nodes[node];
+    int64_t at_us = node_us(w, n, step_wake_ms(n->step));
+    if (at_us != n->tick_at_us || at_us <= w->now_us) {
+        n->tick_at_us = at_us > w->now_us ? at_us : w->now_us + WORLD_US;
+        push(w, (struct world_event){
+                    .at_us = n->tick_at_us, .kind = WORLD_TICK, .to = node, .a = n->boot});
+    }
+}
+
+void
+world_start(struct world *w, unsigned node, uint32_t priority)
+{
+    struct world_node *n = &w->nodes[node];
+    must(n->step == NULL);
+    struct step_config c = {
+        .self = n->id, .site = 1, .priority = priority, .seed = rng_next(&w->rng)};
+    c.addr.port = (uint16_t)(node + 1);
+    n->priority = priority;
+    n->boot = (uint64_t)w->now_us + 1;
+    n->seq = 0;
+    n->paused_until_us = 0;
+    n->tick_at_us = -1;
+    memset(n->boots_seen, 0, sizeof n->boots_seen);
+    n->step = step_new(&c, node_ms(n, w->now_us));
+    world_say(w, "n%u starts", node);
+    plan_clear(&w->plan);
+    step_tick(n->step, node_ms(n, w->now_us), &w->plan);
+    carry_out(w, node);
+}
+
+void
+world_kill(struct world *w, unsigned node)
+{
+    world_say(w, "n%u dies", node);
+    step_free(w->nodes[node].step);
+    w->nodes[node].step = NULL;
+}
+
+void
+world_pause(struct world *w, unsigned node, int64_t for_ms)
+{
+    world_say(w, "n%u stops for %lld ms", node, (long long)for_ms);
+    w->nodes[node].paused_until_us = w->now_us + for_ms * WORLD_US;
+}
+
+void
+world_resign(struct world *w, unsigned node)
+{
+    struct world_node *n = &w->nodes[node];
+    plan_clear(&w->plan);
+    step_resign(n->step, node_ms(n, w->now_us), false, &w->plan);
+    carry_out(w, node);
+}
+
+static void
+tick(struct world *w, const struct world_event *e)
+{
+    struct world_node *n = &w->nodes[e->to];
+    if (n->step == NULL || e->a != n->boot || e->at_us != n->tick_at_us)
+        return;
+    if (n->paused_until_us > w->now_us) {
+        n->tick_at_us = n->paused_until_us;
+        push(w, (struct world_event){
+                    .at_us = n->tick_at_us, .kind = WORLD_TICK, .to = e->to, .a = n->boot});
+        return;
+    }
+    plan_clear(&w->plan);
+    step_tick(n->step, node_ms(n, w->now_us), &w->plan);
+    carry_out(w, e->to);
+}
+
+static void
+deliver(struct world *w, const struct world_event *e)
+{
+    struct world_node *n = &w->nodes[e->to];
+    if (!world_alive(w, e->to) || w->cut[e->from][e->to] || e->a < n->boots_seen[e->from])
+        return;
+    n->boots_seen[e->from] = e->a;
+    struct step_from from = {w->nodes[e->from].id, e->a, e->b};
+    plan_clear(&w->plan);
+    must(step_datagram(n->step, node_ms(n, w->now_us), &from, e->bytes, e->len, &w->plan) == 0);
+    carry_out(w, e->to);
+}
+
+bool
+world_run(struct world *w, int64_t until_ms)
+{
+    while (w->heap_count > 0 && w->heap[0].at_us <= until_ms * WORLD_US) {
+        struct world_event e = pop(w);
+        w->now_us = e.at_us;
+        w->events++;
+        mix(w, (uint64_t)e.at_us);
+        mix(w, e.kind << 16 | e.from << 8 | e.to);
+        if (e.kind == WORLD_TICK)
+            tick(w, &e);
+        else if (e.kind == WORLD_DELIVER)
+            deliver(w, &e);
+        else
+            w->hooks.event(w, e.kind, e.a, e.b);
+        mem_free(e.bytes);
+        if (w->hooks.check != NULL && !w->hooks.check(w))
+            return false;
+    }
+    w->now_us = until_ms * WORLD_US;
+    return true;
+}

@@ -1,0 +1,90 @@
+/* N nodes in virtual time: the product's own step.c behind a network and a clock that are numbers.
+ * One seed decides everything; the same seed gives the same trace, bit for bit.
+ *
+ *   event heap --> deliver / tick / fault --> step_*() --> plan --> network --> event heap
+ *
+ * A check looks at the world after every event. */
+#ifndef TESTS_SIM_WORLD_H
+#define TESTS_SIM_WORLD_H
+
+#include "base/buf.h"
+#include "base/rng.h"
+#include "p2p/step.h"
+
+#define WORLD_NODES_MAX 128
+#define WORLD_US        1000 /* in a millisecond */
+
+struct world;
+
+/* What the world cannot know itself: files are the pull's business (swarm runs), none in elections.
+ */
+struct world_hooks {
+    void *cookie;
+    /* After every event; false: an invariant broke and world->broken says which. */
+    bool (*check)(struct world *w);
+    void (*elected)(struct world *w, unsigned node, const struct plan_action *a);
+    void (*event)(struct world *w, unsigned kind, uint64_t a, uint64_t b);
+};
+
+struct world_node {
+    struct step *step; /* NULL: dead */
+    struct node_id id;
+    uint32_t priority;
+    uint64_t boot, seq;
+    uint64_t boots_seen[WORLD_NODES_MAX]; /* as a seal's guard would */
+    int64_t offset_ms;                    /* its clock: offset, and so many ppm too fast */
+    int64_t drift_ppm;
+    int64_t paused_until_us; /* stopped: hears and says nothing */
+    int64_t tick_at_us;      /* the one tick that counts */
+};
+
+struct world_event {
+    int64_t at_us;
+    uint64_t order; /* of creation: events of one instant keep it */
+    unsigned kind;  /* WORLD_DELIVER, WORLD_TICK, or a hook's own */
+    unsigned from, to;
+    uint64_t a, b; /* boot, seq of a message; a hook's own */
+    uint8_t *bytes;
+    size_t len;
+};
+enum { WORLD_DELIVER, WORLD_TICK, WORLD_OWN };
+
+struct world {
+    struct rng rng;
+    int64_t now_us;
+    unsigned count;
+    struct world_node nodes[WORLD_NODES_MAX];
+    bool cut[WORLD_NODES_MAX][WORLD_NODES_MAX]; /* [from][to]: nothing arrives */
+    unsigned loss_permille;                     /* of datagrams */
+    int64_t delay_us, jitter_us;                /* one way */
+    struct world_hooks hooks;
+    struct world_event *heap;
+    size_t heap_count, heap_cap;
+    uint64_t orders;
+    uint64_t hash; /* of all that happened */
+    uint64_t events, datagrams;
+    bool traced;
+    struct buf trace; /* lines "[ms] node what" */
+    char broken[160]; /* "" while all invariants hold */
+    struct plan plan; /* scratch */
+};
+
+struct world *world_new(unsigned nodes, uint64_t seed, const struct world_hooks *hooks);
+void world_free(struct world *w);
+void world_start(struct world *w, unsigned node, uint32_t priority); /* also after a kill */
+void world_kill(struct world *w, unsigned node);
+void world_pause(struct world *w, unsigned node, int64_t for_ms);
+void world_resign(struct world *w, unsigned node);
+void world_post(struct world *w, int64_t at_us, unsigned kind, uint64_t a, uint64_t b);
+/* Until that time, or until an invariant breaks: then false. */
+bool world_run(struct world *w, int64_t until_ms);
+
+int64_t world_ms(const struct world *w);
+bool world_alive(const struct world *w, unsigned node); /* and not paused */
+bool world_is_tracker(const struct world *w, unsigned node);
+int world_tracker(const struct world *w); /* the first, or -1 */
+int world_node_of(const struct world *w, const struct node_id *id);
+PRINTF(2, 3) void world_say(struct world *w, const char *fmt, ...);
+PRINTF(2, 3) bool world_break(struct world *w, const char *fmt, ...); /* always false */
+
+#endif

@@ -1,0 +1,269 @@
+#include "tests/unit/p2p/unit.h"
+
+#include "p2p/elect.h"
+
+#define SITE 1
+
+static struct members nobody;
+
+/* A node 5 of priority 5 that follows tracker 9 of epoch 4, heard at 1000. */
+static struct elect
+follower(void)
+{
+    struct elect e;
+    struct node_id self = unit_node(5), nine = unit_node(9);
+    struct wire_beacon b = {.site = SITE, .role = ELECT_TRACKER, .epoch = 4, .tracker = nine};
+    elect_init(&e, &self, SITE, 5, 1, 0);
+    struct elect_plan p = elect_hear(&e, &nine, &b, 1000);
+    assert_int_equal(p.event, ELECT_FOLLOWS);
+    assert_true(p.changed);
+    return e;
+}
+
+/* Ticks as often as a daemon does; the plan of the last tick. */
+static struct elect_plan
+tick_to(struct elect *e, int64_t until_ms)
+{
+    struct elect_plan p = {.event = ELECT_NOTHING};
+    for (int64_t ms = e->ticked_ms; ms < until_ms;) {
+        ms = ms + 50 < until_ms ? ms + 50 : until_ms;
+        p = elect_tick(e, &nobody, ms);
+    }
+    return p;
+}
+
+/* The same node as tracker of epoch 5. */
+static struct elect
+tracker(void)
+{
+    struct elect e = follower();
+    (void)tick_to(&e, 1900);
+    (void)tick_to(&e, 2000);
+    struct elect_plan p = tick_to(&e, 2050);
+    assert_int_equal(p.event, ELECT_WON);
+    assert_true(p.beacon);
+    return e;
+}
+
+static struct wire_beacon
+claim(uint32_t epoch, uint32_t priority, uint8_t id)
+{
+    return (struct wire_beacon){.site = SITE,
+                                .role = ELECT_TRACKER,
+                                .epoch = epoch,
+                                .tracker = unit_node(id),
+                                .tracker_priority = priority};
+}
+
+static struct elect_plan
+hear(struct elect *e, uint8_t from, const struct wire_beacon *b, int64_t now_ms)
+{
+    struct node_id id = unit_node(from);
+    return elect_hear(e, &id, b, now_ms);
+}
+
+static void
+a_silent_tracker_is_asked_before_an_election(void **state)
+{
+    (void)state;
+    struct elect e = follower();
+    struct elect_plan p = tick_to(&e, 1899);
+    assert_int_equal(p.event, ELECT_NOTHING);
+    p = tick_to(&e, 1900);
+    assert_int_equal(p.event, ELECT_SUSPECTS);
+    assert_true(p.probe);
+    assert_int_equal(p.probe_id.bytes[0], 9);
+    struct wire_beacon b = claim(4, 0, 9);
+    (void)hear(&e, 9, &b, 1950);
+    p = tick_to(&e, 2000);
+    assert_int_equal(p.event, ELECT_NOTHING);
+    assert_int_equal(e.role, ELECT_MEMBER);
+}
+
+static void
+the_best_node_wins_with_the_next_epoch(void **state)
+{
+    (void)state;
+    struct elect e = tracker();
+    assert_int_equal(e.role, ELECT_TRACKER);
+    assert_int_equal(e.tracker.epoch, 5);
+    assert_int_equal(e.tracker.id.bytes[0], 5);
+}
+
+static void
+who_hears_the_tracker_keeps_others_from_standing(void **state)
+{
+    (void)state;
+    struct elect e = follower();
+    struct wire_beacon b = claim(4, 0, 9);
+    b.role = ELECT_MEMBER;
+    b.tracker_age_ms = 100;
+    (void)hear(&e, 7, &b, 1800);
+    assert_int_equal(tick_to(&e, 2599).event, ELECT_NOTHING);
+    assert_int_equal(tick_to(&e, 2600).event, ELECT_SUSPECTS);
+    assert_int_equal(e.heard_ms, 1000);
+}
+
+static void
+a_candidate_goes_back_when_somebody_hears_the_tracker(void **state)
+{
+    (void)state;
+    struct elect e = follower();
+    (void)tick_to(&e, 1900);
+    assert_int_equal(tick_to(&e, 2000).event, ELECT_RUNS);
+    struct wire_beacon b = claim(4, 0, 9);
+    b.role = ELECT_MEMBER;
+    b.tracker_age_ms = 10;
+    (void)hear(&e, 7, &b, 2001);
+    assert_int_equal(e.role, ELECT_MEMBER);
+    assert_int_equal(e.tracker.epoch, 4);
+}
+
+static void
+a_better_candidate_stops_and_a_worse_is_told(void **state)
+{
+    (void)state;
+    struct elect e = follower();
+    (void)tick_to(&e, 1900);
+    (void)tick_to(&e, 2000);
+    struct wire_beacon worse = {
+        .site = SITE, .role = ELECT_CANDIDATE, .priority = 4, .tracker_age_ms = WIRE_AGE_NEVER};
+    assert_true(hear(&e, 7, &worse, 2001).reply);
+    assert_int_equal(e.role, ELECT_CANDIDATE);
+    worse.priority = 6;
+    assert_int_equal(hear(&e, 7, &worse, 2002).event, ELECT_STOPS);
+    assert_int_equal(e.role, ELECT_MEMBER);
+}
+
+static void
+a_tracker_yields_to_a_larger_claim_only(void **state)
+{
+    (void)state;
+    struct elect e = tracker();
+    struct wire_beacon b = claim(5, 4, 9);
+    struct elect_plan p = hear(&e, 9, &b, 2100);
+    assert_true(p.reply);
+    assert_int_equal(e.role, ELECT_TRACKER);
+    b = claim(5, 6, 9);
+    p = hear(&e, 9, &b, 2101);
+    assert_int_equal(p.event, ELECT_YIELDS);
+    assert_true(p.changed);
+    assert_int_equal(e.role, ELECT_MEMBER);
+    assert_int_equal(e.tracker.id.bytes[0], 9);
+}
+
+static void
+a_tracker_asks_the_owner_of_a_larger_claim_that_it_hears_of(void **state)
+{
+    (void)state;
+    struct elect e = tracker();
+    struct wire_beacon b = claim(6, 1, 9);
+    b.role = ELECT_MEMBER;
+    struct elect_plan p = hear(&e, 7, &b, 2100);
+    assert_true(p.probe);
+    assert_int_equal(p.probe_id.bytes[0], 9);
+    assert_int_equal(e.role, ELECT_TRACKER);
+    assert_false(hear(&e, 7, &b, 2110).probe);
+}
+
+static void
+a_jump_of_epochs_is_refused_except_by_a_newcomer(void **state)
+{
+    (void)state;
+    struct elect e = follower();
+    struct wire_beacon b = claim(4 + ELECT_EPOCH_JUMP + 1, 9, 8);
+    assert_int_equal(hear(&e, 8, &b, 1100).event, ELECT_REFUSES);
+    assert_int_equal(e.tracker.epoch, 4);
+    b.epoch--;
+    assert_int_equal(hear(&e, 8, &b, 1100).event, ELECT_FOLLOWS);
+    struct node_id self = unit_node(5);
+    elect_init(&e, &self, SITE, 5, 1, 0);
+    b.epoch = 1000000;
+    assert_int_equal(hear(&e, 8, &b, 1100).event, ELECT_FOLLOWS);
+    b.epoch = UINT32_MAX;
+    assert_int_equal(hear(&e, 8, &b, 1100).event, ELECT_REFUSES);
+}
+
+static void
+a_deputy_takes_over_from_a_tracker_that_resigns(void **state)
+{
+    (void)state;
+    struct elect e = follower();
+    struct wire_beacon b = claim(4, 0, 9);
+    b.deputy = unit_node(5);
+    (void)hear(&e, 9, &b, 1100);
+    assert_int_equal(e.role, ELECT_DEPUTY);
+    b.role = ELECT_MEMBER;
+    b.flags = WIRE_RESIGNS;
+    assert_int_equal(hear(&e, 9, &b, 1200).event, ELECT_WON);
+    assert_int_equal(e.tracker.epoch, 5);
+}
+
+static void
+a_node_alone_does_not_step_down(void **state)
+{
+    (void)state;
+    struct elect e = tracker();
+    assert_int_equal(elect_resign(&e, &nobody, false, 3000).event, ELECT_STAYS);
+    assert_int_equal(e.role, ELECT_TRACKER);
+    struct elect_plan p = elect_resign(&e, &nobody, true, 3000);
+    assert_int_equal(p.event, ELECT_RESIGNS);
+    assert_int_equal(p.beacon_flags, WIRE_RESIGNS | WIRE_LEAVES);
+    struct wire_beacon b;
+    elect_beacon(&e, &nobody, p.beacon_flags, 3000, &b);
+    assert_int_equal(b.epoch, 5);
+    assert_int_equal(b.tracker.bytes[0], 5);
+}
+
+static void
+a_node_that_slept_listens_before_it_judges(void **state)
+{
+    (void)state;
+    struct elect e = follower();
+    (void)elect_tick(&e, &nobody, 1100);
+    assert_int_equal(elect_tick(&e, &nobody, 60000).event, ELECT_NOTHING);
+    assert_int_equal(elect_tick(&e, &nobody, 60000 + ELECT_SILENT_MS).event, ELECT_SUSPECTS);
+}
+
+static void
+another_site_is_not_our_business(void **state)
+{
+    (void)state;
+    struct elect e = follower();
+    struct wire_beacon b = claim(7, 9, 8);
+    b.site = SITE + 1;
+    assert_int_equal(hear(&e, 8, &b, 1100).event, ELECT_NOTHING);
+    assert_int_equal(e.tracker.id.bytes[0], 9);
+}
+
+static void
+moves_outside_the_table_are_illegal(void **state)
+{
+    (void)state;
+    assert_true(elect_may_go(ELECT_CANDIDATE, ELECT_TRACKER));
+    assert_false(elect_may_go(ELECT_MEMBER, ELECT_TRACKER));
+    assert_false(elect_may_go(ELECT_TRACKER, ELECT_CANDIDATE));
+    assert_string_equal(elect_role_name(ELECT_DEPUTY), "deputy");
+    assert_string_equal(elect_event_text(ELECT_WON), "is tracker");
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_silent_tracker_is_asked_before_an_election),
+        cmocka_unit_test(the_best_node_wins_with_the_next_epoch),
+        cmocka_unit_test(who_hears_the_tracker_keeps_others_from_standing),
+        cmocka_unit_test(a_candidate_goes_back_when_somebody_hears_the_tracker),
+        cmocka_unit_test(a_better_candidate_stops_and_a_worse_is_told),
+        cmocka_unit_test(a_tracker_yields_to_a_larger_claim_only),
+        cmocka_unit_test(a_tracker_asks_the_owner_of_a_larger_claim_that_it_hears_of),
+        cmocka_unit_test(a_jump_of_epochs_is_refused_except_by_a_newcomer),
+        cmocka_unit_test(a_deputy_takes_over_from_a_tracker_that_resigns),
+        cmocka_unit_test(a_node_alone_does_not_step_down),
+        cmocka_unit_test(a_node_that_slept_listens_before_it_judges),
+        cmocka_unit_test(another_site_is_not_our_business),
+        cmocka_unit_test(moves_outside_the_table_are_illegal),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
