@@ -39,3 +39,21 @@ plan_wrote(struct plan *p, struct plan_action *a, const struct scribe *s)
     a->len = (uint32_t)scribe_len(s);
     p->bytes_used += scribe_len(s);
 }
+
+struct plan_action *
+plan_to(struct plan *p, enum plan_kind kind, const struct member *to)
+{
+    struct plan_action *a = plan_add(p, kind);
+    a->node = to->id;
+    a->addr = to->addr;
+    return a;
+}
+
+void
+plan_record(struct plan *p, enum plan_kind kind, const struct member *to, const struct wire_msg *m)
+{
+    struct scribe out;
+    plan_write(p, WIRE_DATAGRAM_MAX, &out);
+    wire_put(&out, m);
+    plan_wrote(p, to != NULL ? plan_to(p, kind, to) : plan_add(p, kind), &out);
+}

@@ -4,6 +4,7 @@
 #define P2P_PLAN_H
 
 #include "p2p/elect.h"
+#include "p2p/swarm.h"
 
 #define PLAN_ACTIONS_MAX 256
 #define PLAN_BYTES_MAX   (WIRE_CONTROL_MAX + 8192)
@@ -11,7 +12,12 @@
 enum plan_kind {
     PLAN_SHOUT,    /* datagram to all: by multicast, else to each member and seed */
     PLAN_DATAGRAM, /* to `node` at `addr` */
-    PLAN_ELECTED   /* `event` happened; `changed`: another tracker, tell people */
+    PLAN_ELECTED,  /* `event` happened */
+    PLAN_POST,     /* control request to `node`; its answer goes to step_reply */
+    PLAN_COPY,     /* the same, and nobody reads the answer */
+    PLAN_REPLY,    /* the answer to the control request that this step was about */
+    PLAN_GET,      /* ask for pieces: `blob`, `get` */
+    PLAN_STOP      /* a request of `blob` with `get.id` must end before piece `get.first` */
 };
 
 struct plan_action {
@@ -19,6 +25,8 @@ struct plan_action {
     struct node_id node;
     struct node_addr addr;
     enum elect_event event;
+    struct digest blob;
+    struct swarm_get get;
     uint32_t at, len; /* body without its seal, in plan->bytes */
 };
 
@@ -33,6 +41,11 @@ void plan_clear(struct plan *p);
 /* A new action, zeroed but for its kind. Must not be called on a full plan. */
 struct plan_action *plan_add(struct plan *p, enum plan_kind kind);
 bool plan_full(const struct plan *p);
+/* To a member. */
+struct plan_action *plan_to(struct plan *p, enum plan_kind kind, const struct member *to);
+/* A datagram of one record; to NULL: PLAN_SHOUT. */
+void plan_record(struct plan *p, enum plan_kind kind, const struct member *to,
+                 const struct wire_msg *m);
 /* Bytes behind those in use; plan_wrote ends them and hangs them to the action. */
 void plan_write(struct plan *p, size_t max, struct scribe *ret);
 void plan_wrote(struct plan *p, struct plan_action *a, const struct scribe *s);

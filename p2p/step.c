@@ -3,10 +3,14 @@
 #include "base/err.h"
 #include "base/mem.h"
 
+/* In a larger site the regular beacons must do: greetings would come in a storm. */
+#define GREET_MAX 64
+
 struct step {
     struct step_config config; /* fixed at new */
     struct elect elect;
     struct members members;
+    struct swarms *swarms;
 };
 
 struct step *
@@ -16,13 +20,23 @@ step_new(const struct step_config *c, int64_t now_ms)
     s->config = *c;
     elect_init(&s->elect, &c->self, c->site, c->priority, c->seed, now_ms);
     member_init(&s->members);
+    s->swarms = swarms_new(c->seed + 1);
     return s;
 }
 
 void
 step_free(struct step *s)
 {
+    if (s == NULL)
+        return;
+    swarms_free(s->swarms);
     mem_free(s);
+}
+
+static struct swarms_at
+at(const struct step *s, int64_t now_ms)
+{
+    return (struct swarms_at){now_ms, &s->config.self, &s->config.addr, &s->elect, &s->members};
 }
 
 const struct elect *
@@ -37,16 +51,6 @@ step_members(const struct step *s)
     return &s->members;
 }
 
-/* One record as the whole body of a datagram. */
-static void
-write_record(struct plan *p, struct plan_action *a, const struct wire_msg *m)
-{
-    struct scribe out;
-    plan_write(p, WIRE_DATAGRAM_MAX, &out);
-    wire_put(&out, m);
-    plan_wrote(p, a, &out);
-}
-
 static void
 beacon_of(const struct step *s, uint8_t flags, int64_t now_ms, struct wire_msg *ret)
 {
@@ -57,44 +61,31 @@ beacon_of(const struct step *s, uint8_t flags, int64_t now_ms, struct wire_msg *
 }
 
 static void
-write_beacon(const struct step *s, struct plan *p, struct plan_action *a, uint8_t flags,
-             int64_t now_ms)
+send_beacon(const struct step *s, struct plan *p, const struct member *to, uint8_t flags,
+            int64_t now_ms)
 {
     struct wire_msg m;
     beacon_of(s, flags, now_ms, &m);
-    write_record(p, a, &m);
-}
-
-/* A datagram to a member, or NULL when its address is not known. */
-static struct plan_action *
-to_member(const struct step *s, struct plan *p, const struct node_id *id)
-{
-    const struct member *m = member_find(&s->members, id);
-    if (m == NULL)
-        return NULL;
-    struct plan_action *a = plan_add(p, PLAN_DATAGRAM);
-    a->node = m->id;
-    a->addr = m->addr;
-    return a;
+    plan_record(p, to != NULL ? PLAN_DATAGRAM : PLAN_SHOUT, to, &m);
 }
 
 static void
-carry_out(const struct step *s, const struct elect_plan *e, const struct node_id *from,
-          int64_t now_ms, struct plan *p)
+carry_out(struct step *s, const struct elect_plan *e, const struct node_id *from, int64_t now_ms,
+          bool was_deputy, struct plan *p)
 {
-    struct plan_action *a;
+    const struct member *to;
+    struct swarms_at here = at(s, now_ms);
     if (e->event != ELECT_NOTHING)
         plan_add(p, PLAN_ELECTED)->event = e->event;
+    if (e->changed)
+        swarms_elected(s->swarms, &here, was_deputy);
     if (e->beacon)
-        write_beacon(s, p, plan_add(p, PLAN_SHOUT), e->beacon_flags, now_ms);
-    if (e->reply && (a = to_member(s, p, from)) != NULL)
-        write_beacon(s, p, a, 0, now_ms);
-    if (e->probe && (a = to_member(s, p, &e->probe_id)) != NULL) {
-        struct wire_msg m;
-        memset(&m, 0, sizeof m);
-        m.type = WIRE_PROBE;
-        m.probe.echo = (uint64_t)now_ms;
-        write_record(p, a, &m);
+        send_beacon(s, p, NULL, e->beacon_flags, now_ms);
+    if (e->reply && (to = member_find(&s->members, from)) != NULL)
+        send_beacon(s, p, to, 0, now_ms);
+    if (e->probe && (to = member_find(&s->members, &e->probe_id)) != NULL) {
+        struct wire_msg m = {.type = WIRE_PROBE, .probe = {(uint64_t)now_ms}};
+        plan_record(p, PLAN_DATAGRAM, to, &m);
     }
 }
 
@@ -103,15 +94,20 @@ step_tick(struct step *s, int64_t now_ms, struct plan *p)
 {
     struct node_id dead;
     while (member_bury(&s->members, now_ms, &dead))
-        continue;
+        swarms_gone(s->swarms, &dead);
+    bool deputy = node_equal(&s->elect.deputy, &s->config.self);
     struct elect_plan e = elect_tick(&s->elect, &s->members, now_ms);
-    carry_out(s, &e, &node_none, now_ms, p);
+    carry_out(s, &e, &node_none, now_ms, deputy, p);
+    struct swarms_at here = at(s, now_ms);
+    swarms_settle(s->swarms, &here, p);
 }
 
 int64_t
 step_wake_ms(const struct step *s)
 {
-    return elect_wake_ms(&s->elect);
+    int64_t elect_ms = elect_wake_ms(&s->elect);
+    int64_t swarms_ms = swarms_wake_ms(s->swarms, s->elect.ticked_ms);
+    return elect_ms < swarms_ms ? elect_ms : swarms_ms;
 }
 
 static void
@@ -126,20 +122,28 @@ hear_beacon(struct step *s, int64_t now_ms, const struct step_from *from,
                           .priority = b->priority,
                           .queue_ms = b->queue_ms,
                           .free_mib = b->free_mib};
+    const struct member *before = member_find(&s->members, &from->node);
+    bool newcomer = before == NULL || before->boot != from->boot;
     if (!member_heard(&s->members, &said, now_ms))
         return;
+    /* It should know all nodes at once, not after a round of regular beacons. */
+    if (newcomer && s->members.count <= GREET_MAX)
+        send_beacon(s, p, member_find(&s->members, &from->node), 0, now_ms);
+    bool deputy = node_equal(&s->elect.deputy, &s->config.self);
     struct elect_plan e = elect_hear(&s->elect, &from->node, b, now_ms);
-    carry_out(s, &e, &from->node, now_ms, p);
-    if ((b->flags & WIRE_LEAVES) != 0)
+    carry_out(s, &e, &from->node, now_ms, deputy, p);
+    if ((b->flags & WIRE_LEAVES) != 0) {
+        swarms_gone(s->swarms, &from->node);
         member_forget(&s->members, &from->node);
+    }
 }
 
 static void
 hear_probe(struct step *s, int64_t now_ms, const struct step_from *from, uint64_t echo,
            struct plan *p)
 {
-    struct plan_action *a = to_member(s, p, &from->node);
-    if (a == NULL)
+    const struct member *to = member_find(&s->members, &from->node);
+    if (to == NULL)
         return;
     struct wire_msg ack, beacon;
     memset(&ack, 0, sizeof ack);
@@ -150,13 +154,14 @@ hear_probe(struct step *s, int64_t now_ms, const struct step_from *from, uint64_
     plan_write(p, WIRE_DATAGRAM_MAX, &out);
     wire_put(&out, &ack);
     wire_put(&out, &beacon);
-    plan_wrote(p, a, &out);
+    plan_wrote(p, plan_to(p, PLAN_DATAGRAM, to), &out);
 }
 
 int
 step_datagram(struct step *s, int64_t now_ms, const struct step_from *from, const uint8_t *body,
               size_t len, struct plan *p)
 {
+    struct swarms_at here = at(s, now_ms);
     struct cursor c;
     struct wire_msg m;
     int rc;
@@ -168,7 +173,10 @@ step_datagram(struct step *s, int64_t now_ms, const struct step_from *from, cons
             hear_beacon(s, now_ms, from, &m.beacon, p);
         else if (m.type == WIRE_PROBE)
             hear_probe(s, now_ms, from, m.probe.echo, p);
+        else
+            swarms_hear(s->swarms, &here, &from->node, &m, p);
     }
+    swarms_settle(s->swarms, &here, p);
     return rc < 0 ? rc : 0;
 }
 
@@ -176,5 +184,49 @@ void
 step_resign(struct step *s, int64_t now_ms, bool leaves, struct plan *p)
 {
     struct elect_plan e = elect_resign(&s->elect, &s->members, leaves, now_ms);
-    carry_out(s, &e, &node_none, now_ms, p);
+    carry_out(s, &e, &node_none, now_ms, false, p);
+}
+
+int
+step_request(struct step *s, int64_t now_ms, const struct step_from *from, const uint8_t *body,
+             size_t len, struct plan *p)
+{
+    const struct member *m = member_find(&s->members, &from->node);
+    struct swarms_at here = at(s, now_ms);
+    struct cursor c;
+    cursor_init(&c, body, len);
+    if (m == NULL)
+        return ERR_NOT_FOUND; /* it was not heard yet: it asks again */
+    int rc = swarms_request(s->swarms, &here, &from->node, &m->addr, &c, p);
+    swarms_settle(s->swarms, &here, p);
+    return rc;
+}
+
+int
+step_reply(struct step *s, int64_t now_ms, const uint8_t *body, size_t len, struct plan *p)
+{
+    struct swarms_at here = at(s, now_ms);
+    struct cursor c;
+    cursor_init(&c, body, len);
+    int rc = swarms_reply(s->swarms, &here, &c);
+    swarms_settle(s->swarms, &here, p);
+    return rc;
+}
+
+struct swarm *
+step_open(struct step *s, int64_t now_ms, const struct digest *digest, uint64_t size, uint8_t flags)
+{
+    return swarms_open(s->swarms, digest, size, flags, now_ms);
+}
+
+struct swarm *
+step_swarm(struct step *s, const struct digest *digest)
+{
+    return swarms_find(s->swarms, digest);
+}
+
+struct tracker_sum
+step_tracker_sum(const struct step *s)
+{
+    return swarms_sum(s->swarms);
 }

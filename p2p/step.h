@@ -6,7 +6,7 @@
 #ifndef P2P_STEP_H
 #define P2P_STEP_H
 
-#include "p2p/plan.h"
+#include "p2p/swarms.h"
 
 struct step;
 
@@ -35,6 +35,19 @@ CHECKED int step_datagram(struct step *s, int64_t now_ms, const struct step_from
 /* Steps down as tracker; `leaves`: the node stops. */
 void step_resign(struct step *s, int64_t now_ms, bool leaves, struct plan *p);
 
+/* A control request's body, answered by the plan's PLAN_REPLY; the answer to one of ours. */
+CHECKED int step_request(struct step *s, int64_t now_ms, const struct step_from *from,
+                         const uint8_t *body, size_t len, struct plan *p);
+CHECKED int step_reply(struct step *s, int64_t now_ms, const uint8_t *body, size_t len,
+                       struct plan *p);
+
+/* A blob that this node has or wants (flags: enum wire_blob_flag); NULL when there are too many.
+ * What the caller does to the swarm takes effect with the next step_tick. */
+struct swarm *step_open(struct step *s, int64_t now_ms, const struct digest *digest, uint64_t size,
+                        uint8_t flags);
+struct swarm *step_swarm(struct step *s, const struct digest *digest); /* NULL: not open */
+
+struct tracker_sum step_tracker_sum(const struct step *s);
 const struct elect *step_elect(const struct step *s);
 const struct members *step_members(const struct step *s);
 

@@ -276,7 +276,8 @@ elections_run(uint64_t seed, uint64_t keep, bool traced, struct elections_sum *s
     struct drama d = {.orphaned_ms = -1, .sum = sum};
     unsigned nodes;
     draw(&d, seed, &nodes);
-    struct world_hooks hooks = {&d, check, on_elected, on_event};
+    struct world_hooks hooks = {
+        .cookie = &d, .check = check, .elected = on_elected, .event = on_event};
     struct world *w = world_new(nodes, seed, &hooks);
     w->traced = traced;
     for (unsigned i = 0; i < nodes; i++)

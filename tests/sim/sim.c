@@ -1,8 +1,10 @@
 /* The simulator's command line: what to run, how many seeds, and what to say when one breaks.
  *
  *   sim elect [--seeds N] [--seed N [--keep MASK]] [-v]
+ *   sim pull[/NAME] [--seeds N] [--seed N]
  *   sim traces */
 #include "tests/sim/elections.h"
+#include "tests/sim/pulls.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,6 +146,8 @@ main(int argc, char **argv)
         return elect(&o);
     if (strcmp(o.what, "traces") == 0)
         return elections_traces();
-    (void)fprintf(stderr, "sim: elect or traces?\n");
+    if (strncmp(o.what, "pull", 4) == 0)
+        return pulls_all(o.seed, o.one ? 1 : o.seeds, o.what[4] == '/' ? o.what + 5 : NULL, o.one);
+    (void)fprintf(stderr, "sim: elect, traces, pull or pull/NAME?\n");
     return 2;
 }

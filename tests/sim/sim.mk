@@ -1,7 +1,8 @@
 # The simulator: the decisions of many nodes in virtual time.
-#   make sim [SIM=elect] [SEEDS=2000] [SEED=N [KEEP=MASK]]
+#   make sim [SIM=elect] [SEEDS=2000] [SEED=N [KEEP=MASK]]   elections under faults
+#   make sim SIM=pull [SEEDS=1], SIM=pull/NAME [SEED=N]      whole pulls; SEED=N tells the story
 SIM ?= elect
-SEEDS ?= 2000
+SEEDS ?= $(if $(filter elect,$(SIM)),2000,1)
 SIM_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/sim/*.c))
 $(B)/tests/sim/sim: $(SIM_OBJECTS) $(LIBS_p2p)
 	$(CC) $(LDFLAGS) -o $@ $^ $(SYSTEM_p2p)

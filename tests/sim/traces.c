@@ -20,36 +20,36 @@
 #define DEAD                                                 \
     "[3000] n0 dies\n"                                       \
     "[3650] n1 tracker silent: asking it, epoch 1\n"         \
-    "[3650] n2 tracker silent: asking it, epoch 1\n"         \
+    "[3651] n2 tracker silent: asking it, epoch 1\n"         \
     "[3750] n1 no tracker: standing for election, epoch 1\n" \
-    "[3750] n2 no tracker: standing for election, epoch 1\n" \
+    "[3751] n2 no tracker: standing for election, epoch 1\n" \
     "[3751] n1 a better candidate stands, epoch 1\n"         \
-    "[3800] n2 is tracker, epoch 2\n"                        \
+    "[3801] n2 is tracker, epoch 2\n"                        \
     "[3801] n1 follows a tracker, epoch 2\n"
 
 #define NEWCOMER                                             \
     "[2000] n0 dies\n"                                       \
-    "[2750] n1 tracker silent: asking it, epoch 1\n"         \
-    "[2751] n2 tracker silent: asking it, epoch 1\n"         \
-    "[2850] n1 no tracker: standing for election, epoch 1\n" \
-    "[2851] n2 no tracker: standing for election, epoch 1\n" \
+    "[2750] n2 tracker silent: asking it, epoch 1\n"         \
+    "[2751] n1 tracker silent: asking it, epoch 1\n"         \
+    "[2850] n2 no tracker: standing for election, epoch 1\n" \
+    "[2851] n1 no tracker: standing for election, epoch 1\n" \
     "[2851] n1 a better candidate stands, epoch 1\n"         \
-    "[2901] n2 is tracker, epoch 2\n"                        \
-    "[2901] n1 follows a tracker, epoch 2\n"                 \
+    "[2900] n2 is tracker, epoch 2\n"                        \
+    "[2900] n1 follows a tracker, epoch 2\n"                 \
     "[5000] n0 starts\n"                                     \
-    "[5001] n0 follows a tracker, epoch 2\n"
+    "[5000] n0 follows a tracker, epoch 2\n"
 
 #define HALVES                                               \
-    "[2750] n3 tracker silent: asking it, epoch 1\n"         \
-    "[2751] n2 tracker silent: asking it, epoch 1\n"         \
-    "[2850] n3 no tracker: standing for election, epoch 1\n" \
-    "[2851] n2 no tracker: standing for election, epoch 1\n" \
+    "[2750] n2 tracker silent: asking it, epoch 1\n"         \
+    "[2751] n3 tracker silent: asking it, epoch 1\n"         \
+    "[2850] n2 no tracker: standing for election, epoch 1\n" \
+    "[2851] n3 no tracker: standing for election, epoch 1\n" \
     "[2851] n2 a better candidate stands, epoch 1\n"         \
-    "[2900] n3 is tracker, epoch 2\n"                        \
-    "[2900] n2 follows a tracker, epoch 2\n"                 \
+    "[2901] n3 is tracker, epoch 2\n"                        \
+    "[2901] n2 follows a tracker, epoch 2\n"                 \
     "[6000] heals\n"                                         \
     "[6050] n0 a larger claim: no longer tracker, epoch 2\n" \
-    "[6200] n1 follows a tracker, epoch 2\n"
+    "[6203] n1 follows a tracker, epoch 2\n"
 
 #define RESIGNED                                          \
     "[2000] n0 steps down, epoch 1\n"                     \
@@ -60,13 +60,13 @@
 
 #define STOPPED                                              \
     "[2000] n0 stops for 2500 ms\n"                          \
-    "[2750] n1 tracker silent: asking it, epoch 1\n"         \
-    "[2751] n2 tracker silent: asking it, epoch 1\n"         \
-    "[2850] n1 no tracker: standing for election, epoch 1\n" \
-    "[2851] n2 no tracker: standing for election, epoch 1\n" \
+    "[2750] n2 tracker silent: asking it, epoch 1\n"         \
+    "[2751] n1 tracker silent: asking it, epoch 1\n"         \
+    "[2850] n2 no tracker: standing for election, epoch 1\n" \
+    "[2851] n1 no tracker: standing for election, epoch 1\n" \
     "[2851] n1 a better candidate stands, epoch 1\n"         \
-    "[2901] n2 is tracker, epoch 2\n"                        \
-    "[2901] n1 follows a tracker, epoch 2\n"                 \
+    "[2900] n2 is tracker, epoch 2\n"                        \
+    "[2900] n1 follows a tracker, epoch 2\n"                 \
     "[4500] n0 a larger claim: no longer tracker, epoch 2\n"
 
 static struct world *

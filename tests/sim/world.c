@@ -185,8 +185,38 @@ send_one(struct world *w, unsigned from, unsigned to, const struct plan_action *
     push(w, e);
 }
 
+int64_t
+world_delay_us(struct world *w)
+{
+    return w->delay_us + (int64_t)rng_below(&w->rng, (uint64_t)w->jitter_us + 1);
+}
+
+/* Over a connection: nothing is lost, unless there is no way at all. */
 static void
-carry_out(struct world *w, unsigned node)
+call(struct world *w, unsigned from, unsigned to, unsigned kind, const struct plan_action *a)
+{
+    struct world_event e = {.at_us = w->now_us + world_delay_us(w),
+                            .kind = kind,
+                            .from = from,
+                            .to = to,
+                            .a = w->nodes[from].boot,
+                            .b = ++w->nodes[from].seq,
+                            .bytes = mem_alloc(a->len + 1),
+                            .len = a->len};
+    memcpy(e.bytes, w->plan.bytes + a->at, a->len);
+    push(w, e);
+}
+
+static void
+call_node(struct world *w, unsigned from, unsigned kind, const struct plan_action *a)
+{
+    int to = world_node_of(w, &a->node);
+    must(to >= 0);
+    call(w, from, (unsigned)to, kind, a);
+}
+
+static void
+carry_out(struct world *w, unsigned node, unsigned asker)
 {
     for (size_t i = 0; i < w->plan.count; i++) {
         const struct plan_action *a = &w->plan.actions[i];
@@ -207,6 +237,20 @@ carry_out(struct world *w, unsigned node)
                       step_elect(w->nodes[node].step)->epoch_max);
             if (w->hooks.elected != NULL)
                 w->hooks.elected(w, node, a);
+            break;
+        case PLAN_POST:
+            call_node(w, node, WORLD_REQUEST, a);
+            break;
+        case PLAN_COPY:
+            call_node(w, node, WORLD_COPY, a);
+            break;
+        case PLAN_REPLY:
+            if (asker != node)
+                call(w, node, asker, WORLD_REPLY, a);
+            break;
+        case PLAN_GET:
+        case PLAN_STOP:
+            w->hooks.fetch(w, node, a);
             break;
         }
     }
@@ -237,7 +281,7 @@ world_start(struct world *w, unsigned node, uint32_t priority)
     world_say(w, "n%u starts", node);
     plan_clear(&w->plan);
     step_tick(n->step, node_ms(n, w->now_us), &w->plan);
-    carry_out(w, node);
+    carry_out(w, node, node);
 }
 
 void
@@ -261,7 +305,22 @@ world_resign(struct world *w, unsigned node)
     struct world_node *n = &w->nodes[node];
     plan_clear(&w->plan);
     step_resign(n->step, node_ms(n, w->now_us), false, &w->plan);
-    carry_out(w, node);
+    carry_out(w, node, node);
+}
+
+void
+world_touch(struct world *w, unsigned node)
+{
+    struct world_node *n = &w->nodes[node];
+    plan_clear(&w->plan);
+    step_tick(n->step, node_ms(n, w->now_us), &w->plan);
+    carry_out(w, node, node);
+}
+
+int64_t
+world_node_ms(const struct world *w, unsigned node)
+{
+    return node_ms(&w->nodes[node], w->now_us);
 }
 
 static void
@@ -278,7 +337,7 @@ tick(struct world *w, const struct world_event *e)
     }
     plan_clear(&w->plan);
     step_tick(n->step, node_ms(n, w->now_us), &w->plan);
-    carry_out(w, e->to);
+    carry_out(w, e->to, e->kind == WORLD_REQUEST ? e->from : e->to);
 }
 
 static void
@@ -289,9 +348,17 @@ deliver(struct world *w, const struct world_event *e)
         return;
     n->boots_seen[e->from] = e->a;
     struct step_from from = {w->nodes[e->from].id, e->a, e->b};
+    int64_t now_ms = node_ms(n, w->now_us);
+    int rc = 0;
     plan_clear(&w->plan);
-    must(step_datagram(n->step, node_ms(n, w->now_us), &from, e->bytes, e->len, &w->plan) == 0);
-    carry_out(w, e->to);
+    if (e->kind == WORLD_DELIVER)
+        rc = step_datagram(n->step, now_ms, &from, e->bytes, e->len, &w->plan);
+    else if (e->kind == WORLD_REPLY)
+        rc = step_reply(n->step, now_ms, e->bytes, e->len, &w->plan);
+    else
+        rc = step_request(n->step, now_ms, &from, e->bytes, e->len, &w->plan);
+    must(rc == 0 || rc == ERR_NOT_FOUND);
+    carry_out(w, e->to, e->kind == WORLD_REQUEST ? e->from : e->to);
 }
 
 bool
@@ -305,7 +372,7 @@ world_run(struct world *w, int64_t until_ms)
         mix(w, e.kind << 16 | e.from << 8 | e.to);
         if (e.kind == WORLD_TICK)
             tick(w, &e);
-        else if (e.kind == WORLD_DELIVER)
+        else if (e.kind < WORLD_OWN)
             deliver(w, &e);
         else
             w->hooks.event(w, e.kind, e.a, e.b);

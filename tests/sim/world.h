@@ -24,6 +24,8 @@ struct world_hooks {
     bool (*check)(struct world *w);
     void (*elected)(struct world *w, unsigned node, const struct plan_action *a);
     void (*event)(struct world *w, unsigned kind, uint64_t a, uint64_t b);
+    /* PLAN_GET and PLAN_STOP. */
+    void (*fetch)(struct world *w, unsigned node, const struct plan_action *a);
 };
 
 struct world_node {
@@ -47,7 +49,7 @@ struct world_event {
     uint8_t *bytes;
     size_t len;
 };
-enum { WORLD_DELIVER, WORLD_TICK, WORLD_OWN };
+enum { WORLD_DELIVER, WORLD_TICK, WORLD_REQUEST, WORLD_COPY, WORLD_REPLY, WORLD_OWN };
 
 struct world {
     struct rng rng;
@@ -79,6 +81,10 @@ void world_post(struct world *w, int64_t at_us, unsigned kind, uint64_t a, uint6
 /* Until that time, or until an invariant breaks: then false. */
 bool world_run(struct world *w, int64_t until_ms);
 
+/* Something happened to a node's swarms: its step looks at them. */
+void world_touch(struct world *w, unsigned node);
+int64_t world_node_ms(const struct world *w, unsigned node); /* its own clock */
+int64_t world_delay_us(struct world *w);                     /* of one message, drawn */
 int64_t world_ms(const struct world *w);
 bool world_alive(const struct world *w, unsigned node); /* and not paused */
 bool world_is_tracker(const struct world *w, unsigned node);

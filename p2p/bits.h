@@ -1,0 +1,27 @@
+/* Sets of pieces as bytes, bit 0 of byte 0 first: as they travel, as they are kept. */
+#ifndef P2P_BITS_H
+#define P2P_BITS_H
+
+#include "base/must.h"
+
+#define BITS_BYTES(count) (((size_t)(count) + 7) / 8)
+
+static inline bool
+bits_get(const uint8_t *bits, uint32_t i)
+{
+    return (bits[i / 8] >> (i % 8) & 1) != 0;
+}
+
+static inline void
+bits_set(uint8_t *bits, uint32_t i)
+{
+    bits[i / 8] |= (uint8_t)(1u << i % 8);
+}
+
+static inline void
+bits_clear(uint8_t *bits, uint32_t i)
+{
+    bits[i / 8] &= (uint8_t) ~(1u << i % 8);
+}
+
+#endif

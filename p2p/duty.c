@@ -1,0 +1,179 @@
+/* What one node fetches over the WAN. */
+#include "p2p/duty.h"
+
+#define MS_PER_S 1000
+#define WEIGHT   4 /* of the old rate and the new one, 3 : 1 */
+
+void
+duty_init(struct duties *r, uint64_t size, uint32_t piece_bytes)
+{
+    memset(r, 0, sizeof *r);
+    r->size = size;
+    r->piece_bytes = piece_bytes;
+}
+
+static uint64_t
+bytes_of(const struct duties *r, const struct duty *a)
+{
+    uint64_t from = (uint64_t)a->first * r->piece_bytes, to = (uint64_t)a->end * r->piece_bytes;
+    return (to < r->size ? to : r->size) - from;
+}
+
+bool
+duty_add(struct duties *r, uint32_t lease, uint32_t epoch, uint32_t first, uint32_t count)
+{
+    for (size_t i = 0; i < DUTIES_MAX; i++) {
+        if (r->list[i].phase != DUTY_NONE)
+            continue;
+        if (lease == 0)
+            lease = r->own_ids = r->own_ids % DUTY_OWN_IDS + 1;
+        r->list[i] = (struct duty){.phase = DUTY_READY,
+                                   .lease = lease,
+                                   .epoch = epoch,
+                                   .first = first,
+                                   .end = first + count};
+        return true;
+    }
+    return false;
+}
+
+struct duty *
+duty_ready(struct duties *r)
+{
+    for (size_t i = 0; i < DUTIES_MAX; i++)
+        if (r->list[i].phase == DUTY_READY)
+            return &r->list[i];
+    return NULL;
+}
+
+struct duty *
+duty_running(struct duties *r, uint32_t get)
+{
+    for (size_t i = 0; i < DUTIES_MAX; i++)
+        if (r->list[i].phase == DUTY_RUNS && r->list[i].get == get)
+            return &r->list[i];
+    return NULL;
+}
+
+unsigned
+duty_working(const struct duties *r)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < DUTIES_MAX; i++)
+        n += r->list[i].phase == DUTY_READY || r->list[i].phase == DUTY_RUNS;
+    return n;
+}
+
+void
+duty_run(struct duty *a, uint32_t get, int64_t now_ms)
+{
+    must(a->phase == DUTY_READY);
+    a->phase = DUTY_RUNS;
+    a->get = get;
+    a->began_ms = now_ms;
+}
+
+void
+duty_spare(struct duties *r, struct duty *a)
+{
+    must(a->phase == DUTY_READY);
+    a->done_bytes = bytes_of(r, a);
+    a->phase = DUTY_OVER;
+    a->state = WIRE_DONE;
+}
+
+static struct duty *
+find_lease(struct duties *r, uint32_t lease)
+{
+    for (size_t i = 0; i < DUTIES_MAX; i++) {
+        struct duty *a = &r->list[i];
+        if ((a->phase == DUTY_READY || a->phase == DUTY_RUNS) && a->lease == lease)
+            return a;
+    }
+    return NULL;
+}
+
+bool
+duty_trim(struct duties *r, const struct wire_trim *t, struct duty **ret, uint32_t *ret_end)
+{
+    struct duty *a = find_lease(r, t->lease);
+    if (a == NULL || t->end >= a->end)
+        return false;
+    if (t->end == 0 && a->phase == DUTY_READY) {
+        a->phase = DUTY_NONE;
+        return false;
+    }
+    /* A trim leaves the piece that is arriving; a revocation ends the request there. */
+    uint32_t at = a->first + (uint32_t)(a->done_bytes / r->piece_bytes);
+    uint32_t end = t->end == 0 ? at : t->end > at ? t->end : at + 1;
+    if (end >= a->end)
+        return false;
+    if (t->end != 0)
+        a->end = end;
+    *ret = a;
+    *ret_end = end;
+    return a->phase == DUTY_RUNS;
+}
+
+static uint64_t
+rate_of(const struct duty *a, int64_t now_ms)
+{
+    int64_t age_ms = now_ms - a->began_ms;
+    return a->done_bytes * MS_PER_S / (uint64_t)(age_ms > 0 ? age_ms : 1);
+}
+
+bool
+duty_progress(struct duties *r, struct duty *a, uint64_t bytes, int64_t now_ms)
+{
+    uint64_t all = bytes_of(r, a);
+    a->done_bytes = a->done_bytes + bytes < all ? a->done_bytes + bytes : all;
+    return (all - a->done_bytes) * MS_PER_S <= rate_of(a, now_ms) * DUTY_NEXT_LEASE_MS;
+}
+
+void
+duty_end(struct duties *r, struct duty *a, int64_t now_ms)
+{
+    must(a->phase == DUTY_RUNS);
+    uint64_t rate = rate_of(a, now_ms);
+    r->wan_rate = r->wan_rate == 0 ? rate : (r->wan_rate * (WEIGHT - 1) + rate) / WEIGHT;
+    a->state = a->done_bytes == bytes_of(r, a) ? WIRE_DONE : WIRE_FAILED;
+    a->phase = DUTY_OVER;
+}
+
+bool
+duty_report(const struct duties *r, size_t *at, struct wire_fetching *ret)
+{
+    while (*at < DUTIES_MAX) {
+        const struct duty *a = &r->list[(*at)++];
+        if (a->phase == DUTY_NONE)
+            continue;
+        ret->epoch = a->epoch;
+        ret->lease = a->lease;
+        ret->first = a->first;
+        ret->count = a->end - a->first;
+        ret->done_bytes = a->done_bytes;
+        ret->state = a->phase >= DUTY_OVER ? a->state : WIRE_RUNS;
+        return true;
+    }
+    return false;
+}
+
+static void
+all_go(struct duties *r, enum duty_phase from, enum duty_phase to)
+{
+    for (size_t i = 0; i < DUTIES_MAX; i++)
+        if (r->list[i].phase == from)
+            r->list[i].phase = to;
+}
+
+void
+duty_told(struct duties *r)
+{
+    all_go(r, DUTY_OVER, DUTY_TOLD);
+}
+
+void
+duty_taken(struct duties *r)
+{
+    all_go(r, DUTY_TOLD, DUTY_NONE);
+}

@@ -1,0 +1,53 @@
+/* The runs of pieces that one node fetches over the WAN: its leases, and what it took without a
+ * tracker. Pure.
+ *
+ *   NONE --granted or taken--> READY --request made--> RUNS --ended--> OVER --told--> TOLD --> NONE
+ *                              READY --revoked--> NONE */
+#ifndef P2P_DUTY_H
+#define P2P_DUTY_H
+
+#include "p2p/wire.h"
+
+#define DUTY_WAN_GETS      2 /* at once: the lease at work and the next */
+#define DUTIES_MAX         (DUTY_WAN_GETS + 2)
+#define DUTY_NEXT_LEASE_MS 50    /* of data left when the next lease is asked for */
+#define DUTY_OWN_IDS       65535 /* ids of what was taken without a tracker; leases are above */
+
+enum duty_phase { DUTY_NONE, DUTY_READY, DUTY_RUNS, DUTY_OVER, DUTY_TOLD };
+
+struct duty {
+    enum duty_phase phase;
+    uint32_t lease, epoch, first, end, get; /* get: the request, while it runs */
+    uint64_t done_bytes;
+    int64_t began_ms;
+    uint8_t state; /* enum wire_fetch_state when over */
+};
+
+struct duties {
+    uint64_t size;        /* of the blob */
+    uint32_t piece_bytes; /* fixed at init */
+    uint32_t own_ids;
+    uint64_t wan_rate; /* bytes/s that this node measured, 0: not yet */
+    struct duty list[DUTIES_MAX];
+};
+
+void duty_init(struct duties *r, uint64_t size, uint32_t piece_bytes);
+/* lease 0: taken without a tracker. False when there is no place. */
+bool duty_add(struct duties *r, uint32_t lease, uint32_t epoch, uint32_t first, uint32_t count);
+struct duty *duty_ready(struct duties *r);                 /* one that waits for its request */
+struct duty *duty_running(struct duties *r, uint32_t get); /* the one of that request */
+unsigned duty_working(const struct duties *r);             /* ready or running */
+void duty_run(struct duty *a, uint32_t get, int64_t now_ms);
+/* All its pieces came by another way. */
+void duty_spare(struct duties *r, struct duty *a);
+/* A shorter lease, or none: true when the request a->get must stop before piece ret_end. */
+bool duty_trim(struct duties *r, const struct wire_trim *t, struct duty **ret, uint32_t *ret_end);
+/* More bytes; true when it is time to ask for the next lease. */
+bool duty_progress(struct duties *r, struct duty *a, uint64_t bytes, int64_t now_ms);
+void duty_end(struct duties *r, struct duty *a, int64_t now_ms);
+/* What the tracker should know, one by one from *at on; digest is left alone. */
+bool duty_report(const struct duties *r, size_t *at, struct wire_fetching *ret);
+void duty_told(struct duties *r);  /* all was sent */
+void duty_taken(struct duties *r); /* and read */
+
+#endif

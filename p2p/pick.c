@@ -1,0 +1,106 @@
+/* Choices of pieces and sources. */
+#include "p2p/pick.h"
+#include "base/hash.h"
+#include "p2p/bits.h"
+
+static bool
+choosable(const struct pick_pieces *p, uint32_t i)
+{
+    return bits_get(p->offered, i) && !bits_get(p->held, i) && !bits_get(p->asked, i);
+}
+
+static int64_t
+first_in_window(const struct pick_pieces *p, uint32_t from)
+{
+    for (uint32_t i = from; i < p->pieces && i < from + PICK_WINDOW; i++)
+        if (choosable(p, i))
+            return i;
+    return -1;
+}
+
+static int64_t
+rarest(const struct pick_pieces *p, struct rng *r)
+{
+    uint32_t least = UINT32_MAX;
+    uint64_t ties = 0;
+    int64_t best = -1;
+    for (uint32_t i = 0; i < p->pieces; i++) {
+        if (!choosable(p, i) || p->avail[i] > least)
+            continue;
+        if (p->avail[i] < least)
+            ties = 0;
+        least = p->avail[i];
+        if (rng_below(r, ++ties) == 0)
+            best = i;
+    }
+    return best;
+}
+
+int64_t
+pick_piece(const struct pick_pieces *p, struct rng *r)
+{
+    for (size_t i = 0; i < p->cursors_count; i++) {
+        const struct pick_cursor *c = &p->cursors[i];
+        int64_t piece = first_in_window(p, c->piece);
+        if (piece >= 0 && (c->stalled || rng_below(r, 2) == 0))
+            return piece;
+    }
+    return rarest(p, r);
+}
+
+bool
+pick_room(const struct pick_source *s, int64_t now_ms)
+{
+    return s->requests < PICK_PER_PEER && rank_usable(s->rank, now_ms);
+}
+
+static int
+better(const struct pick_source *sources, int a, int b, int64_t now_ms, uint64_t len)
+{
+    if (a < 0)
+        return b;
+    int64_t eta_a = rank_eta_us(sources[a].rank, now_ms, len, sources[a].queue_us);
+    int64_t eta_b = rank_eta_us(sources[b].rank, now_ms, len, sources[b].queue_us);
+    return eta_b < eta_a ? b : a;
+}
+
+int
+pick_source(const struct pick_source *sources, size_t count, int64_t now_ms, uint64_t len,
+            struct rng *r)
+{
+    int best = -1, fastest = -1;
+    uint64_t rate = 0;
+    if (count == 0)
+        return -1;
+    for (unsigned i = 0; i < PICK_RANDOM; i++) {
+        int at = (int)rng_below(r, count);
+        if (pick_room(&sources[at], now_ms))
+            best = better(sources, best, at, now_ms, len);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!pick_room(&sources[i], now_ms))
+            continue;
+        uint64_t mine = rank_rate(sources[i].rank, now_ms);
+        if (mine > rate) {
+            rate = mine;
+            fastest = (int)i;
+        }
+    }
+    return fastest < 0 ? best : better(sources, best, fastest, now_ms, len);
+}
+
+uint64_t
+pick_weight(const void *blob, size_t blob_len, uint32_t run, const void *node, size_t node_len)
+{
+    /* A fixed key: every node must come to the same owner. */
+    static const uint8_t key[HASH_KEY_BYTES] = "peersync-owners";
+    uint8_t of[64 + sizeof run + 16];
+    must(blob_len <= 64 && node_len <= 16);
+    size_t len = 0;
+    memcpy(of, blob, blob_len);
+    len += blob_len;
+    for (unsigned i = 0; i < sizeof run; i++)
+        of[len++] = (uint8_t)(run >> (8 * i));
+    memcpy(of + len, node, node_len);
+    return hash_keyed(key, of, len + node_len);
+}

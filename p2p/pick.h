@@ -1,0 +1,48 @@
+/* Which piece next, and from whom: pure choices, randomness is an argument.
+ *
+ * A piece: the first that lacks in a reader's window with probability 1/2 (always while that reader
+ * stands still), else the rarest among peers, ties at random. A source: of PICK_RANDOM random
+ * holders and the fastest one that with the least time to arrive, so that nodes do not all run
+ * to the same. */
+#ifndef P2P_PICK_H
+#define P2P_PICK_H
+
+#include "base/rng.h"
+#include "p2p/rank.h"
+
+#define PICK_WINDOW      8 /* pieces in front of a cursor */
+#define PICK_RANDOM      4
+#define PICK_PER_PEER    1 /* requests at one peer: more only fill its queue (simulated) */
+#define PICK_CURSORS_MAX 16
+
+struct pick_pieces {
+    uint32_t pieces;
+    const uint8_t *held, *asked; /* bits */
+    const uint8_t *offered;      /* bits: some peer that has room for a request holds it */
+    const uint16_t *avail;       /* peers that hold the piece */
+    size_t cursors_count;
+    struct pick_cursor {
+        uint32_t piece; /* where it stands */
+        bool stalled;
+    } cursors[PICK_CURSORS_MAX];
+};
+
+struct pick_source {
+    const struct rank *rank;
+    unsigned requests; /* open at that peer */
+    int64_t queue_us;  /* what it said that one waits */
+};
+/* An offered piece that is neither held nor asked for; -1: none. */
+int64_t pick_piece(const struct pick_pieces *p, struct rng *r);
+
+bool pick_room(const struct pick_source *s, int64_t now_ms);
+/* Of the sources that hold the piece; -1: none has room now. */
+int pick_source(const struct pick_source *sources, size_t count, int64_t now_ms, uint64_t len,
+                struct rng *r);
+
+/* Owner of a run of pieces while there is no tracker: highest hash of (blob, run, node) wins.
+ * Returns the weight to compare. */
+uint64_t pick_weight(const void *blob, size_t blob_len, uint32_t run, const void *node,
+                     size_t node_len);
+
+#endif

@@ -1,0 +1,101 @@
+/* One blob on one node: what is held, who else holds it, what is asked for and where. Pure; its
+ * memory is taken by swarm_new and by each new peer, up to SWARM_PEERS_MAX.
+ *
+ *   piece  MISSING --swarm_next chose it--> ASKED --swarm_piece--> HELD
+ *          ASKED --swarm_end, not all came--> MISSING
+ *          HELD --swarm_drop: evicted, or its bytes were wrong--> MISSING */
+#ifndef P2P_SWARM_H
+#define P2P_SWARM_H
+
+#include "p2p/duty.h"
+#include "p2p/member.h"
+#include "p2p/pick.h"
+#include "p2p/wire.h"
+
+#define SWARM_PEERS_MAX      64 /* everybody in a small site; a sample of a large one */
+#define SWARM_GETS_MAX       16
+#define SWARM_LAN_GETS       6   /* at once, of all peers */
+#define SWARM_ANNOUNCE_MS    200 /* while something is fetched */
+#define SWARM_SPACING_MS     20  /* between two announcements at least */
+#define SWARM_HAVE_MS        5   /* a hint waits for others that long */
+#define SWARM_HAVE_PIECES    8
+#define SWARM_REFRESH_MS     5000 /* else */
+#define SWARM_ORPHAN_MS      300  /* without tracker, until pieces go to owners by hash */
+#define SWARM_RUN            8    /* pieces with one such owner */
+#define SWARM_STALL_MS       250
+#define SWARM_RESCUE_MS      2000 /* a reader stands still: one piece straight from upstream */
+#define SWARM_RESCUE_TURN_MS 250  /* times the rank of the node for that piece */
+#define SWARM_RESCUE_LAST_MS 2000 /* the last one tries that much later, in a large site too */
+
+enum swarm_source { SWARM_LAN, SWARM_WAN };
+
+/* A request to be made: pieces [first, first + count) of the blob. */
+struct swarm_get {
+    uint32_t id;
+    enum swarm_source source;
+    struct node_id node; /* LAN */
+    struct node_addr addr;
+    uint32_t first, count;
+};
+
+struct swarm;
+
+struct swarm *swarm_new(const struct digest *digest, uint64_t size, uint8_t flags, int64_t now_ms);
+void swarm_free(struct swarm *s); /* NULL is fine */
+const struct digest *swarm_digest(const struct swarm *s);
+uint64_t swarm_size(const struct swarm *s);
+bool swarm_whole(const struct swarm *s);
+bool swarm_holds(const struct swarm *s, uint32_t piece);
+uint32_t swarm_pieces(const struct swarm *s);
+
+/* The node's own side. */
+void swarm_flags(struct swarm *s, uint8_t flags); /* enum wire_blob_flag, but for WIRE_WANTS */
+void swarm_hold(struct swarm *s, uint32_t piece); /* was in the cache already */
+void swarm_drop(struct swarm *s, uint32_t piece);
+/* A reader stands at that byte; slot < PICK_CURSORS_MAX; UINT64_MAX: it is gone. */
+void swarm_cursor(struct swarm *s, unsigned slot, uint64_t pos, int64_t now_ms);
+
+/* What others say. */
+void swarm_peer(struct swarm *s, const struct wire_peer *said);
+void swarm_have(struct swarm *s, const struct node_id *node, const struct node_addr *addr,
+                const struct wire_have *said);
+void swarm_gone(struct swarm *s, const struct node_id *node);
+void swarm_granted(struct swarm *s, const struct wire_grant *g);
+/* A lease became shorter, or ended: true when a running request must stop before ret_end. */
+bool swarm_trimmed(struct swarm *s, const struct wire_trim *t, uint32_t *ret_get,
+                   uint32_t *ret_end);
+
+/* Around a decision. */
+struct swarm_moment {
+    int64_t now_ms;
+    int64_t orphan_ms; /* how long there is no tracker, 0: there is one */
+    const struct members *members;
+    const struct node_id *self;
+    struct rng *rng;
+};
+/* What to ask for next; false: nothing now. */
+bool swarm_next(struct swarm *s, const struct swarm_moment *at, struct swarm_get *ret);
+/* Bytes of a request that came since; whole pieces are told by swarm_piece. */
+void swarm_progress(struct swarm *s, uint32_t get, uint64_t bytes, int64_t now_ms);
+/* A piece of a request is whole and right. */
+void swarm_piece(struct swarm *s, uint32_t get, uint32_t piece, int64_t now_ms);
+/* The request is over; took_us: its service time. busy_ms > 0: the peer asked to wait. */
+enum swarm_end { SWARM_DONE, SWARM_BUSY, SWARM_FAILED };
+void swarm_end(struct swarm *s, uint32_t get, enum swarm_end how, int64_t took_us, unsigned busy_ms,
+               int64_t now_ms);
+
+/* Announcements. */
+bool swarm_announce_due(const struct swarm *s, int64_t now_ms);
+int64_t swarm_wake_ms(const struct swarm *s);
+void swarm_announce(struct swarm *s, int64_t now_ms, struct wire_blob *ret);
+/* One record for each running or ended WAN range. swarm_told: all were sent; swarm_taken: the
+ * tracker has read them, so that ended ones are forgotten. */
+bool swarm_report(const struct swarm *s, size_t *at, struct wire_fetching *ret);
+void swarm_told(struct swarm *s);
+void swarm_taken(struct swarm *s);
+void swarm_announce_now(struct swarm *s); /* to a new tracker */
+/* Pieces that came since the last call, as runs, when SWARM_HAVE_MS or SWARM_HAVE_PIECES are full;
+ * false: none yet. */
+bool swarm_take_have(struct swarm *s, int64_t now_ms, struct wire_have *ret);
+
+#endif

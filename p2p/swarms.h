@@ -1,0 +1,46 @@
+/* The exchange of pieces on one node: its blobs, and the tracker's table while it is tracker or
+ * deputy. Joins swarm.h and tracker.h to a plan. Pure. */
+#ifndef P2P_SWARMS_H
+#define P2P_SWARMS_H
+
+#include "p2p/plan.h"
+#include "p2p/tracker.h"
+
+#define SWARMS_MAX       256
+#define SWARMS_LEARN_MS  300 /* a tracker that was not deputy listens before it grants */
+#define SWARMS_JITTER_MS 5   /* times members: spread of announcements to a new tracker */
+
+struct swarms;
+
+/* What the node is while it decides. */
+struct swarms_at {
+    int64_t now_ms;
+    const struct node_id *self;
+    const struct node_addr *addr;
+    const struct elect *elect;
+    const struct members *members;
+};
+
+struct swarms *swarms_new(uint64_t seed);
+void swarms_free(struct swarms *x); /* NULL is fine */
+struct swarm *swarms_find(struct swarms *x, const struct digest *digest);
+/* NULL when there are too many. */
+struct swarm *swarms_open(struct swarms *x, const struct digest *digest, uint64_t size,
+                          uint8_t flags, int64_t now_ms);
+void swarms_close(struct swarms *x, const struct digest *digest);
+
+/* Another tracker, perhaps this node. */
+void swarms_elected(struct swarms *x, const struct swarms_at *at, bool was_deputy);
+void swarms_gone(struct swarms *x, const struct node_id *node);
+/* One record of a datagram. */
+void swarms_hear(struct swarms *x, const struct swarms_at *at, const struct node_id *from,
+                 const struct wire_msg *m, struct plan *p);
+CHECKED int swarms_request(struct swarms *x, const struct swarms_at *at, const struct node_id *from,
+                           const struct node_addr *addr, struct cursor *body, struct plan *p);
+CHECKED int swarms_reply(struct swarms *x, const struct swarms_at *at, struct cursor *body);
+/* Whatever is due now: announcements, hints, requests, revocations. */
+void swarms_settle(struct swarms *x, const struct swarms_at *at, struct plan *p);
+int64_t swarms_wake_ms(const struct swarms *x, int64_t now_ms);
+struct tracker_sum swarms_sum(const struct swarms *x);
+
+#endif

@@ -1,0 +1,73 @@
+/* What a site's tracker knows and decides: who has what, who fetches what over the WAN. All of it
+ * is soft state, made of announcements, so a deputy that reads copies of them knows the same. Pure;
+ * memory grows with announced blobs up to the limits below.
+ *
+ * Grants go to the lowest piece that nobody holds or fetches, at or behind the lowest cursor; each
+ * piece once. Who fetches: at most n_f nodes, the faster ones first, and n_f itself is moved by
+ * hill climbing on the site's WAN goodput. */
+#ifndef P2P_TRACKER_H
+#define P2P_TRACKER_H
+
+#include "p2p/lease.h"
+#include "p2p/popular.h"
+#include "p2p/wire.h"
+
+#define TRACKER_BLOBS_MAX         512
+#define TRACKER_NODES_MAX         1024
+#define TRACKER_ENTRY_TTL_MS      15000 /* three announcements */
+#define TRACKER_FETCHERS          8
+#define TRACKER_FETCHERS_MIN      2
+#define TRACKER_FETCHERS_MAX      16
+#define TRACKER_HILL_MS           2000
+#define TRACKER_HILL_PERCENT      5
+#define TRACKER_QUARANTINE_MS     2000
+#define TRACKER_QUARANTINE_MS_MAX 128000
+#define TRACKER_PEERS_MS          1000 /* between two full lists of peers to one node */
+#define TRACKER_ORDERS_MAX        64
+
+struct tracker;
+
+/* To be sent to the holder of a lease at once. */
+struct tracker_order {
+    struct node_id node;
+    struct wire_trim trim; /* end 0: give the lease up */
+};
+struct tracker_orders {
+    size_t count;
+    struct tracker_order list[TRACKER_ORDERS_MAX]; /* what does not fit comes with a later tick */
+};
+
+struct tracker_sum {
+    unsigned blobs, fetchers; /* n_f now */
+    uint64_t grants, revocations, expiries, trims;
+};
+
+struct tracker *tracker_new(void);
+void tracker_free(struct tracker *t); /* NULL is fine */
+/* In office with that epoch, or, with 0, only reading along. Leases that are known stay. */
+void tracker_office(struct tracker *t, uint32_t epoch);
+
+void tracker_blob(struct tracker *t, const struct node_id *node, const struct node_addr *addr,
+                  const struct wire_blob *said, int64_t now_ms, struct tracker_orders *orders);
+void tracker_fetching(struct tracker *t, const struct node_id *node,
+                      const struct wire_fetching *said, int64_t now_ms,
+                      struct tracker_orders *orders);
+/* A piece that somebody told of. */
+void tracker_have(struct tracker *t, const struct node_id *node, const struct wire_have *said);
+void tracker_gone(struct tracker *t, const struct node_id *node); /* dead or left */
+
+/* A lease for a node that announced idle leases; false: none now. Needs an office. */
+bool tracker_grant(struct tracker *t, const struct node_id *node, const struct digest *digest,
+                   int64_t now_ms, struct wire_grant *ret, struct tracker_orders *orders);
+/* Peers of a blob for `node`, from index *at on, which moves; false at the end or when the node
+ * got them less than TRACKER_PEERS_MS ago. The bits live until the next announcement. */
+bool tracker_peer(struct tracker *t, const struct node_id *node, const struct digest *digest,
+                  int64_t now_ms, size_t *at, struct wire_peer *ret);
+/* Revokes, expires, forgets. */
+void tracker_tick(struct tracker *t, int64_t now_ms, struct tracker_orders *orders);
+int64_t tracker_wake_ms(const struct tracker *t, int64_t now_ms);
+
+const struct popular *tracker_popular(const struct tracker *t, const struct digest *digest);
+struct tracker_sum tracker_sum(const struct tracker *t);
+
+#endif

@@ -1,0 +1,143 @@
+#include "tests/unit/p2p/unit.h"
+
+#include "p2p/duty.h"
+
+#define PIECE 1000u
+
+static struct duties
+duties(void)
+{
+    struct duties r;
+    duty_init(&r, 9500, PIECE);
+    return r;
+}
+
+static struct duty *
+running(struct duties *r, uint32_t lease, uint32_t first, uint32_t count, uint32_t get)
+{
+    assert_true(duty_add(r, lease, 1, first, count));
+    struct duty *a = duty_ready(r);
+    assert_non_null(a);
+    duty_run(a, get, 0);
+    return a;
+}
+
+static void
+what_ended_is_reported_until_the_tracker_has_read_it(void **state)
+{
+    (void)state;
+    struct duties r = duties();
+    struct duty *a = running(&r, 70000, 8, 2, 5);
+    struct wire_fetching f;
+    size_t at = 0;
+    (void)duty_progress(&r, a, 1500, 1000);
+    duty_end(&r, a, 1000);
+    assert_true(duty_report(&r, &at, &f));
+    assert_int_equal(f.state, WIRE_DONE);
+    duty_told(&r);
+    at = 0;
+    assert_true(duty_report(&r, &at, &f));
+    duty_taken(&r);
+    at = 0;
+    assert_false(duty_report(&r, &at, &f));
+    assert_int_equal(r.wan_rate, 1500);
+}
+
+static void
+a_range_that_ends_early_has_failed(void **state)
+{
+    (void)state;
+    struct duties r = duties();
+    struct duty *a = running(&r, 70000, 0, 2, 5);
+    struct wire_fetching f;
+    size_t at = 0;
+    (void)duty_progress(&r, a, 1999, 1000);
+    duty_end(&r, a, 1000);
+    assert_true(duty_report(&r, &at, &f));
+    assert_int_equal(f.state, WIRE_FAILED);
+    assert_int_equal(f.done_bytes, 1999);
+}
+
+static void
+a_trim_leaves_the_piece_that_is_arriving(void **state)
+{
+    (void)state;
+    struct duties r = duties();
+    struct duty *a = running(&r, 70000, 0, 8, 5), *hit = NULL;
+    struct wire_trim t = {.lease = 70000, .end = 1};
+    uint32_t end = 0;
+    (void)duty_progress(&r, a, 3500, 100);
+    assert_true(duty_trim(&r, &t, &hit, &end));
+    assert_ptr_equal(hit, a);
+    assert_int_equal(end, 4);
+    assert_int_equal(a->end, 4);
+    t.end = 6;
+    assert_false(duty_trim(&r, &t, &hit, &end)); /* it is shorter already */
+}
+
+static void
+a_revocation_ends_the_request_where_it_is(void **state)
+{
+    (void)state;
+    struct duties r = duties();
+    struct duty *a = running(&r, 70000, 0, 8, 5), *hit = NULL;
+    struct wire_trim t = {.lease = 70000, .end = 0};
+    uint32_t end = 99;
+    (void)duty_progress(&r, a, 3500, 100);
+    assert_true(duty_trim(&r, &t, &hit, &end));
+    assert_int_equal(end, 3);
+    t.lease = 1;
+    assert_false(duty_trim(&r, &t, &hit, &end));
+}
+
+static void
+a_revoked_lease_that_was_not_begun_is_gone(void **state)
+{
+    (void)state;
+    struct duties r = duties();
+    struct duty *hit;
+    struct wire_trim t = {.lease = 70000, .end = 0};
+    uint32_t end;
+    assert_true(duty_add(&r, 70000, 1, 0, 2));
+    assert_false(duty_trim(&r, &t, &hit, &end));
+    assert_null(duty_ready(&r));
+    assert_int_equal(duty_working(&r), 0);
+}
+
+static void
+the_next_lease_is_asked_for_shortly_before_the_end(void **state)
+{
+    (void)state;
+    struct duties r = duties();
+    struct duty *a = running(&r, 70000, 0, 1, 5);
+    assert_false(duty_progress(&r, a, 900, 900)); /* 100 ms left */
+    assert_true(duty_progress(&r, a, 60, 960));   /* 40 ms left */
+}
+
+static void
+there_is_a_limit_and_own_ids_stay_below_leases(void **state)
+{
+    (void)state;
+    struct duties r = duties();
+    for (unsigned i = 0; i < DUTIES_MAX; i++)
+        assert_true(duty_add(&r, 0, 0, i, 1));
+    assert_false(duty_add(&r, 0, 0, 8, 1));
+    for (unsigned i = 0; i < DUTIES_MAX; i++)
+        assert_in_range(r.list[i].lease, 1, DUTY_OWN_IDS);
+    assert_int_not_equal(r.list[0].lease, r.list[1].lease);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_ended_is_reported_until_the_tracker_has_read_it),
+        cmocka_unit_test(a_range_that_ends_early_has_failed),
+        cmocka_unit_test(a_trim_leaves_the_piece_that_is_arriving),
+        cmocka_unit_test(a_revocation_ends_the_request_where_it_is),
+        cmocka_unit_test(a_revoked_lease_that_was_not_begun_is_gone),
+        cmocka_unit_test(the_next_lease_is_asked_for_shortly_before_the_end),
+        cmocka_unit_test(there_is_a_limit_and_own_ids_stay_below_leases),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

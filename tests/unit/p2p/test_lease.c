@@ -1,0 +1,192 @@
+#include "tests/unit/p2p/unit.h"
+
+#include "p2p/lease.h"
+
+#define PIECE  1000u
+#define PIECES 20u
+#define SIZE   19500u /* the last piece has 500 bytes */
+
+static uint8_t of[PIECES];
+
+static struct lease_book
+book(void)
+{
+    struct lease_book b;
+    memset(of, 0, sizeof of);
+    lease_init(&b, SIZE, PIECE, PIECES, of);
+    return b;
+}
+
+/* Four pieces that took 100 ms each, by node 9. */
+static void
+four_samples(struct lease_book *b)
+{
+    struct lease *l = lease_grant(b, 9, 0, 4, 0, 0);
+    for (unsigned i = 1; i <= 4; i++)
+        assert_int_equal(lease_progress(b, l, 4, (uint64_t)i * PIECE, 100 * (int64_t)i), i == 4);
+    assert_int_equal(lease_quartile_ms(b), 100);
+}
+
+static void
+pieces_belong_to_one_lease_until_it_ends(void **state)
+{
+    (void)state;
+    struct lease_book b = book();
+    struct lease *l = lease_grant(&b, 3, 5, 2, 0, 0);
+    l->id = 7;
+    assert_int_equal(of[4], 0);
+    assert_int_not_equal(of[5], 0);
+    assert_int_equal(of[5], of[6]);
+    assert_ptr_equal(lease_find(&b, 3, 7), l);
+    assert_null(lease_find(&b, 4, 7));
+    lease_end(&b, l, LEASE_EXPIRED);
+    assert_int_equal(of[5], 0);
+    assert_null(lease_find(&b, 3, 7));
+}
+
+static void
+a_lease_is_done_when_its_last_byte_came(void **state)
+{
+    (void)state;
+    struct lease_book b = book();
+    struct lease *l = lease_grant(&b, 0, 18, 2, 0, 0);
+    assert_int_equal(lease_bytes(&b, l), 1500);
+    assert_false(lease_progress(&b, l, 20, 1499, 10));
+    assert_int_equal(l->phase, LEASE_ACTIVE);
+    assert_true(lease_progress(&b, l, 20, 1500, 20));
+    assert_int_equal(l->phase, LEASE_FREE);
+    assert_int_equal(of[19], 0);
+}
+
+static void
+a_trim_frees_the_tail_only_when_the_holder_agrees(void **state)
+{
+    (void)state;
+    struct lease_book b = book();
+    struct lease *l = lease_grant(&b, 0, 0, 8, 0, 0);
+    uint32_t end = 0;
+    assert_ptr_equal(lease_longest(&b, 1, &end), l);
+    l->end_wanted = end;
+    assert_int_not_equal(of[7], 0);
+    assert_null(lease_longest(&b, 1, &end)); /* one trim at a time */
+    (void)lease_progress(&b, l, end, 10, 50);
+    assert_int_equal(of[7], 0);
+    assert_int_not_equal(of[end - 1], 0);
+    assert_int_equal(l->end, end);
+}
+
+static void
+the_holder_itself_does_not_get_its_own_tail(void **state)
+{
+    (void)state;
+    struct lease_book b = book();
+    uint32_t end;
+    (void)lease_grant(&b, 1, 0, 8, 0, 0);
+    assert_null(lease_longest(&b, 1, &end));
+}
+
+static void
+a_silent_holder_loses_its_lease(void **state)
+{
+    (void)state;
+    struct lease_book b = book();
+    struct lease *l = lease_grant(&b, 0, 0, 1, 0, 0);
+    assert_int_equal(lease_judge(&b, l, LEASE_SILENT_MS - 1), LEASE_KEEP);
+    assert_int_equal(lease_judge(&b, l, LEASE_SILENT_MS), LEASE_SILENT);
+    (void)lease_progress(&b, l, 1, 0, LEASE_SILENT_MS);
+    assert_int_equal(lease_judge(&b, l, LEASE_SILENT_MS + 1), LEASE_KEEP);
+}
+
+static void
+a_holder_much_slower_than_the_others_loses_its_lease(void **state)
+{
+    (void)state;
+    struct lease_book b = book();
+    four_samples(&b);
+    struct lease *slow = lease_grant(&b, 0, 4, 1, 0, 1000);
+    struct lease *fast = lease_grant(&b, 1, 5, 1, 0, 1000);
+    (void)lease_progress(&b, slow, 5, 10, 1400);
+    (void)lease_progress(&b, fast, 6, 400, 1400);
+    assert_int_equal(lease_judge(&b, slow, 1400), LEASE_SLOW);
+    assert_int_equal(lease_judge(&b, fast, 1400), LEASE_KEEP);
+    assert_int_equal(lease_judge(&b, slow, 1300), LEASE_KEEP); /* not before LEASE_REVOKE_MS */
+}
+
+static void
+nobody_is_slow_while_the_wan_is(void **state)
+{
+    (void)state;
+    struct lease_book b = book();
+    four_samples(&b);
+    struct lease *one = lease_grant(&b, 0, 4, 1, 0, 1000);
+    struct lease *two = lease_grant(&b, 1, 5, 1, 0, 1000);
+    (void)lease_progress(&b, one, 5, 10, 1900);
+    (void)lease_progress(&b, two, 6, 12, 1900);
+    assert_int_equal(lease_judge(&b, one, 1900), LEASE_KEEP);
+    assert_int_equal(lease_judge(&b, two, 1900), LEASE_KEEP);
+}
+
+static void
+a_piece_half_there_is_not_taken_away(void **state)
+{
+    (void)state;
+    struct lease_book b = book();
+    four_samples(&b);
+    struct lease *slow = lease_grant(&b, 0, 4, 1, 0, 1000);
+    struct lease *fast = lease_grant(&b, 1, 5, 4, 0, 1000);
+    (void)lease_progress(&b, slow, 5, 500, 1900);
+    (void)lease_progress(&b, fast, 9, 3500, 1900);
+    assert_int_equal(lease_judge(&b, slow, 1900), LEASE_KEEP);
+}
+
+static void
+a_lease_expires_whatever_its_holder_says(void **state)
+{
+    (void)state;
+    struct lease_book b = book();
+    struct lease *l = lease_grant(&b, 0, 0, 1, 1000000, 0);
+    for (int64_t ms = 1000; ms < LEASE_EXPIRY_MS; ms += 1000)
+        (void)lease_progress(&b, l, 1, (uint64_t)ms / 10, ms);
+    assert_int_equal(lease_judge(&b, l, LEASE_EXPIRY_MS - 1), LEASE_KEEP);
+    assert_int_equal(lease_judge(&b, l, LEASE_EXPIRY_MS), LEASE_OVERDUE);
+}
+
+static void
+a_full_book_grants_nothing(void **state)
+{
+    (void)state;
+    static uint8_t many[LEASES_MAX + 1];
+    struct lease_book b;
+    lease_init(&b, (uint64_t)PIECE * (LEASES_MAX + 1), PIECE, LEASES_MAX + 1, many);
+    for (uint32_t i = 0; i < LEASES_MAX; i++)
+        assert_non_null(lease_grant(&b, 0, i, 1, 0, 0));
+    assert_null(lease_grant(&b, 0, LEASES_MAX, 1, 0, 0));
+}
+
+static void
+moves_outside_the_table_are_illegal(void **state)
+{
+    (void)state;
+    assert_true(lease_may_go(LEASE_ACTIVE, LEASE_REVOKED));
+    assert_false(lease_may_go(LEASE_FREE, LEASE_ACTIVE));
+    assert_false(lease_may_go(LEASE_DONE, LEASE_ACTIVE));
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pieces_belong_to_one_lease_until_it_ends),
+        cmocka_unit_test(a_lease_is_done_when_its_last_byte_came),
+        cmocka_unit_test(a_trim_frees_the_tail_only_when_the_holder_agrees),
+        cmocka_unit_test(the_holder_itself_does_not_get_its_own_tail),
+        cmocka_unit_test(a_silent_holder_loses_its_lease),
+        cmocka_unit_test(a_holder_much_slower_than_the_others_loses_its_lease),
+        cmocka_unit_test(nobody_is_slow_while_the_wan_is),
+        cmocka_unit_test(a_piece_half_there_is_not_taken_away),
+        cmocka_unit_test(a_lease_expires_whatever_its_holder_says),
+        cmocka_unit_test(a_full_book_grants_nothing),
+        cmocka_unit_test(moves_outside_the_table_are_illegal),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

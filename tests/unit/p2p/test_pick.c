@@ -1,0 +1,150 @@
+#include "tests/unit/p2p/unit.h"
+
+#include "p2p/bits.h"
+#include "p2p/pick.h"
+
+#define PIECES 64u
+
+static uint8_t held[8], asked[8], offered[8];
+static uint16_t avail[PIECES];
+
+static struct pick_pieces
+pieces(void)
+{
+    memset(held, 0, sizeof held);
+    memset(asked, 0, sizeof asked);
+    memset(offered, 0xff, sizeof offered);
+    for (unsigned i = 0; i < PIECES; i++)
+        avail[i] = 3;
+    return (struct pick_pieces){
+        .pieces = PIECES, .held = held, .asked = asked, .offered = offered, .avail = avail};
+}
+
+static struct rng
+seeded(void)
+{
+    struct rng r;
+    rng_init(&r, 1);
+    return r;
+}
+
+static void
+the_rarest_piece_is_chosen(void **state)
+{
+    (void)state;
+    struct pick_pieces p = pieces();
+    struct rng r = seeded();
+    avail[40] = 1;
+    assert_int_equal(pick_piece(&p, &r), 40);
+    bits_set(asked, 40);
+    avail[41] = 2;
+    assert_int_equal(pick_piece(&p, &r), 41);
+    bits_set(held, 41);
+    bits_clear(offered, 42);
+    avail[42] = 1;
+    assert_int_not_equal(pick_piece(&p, &r), 42);
+}
+
+static void
+ties_are_broken_at_random(void **state)
+{
+    (void)state;
+    struct pick_pieces p = pieces();
+    struct rng r = seeded();
+    uint64_t seen = 0;
+    for (unsigned i = 0; i < 2000; i++)
+        seen |= (uint64_t)1 << pick_piece(&p, &r);
+    assert_true(seen == UINT64_MAX);
+}
+
+static void
+a_reader_gets_half_of_the_choices_and_all_when_it_stands(void **state)
+{
+    (void)state;
+    struct pick_pieces p = pieces();
+    struct rng r = seeded();
+    p.cursors_count = 1;
+    p.cursors[0] = (struct pick_cursor){10, false};
+    bits_set(held, 10);
+    avail[50] = 1;
+    unsigned ordered = 0;
+    for (unsigned i = 0; i < 1000; i++) {
+        int64_t piece = pick_piece(&p, &r);
+        assert_true(piece == 11 || piece == 50);
+        ordered += piece == 11;
+    }
+    assert_in_range(ordered, 400, 600);
+    p.cursors[0].stalled = true;
+    for (unsigned i = 0; i < 100; i++)
+        assert_int_equal(pick_piece(&p, &r), 11);
+}
+
+static void
+nothing_is_chosen_where_nothing_is_offered(void **state)
+{
+    (void)state;
+    struct pick_pieces p = pieces();
+    struct rng r = seeded();
+    memset(offered, 0, sizeof offered);
+    assert_int_equal(pick_piece(&p, &r), -1);
+}
+
+static void
+the_source_with_the_least_time_to_arrive_is_asked(void **state)
+{
+    (void)state;
+    struct rank fast, slow;
+    struct rng r = seeded();
+    rank_init(&fast);
+    rank_init(&slow);
+    rank_good(&fast, 0, 1000000, 10000);
+    rank_good(&slow, 0, 1000000, 100000);
+    struct pick_source s[] = {{&slow, 0, 0}, {&fast, 0, 0}};
+    assert_int_equal(pick_source(s, 2, 0, 1000000, &r), 1);
+    s[1].queue_us = 1000000;
+    unsigned other = 0;
+    for (unsigned i = 0; i < 100; i++)
+        other += pick_source(s, 2, 0, 1000000, &r) == 0;
+    assert_true(other > 80);
+    s[1] = (struct pick_source){&fast, PICK_PER_PEER, 0};
+    assert_int_equal(pick_source(s, 2, 0, 1000000, &r), 0);
+    rank_block(&slow, 100);
+    assert_int_equal(pick_source(s, 2, 0, 1000000, &r), -1);
+    assert_int_equal(pick_source(s, 0, 0, 1000000, &r), -1);
+}
+
+static void
+owners_by_hash_are_the_same_everywhere_and_spread(void **state)
+{
+    (void)state;
+    unsigned owned[4] = {0};
+    for (uint32_t run = 0; run < 400; run++) {
+        unsigned best = 0;
+        uint64_t most = 0;
+        for (uint8_t n = 0; n < 4; n++) {
+            uint64_t weight = pick_weight("blob", 4, run, &n, 1);
+            if (weight >= most) {
+                most = weight;
+                best = n;
+            }
+        }
+        owned[best]++;
+    }
+    for (unsigned n = 0; n < 4; n++)
+        assert_in_range(owned[n], 70, 130);
+    assert_true(pick_weight("blob", 4, 1, "n", 1) == pick_weight("blob", 4, 1, "n", 1));
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_rarest_piece_is_chosen),
+        cmocka_unit_test(ties_are_broken_at_random),
+        cmocka_unit_test(a_reader_gets_half_of_the_choices_and_all_when_it_stands),
+        cmocka_unit_test(nothing_is_chosen_where_nothing_is_offered),
+        cmocka_unit_test(the_source_with_the_least_time_to_arrive_is_asked),
+        cmocka_unit_test(owners_by_hash_are_the_same_everywhere_and_spread),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,187 @@
+#include "tests/unit/p2p/unit.h"
+
+#include "base/mem.h"
+#include "p2p/piece.h"
+#include "p2p/step.h"
+
+#define SIZE  ((uint64_t)8 * PIECE_BYTES_MIN)
+#define WANTS (WIRE_WANTS | WIRE_MAY_FETCH | WIRE_SERVES)
+
+static struct plan plan;
+
+static struct step *
+node(uint8_t n)
+{
+    struct step_config c = {
+        .self = unit_node(n), .addr = {.port = n}, .site = 1, .priority = 10u - n, .seed = n};
+    return step_new(&c, 0);
+}
+
+static const struct plan_action *
+find(enum plan_kind kind)
+{
+    for (size_t i = 0; i < plan.count; i++)
+        if (plan.actions[i].kind == kind)
+            return &plan.actions[i];
+    return NULL;
+}
+
+/* The same; it must be there. */
+static const struct plan_action *
+need(enum plan_kind kind)
+{
+    const struct plan_action *a = find(kind);
+    if (a == NULL)
+        never("no such action in the plan");
+    return a;
+}
+
+/* Ticks s until `until_ms`; the last plan stays. */
+static void
+tick_to(struct step *s, int64_t until_ms)
+{
+    for (int64_t ms = step_elect(s)->ticked_ms; ms < until_ms;) {
+        ms = ms + 10 < until_ms ? ms + 10 : until_ms;
+        plan_clear(&plan);
+        step_tick(s, ms, &plan);
+    }
+}
+
+/* `from` says hello to `to` at that time. */
+static void
+greet(struct step *from, uint8_t from_n, struct step *to, uint64_t seq, int64_t now_ms)
+{
+    struct wire_msg m;
+    memset(&m, 0, sizeof m);
+    m.type = WIRE_BEACON;
+    elect_beacon(step_elect(from), step_members(from), 0, now_ms, &m.beacon);
+    m.beacon.addr.port = from_n;
+    uint8_t body[WIRE_DATAGRAM_MAX];
+    struct scribe s;
+    scribe_init(&s, body, sizeof body);
+    wire_put(&s, &m);
+    struct step_from who = {unit_node(from_n), 1, seq};
+    plan_clear(&plan);
+    assert_int_equal(step_datagram(to, now_ms, &who, body, scribe_len(&s), &plan), 0);
+}
+
+/* Node 1 is tracker and knows node 2, which follows it. */
+static void
+pair(struct step **ret_one, struct step **ret_two)
+{
+    *ret_one = node(1);
+    *ret_two = node(2);
+    tick_to(*ret_one, 950);
+    tick_to(*ret_two, 890);
+    assert_int_equal(step_elect(*ret_one)->role, ELECT_TRACKER);
+    greet(*ret_one, 1, *ret_two, 1, 950);
+    greet(*ret_two, 2, *ret_one, 1, 950);
+    assert_int_equal(step_elect(*ret_two)->tracker.id.bytes[0], 1);
+}
+
+static void
+a_node_alone_is_tracker_and_fetches_by_its_own_lease(void **state)
+{
+    (void)state;
+    struct step *s = node(1);
+    struct digest d = unit_blob(1);
+    tick_to(s, 2000);
+    assert_non_null(step_open(s, 2000, &d, SIZE, WANTS));
+    plan_clear(&plan);
+    step_tick(s, 2001, &plan);
+    const struct plan_action *get = need(PLAN_GET);
+    assert_int_equal(get->get.source, SWARM_WAN);
+    assert_int_equal(get->get.count, 8);
+    assert_true(digest_equal(&get->blob, &d));
+    step_free(s);
+}
+
+static void
+a_wish_becomes_a_post_a_grant_and_a_request(void **state)
+{
+    (void)state;
+    struct step *one, *two;
+    struct digest d = unit_blob(1);
+    struct step_from from = {unit_node(2), 1, 2};
+    uint8_t body[4096];
+    pair(&one, &two);
+    assert_non_null(step_open(two, 2000, &d, SIZE, WANTS));
+    greet(one, 1, two, 2, 2000); /* it waited until it may announce to the new tracker */
+    const struct plan_action *a = need(PLAN_POST);
+    assert_int_equal(a->addr.port, 1);
+    size_t len = a->len;
+    memcpy(body, plan.bytes + a->at, len);
+
+    plan_clear(&plan);
+    assert_int_equal(step_request(one, 2001, &from, body, len, &plan), 0);
+    a = need(PLAN_REPLY);
+    len = a->len;
+    memcpy(body, plan.bytes + a->at, len);
+
+    plan_clear(&plan);
+    assert_int_equal(step_reply(two, 2002, body, len, &plan), 0);
+    a = need(PLAN_GET);
+    assert_int_equal(a->get.source, SWARM_WAN);
+    assert_int_equal(a->get.first, 0);
+    step_free(one);
+    step_free(two);
+}
+
+static void
+a_stranger_is_not_served_before_it_was_heard(void **state)
+{
+    (void)state;
+    struct step *one, *two;
+    struct step_from from = {unit_node(77), 1, 1};
+    pair(&one, &two);
+    plan_clear(&plan);
+    assert_int_equal(step_request(one, 2000, &from, NULL, 0, &plan), ERR_NOT_FOUND);
+    step_free(one);
+    step_free(two);
+}
+
+static void
+malformed_bodies_are_refused(void **state)
+{
+    (void)state;
+    struct step *one, *two;
+    const uint8_t bad[] = {WIRE_BEACON, 200, 0, 1};
+    struct step_from from = {unit_node(2), 1, 9};
+    pair(&one, &two);
+    plan_clear(&plan);
+    assert_int_equal(step_datagram(one, 2000, &from, bad, sizeof bad, &plan), ERR_SYNTAX);
+    assert_int_equal(step_request(one, 2000, &from, bad, sizeof bad, &plan), ERR_SYNTAX);
+    assert_int_equal(step_reply(two, 2000, bad, sizeof bad, &plan), ERR_SYNTAX);
+    step_free(one);
+    step_free(two);
+}
+
+static void
+a_newcomer_is_greeted_at_once(void **state)
+{
+    (void)state;
+    struct step *one, *two;
+    pair(&one, &two);
+    struct step *three = node(3);
+    greet(three, 3, one, 1, 2000);
+    const struct plan_action *a = need(PLAN_DATAGRAM);
+    assert_int_equal(a->addr.port, 3);
+    greet(three, 3, one, 2, 2001);
+    assert_null(find(PLAN_DATAGRAM));
+    step_free(one);
+    step_free(two);
+    step_free(three);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_node_alone_is_tracker_and_fetches_by_its_own_lease),
+        cmocka_unit_test(a_wish_becomes_a_post_a_grant_and_a_request),
+        cmocka_unit_test(a_stranger_is_not_served_before_it_was_heard),
+        cmocka_unit_test(malformed_bodies_are_refused),
+        cmocka_unit_test(a_newcomer_is_greeted_at_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,253 @@
+#include "tests/unit/p2p/unit.h"
+
+#include "base/mem.h"
+#include "p2p/piece.h"
+#include "p2p/swarm.h"
+
+#define PIECES 8u
+#define PIECE  ((uint64_t)PIECE_BYTES_MIN)
+#define WANTS  (WIRE_WANTS | WIRE_MAY_FETCH | WIRE_SERVES)
+
+static struct members members;
+static struct node_id self;
+static struct rng rng;
+
+static struct swarm *
+swarm(void)
+{
+    struct digest d = unit_blob(1);
+    self = unit_node(1);
+    member_init(&members);
+    rng_init(&rng, 1);
+    return swarm_new(&d, PIECES * PIECE, WANTS, 0);
+}
+
+static bool
+next(struct swarm *s, int64_t orphan_ms, int64_t now_ms, struct swarm_get *ret)
+{
+    struct swarm_moment at = {now_ms, orphan_ms, &members, &self, &rng};
+    return swarm_next(s, &at, ret);
+}
+
+static void
+peer_has(struct swarm *s, uint8_t node, uint32_t first, uint32_t count)
+{
+    struct node_id id = unit_node(node);
+    struct node_addr addr = {.port = node};
+    struct wire_have have = {*swarm_digest(s), first, count};
+    swarm_have(s, &id, &addr, &have);
+}
+
+static void
+nothing_is_asked_for_that_nobody_has(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    assert_false(next(s, 0, 0, &g));
+    peer_has(s, 2, 3, 1);
+    assert_true(next(s, 0, 0, &g));
+    assert_int_equal(g.source, SWARM_LAN);
+    assert_int_equal(g.node.bytes[0], 2);
+    assert_int_equal(g.first, 3);
+    assert_false(next(s, 0, 0, &g)); /* asked for once */
+    swarm_free(s);
+}
+
+static void
+a_piece_that_came_is_held_and_told(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    struct wire_have have;
+    peer_has(s, 2, 3, 1);
+    assert_true(next(s, 0, 0, &g));
+    swarm_piece(s, g.id, 3, 10);
+    swarm_end(s, g.id, SWARM_DONE, 5000, 0, 10);
+    assert_true(swarm_holds(s, 3));
+    assert_false(swarm_take_have(s, 10, &have)); /* others may join it */
+    assert_true(swarm_take_have(s, 10 + SWARM_HAVE_MS, &have));
+    assert_int_equal(have.first, 3);
+    assert_int_equal(have.count, 1);
+    assert_false(swarm_take_have(s, 10 + SWARM_HAVE_MS, &have));
+    swarm_free(s);
+}
+
+static void
+a_failed_request_goes_to_another_peer(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    peer_has(s, 2, 0, 1);
+    assert_true(next(s, 0, 0, &g));
+    peer_has(s, 3, 0, 1);
+    swarm_end(s, g.id, SWARM_FAILED, 0, 0, 1);
+    assert_true(next(s, 0, 1, &g));
+    assert_int_equal(g.first, 0);
+    assert_int_equal(g.node.bytes[0], 3);
+    swarm_free(s);
+}
+
+static void
+a_busy_peer_is_left_alone_as_long_as_it_said(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    peer_has(s, 2, 0, 1);
+    assert_true(next(s, 0, 0, &g));
+    swarm_end(s, g.id, SWARM_BUSY, 0, 30, 1);
+    assert_false(next(s, 0, 30, &g));
+    assert_true(next(s, 0, 31, &g));
+    swarm_free(s);
+}
+
+static void
+a_granted_lease_becomes_one_request_without_what_is_held(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    struct wire_grant grant = {.digest = *swarm_digest(s), .lease = 70000, .first = 2, .count = 3};
+    swarm_hold(s, 2);
+    swarm_granted(s, &grant);
+    assert_true(next(s, 0, 0, &g));
+    assert_int_equal(g.source, SWARM_WAN);
+    assert_int_equal(g.first, 3);
+    assert_int_equal(g.count, 2);
+    peer_has(s, 2, 0, PIECES);
+    while (next(s, 0, 0, &g))
+        assert_true(g.first < 2 || g.first > 4); /* what comes over the WAN is not asked twice */
+    swarm_free(s);
+}
+
+static void
+what_a_trim_takes_away_may_come_from_a_peer(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g, lan;
+    struct wire_grant grant = {.digest = *swarm_digest(s), .lease = 70000, .first = 0, .count = 4};
+    struct wire_trim trim = {.digest = *swarm_digest(s), .lease = 70000, .end = 2};
+    uint32_t get, end;
+    swarm_granted(s, &grant);
+    assert_true(next(s, 0, 0, &g));
+    assert_true(swarm_trimmed(s, &trim, &get, &end));
+    assert_int_equal(get, g.id);
+    assert_int_equal(end, 2);
+    peer_has(s, 2, 3, 1);
+    assert_true(next(s, 0, 0, &lan));
+    assert_int_equal(lan.first, 3);
+    swarm_free(s);
+}
+
+static void
+without_a_tracker_a_node_fetches_the_runs_that_are_its_own(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    assert_false(next(s, SWARM_ORPHAN_MS - 1, 0, &g));
+    assert_true(next(s, SWARM_ORPHAN_MS, 0, &g)); /* alone it owns everything */
+    assert_int_equal(g.source, SWARM_WAN);
+    assert_int_equal(g.first, 0);
+    assert_int_equal(g.count, SWARM_RUN);
+    struct wire_fetching f;
+    size_t at = 0;
+    assert_true(swarm_report(s, &at, &f));
+    assert_in_range(f.lease, 1, DUTY_OWN_IDS);
+    swarm_free(s);
+}
+
+static void
+a_run_without_a_tracker_has_one_owner(void **state)
+{
+    (void)state;
+    unsigned owners = 0;
+    for (uint8_t me = 1; me <= 4; me++) {
+        struct swarm *s = swarm();
+        struct swarm_get g;
+        for (uint8_t o = 1; o <= 4; o++) {
+            struct member m = {.id = unit_node(o), .seq = 1};
+            if (o != me)
+                assert_true(member_heard(&members, &m, 0));
+        }
+        self = unit_node(me);
+        owners += next(s, SWARM_ORPHAN_MS, 0, &g);
+        swarm_free(s);
+    }
+    assert_int_equal(owners, 1);
+}
+
+static void
+a_reader_that_stands_still_is_rescued(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    swarm_cursor(s, 0, 5 * PIECE, 0);
+    assert_false(next(s, 0, SWARM_RESCUE_MS - 1, &g));
+    assert_true(next(s, 0, SWARM_RESCUE_MS, &g));
+    assert_int_equal(g.source, SWARM_WAN);
+    assert_int_equal(g.first, 5);
+    assert_int_equal(g.count, 1);
+    swarm_free(s);
+}
+
+static void
+who_may_not_read_upstream_does_not_fetch_there(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    swarm_flags(s, WIRE_WANTS | WIRE_SERVES);
+    swarm_cursor(s, 0, 0, 0);
+    assert_false(next(s, 10000, 10000, &g));
+    swarm_free(s);
+}
+
+static void
+an_announcement_says_what_is_held_wanted_and_read(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct wire_blob b;
+    swarm_hold(s, 1);
+    swarm_cursor(s, 0, 3 * PIECE, 0);
+    swarm_cursor(s, 1, 2 * PIECE, 0);
+    swarm_announce(s, 0, &b);
+    assert_true(wire_bit(&b.held, 1) && !wire_bit(&b.held, 0));
+    assert_int_equal(b.cursor, 2 * PIECE);
+    assert_int_equal(b.idle_leases, 1);
+    assert_int_equal(b.flags, WANTS);
+    swarm_cursor(s, 1, UINT64_MAX, 0);
+    for (uint32_t p = 0; p < PIECES; p++)
+        swarm_hold(s, p);
+    swarm_announce(s, 0, &b);
+    assert_int_equal(b.cursor, 3 * PIECE);
+    assert_int_equal(b.idle_leases, 0);
+    assert_int_equal(b.flags, WIRE_MAY_FETCH | WIRE_SERVES);
+    assert_true(swarm_whole(s));
+    swarm_free(s);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_is_asked_for_that_nobody_has),
+        cmocka_unit_test(a_piece_that_came_is_held_and_told),
+        cmocka_unit_test(a_failed_request_goes_to_another_peer),
+        cmocka_unit_test(a_busy_peer_is_left_alone_as_long_as_it_said),
+        cmocka_unit_test(a_granted_lease_becomes_one_request_without_what_is_held),
+        cmocka_unit_test(what_a_trim_takes_away_may_come_from_a_peer),
+        cmocka_unit_test(without_a_tracker_a_node_fetches_the_runs_that_are_its_own),
+        cmocka_unit_test(a_run_without_a_tracker_has_one_owner),
+        cmocka_unit_test(a_reader_that_stands_still_is_rescued),
+        cmocka_unit_test(who_may_not_read_upstream_does_not_fetch_there),
+        cmocka_unit_test(an_announcement_says_what_is_held_wanted_and_read),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
