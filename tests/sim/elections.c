@@ -187,7 +187,8 @@ happen(struct world *w, struct drama *d, const struct fault *f)
     if (was_orphan && f->kind != LOSSY)
         d->orphaned_ms = -1; /* too much at once to say how fast it must be */
     int64_t pause_ms = f->kind == PAUSE ? 100 + f->b % 4000 : 0;
-    d->calm_from_ms = world_ms(w) + pause_ms;
+    if (d->calm_from_ms < world_ms(w) + pause_ms) /* an earlier pause may last longer */
+        d->calm_from_ms = world_ms(w) + pause_ms;
 }
 
 static void
