@@ -183,12 +183,30 @@ read_on(struct world *w, struct pulls *d, unsigned node)
     }
 }
 
+/* Was a WAN request cut at or before what it has? */
+static bool
+cut_off(const struct pulls *d, const struct get *g)
+{
+    return g->peer < 0 && (g->end <= g->first || g->at >= get_bytes(d, g));
+}
+
+static void
+give_up(struct world *w, struct pulls *d, size_t i)
+{
+    flows_drop(&d->flows, (unsigned)d->gets[i].flow);
+    end_get(w, d, i, SWARM_FAILED, 0);
+}
+
 /* A WAN request reached a mark. */
 static void
 wan_mark(struct world *w, struct pulls *d, size_t i)
 {
     struct get *g = &d->gets[i];
     struct swarm *s = swarm_of(w, d, g->node);
+    if (cut_off(d, g)) {
+        give_up(w, d, i);
+        return;
+    }
     uint64_t piece = piece_bytes(d->c->size), all = get_bytes(d, g);
     uint64_t step = all - g->at < BLOCK ? all - g->at : BLOCK;
     int64_t now_ms = world_node_ms(w, g->node);
@@ -289,7 +307,11 @@ on_event(struct world *w, unsigned kind, uint64_t a, uint64_t b)
         begin_lan(w, d, a);
         break;
     case WAN_BEGIN:
-        if (world_alive(w, d->gets[a].node) && !d->gets[a].over)
+        if (!world_alive(w, d->gets[a].node) || d->gets[a].over)
+            break;
+        if (cut_off(d, &d->gets[a]))
+            end_get(w, d, a, SWARM_FAILED, 0);
+        else
             start_flow(w, d, a);
         break;
     case LANDED:
@@ -327,12 +349,8 @@ pump(struct world *w)
     /* A request that was cut behind what it has. */
     for (size_t i = 0; i < d->flows.count; i++) {
         const struct flow *f = &d->flows.list[i];
-        struct get *g = f->used ? &d->gets[f->owner] : NULL;
-        if (g != NULL && g->peer < 0 && (g->end <= g->first || g->at >= get_bytes(d, g))) {
-            size_t owner = f->owner;
-            flows_drop(&d->flows, (unsigned)i);
-            end_get(w, d, owner, SWARM_FAILED, 0);
-        }
+        if (f->used && cut_off(d, &d->gets[f->owner]))
+            give_up(w, d, f->owner);
     }
     if (d->mark_us <= w->now_us)
         d->mark_us = INT64_MAX;
