@@ -42,9 +42,23 @@ open_window(struct conn_watch *w, const struct conn_gauge *g, int64_t now_ms)
     w->acked_bytes = g->acked_bytes;
 }
 
+/* Nothing is queued and nothing was for long: our side hangs, e.g. libmicrohttpd turns in circles
+ * on a file that got shorter under it. */
+static bool
+is_mute(struct conn_watch *w, const struct conn_gauge *g, int64_t now_ms)
+{
+    if (g->acked_bytes != w->heard_bytes || g->queued_bytes > 0) {
+        w->heard_bytes = g->acked_bytes;
+        w->heard_ms = now_ms;
+    }
+    return now_ms - w->heard_ms >= CONN_MUTE_MS;
+}
+
 static bool
 judge_reader(struct conn_watch *w, const struct conn_gauge *g, int64_t now_ms)
 {
+    if (is_mute(w, g, now_ms))
+        return false;
     if (g->queued_bytes > 0 && now_ms - w->since_ms < CONN_SLOW_MS)
         return true;
     /* An empty queue: the client has taken all there is, so what is slow is not it. */
@@ -59,6 +73,8 @@ conn_judge(struct conn_watch *w, const struct conn_move *move, const struct conn
 {
     if (w->state != move->state || w->since_ms < move->at_ms) {
         w->state = move->state;
+        w->heard_ms = move->at_ms;
+        w->heard_bytes = g->acked_bytes;
         open_window(w, g, move->at_ms);
     }
     switch (move->state) {

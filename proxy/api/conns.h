@@ -2,7 +2,8 @@
  * The table of client connections that have a thread, and the rules for slow ones.
  *
  *   HEADER  a header is on its way          10 s from its first byte
- *   BUSY    a request is being answered     the client takes at least 1 KiB/s over 30 s
+ *   BUSY    a request is being answered     the client takes at least 1 KiB/s over 30 s, and
+ *                                           something goes out at least every 60 s
  *   IDLE    between two requests            30 s
  *
  * A connection in none of these bounds is shut down (FIN); its thread sees that and ends.
@@ -18,6 +19,7 @@
 #define CONN_IDLE_MS    30000
 #define CONN_SLOW_MS    30000          /* over which the rate of a reader is judged */
 #define CONN_SLOW_BYTES (30ull * 1024) /* 1 KiB/s over CONN_SLOW_MS */
+#define CONN_MUTE_MS    60000          /* nothing to send: beyond every wait of an answer */
 
 enum conn_state { CONN_HEADER, CONN_BUSY, CONN_IDLE };
 
@@ -38,6 +40,8 @@ struct conn_watch {
     enum conn_state state;
     int64_t since_ms; /* of the state, or of the window in which a reader is judged */
     uint64_t acked_bytes;
+    int64_t heard_ms; /* when heard_bytes was reached */
+    uint64_t heard_bytes;
 };
 
 /* Pure: false when the connection has to end. */

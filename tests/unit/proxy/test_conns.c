@@ -99,13 +99,28 @@ a_client_that_took_all_is_not_slow_when_upstream_is(void **state)
     (void)state;
     struct conn_watch w = {0};
     struct conn_gauge g = {.acked_bytes = 100, .queued_bytes = 0};
-    for (int64_t now = 1000; now < 10 * 60000; now += 1000)
+    for (int64_t now = 1000; now < 50000; now += 1000)
         assert_true(judge(&w, CONN_BUSY, 1000, &g, now));
     /* Its time starts when there is something to take. */
     g.queued_bytes = 10;
-    assert_true(judge(&w, CONN_BUSY, 1000, &g, 600000));
-    assert_true(judge(&w, CONN_BUSY, 1000, &g, 628000));
-    assert_false(judge(&w, CONN_BUSY, 1000, &g, 630000));
+    assert_true(judge(&w, CONN_BUSY, 1000, &g, 50000));
+    assert_true(judge(&w, CONN_BUSY, 1000, &g, 78000));
+    assert_false(judge(&w, CONN_BUSY, 1000, &g, 80000));
+}
+
+static void
+an_answer_that_sends_nothing_for_a_minute_is_ended(void **state)
+{
+    (void)state;
+    struct conn_watch w = {0};
+    struct conn_gauge g = {.acked_bytes = 100, .queued_bytes = 0};
+    assert_true(judge(&w, CONN_BUSY, 1000, &g, 1000));
+    assert_true(judge(&w, CONN_BUSY, 1000, &g, 60999));
+    assert_false(judge(&w, CONN_BUSY, 1000, &g, 61000));
+    g.acked_bytes = 101; /* it moves again */
+    assert_true(judge(&w, CONN_BUSY, 1000, &g, 61000));
+    assert_true(judge(&w, CONN_BUSY, 1000, &g, 120999));
+    assert_false(judge(&w, CONN_BUSY, 1000, &g, 121000));
 }
 
 static void
@@ -207,6 +222,7 @@ main(void)
         cmocka_unit_test(a_reader_under_one_kib_a_second_is_ended),
         cmocka_unit_test(a_steady_reader_stays_for_ever),
         cmocka_unit_test(a_client_that_took_all_is_not_slow_when_upstream_is),
+        cmocka_unit_test(an_answer_that_sends_nothing_for_a_minute_is_ended),
         cmocka_unit_test(a_new_request_starts_a_new_window),
         cmocka_unit_test(addresses_are_compared_without_ports),
         cmocka_unit_test(the_table_counts_and_tells_when_it_is_empty),
