@@ -1,7 +1,7 @@
 #!/bin/bash
 # deps.sh SET...: installs the Debian packages of these sets that are missing; says nothing when
-# none is. Sets: build demo test. Services that come along are not started and not left enabled;
-# services of packages that were there before are not touched.
+# none is. Sets: build demo test bench. Services that come along are not started and not left
+# enabled; packages that were there before are neither touched nor removed.
 set -euo pipefail
 
 packages() {
@@ -36,31 +36,41 @@ fi
 
 # invoke-rc.d asks policy-rc.d before it starts a service: 101 says no.
 policy=/usr/sbin/policy-rc.d
+ours=()
+trap 'rm -f "${ours[@]}"' EXIT
 if [ ! -e $policy ]; then
-    trap 'rm -f $policy' EXIT
+    ours+=("$policy")
     printf '#!/bin/sh\nexit 101\n' >$policy
     chmod +x $policy
 fi
 export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
+ours+=("$log")
 # The lists may be old or absent; without a network the packages may still be in the cache.
+# Debian's docker.io would push out a docker-ce: --no-remove makes that an error.
 apt-get -qq -o DPkg::Lock::Timeout=120 update </dev/null >"$log" 2>&1 || true
-apt-get -qq -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 install -y --no-install-recommends \
-    "${missing[@]}" </dev/null >>"$log" 2>&1 || {
+apt-get -qq -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 install -y --no-remove \
+    --no-install-recommends "${missing[@]}" </dev/null >>"$log" 2>&1 || {
     tail -20 "$log" >&2
     exit 1
 }
-rm -f "$log"
 
-# What came new must not start at the next boot either.
+# What came new must not start at the next boot either, whatever boots the machine: the packages
+# leave their links for systemd also where it is not installed.
+stay_off() { # UNIT
+    if command -v systemctl >/dev/null; then
+        systemctl disable --quiet "$1" 2>/dev/null || true
+    else
+        rm -f /etc/systemd/system/*.wants/"$1"
+        update-rc.d "${1%.*}" disable >/dev/null 2>&1 || true
+    fi
+}
 for service in docker.service docker.socket containerd.service docker-registry.service nginx.service; do
     owner=${service%.*}
     case $owner in docker) owner=docker.io ;; nginx) owner=nginx-light ;; esac
     case " ${missing[*]} " in
     *" $owner "*)
-        if command -v systemctl >/dev/null; then
-            systemctl disable --quiet "$service" 2>/dev/null || true
-        fi
+        stay_off "$service"
         echo "deps: $service stays off (systemctl enable --now $service, if you want it)"
         ;;
     esac
