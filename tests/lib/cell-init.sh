@@ -10,6 +10,10 @@ mount -t tmpfs -o mode=755 tmpfs "$CELL/cell"
 mkdir "$CELL"/cell/{upper,work}
 mount -t overlay -o "lowerdir=/etc,upperdir=$CELL/cell/upper,workdir=$CELL/cell/work" overlay /etc
 export HOME=$CELL/home TMPDIR=$CELL/tmp DOCKER_CONFIG=$CELL/home/docker
+# Skopeo as root keeps what it learns in /var/lib/containers, unless it takes itself for a user.
+export _CONTAINERS_ROOTLESS_UID=1
+# Python's compiled files would stay in the tree.
+export PYTHONDONTWRITEBYTECODE=1
 unset http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY all_proxy
 unset JOURNAL_STREAM NOTIFY_SOCKET LISTEN_FDS LISTEN_PID MAKEFLAGS MFLAGS
 "$@" &
