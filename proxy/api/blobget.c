@@ -203,6 +203,7 @@ blobget_respond(struct request *r)
     int fd = -1;
     bool big = b.span.end - b.span.start >= FILE_BYTES_MIN;
     if (big && reading_got(reading) == CACHE_HIT && blob_open_fd(reading_blob(reading), &fd) == 0) {
+        r->by_file = true;
         r->acked_bytes = conn_acked_bytes(r->conn);
         return reply_blob_file(r, &b, fd);
     }

@@ -263,7 +263,7 @@ destroy(struct request *r)
 static uint64_t
 bytes_taken(const struct request *r)
 {
-    if (r->acked_bytes == 0)
+    if (!r->by_file)
         return 0;
     uint64_t taken = conn_acked_bytes(r->conn) - r->acked_bytes;
     return taken < r->body_bytes ? taken : r->body_bytes;

@@ -83,7 +83,8 @@ struct request {
     const char *step;   /* the last one that ran */
     const char *source; /* where the answer came from, for people */
     uint64_t body_bytes, sent_bytes;
-    uint64_t acked_bytes;   /* of the connection, before the body */
+    bool by_file;           /* sendfile: what the client took is what the kernel says */
+    uint64_t acked_bytes;   /* by_file: of the connection, before the body */
     bool counted_by_reader; /* sent_bytes rises as the body is read */
     bool cut;               /* ended by us before its end */
     int64_t first_byte_us;

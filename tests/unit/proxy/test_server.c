@@ -520,6 +520,33 @@ nothing_is_smuggled(void **state)
 }
 
 static void
+what_a_client_took_before_it_left_is_counted(void **state)
+{
+    (void)state;
+    struct image i = open_image("", no_prefetch, 32 * MIB);
+    struct got g;
+    ask(&i, "GET", i.tag, "", &g);
+    got_release(&g);
+    make_whole(&i, i.layer);
+    uint64_t served = metric_get(M_served_bytes), cut = metric_get(M_pulls_cut);
+    /* The first request of its connection: nothing had been acknowledged before it. */
+    int fd = node_connect(i.node);
+    char *text = mem_printf("GET /v2/%s HTTP/1.1\r\nHost: a\r\n\r\n", i.layer->path);
+    assert_int_equal(send(fd, text, strlen(text), 0), strlen(text));
+    char *room = mem_alloc(MIB);
+    assert_int_equal(recv(fd, room, MIB, MSG_WAITALL), MIB);
+    fd_close(&fd);
+    for (int64_t end_ms = clock_ms() + 30000;
+         metric_get(M_pulls_cut) == cut && clock_ms() < end_ms;)
+        clock_sleep_ms(10);
+    assert_int_equal(metric_get(M_pulls_cut), cut + 1);
+    assert_true(metric_get(M_served_bytes) - served >= MIB / 2);
+    mem_free(room);
+    mem_free(text);
+    node_close(i.node);
+}
+
+static void
 a_tls_hello_is_answered_at_once(void **state)
 {
     (void)state;
@@ -873,6 +900,7 @@ main(void)
         cmocka_unit_test(the_namespace_is_echoed_and_a_foreign_one_refused),
         cmocka_unit_test(writes_get_405_and_a_clean_end),
         cmocka_unit_test(nothing_is_smuggled),
+        cmocka_unit_test(what_a_client_took_before_it_left_is_counted),
         cmocka_unit_test(a_tls_hello_is_answered_at_once),
         cmocka_unit_test(connections_over_the_limit_get_404_after_waiting),
         cmocka_unit_test(a_connection_is_kept_for_the_next_request),
