@@ -147,7 +147,8 @@ fuzz-build: deps-build-test
 bench-node: deps-build-bench
 
 demo: deps-build-demo
-	@$(MAKE) --no-print-directory all
+	@echo 'building $(BUILD)/peersync'
+	@$(MAKE) --no-print-directory -s all
 	@PEERSYNC=$(abspath $(BUILD))/peersync KEEP=$(KEEP) tests/demo/demo.sh
 
 install: all
