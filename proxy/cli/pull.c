@@ -156,16 +156,24 @@ choose(const cJSON *index, const struct platform *wanted)
 
 /* ---- what was there before ---- */
 
-/* The digest is whole in an answer of /api/v1/images; they nest two deep at most. */
+/* All of it is there; a verified blob only waits for its fsync. */
 static bool
-is_whole_in(const cJSON *part, const char *digest)
+is_here(const cJSON *blob)
+{
+    const char *phase = cli_text(blob, "phase");
+    return strcmp(phase, "whole") == 0 || strcmp(phase, "verified") == 0;
+}
+
+/* The digest is there in an answer of /api/v1/images; they nest two deep at most. */
+static bool
+is_here_in(const cJSON *part, const char *digest)
 {
     if (strcmp(cli_text(part, "digest"), digest) == 0)
-        return strcmp(cli_text(part, "phase"), "whole") == 0;
+        return is_here(part);
     const cJSON *child;
     cJSON_ArrayForEach(child, json_array(part, "content"))
     {
-        if (is_whole_in(child, digest))
+        if (is_here_in(child, digest))
             return true;
     }
     return false;
@@ -177,7 +185,7 @@ was_known(const struct pull *p, const char *digest)
     const cJSON *one;
     cJSON_ArrayForEach(one, p->known)
     {
-        if (is_whole_in(json_object(one, "manifest"), digest))
+        if (is_here_in(json_object(one, "manifest"), digest))
             return true;
     }
     return false;
@@ -235,9 +243,9 @@ mark_cached(struct pull *p)
         int bad = cli_find(p->cli, path, &doc);
         if (bad)
             return bad;
-        bool whole = strcmp(cli_text(doc, "phase"), "whole") == 0;
+        bool here = is_here(doc);
         bool old = strncmp(cli_text(doc, "stored"), p->began, WHOLE_SECONDS) < 0;
-        if (whole && (old || was_known(p, b->digest)))
+        if (here && (old || was_known(p, b->digest)))
             b->state = PULL_CACHED;
     }
     return 0;
