@@ -1,19 +1,118 @@
-/* The front door of p2p/: who is there, who has what, and which source to ask next.
+/* The front door of p2p/: the swarm of a site, and what it wants fetched.
  *
- * step.h   pure: a note in, a plan out; the thread that owns it carries plans out
- * seal.h   pure: seals around messages between nodes
- * slots.h  pure: who may take bytes from this node now
- * view.h   an immutable snapshot of sources, replaced whole by its owner
- * rank.h   pure: throughput estimate of a source and the choice between sources
+ *   p2p_open   one thread owns membership, election, leases, choice of pieces, the UDP socket and
+ *              the control requests to other nodes; all below only posts to it or asks it
+ *   rank.h view.h   the estimate of a source and snapshots of sources, for the fetch thread
+ *   slots.h    who may take bytes from this node now, for the peer port
+ *   seal.h     cluster keys
  *
- * One node alone has one source per registry; the swarm adds peers to the view. */
+ * Without a key, or with p2p.enabled false, there is no struct p2p: the node runs alone. */
 #ifndef P2P_P2P_H
 #define P2P_P2P_H
 
+#include "base/buf.h"
+#include "base/err.h"
+#include "p2p/piece.h"
 #include "p2p/rank.h"
 #include "p2p/seal.h"
 #include "p2p/slots.h"
 #include "p2p/step.h"
 #include "p2p/view.h"
+
+struct p2p;
+
+/* Texts need to live only until p2p_open returns. */
+struct p2p_config {
+    const char *listen;    /* host:port of the UDP socket; the peer port has the same number */
+    const char *advertise; /* host or host:port that others reach this node at, or "auto" */
+    const char *site;      /* a name, or "auto" */
+    const char *dir;       /* keeps node.id and peers between starts; the cache's folder */
+    const struct seal_key *key;
+    bool multicast;
+    char *const *seeds; /* HOST:PORT or dns:NAME:PORT */
+    size_t seeds_count;
+    int priority; /* configured weight, -100 .. 100 */
+};
+
+/* Called on the p2p thread. They post a message or look into memory, and return. */
+struct p2p_ops {
+    void *arg;
+    /* Ask a source for pieces of a blob that p2p_want named; ends with p2p_end. */
+    void (*get)(void *arg, const struct digest *blob, const struct swarm_get *get);
+    /* The request with that id must end before piece `end`; 0: at once. It still gets p2p_end. */
+    void (*stop)(void *arg, const struct digest *blob, uint32_t get, uint32_t end);
+    /* Size of a blob that is stored whole here, 0 when it is not. */
+    uint64_t (*stored)(void *arg, const struct digest *blob);
+};
+
+/* Opens the socket and starts the thread. ops is copied. 0 or -errno or ERR_CONFIG with e set. */
+CHECKED int p2p_open(const struct p2p_config *config, const struct p2p_ops *ops, struct p2p **ret,
+                     struct err *e);
+/* Says good-bye to the site and stops the thread. NULL is fine. */
+void p2p_close(struct p2p *p);
+
+/* ---- notes about blobs: any thread, never block; a full mailbox drops progress only ---- */
+
+/* A blob of PIECE_BLOB_MAX bytes at most is wanted (again), with these flags (WIRE_MAY_FETCH,
+ * WIRE_CLIENT, WIRE_SERVES; WIRE_WANTS is added) and these pieces held already (BITS_BYTES of
+ * piece_count(size), copied; NULL: none). */
+void p2p_want(struct p2p *p, const struct digest *blob, uint64_t size, uint8_t flags,
+              const uint8_t *held);
+/* Nobody here wants it any more. What is held whole is still served, the rest is not. */
+void p2p_leave(struct p2p *p, const struct digest *blob);
+/* Readers stand at these bytes, at most PICK_CURSORS_MAX of them; replaces what was said before. */
+void p2p_cursors(struct p2p *p, const struct digest *blob, const uint64_t *pos, size_t count);
+/* Of a request: bytes since the last note, a piece that is whole and was not refused, its end. */
+void p2p_progress(struct p2p *p, const struct digest *blob, uint32_t get, uint64_t bytes);
+void p2p_piece(struct p2p *p, const struct digest *blob, uint32_t get, uint32_t piece);
+void p2p_end(struct p2p *p, const struct digest *blob, uint32_t get, enum swarm_end how,
+             int64_t took_us, unsigned busy_ms);
+/* Pieces [first, first + count) are gone: evicted, or their bytes were wrong. */
+void p2p_dropped(struct p2p *p, const struct digest *blob, uint32_t first, uint32_t count);
+/* Load of this node, for its beacons. */
+void p2p_load(struct p2p *p, unsigned queue_ms, uint64_t free_bytes);
+
+/* ---- the peer port: any thread ---- */
+
+/* A sealed control request; its sealed answer is appended to ret. Waits for the p2p thread, a
+ * second at most. 0, ERR_SYNTAX, ERR_DENIED (another key), ERR_REFUSED (replayed), ERR_TIMEOUT,
+ * ERR_NOT_FOUND (a node that was not heard yet), ERR_CLOSED. */
+CHECKED int p2p_control(struct p2p *p, const uint8_t *msg, size_t len, struct buf *ret);
+/* Of a piece request, `what` is "METHOD PATH RANGE": who sent it, and the header for one. */
+CHECKED int p2p_admit(struct p2p *p, const char *auth, const char *what, struct node_id *ret_from);
+CHECKED int p2p_sign(struct p2p *p, const char *what, char ret_text[SEAL_TEXT_MAX]);
+
+/* ---- for people: any thread ---- */
+
+struct p2p_peer {
+    struct node_id id;
+    struct node_addr addr;
+    char site[64];
+    bool same_site, is_tracker, is_deputy;
+    uint32_t priority;
+    int64_t heard_ms_ago;
+    unsigned queue_ms;
+    uint64_t free_bytes;
+};
+struct p2p_state {
+    struct node_id self, tracker, deputy; /* none: all zero */
+    struct node_addr addr;
+    char site[64];
+    const char *site_from; /* "configuration", "gateway", "multicast" ... */
+    enum elect_role role;
+    uint32_t epoch, priority;
+    int64_t tracker_since_ms;     /* how long ago it became known */
+    enum elect_event tracker_why; /* what made it tracker, as this node saw it */
+    bool multicast_works;
+    struct tracker_sum tracker_sum; /* of this node's own table, while it is in office */
+    size_t swarms;                  /* blobs that this node exchanges now */
+    size_t peers_count;
+    struct p2p_peer *peers; /* tracker first, then by id */
+};
+/* Asks the thread; 0, ERR_TIMEOUT or ERR_CLOSED. Release what it gave. */
+CHECKED int p2p_look(struct p2p *p, struct p2p_state *ret);
+void p2p_state_release(struct p2p_state *s);
+/* This node hands its office over, if it has one: 0, or ERR_NOT_FOUND when it is not tracker. */
+CHECKED int p2p_step_down(struct p2p *p);
 
 #endif
