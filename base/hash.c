@@ -1,4 +1,4 @@
-/* SipHash-1-3 (Aumasson, Bernstein 2012) and CRC32C (RFC 3720, appendix B.4). */
+/* SipHash-1-3 (Aumasson, Bernstein 2012). */
 #include "base/hash.h"
 #include "base/rng.h"
 #include <pthread.h>
@@ -78,24 +78,4 @@ hash_bytes(const void *bytes, size_t len)
 {
     must(pthread_once(&key_drawn, draw_key) == 0);
     return hash_keyed(table_key, bytes, len);
-}
-
-/* Half a byte a step: records are short, and a table of 64 bytes needs no start-up. */
-uint32_t
-hash_crc32c(const void *bytes, size_t len)
-{
-    static const uint32_t table[16] = {
-        0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3,
-        0x61c69362, 0x7198540d, 0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,
-        0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
-    };
-    const uint8_t *b = bytes;
-    uint32_t crc = UINT32_MAX;
-
-    for (size_t i = 0; i < len; i++) {
-        crc ^= b[i];
-        crc = crc >> 4 ^ table[crc & 15];
-        crc = crc >> 4 ^ table[crc & 15];
-    }
-    return ~crc;
 }

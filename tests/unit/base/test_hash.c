@@ -97,6 +97,23 @@ crc32c_gives_the_vectors_of_rfc_3720(void **state)
     assert_int_equal(hash_crc32c(NULL, 0), 0);
 }
 
+static void
+crc32c_goes_on_where_it_was_and_needs_no_instruction(void **state)
+{
+    (void)state;
+    uint8_t b[1031];
+    for (size_t i = 0; i < sizeof b; i++)
+        b[i] = (uint8_t)(i * 31 + (i >> 8));
+    uint32_t all = hash_crc32c(b, sizeof b);
+    for (size_t cut = 0; cut <= sizeof b; cut += 13) {
+        uint32_t crc = hash_crc32c_add(hash_crc32c(b, cut), b + cut, sizeof b - cut);
+        assert_int_equal(crc, all);
+        crc = hash_crc32c_plain(hash_crc32c_plain(0, b, cut), b + cut, sizeof b - cut);
+        assert_int_equal(crc, all);
+    }
+    assert_int_equal(hash_crc32c_plain(0, "123456789", 9), 0xe3069283);
+}
+
 struct word {
     char text[8];
     int number;
@@ -139,6 +156,7 @@ main(void)
         cmocka_unit_test(hash_keyed_is_siphash_1_3),
         cmocka_unit_test(hash_bytes_is_stable_within_a_process),
         cmocka_unit_test(crc32c_gives_the_vectors_of_rfc_3720),
+        cmocka_unit_test(crc32c_goes_on_where_it_was_and_needs_no_instruction),
         cmocka_unit_test(uthash_runs_on_the_keyed_hash_and_our_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
