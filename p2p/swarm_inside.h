@@ -1,0 +1,59 @@
+/* What the files of a swarm share: swarm.c (what is held and heard), swarm_next.c (what to ask for)
+ * and swarm_tell.c (what others are told).
+ *
+ * Invariants:
+ *  1. asked bit p is set exactly while one running request covers p and p is not held.
+ *  2. avail[p] is the number of peers whose bit p is set.
+ *  3. A WAN request stands for one lease, granted or (id below 65,536) taken without a tracker. */
+#ifndef P2P_SWARM_INSIDE_H
+#define P2P_SWARM_INSIDE_H
+
+#include "p2p/bits.h"
+#include "p2p/piece.h"
+#include "p2p/swarm.h"
+
+#define SWARM_NEWS_MAX 64 /* pieces not told yet; more are told by the next announcement */
+
+struct swarm_link {
+    struct node_id id;
+    struct node_addr addr;
+    struct rank rank;
+    unsigned requests;
+    uint8_t *bits;
+};
+
+struct swarm_run {
+    uint32_t id; /* 0: free */
+    int peer;    /* -1: WAN */
+    uint32_t first, end;
+    uint64_t bytes;
+};
+
+struct swarm {
+    struct digest digest;
+    uint64_t size;
+    uint32_t piece_bytes, pieces, held_count;
+    uint8_t flags;
+    uint8_t *held, *asked, *offered;
+    uint16_t *avail;
+    size_t peers_count;
+    struct swarm_link peers[SWARM_PEERS_MAX];
+    struct cursor_at {
+        bool used;
+        uint64_t pos;
+        int64_t moved_ms;
+    } cursors[PICK_CURSORS_MAX];
+    struct duties duties;
+    struct swarm_run gets[SWARM_GETS_MAX];
+    uint32_t get_ids;
+    unsigned lan_gets, wan_gets;
+    int64_t announced_ms;
+    bool urgent;         /* a lease could be used now */
+    unsigned news_count; /* pieces not told yet, the first since news_ms */
+    int64_t news_ms;
+    uint32_t news[SWARM_NEWS_MAX];
+};
+
+uint64_t swarm_piece_len(const struct swarm *s, uint32_t piece);
+
+#endif

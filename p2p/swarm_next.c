@@ -1,0 +1,195 @@
+/* What a node asks for next, and where. */
+#include "p2p/swarm_inside.h"
+#include <string.h>
+
+static struct swarm_run *
+free_get(struct swarm *s)
+{
+    for (size_t i = 0; i < SWARM_GETS_MAX; i++)
+        if (s->gets[i].id == 0)
+            return &s->gets[i];
+    return NULL;
+}
+
+static void
+start(struct swarm *s, struct swarm_run *g, int peer, uint32_t first, uint32_t end,
+      struct swarm_get *ret)
+{
+    *g = (struct swarm_run){.id = ++s->get_ids, .peer = peer, .first = first, .end = end};
+    for (uint32_t p = first; p < end; p++)
+        if (!bits_get(s->held, p))
+            bits_set(s->asked, p);
+    *ret = (struct swarm_get){.id = g->id,
+                              .source = peer < 0 ? SWARM_WAN : SWARM_LAN,
+                              .first = first,
+                              .count = end - first};
+    if (peer < 0) {
+        s->wan_gets++;
+        return;
+    }
+    struct swarm_link *p = &s->peers[peer];
+    p->requests++;
+    p->rank.inflight_bytes += swarm_piece_len(s, first);
+    s->lan_gets++;
+    ret->node = p->id;
+    ret->addr = p->addr;
+}
+
+static bool
+next_wan(struct swarm *s, int64_t now_ms, struct swarm_get *ret)
+{
+    struct duty *a;
+    while (s->wan_gets < DUTY_WAN_GETS && (a = duty_ready(&s->duties)) != NULL) {
+        struct swarm_run *g = free_get(s);
+        if (g == NULL)
+            return false;
+        /* Pieces that came by another way meanwhile are not fetched again. */
+        while (a->first + 1 < a->end && bits_get(s->held, a->first))
+            a->first++;
+        if (bits_get(s->held, a->first)) {
+            duty_spare(&s->duties, a);
+            s->announced_ms -= SWARM_ANNOUNCE_MS;
+            continue;
+        }
+        start(s, g, -1, a->first, a->end, ret);
+        duty_run(a, g->id, now_ms);
+        return true;
+    }
+    return false;
+}
+
+static int
+source_of(struct swarm *s, uint32_t piece, int64_t now_ms, struct rng *r)
+{
+    struct pick_source sources[SWARM_PEERS_MAX];
+    int index[SWARM_PEERS_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < s->peers_count; i++) {
+        struct swarm_link *p = &s->peers[i];
+        if (!bits_get(p->bits, piece))
+            continue;
+        index[count] = (int)i;
+        sources[count++] = (struct pick_source){&p->rank, p->requests, 0};
+    }
+    int at = pick_source(sources, count, now_ms, swarm_piece_len(s, piece), r);
+    return at < 0 ? -1 : index[at];
+}
+
+static void
+fill_pick(const struct swarm *s, int64_t now_ms, struct pick_pieces *ret)
+{
+    ret->pieces = s->pieces;
+    ret->held = s->held;
+    ret->asked = s->asked;
+    ret->offered = s->offered;
+    ret->avail = s->avail;
+    ret->cursors_count = 0;
+    for (size_t i = 0; i < PICK_CURSORS_MAX; i++) {
+        const struct cursor_at *c = &s->cursors[i];
+        if (c->used && c->pos < s->size)
+            ret->cursors[ret->cursors_count++] = (struct pick_cursor){
+                (uint32_t)(c->pos / s->piece_bytes), now_ms - c->moved_ms >= SWARM_STALL_MS};
+    }
+}
+
+/* What can be asked for now: pieces of peers that have room. */
+static void
+fill_offered(struct swarm *s, int64_t now_ms)
+{
+    size_t bytes = BITS_BYTES(s->pieces);
+    memset(s->offered, 0, bytes);
+    for (size_t i = 0; i < s->peers_count; i++) {
+        const struct swarm_link *p = &s->peers[i];
+        const struct pick_source as = {&p->rank, p->requests, 0};
+        for (size_t k = 0; k < bytes && pick_room(&as, now_ms); k++)
+            s->offered[k] |= p->bits[k];
+    }
+}
+
+static bool
+next_lan(struct swarm *s, int64_t now_ms, struct rng *r, struct swarm_get *ret)
+{
+    struct swarm_run *g = free_get(s);
+    if (g == NULL || s->lan_gets >= SWARM_LAN_GETS)
+        return false;
+    struct pick_pieces p;
+    fill_offered(s, now_ms);
+    fill_pick(s, now_ms, &p);
+    int64_t piece = pick_piece(&p, r);
+    int peer = piece < 0 ? -1 : source_of(s, (uint32_t)piece, now_ms, r);
+    if (peer < 0)
+        return false;
+    start(s, g, peer, (uint32_t)piece, (uint32_t)piece + 1, ret);
+    return true;
+}
+
+/* How many of those that live come before this node for the run: its owner has rank 0. */
+static unsigned
+rank_for(const struct swarm *s, const struct swarm_moment *at, uint32_t run)
+{
+    size_t len = digest_len(&s->digest);
+    const struct node_id *self = at->self;
+    uint64_t mine = pick_weight(s->digest.bytes, len, run, self->bytes, sizeof self->bytes);
+    unsigned rank = 0;
+    for (size_t i = 0; i < at->members->count; i++) {
+        const struct node_id *o = &at->members->list[i].id;
+        rank += pick_weight(s->digest.bytes, len, run, o->bytes, sizeof o->bytes) > mine;
+    }
+    return rank;
+}
+
+static bool
+missing(const struct swarm *s, uint32_t piece)
+{
+    return s->avail[piece] == 0 && !bits_get(s->held, piece) && !bits_get(s->asked, piece);
+}
+
+/* Without a tracker: the first run of ours of which nobody has anything. */
+static bool
+take_own_run(struct swarm *s, const struct swarm_moment *now)
+{
+    for (uint32_t first = 0; first < s->pieces; first += SWARM_RUN) {
+        uint32_t at = first, end;
+        while (at < s->pieces && at < first + SWARM_RUN && !missing(s, at))
+            at++;
+        if (at == s->pieces || at == first + SWARM_RUN || rank_for(s, now, first / SWARM_RUN) != 0)
+            continue;
+        for (end = at; end < s->pieces && end < first + SWARM_RUN && missing(s, end);)
+            end++;
+        return duty_add(&s->duties, 0, 0, at, end - at);
+    }
+    return false;
+}
+
+/* A reader that stands still for long gets its piece straight from upstream. When all readers of
+ * the site stand at one piece, one node after the other tries, not all at once. */
+static bool
+take_rescue(struct swarm *s, const struct swarm_moment *at)
+{
+    for (size_t i = 0; i < PICK_CURSORS_MAX; i++) {
+        const struct cursor_at *c = &s->cursors[i];
+        if (!c->used || c->pos >= s->size || at->now_ms - c->moved_ms < SWARM_RESCUE_MS)
+            continue;
+        uint32_t piece = (uint32_t)(c->pos / s->piece_bytes);
+        if (bits_get(s->held, piece) || bits_get(s->asked, piece))
+            continue;
+        int64_t turn_ms = (int64_t)rank_for(s, at, piece) * SWARM_RESCUE_TURN_MS;
+        turn_ms = turn_ms < SWARM_RESCUE_LAST_MS ? turn_ms : SWARM_RESCUE_LAST_MS;
+        if (at->now_ms - c->moved_ms >= SWARM_RESCUE_MS + turn_ms)
+            return duty_add(&s->duties, 0, 0, piece, 1);
+    }
+    return false;
+}
+
+bool
+swarm_next(struct swarm *s, const struct swarm_moment *at, struct swarm_get *ret)
+{
+    if ((s->flags & WIRE_WANTS) == 0 || swarm_whole(s))
+        return false;
+    if (next_wan(s, at->now_ms, ret) || next_lan(s, at->now_ms, at->rng, ret))
+        return true;
+    if ((s->flags & WIRE_MAY_FETCH) == 0 || s->wan_gets > 0)
+        return false;
+    bool taken = at->orphan_ms >= SWARM_ORPHAN_MS && take_own_run(s, at);
+    return (taken || take_rescue(s, at)) && next_wan(s, at->now_ms, ret);
+}

@@ -1,0 +1,97 @@
+/* What a node tells of a blob: announcements to the tracker, hints to all. */
+#include "p2p/swarm_inside.h"
+#include <string.h>
+
+static unsigned
+idle_leases(const struct swarm *s)
+{
+    unsigned running = duty_working(&s->duties);
+    if (running == 0)
+        return 1;
+    return running == 1 && s->urgent ? 1 : 0;
+}
+
+static int64_t
+announce_every_ms(const struct swarm *s)
+{
+    bool wants = (s->flags & WIRE_WANTS) != 0 && !swarm_whole(s);
+    return wants ? SWARM_ANNOUNCE_MS : SWARM_REFRESH_MS;
+}
+
+int64_t
+swarm_wake_ms(const struct swarm *s)
+{
+    int64_t due_ms = s->announced_ms + (s->urgent ? SWARM_SPACING_MS : announce_every_ms(s));
+    if (s->news_count > 0 && s->news_ms + SWARM_HAVE_MS < due_ms)
+        due_ms = s->news_ms + SWARM_HAVE_MS;
+    return due_ms;
+}
+
+bool
+swarm_announce_due(const struct swarm *s, int64_t now_ms)
+{
+    return now_ms - s->announced_ms >= (s->urgent ? SWARM_SPACING_MS : announce_every_ms(s));
+}
+
+void
+swarm_announce(struct swarm *s, int64_t now_ms, struct wire_blob *ret)
+{
+    bool wants = (s->flags & WIRE_WANTS) != 0 && !swarm_whole(s);
+    uint64_t cursor = UINT64_MAX;
+    for (size_t i = 0; i < PICK_CURSORS_MAX; i++)
+        if (s->cursors[i].used && s->cursors[i].pos < cursor)
+            cursor = s->cursors[i].pos;
+    *ret =
+        (struct wire_blob){.digest = s->digest,
+                           .size = s->size,
+                           .flags = (uint8_t)((s->flags & ~WIRE_WANTS) | (wants ? WIRE_WANTS : 0)),
+                           .cursor = cursor,
+                           .wan_rate = s->duties.wan_rate,
+                           .idle_leases = (uint16_t)(wants ? idle_leases(s) : 0),
+                           .held = {s->held, (uint16_t)BITS_BYTES(s->pieces)}};
+    s->announced_ms = now_ms;
+    s->urgent = false;
+}
+
+bool
+swarm_report(const struct swarm *s, size_t *at, struct wire_fetching *ret)
+{
+    ret->digest = s->digest;
+    return duty_report(&s->duties, at, ret);
+}
+
+void
+swarm_told(struct swarm *s)
+{
+    duty_told(&s->duties);
+}
+
+void
+swarm_taken(struct swarm *s)
+{
+    duty_taken(&s->duties);
+}
+
+void
+swarm_announce_now(struct swarm *s)
+{
+    s->urgent = true;
+}
+
+bool
+swarm_take_have(struct swarm *s, int64_t now_ms, struct wire_have *ret)
+{
+    bool due = s->news_count >= SWARM_HAVE_PIECES || now_ms - s->news_ms >= SWARM_HAVE_MS;
+    if (s->news_count == 0 || !due)
+        return false;
+    uint32_t first = s->news[0], count = 1;
+    unsigned used = 1;
+    while (used < s->news_count && s->news[used] == first + count) {
+        used++;
+        count++;
+    }
+    s->news_count -= used;
+    memmove(s->news, s->news + used, s->news_count * sizeof s->news[0]);
+    *ret = (struct wire_have){s->digest, first, count};
+    return true;
+}

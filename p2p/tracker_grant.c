@@ -1,0 +1,202 @@
+/* Who fetches what over the WAN: grants, trims, revocations, and how many fetch at a time. */
+#include "p2p/tracker_inside.h"
+
+static unsigned
+leases_of(const struct tracker_blob *b, unsigned node)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < LEASES_MAX; i++)
+        n += lease_running(&b->book.list[i]) && b->book.list[i].node == node;
+    return n;
+}
+
+/* Does a come before b among those who would fetch? */
+static bool
+fetches_before(const struct tracker *t, unsigned a, unsigned b)
+{
+    uint64_t ra = t->nodes[a].wan_rate, rb = t->nodes[b].wan_rate;
+    return ra != rb ? ra > rb : a < b;
+}
+
+static bool
+could_fetch(const struct tracker *t, const struct tracker_entry *e, int64_t now_ms)
+{
+    const uint8_t both = WIRE_WANTS | WIRE_MAY_FETCH;
+    return (e->flags & both) == both && now_ms >= t->nodes[e->node].free_ms;
+}
+
+/* Is the node one of the n_f that fetch this blob, and not one unknown too many? */
+static bool
+may_fetch(const struct tracker *t, const struct tracker_blob *b, const struct tracker_entry *e,
+          int64_t now_ms)
+{
+    if (!could_fetch(t, e, now_ms))
+        return false;
+    unsigned before = 0, known = 0, unknown = 0;
+    for (size_t i = 0; i < b->entries_count; i++) {
+        const struct tracker_entry *o = b->entries[i];
+        if (o == e || !could_fetch(t, o, now_ms))
+            continue;
+        unsigned running = leases_of(b, o->node);
+        if (running == 0 && o->idle == 0)
+            continue;
+        before += fetches_before(t, o->node, e->node);
+        if (running > 0)
+            *(t->nodes[o->node].wan_rate > 0 ? &known : &unknown) += 1;
+    }
+    if (t->nodes[e->node].wan_rate == 0 && known >= 2 && unknown >= 1)
+        return false;
+    return before < t->hill.fetchers;
+}
+
+static bool
+piece_free(const struct tracker_blob *b, uint32_t p)
+{
+    return b->of[p] == 0 && b->holders[p] == 0;
+}
+
+/* The lowest free piece at or behind the lowest cursor, else before it; `pieces` when none. */
+static uint32_t
+lowest_free(const struct tracker_blob *b)
+{
+    uint64_t cursor = UINT64_MAX;
+    for (size_t i = 0; i < b->entries_count; i++)
+        if ((b->entries[i]->flags & WIRE_WANTS) != 0 && b->entries[i]->cursor < cursor)
+            cursor = b->entries[i]->cursor;
+    uint32_t from = cursor < b->book.size ? (uint32_t)(cursor / b->book.piece_bytes) : 0;
+    for (uint32_t i = 0; i < b->book.pieces; i++) {
+        uint32_t p = (from + i) % b->book.pieces;
+        if (piece_free(b, p))
+            return p;
+    }
+    return b->book.pieces;
+}
+
+static uint32_t
+run_length(const struct tracker *t, const struct tracker_blob *b, unsigned node, uint32_t first)
+{
+    uint64_t bytes = t->nodes[node].wan_rate * LEASE_MS / 1000;
+    bytes = bytes < LEASE_BYTES_MAX ? bytes : LEASE_BYTES_MAX;
+    if (tracker_wanting(b) == 1)
+        bytes = LEASE_SOLO_BYTES;
+    uint32_t most = (uint32_t)(bytes / b->book.piece_bytes), count = 1;
+    while (count < most && first + count < b->book.pieces && piece_free(b, first + count))
+        count++;
+    return count;
+}
+
+/* Nothing is free: the longest lease gives its tail away, once its holder has agreed. */
+static void
+split_longest(struct tracker *t, struct tracker_blob *b, unsigned node,
+              struct tracker_orders *orders)
+{
+    uint32_t end;
+    struct lease *l = lease_longest(&b->book, node, &end);
+    if (l == NULL)
+        return;
+    l->end_wanted = end;
+    t->sum.trims++;
+    tracker_order(t, b, l, end, WIRE_SPLIT, orders);
+}
+
+bool
+tracker_grant(struct tracker *t, const struct node_id *node, const struct digest *digest,
+              int64_t now_ms, struct wire_grant *ret, struct tracker_orders *orders)
+{
+    struct tracker_blob *b = tracker_find(t, digest);
+    int at = tracker_node(t, node);
+    struct tracker_entry *e = b != NULL && at >= 0 ? tracker_entry(b, (unsigned)at) : NULL;
+    if (t->epoch == 0 || e == NULL || e->idle == 0 || !may_fetch(t, b, e, now_ms))
+        return false;
+    uint32_t first = lowest_free(b);
+    if (first == b->book.pieces) {
+        split_longest(t, b, (unsigned)at, orders);
+        return false;
+    }
+    uint32_t count = run_length(t, b, (unsigned)at, first);
+    uint64_t rate = t->nodes[at].wan_rate;
+    struct lease *l = lease_grant(&b->book, (unsigned)at, first, count, rate, now_ms);
+    if (l == NULL)
+        return false;
+    l->id = t->epoch << 16 | (++t->lease_ids & 0xffff);
+    e->idle--;
+    t->sum.grants++;
+    *ret = (struct wire_grant){.digest = *digest,
+                               .epoch = t->epoch,
+                               .lease = l->id,
+                               .first = first,
+                               .count = count,
+                               .source = WIRE_UPSTREAM,
+                               .expiry_ms = (uint32_t)(l->expiry_ms - now_ms)};
+    return true;
+}
+
+/* ---- time ---- */
+
+static void
+judge_leases(struct tracker *t, struct tracker_blob *b, int64_t now_ms,
+             struct tracker_orders *orders)
+{
+    static const uint8_t why[] = {
+        [LEASE_SLOW] = WIRE_SLOW, [LEASE_SILENT] = WIRE_SILENT, [LEASE_OVERDUE] = WIRE_EXPIRED};
+    for (unsigned i = 0; i < LEASES_MAX; i++) {
+        struct lease *l = &b->book.list[i];
+        if (!lease_running(l))
+            continue;
+        enum lease_verdict v = lease_judge(&b->book, l, now_ms);
+        if (v == LEASE_KEEP)
+            continue;
+        tracker_order(t, b, l, 0, (enum wire_trim_why)why[v], orders);
+        if (v == LEASE_OVERDUE) {
+            t->sum.expiries++;
+        } else {
+            t->sum.revocations++;
+        }
+        tracker_strike(&t->nodes[l->node], now_ms);
+        lease_end(&b->book, l, v == LEASE_OVERDUE ? LEASE_EXPIRED : LEASE_REVOKED);
+    }
+}
+
+/* One more or one less fetcher, kept when the WAN then carries more. */
+static void
+climb(struct tracker *t, int64_t now_ms)
+{
+    struct hill *h = &t->hill;
+    if (now_ms - h->at_ms < TRACKER_HILL_MS)
+        return;
+    uint64_t rate = h->bytes * 1000 / (uint64_t)(now_ms - h->at_ms);
+    h->at_ms = now_ms;
+    h->bytes = 0;
+    if (h->trying && rate * 100 < h->best_rate * (100 + TRACKER_HILL_PERCENT)) {
+        h->fetchers -= (unsigned)h->step;
+        h->step = -h->step;
+        h->trying = false;
+        return;
+    }
+    h->best_rate = rate;
+    h->trying = rate > 0 && h->fetchers + (unsigned)h->step >= TRACKER_FETCHERS_MIN &&
+                h->fetchers + (unsigned)h->step <= TRACKER_FETCHERS_MAX;
+    if (h->trying)
+        h->fetchers += (unsigned)h->step;
+    else
+        h->step = -h->step;
+}
+
+void
+tracker_tick(struct tracker *t, int64_t now_ms, struct tracker_orders *orders)
+{
+    if (t->epoch != 0) {
+        for (size_t i = 0; i < t->blobs_count; i++)
+            judge_leases(t, t->blobs[i], now_ms, orders);
+        climb(t, now_ms);
+    }
+    tracker_forget_old(t, now_ms);
+}
+
+#define TICK_MS 50 /* a revocation may be that late */
+
+int64_t
+tracker_wake_ms(const struct tracker *t, int64_t now_ms)
+{
+    return t->blobs_count > 0 ? now_ms + TICK_MS : INT64_MAX;
+}

@@ -1,0 +1,75 @@
+/* What the files of the tracker share: tracker.c (what is announced) and tracker_grant.c (who
+ * fetches what).
+ *
+ *   tracker -- blob -- book of leases, of[] per piece
+ *           |       `- entries: node, bits held, cursor, what it may and wants
+ *           `- nodes: address, WAN rate, quarantine
+ *
+ * Invariants:
+ *  1. holders[p] is the number of entries whose bit p is set.
+ *  2. A piece is granted only while holders[p] and of[p] are 0, so never twice at a time.
+ *  3. A node in quarantine gets no lease. */
+#ifndef P2P_TRACKER_INSIDE_H
+#define P2P_TRACKER_INSIDE_H
+
+#include "p2p/bits.h"
+#include "p2p/piece.h"
+#include "p2p/tracker.h"
+
+struct tracker_node {
+    struct node_id id;
+    struct node_addr addr;
+    uint64_t wan_rate; /* bytes/s, 0: not known */
+    unsigned strikes;  /* revocations in a row */
+    int64_t free_ms;   /* end of its quarantine */
+    bool used;
+};
+
+struct tracker_entry {
+    unsigned node;
+    uint8_t flags;
+    uint16_t idle;
+    uint64_t cursor;
+    int64_t announced_ms, peers_ms;
+    uint8_t bits[];
+};
+
+struct tracker_blob {
+    struct digest digest;
+    struct lease_book book;
+    struct popular popular;
+    size_t entries_count, entries_cap;
+    struct tracker_entry **entries;
+    uint8_t *of;       /* per piece, for the book */
+    uint16_t *holders; /* per piece */
+    int64_t touched_ms;
+};
+
+struct tracker {
+    uint32_t epoch; /* 0: out of office */
+    uint32_t lease_ids;
+    size_t blobs_count;
+    struct tracker_blob *blobs[TRACKER_BLOBS_MAX];
+    size_t nodes_count;
+    struct tracker_node nodes[TRACKER_NODES_MAX];
+    struct hill {
+        unsigned fetchers; /* n_f */
+        bool trying;       /* the last move is not judged yet */
+        int step;          /* +1 or -1 */
+        int64_t at_ms;
+        uint64_t bytes, best_rate;
+    } hill;
+    struct tracker_sum sum;
+};
+
+struct tracker_blob *tracker_find(const struct tracker *t, const struct digest *digest);
+int tracker_node(const struct tracker *t, const struct node_id *id); /* its index, or -1 */
+struct tracker_entry *tracker_entry(const struct tracker_blob *b, unsigned node); /* or NULL */
+unsigned tracker_wanting(const struct tracker_blob *b);
+/* Appends an order to the holder of a lease; a full list drops it: a later tick repeats it. */
+void tracker_order(const struct tracker *t, const struct tracker_blob *b, const struct lease *l,
+                   uint32_t end, enum wire_trim_why why, struct tracker_orders *orders);
+void tracker_strike(struct tracker_node *n, int64_t now_ms); /* quarantine, longer each time */
+void tracker_forget_old(struct tracker *t, int64_t now_ms);  /* not announced for long */
+
+#endif
