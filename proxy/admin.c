@@ -8,8 +8,8 @@
 #include "base/metric.h"
 #include "base/text.h"
 #include "proxy/admin_answer.h"
-#include "proxy/api/guard.h"
 #include "proxy/api/server.h"
+#include "proxy/http/guard.h"
 #include <microhttpd.h>
 #include <string.h>
 

@@ -16,9 +16,9 @@
 #include "proxy/api/access.h"
 #include "proxy/api/ask.h"
 #include "proxy/api/breaker.h"
-#include "proxy/api/conns.h"
 #include "proxy/api/reading.h"
 #include "proxy/api/reply.h"
+#include "proxy/http/conns.h"
 
 /* Below this a copy is cheaper than a descriptor. */
 #define FILE_BYTES_MIN (64u * 1024)

@@ -17,7 +17,6 @@
 #include "base/text.h"
 #include "proxy/api/blobget.h"
 #include "proxy/api/breaker.h"
-#include "proxy/api/conns.h"
 #include "proxy/api/manifestget.h"
 #include "proxy/api/passget.h"
 #include "proxy/api/prefetch.h"
@@ -25,6 +24,8 @@
 #include "proxy/api/reply.h"
 #include "proxy/api/shelf.h"
 #include "proxy/api/tagget.h"
+#include "proxy/http/conns.h"
+#include "proxy/http/listener.h"
 #include <microhttpd.h>
 #include <poll.h>
 #include <string.h>
@@ -200,13 +201,30 @@ request_answer(struct request *r)
     return respond(r);
 }
 
-bool
-request_refuse(struct request *r, enum reason why, const char *detail)
+/* Refuses before the body has been read; the connection ends behind it. */
+static bool
+refuse_early(struct request *r, enum reason why, const char *detail, bool *ret_refused)
 {
+    *ret_refused = true;
     metric_add(M_guard_rejects, 1);
     LOG(guard, LOG_U("request", r->id), LOG_S("target", r->target), LOG_S("error", detail));
     r->why = why;
     return reply_refusal(r, why, 0);
+}
+
+bool
+request_judge(struct request *r, const char *method, const struct listener_verdict *guard,
+              bool *ret_refused)
+{
+    r->method = method;
+    r->head = strcmp(method, "HEAD") == 0;
+    if (guard->status == MHD_HTTP_URI_TOO_LONG)
+        return refuse_early(r, REASON_target_long, guard->why, ret_refused);
+    if (guard->status != 0)
+        return refuse_early(r, REASON_malformed, guard->why, ret_refused);
+    if (!r->head && strcmp(method, "GET") != 0)
+        return refuse_early(r, REASON_write, method, ret_refused);
+    return true;
 }
 
 /* Outcomes of manifests; the breaker and stale tags are counted where they happen. */

@@ -18,6 +18,7 @@ struct access;
 struct breaker;
 struct conn;
 struct flight;
+struct listener_verdict;
 struct page;
 struct prefetch;
 struct reading;
@@ -59,8 +60,6 @@ struct request {
     char *target;
 
     /* fixed at the end of the header */
-    bool seen;    /* the header has been judged */
-    bool closing; /* refused: the connection ends behind the answer */
     bool head;
     const char *method;
     enum agent agent;
@@ -93,10 +92,11 @@ struct request {
 /* At the request line. Never NULL. */
 struct request *request_new(struct rooms *rooms, struct settings *settings,
                             struct MHD_Connection *http, struct conn *conn, const char *target);
+/* The first look at its header, with what the guard found; as listener_ops.judge. */
+bool request_judge(struct request *r, const char *method, const struct listener_verdict *guard,
+                   bool *ret_refused);
 /* Answers: queues exactly one response. False when none could be queued. */
 bool request_answer(struct request *r);
-/* Refuses before the body has been read; the connection ends behind it. */
-bool request_refuse(struct request *r, enum reason why, const char *detail);
 /* After the last byte or the end of the connection; complete tells which. Frees it. */
 void request_account(struct request *r, bool complete);
 

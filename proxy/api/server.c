@@ -8,15 +8,18 @@
 #include "base/fs.h"
 #include "base/lock.h"
 #include "base/mem.h"
-#include "proxy/api/acceptor.h"
+#include "base/text.h"
 #include "proxy/api/access.h"
 #include "proxy/api/breaker.h"
-#include "proxy/api/conns.h"
 #include "proxy/api/flight.h"
-#include "proxy/api/listener.h"
 #include "proxy/api/prefetch.h"
 #include "proxy/api/request.h"
 #include "proxy/api/shelf.h"
+#include "proxy/http/acceptor.h"
+#include "proxy/http/conns.h"
+#include "proxy/http/listener.h"
+
+#define REFUSAL_MAX (REASON_BODY_MAX + 256)
 
 struct server {
     struct rooms rooms;
@@ -25,16 +28,69 @@ struct server {
     struct acceptor *acceptor;
     struct lock lock;
     struct settings *settings; /* lock */
+    char malformed[REFUSAL_MAX], crowded[REFUSAL_MAX];
 };
 
 static struct settings *
-current_settings(void *arg)
+current_settings(struct server *s)
 {
-    struct server *s = arg;
     lock_take(&s->lock);
     struct settings *now = settings_ref(s->settings);
     lock_drop(&s->lock);
     return now;
+}
+
+static void *
+begin(void *arg, struct MHD_Connection *http, struct conn *conn, const char *target)
+{
+    struct server *s = arg;
+    AUTO(settings_release) struct settings *settings = current_settings(s);
+    return request_new(&s->rooms, settings, http, conn, target);
+}
+
+static bool
+judge(void *request, const char *method, const struct listener_verdict *guard, bool *ret_refused)
+{
+    return request_judge(request, method, guard, ret_refused);
+}
+
+static bool
+answer(void *request)
+{
+    return request_answer(request);
+}
+
+static void
+account(void *request, bool complete)
+{
+    request_account(request, complete);
+}
+
+static const struct listener_ops ops = {
+    .begin = begin, .judge = judge, .answer = answer, .account = account};
+
+static const struct conn_rules rules = {
+    .header_ms = ACCEPTOR_HEADER_MS,
+    .idle_ms = 30000,
+    .slow_ms = 30000,
+    .slow_bytes = 30ull * 1024, /* 1 KiB/s */
+    .mute_ms = 60000,
+    .port = "registry",
+    .open = M_connections,
+    .reaped = M_connections_reaped,
+};
+
+/* What is refused before it has a thread. */
+static void
+write_refusal(enum reason why, char ret[REFUSAL_MAX])
+{
+    char body[REASON_BODY_MAX];
+    size_t len = reason_body(why, body);
+    must(text_printf(ret, REFUSAL_MAX,
+                     "HTTP/1.1 %u Refused\r\nDocker-Distribution-Api-Version: registry/2.0\r\n"
+                     "Content-Type: application/json\r\nContent-Length: %zu\r\n"
+                     "Connection: close\r\n\r\n%s",
+                     reason_status(why), len, body) == 0);
 }
 
 static struct acceptor_limits
@@ -51,13 +107,15 @@ furnish(struct server *s, const struct server_config *config)
 {
     lock_init(&s->lock, LOCK_SETTINGS);
     s->settings = settings_ref(config->settings);
-    s->conns = conns_new();
+    s->conns = conns_new(&rules);
     s->rooms.cache = config->cache;
     s->rooms.fetch = config->fetch;
     s->rooms.access = access_new(config->cache);
     s->rooms.breaker = breaker_new();
     s->rooms.flight = flight_new();
     s->rooms.shelf = shelf_new();
+    write_refusal(REASON_malformed, s->malformed);
+    write_refusal(REASON_crowded, s->crowded);
 }
 
 int
@@ -65,16 +123,20 @@ server_open(const struct server_config *config, struct server **ret, struct err 
 {
     struct server *s = mem_zalloc(sizeof *s);
     furnish(s, config);
-    struct listener_config listener = {
-        .rooms = &s->rooms, .conns = s->conns, .settings = current_settings, .arg = s};
-    struct acceptor_limits limits = limits_of(config->settings);
+    struct listener_config listener = {.conns = s->conns, .ops = &ops, .arg = s};
     int listen_fd = config->listen_fd;
     int err = prefetch_open(config->cache, config->fetch, &s->rooms.prefetch, e);
     if (err == 0)
         err = listener_open(&listener, &s->listener, e);
     if (err == 0) {
-        err = acceptor_open(listen_fd, s->conns, s->listener, &limits, &s->acceptor, e);
+        struct acceptor_config acceptor = {.listen_fd = listen_fd,
+                                           .conns = s->conns,
+                                           .listener = s->listener,
+                                           .limits = limits_of(config->settings),
+                                           .malformed = s->malformed,
+                                           .crowded = s->crowded};
         listen_fd = -1;
+        err = acceptor_open(&acceptor, &s->acceptor, e);
     }
     if (err < 0) {
         fd_close(&listen_fd);

@@ -13,7 +13,8 @@ FUZZ_CFLAGS := $(BASE_FLAGS) -O1 -g -fno-omit-frame-pointer $(FUZZ_SAN) \
 # What the targets call, and what that calls: the pure rooms and base.
 FUZZ_SOURCES := $(wildcard base/*.c) cache/pieces.c cache/record.c p2p/wire.c p2p/seal.c \
   proxy/cli/image.c \
-  $(patsubst %,proxy/api/%.c,guard manifest pagelink range reason ref route) \
+  proxy/http/guard.c \
+  $(patsubst %,proxy/api/%.c,manifest pagelink range reason ref route) \
   $(patsubst %,proxy/upstream/%.c,challenge creds head realm url)
 REPLAYS := $(addprefix $(B)/tests/fuzz/replay_,$(FUZZ_NAMES))
 

@@ -1,5 +1,5 @@
 /* Header bytes: what the guard lets through has no byte that two parsers could read in two ways. */
-#include "proxy/api/guard.h"
+#include "proxy/http/guard.h"
 #include "tests/fuzz/fuzz.h"
 
 static void

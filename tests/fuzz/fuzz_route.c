@@ -1,8 +1,8 @@
 /* Request targets, behind the guard as in the daemon: what is accepted names one registry and
  * one clean repository, and says the same when it is written down again. */
 #include "base/text.h"
-#include "proxy/api/guard.h"
 #include "proxy/api/route.h"
+#include "proxy/http/guard.h"
 #include "tests/fuzz/fuzz.h"
 
 static bool

@@ -1,5 +1,5 @@
 /* What the first bytes of a connection are. */
-#include "proxy/api/acceptor.h"
+#include "proxy/http/acceptor.h"
 #include "tests/unit/base/unit.h"
 #include <string.h>
 

@@ -1,11 +1,20 @@
 /* Which connections are too slow. */
 #include "base/clock.h"
-#include "proxy/api/conns.h"
+#include "proxy/http/conns.h"
 #include "tests/unit/base/unit.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+
+static const struct conn_rules rules = {.header_ms = 10000,
+                                        .idle_ms = 30000,
+                                        .slow_ms = 30000,
+                                        .slow_bytes = 30 * 1024,
+                                        .mute_ms = 60000,
+                                        .port = "test",
+                                        .open = M_connections,
+                                        .reaped = M_connections_reaped};
 
 /* An idle connection had received 100 bytes. */
 static bool
@@ -13,7 +22,7 @@ judge(struct conn_watch *w, enum conn_state state, int64_t at_ms, const struct c
       int64_t now_ms)
 {
     struct conn_move move = {.state = state, .at_ms = at_ms, .received_bytes = 100};
-    return conn_judge(w, &move, g, now_ms);
+    return conn_judge(&rules, w, &move, g, now_ms);
 }
 
 static void
@@ -71,7 +80,7 @@ a_reader_under_one_kib_a_second_is_ended(void **state)
     struct conn_watch w = {0};
     struct conn_gauge g = {.acked_bytes = 1000, .queued_bytes = 5000};
     assert_true(judge(&w, CONN_BUSY, 1000, &g, 1000));
-    g.acked_bytes += CONN_SLOW_BYTES - 1;
+    g.acked_bytes += rules.slow_bytes - 1;
     assert_true(judge(&w, CONN_BUSY, 1000, &g, 30999));
     assert_false(judge(&w, CONN_BUSY, 1000, &g, 31000));
 }
@@ -168,7 +177,7 @@ static void
 the_table_counts_and_tells_when_it_is_empty(void **state)
 {
     (void)state;
-    struct conns *t = conns_new();
+    struct conns *t = conns_new(&rules);
     struct sockaddr_storage a = address("10.0.0.1", 1);
     struct sockaddr_storage b = address("10.0.0.2", 1);
     struct conn *x = conns_add(t, 1000, &a);
@@ -196,7 +205,7 @@ draining_ends_idle_connections_only(void **state)
     int busy[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, idle), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, busy), 0);
-    struct conns *t = conns_new();
+    struct conns *t = conns_new(&rules);
     struct sockaddr_storage a = address("10.0.0.1", 1);
     struct conn *x = conns_add(t, idle[0], &a);
     struct conn *y = conns_add(t, busy[0], &a);

@@ -1,5 +1,5 @@
 /* Requests that two parsers could read differently. */
-#include "proxy/api/guard.h"
+#include "proxy/http/guard.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>

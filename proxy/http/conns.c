@@ -4,12 +4,11 @@
  * A descriptor is in the table exactly while it is open and ours: conns_remove comes before
  * close, both shutdown and TCP_INFO happen under the lock. Neither of them blocks.
  */
-#include "proxy/api/conns.h"
+#include "proxy/http/conns.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/lock.h"
 #include "base/log.h"
-#include "base/metric.h"
 #include <arpa/inet.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
@@ -29,6 +28,7 @@ struct conn {
 };
 
 struct conns {
+    struct conn_rules rules; /* fixed at birth */
     struct lock lock;
     struct cond emptied;
     struct conn *all; /* lock */
@@ -45,31 +45,33 @@ open_window(struct conn_watch *w, const struct conn_gauge *g, int64_t now_ms)
 /* Nothing is queued and nothing was for long: our side hangs, e.g. libmicrohttpd turns in circles
  * on a file that got shorter under it. */
 static bool
-is_mute(struct conn_watch *w, const struct conn_gauge *g, int64_t now_ms)
+is_mute(const struct conn_rules *rules, struct conn_watch *w, const struct conn_gauge *g,
+        int64_t now_ms)
 {
     if (g->acked_bytes != w->heard_bytes || g->queued_bytes > 0) {
         w->heard_bytes = g->acked_bytes;
         w->heard_ms = now_ms;
     }
-    return now_ms - w->heard_ms >= CONN_MUTE_MS;
+    return now_ms - w->heard_ms >= rules->mute_ms;
 }
 
 static bool
-judge_reader(struct conn_watch *w, const struct conn_gauge *g, int64_t now_ms)
+judge_reader(const struct conn_rules *rules, struct conn_watch *w, const struct conn_gauge *g,
+             int64_t now_ms)
 {
-    if (is_mute(w, g, now_ms))
+    if (is_mute(rules, w, g, now_ms))
         return false;
-    if (g->queued_bytes > 0 && now_ms - w->since_ms < CONN_SLOW_MS)
+    if (g->queued_bytes > 0 && now_ms - w->since_ms < rules->slow_ms)
         return true;
     /* An empty queue: the client has taken all there is, so what is slow is not it. */
-    bool fast = g->queued_bytes == 0 || g->acked_bytes - w->acked_bytes >= CONN_SLOW_BYTES;
+    bool fast = g->queued_bytes == 0 || g->acked_bytes - w->acked_bytes >= rules->slow_bytes;
     open_window(w, g, now_ms);
     return fast;
 }
 
 bool
-conn_judge(struct conn_watch *w, const struct conn_move *move, const struct conn_gauge *g,
-           int64_t now_ms)
+conn_judge(const struct conn_rules *rules, struct conn_watch *w, const struct conn_move *move,
+           const struct conn_gauge *g, int64_t now_ms)
 {
     if (w->state != move->state || w->since_ms < move->at_ms) {
         w->state = move->state;
@@ -79,16 +81,16 @@ conn_judge(struct conn_watch *w, const struct conn_move *move, const struct conn
     }
     switch (move->state) {
     case CONN_BUSY:
-        return judge_reader(w, g, now_ms);
+        return judge_reader(rules, w, g, now_ms);
     case CONN_IDLE:
         if (move->received_bytes == g->received_bytes)
-            return now_ms - move->at_ms < CONN_IDLE_MS;
+            return now_ms - move->at_ms < rules->idle_ms;
         /* A header has begun since the last look; its time counts from here. */
         if (w->since_ms == move->at_ms)
             w->since_ms = now_ms;
-        return now_ms - w->since_ms < CONN_HEADER_MS;
+        return now_ms - w->since_ms < rules->header_ms;
     case CONN_HEADER:
-        return now_ms - move->at_ms < CONN_HEADER_MS;
+        return now_ms - move->at_ms < rules->header_ms;
     }
     never("a state that is not in the enum");
 }
@@ -125,9 +127,10 @@ read_gauge(int fd, struct conn_gauge *ret)
 }
 
 struct conns *
-conns_new(void)
+conns_new(const struct conn_rules *rules)
 {
     struct conns *t = mem_zalloc(sizeof *t);
+    t->rules = *rules;
     lock_init(&t->lock, LOCK_LISTENER);
     cond_init(&t->emptied);
     return t;
@@ -159,7 +162,7 @@ conns_add(struct conns *t, int fd, const struct sockaddr_storage *address)
     if (stale)
         HASH_DEL(t->all, stale);
     HASH_ADD_INT(t->all, fd, c);
-    metric_set(M_connections, HASH_COUNT(t->all));
+    metric_set(t->rules.open, HASH_COUNT(t->all));
     lock_drop(&t->lock);
     mem_free(stale);
     return c;
@@ -182,7 +185,7 @@ conns_remove(struct conns *t, struct conn *c)
         return;
     lock_take(&t->lock);
     HASH_DEL(t->all, c);
-    metric_set(M_connections, HASH_COUNT(t->all));
+    metric_set(t->rules.open, HASH_COUNT(t->all));
     if (!t->all)
         cond_wake(&t->emptied);
     lock_drop(&t->lock);
@@ -213,7 +216,7 @@ conns_sweep(struct conns *t, int64_t now_ms, bool draining)
         struct conn_move move = {.state = (enum conn_state)atomic_load(&c->state),
                                  .at_ms = atomic_load(&c->moved_ms),
                                  .received_bytes = atomic_load(&c->received_bytes)};
-        bool fine = conn_judge(&c->watch, &move, &g, now_ms);
+        bool fine = conn_judge(&t->rules, &c->watch, &move, &g, now_ms);
         if (fine && !(draining && move.state == CONN_IDLE))
             continue;
         (void)shutdown(c->fd, SHUT_RDWR);
@@ -221,8 +224,8 @@ conns_sweep(struct conns *t, int64_t now_ms, bool draining)
     }
     lock_drop(&t->lock);
     if (reaped > 0) {
-        metric_add(M_connections_reaped, reaped);
-        LOG(slow_client, LOG_U("connections", reaped));
+        metric_add(t->rules.reaped, reaped);
+        LOG(slow_client, LOG_S("port", t->rules.port), LOG_U("connections", reaped));
     }
 }
 

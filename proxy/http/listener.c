@@ -4,21 +4,21 @@
  * Order of its calls for one connection:
  *
  *   on_connection STARTED
- *     on_target       request line read              request_new
- *     on_request      header read, first call        guard; a refusal here ends the connection
- *     on_request      second call                    request_answer
- *     on_completed    response sent, or the end      request_account
+ *     on_target       request line read              begin
+ *     on_request      header read, first call        guard, judge; a refusal ends the connection
+ *     on_request      for each part of a body        body
+ *     on_request      last call                      answer
+ *     on_completed    response sent, or the end      account
  *     ... next request
  *   on_connection CLOSED                             before the descriptor is closed
  *
  * All but STARTED and CLOSED (its daemon thread) run in the thread of the connection.
  */
-#include "proxy/api/listener.h"
+#include "proxy/http/listener.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "proxy/api/conns.h"
-#include "proxy/api/guard.h"
-#include "proxy/api/request.h"
+#include "proxy/http/conns.h"
+#include "proxy/http/guard.h"
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -32,9 +32,23 @@
 #define LINGER_MS        1000
 #define LINGER_BYTES_MAX (1u * 1024 * 1024)
 
+#define MAGIC 0x56495354u
+
 struct listener {
     struct listener_config config;
     struct MHD_Daemon *daemon;
+};
+
+/* One request on its way. */
+struct visit {
+    uint32_t magic;
+    struct listener *listener;
+    struct MHD_Connection *http;
+    struct conn *conn;
+    void *request;
+    bool seen;    /* the header has been judged */
+    bool closing; /* refused: the connection ends behind the answer */
+    char target[];
 };
 
 static void *
@@ -45,29 +59,26 @@ on_target(void *cls, const char *target, struct MHD_Connection *http)
         MHD_get_connection_info(http, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct conn *conn = info ? info->socket_context : NULL;
     must(conn != NULL);
-    struct settings *settings = l->config.settings(l->config.arg);
-    struct request *r = request_new(l->config.rooms, settings, http, conn, target ? target : "");
-    settings_release(&settings);
-    return r;
+    size_t len = target ? strlen(target) : 0;
+    struct visit *v = mem_zalloc(sizeof *v + len + 1);
+    v->magic = MAGIC;
+    v->listener = l;
+    v->http = http;
+    v->conn = conn;
+    memcpy(v->target, target ? target : "", len);
+    v->request = l->config.ops->begin(l->config.arg, http, conn, v->target);
+    return v;
 }
 
 /* The first call: the header is complete, nothing of a body has been read. */
 static bool
-judge(struct request *r, const char *method, bool *ret_refused)
+judge(struct visit *v, const char *method)
 {
-    const char *why = NULL;
-    r->method = method;
-    r->head = strcmp(method, "HEAD") == 0;
-    *ret_refused = true;
-    unsigned status = guard_request(r->http, method, r->target, &why);
-    if (status == MHD_HTTP_URI_TOO_LONG)
-        return request_refuse(r, REASON_target_long, why);
-    if (status != 0)
-        return request_refuse(r, REASON_malformed, why);
-    if (!r->head && strcmp(method, "GET") != 0)
-        return request_refuse(r, REASON_write, method);
-    *ret_refused = false;
-    return true;
+    struct listener_verdict guard = {0};
+    v->seen = true;
+    conn_move(v->conn, CONN_BUSY);
+    guard.status = guard_request(v->http, method, v->target, &guard.why);
+    return v->listener->config.ops->judge(v->request, method, &guard, &v->closing);
 }
 
 /* NOLINTBEGIN(readability-function-size,readability-non-const-parameter): libmicrohttpd sets the
@@ -76,23 +87,21 @@ static enum MHD_Result
 on_request(void *cls, struct MHD_Connection *http, const char *path, const char *method,
            const char *version, const char *body, size_t *body_len, void **context)
 {
-    struct request *r = *context;
-    (void)cls;
+    struct visit *v = *context;
+    const struct listener_ops *ops = ((struct listener *)cls)->config.ops;
     (void)http;
     (void)path;
     (void)version;
-    (void)body;
-    (void)body_len;
-    must(r && r->magic == REQUEST_MAGIC);
-    if (!r->seen) {
-        r->seen = true;
-        conn_move(r->conn, CONN_BUSY);
-        bool refused = false;
-        bool ok = judge(r, method, &refused);
-        r->closing = refused;
-        return ok ? MHD_YES : MHD_NO;
+    must(v && v->magic == MAGIC);
+    if (!v->seen)
+        return judge(v, method) ? MHD_YES : MHD_NO;
+    if (*body_len > 0) {
+        if (ops->body)
+            ops->body(v->request, body, *body_len);
+        *body_len = 0;
+        return MHD_YES;
     }
-    return request_answer(r) ? MHD_YES : MHD_NO;
+    return ops->answer(v->request) ? MHD_YES : MHD_NO;
 }
 /* NOLINTEND(readability-function-size,readability-non-const-parameter) */
 
@@ -121,18 +130,20 @@ static void
 on_completed(void *cls, struct MHD_Connection *http, void **context,
              enum MHD_RequestTerminationCode code)
 {
-    struct request *r = *context;
+    struct visit *v = *context;
     (void)cls;
     (void)http;
     *context = NULL;
-    if (!r)
+    if (!v)
         return;
-    struct conn *conn = r->conn;
+    struct conn *conn = v->conn;
     bool complete = code == MHD_REQUEST_TERMINATED_COMPLETED_OK;
-    if (r->closing || !complete)
-        linger(conn_fd(conn), r->closing ? LINGER_MS : 0);
-    request_account(r, complete);
+    if (v->closing || !complete)
+        linger(conn_fd(conn), v->closing ? LINGER_MS : 0);
+    v->listener->config.ops->account(v->request, complete);
     conn_move(conn, CONN_IDLE);
+    v->magic = 0;
+    mem_free(v);
 }
 
 static void

@@ -11,18 +11,16 @@
  * Bytes are only peeked at, so the HTTP server reads the request from its start. Every second
  * it also sweeps the connections that have a thread (conns.h).
  */
-#include "proxy/api/acceptor.h"
+#include "proxy/http/acceptor.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/lock.h"
 #include "base/metric.h"
-#include "base/text.h"
 #include "base/thread.h"
-#include "proxy/api/conns.h"
-#include "proxy/api/guard.h"
-#include "proxy/api/listener.h"
-#include "proxy/api/reason.h"
+#include "proxy/http/conns.h"
+#include "proxy/http/guard.h"
+#include "proxy/http/listener.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -54,8 +52,7 @@ struct guest {
 
 struct acceptor {
     /* fixed at open */
-    struct conns *conns;
-    struct listener *listener;
+    struct acceptor_config config;
     int epoll_fd, wake_fd;
     struct thread thread;
 
@@ -145,25 +142,11 @@ leave(struct acceptor *a, struct guest *g, const char *text)
         drop(a, g);
 }
 
-static void
-refuse(struct acceptor *a, struct guest *g, enum reason why)
-{
-    char body[REASON_BODY_MAX];
-    char text[REASON_BODY_MAX + 256];
-    size_t len = reason_body(why, body);
-    must(text_printf(text, sizeof text,
-                     "HTTP/1.1 %u Refused\r\nDocker-Distribution-Api-Version: registry/2.0\r\n"
-                     "Content-Type: application/json\r\nContent-Length: %zu\r\n"
-                     "Connection: close\r\n\r\n%s",
-                     reason_status(why), len, body) == 0);
-    leave(a, g, text);
-}
-
 static bool
 has_place(struct acceptor *a, const struct guest *g)
 {
     unsigned same = 0;
-    unsigned all = conns_count(a->conns, &g->address, &same);
+    unsigned all = conns_count(a->config.conns, &g->address, &same);
     return all < atomic_load(&a->connections_max) && same < atomic_load(&a->per_address_max);
 }
 
@@ -178,7 +161,7 @@ place(struct acceptor *a, struct guest *g)
     g->fd = -1;
     drop(a, g);
     (void)epoll_ctl(a->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-    listener_add(a->listener, fd, &address);
+    listener_add(a->config.listener, fd, &address);
     return true;
 }
 
@@ -206,7 +189,7 @@ read_heading(struct acceptor *a, struct guest *g)
     case HEAD_BAD:
     case HEAD_LONG:
         metric_add(M_guard_rejects, 1);
-        refuse(a, g, REASON_malformed);
+        leave(a, g, a->config.malformed);
         return;
     }
 }
@@ -289,7 +272,7 @@ look_after_guests(struct acceptor *a, int64_t now_ms)
             continue;
         if (late && g->stage == STAGE_PLACE) {
             metric_add(M_connections_refused, 1);
-            refuse(a, g, REASON_crowded);
+            leave(a, g, a->config.crowded);
         } else if (late) {
             drop(a, g);
         }
@@ -338,7 +321,9 @@ turn(struct acceptor *a)
         look_after_guests(a, now_ms);
     if (due || draining) {
         a->swept_ms = now_ms;
-        conns_sweep(a->conns, now_ms, draining);
+        conns_sweep(a->config.conns, now_ms, draining);
+        if (a->config.tick)
+            a->config.tick(a->config.arg);
     }
 }
 
@@ -360,14 +345,12 @@ wake(struct acceptor *a)
 }
 
 int
-acceptor_open(int listen_fd, struct conns *conns, struct listener *listener,
-              const struct acceptor_limits *limits, struct acceptor **ret, struct err *e)
+acceptor_open(const struct acceptor_config *config, struct acceptor **ret, struct err *e)
 {
     struct acceptor *a = mem_zalloc(sizeof *a);
-    a->listen_fd = listen_fd;
-    a->conns = conns;
-    a->listener = listener;
-    acceptor_set_limits(a, limits);
+    a->config = *config;
+    a->listen_fd = config->listen_fd;
+    acceptor_set_limits(a, &config->limits);
     a->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     a->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = a};

@@ -1,10 +1,10 @@
 /*
- * The table of client connections that have a thread, and the rules for slow ones.
+ * The table of the connections of one port that have a thread, and the rules for slow ones.
  *
- *   HEADER  a header is on its way          10 s from its first byte
- *   BUSY    a request is being answered     the client takes at least 1 KiB/s over 30 s, and
- *                                           something goes out at least every 60 s
- *   IDLE    between two requests            30 s
+ *   HEADER  a header is on its way          header_ms from its first byte
+ *   BUSY    a request is being answered     the client takes at least slow_bytes in slow_ms, and
+ *                                           something goes out at least every mute_ms
+ *   IDLE    between two requests            idle_ms
  *
  * A connection in none of these bounds is shut down (FIN); its thread sees that and ends.
  * The thread of a connection moves its state, the accept thread sweeps.
@@ -12,14 +12,18 @@
 #ifndef PROXY_CONNS_H
 #define PROXY_CONNS_H
 
+#include "base/metric.h"
 #include "base/must.h"
 #include <sys/socket.h>
 
-#define CONN_HEADER_MS  10000
-#define CONN_IDLE_MS    30000
-#define CONN_SLOW_MS    30000          /* over which the rate of a reader is judged */
-#define CONN_SLOW_BYTES (30ull * 1024) /* 1 KiB/s over CONN_SLOW_MS */
-#define CONN_MUTE_MS    60000          /* nothing to send: beyond every wait of an answer */
+struct conn_rules {
+    int64_t header_ms, idle_ms;
+    int64_t slow_ms; /* over which the rate of a reader is judged */
+    uint64_t slow_bytes;
+    int64_t mute_ms;          /* nothing to send: beyond every wait of an answer */
+    const char *port;         /* for people */
+    enum metric open, reaped; /* how many there are; ended by these rules */
+};
 
 enum conn_state { CONN_HEADER, CONN_BUSY, CONN_IDLE };
 
@@ -45,15 +49,16 @@ struct conn_watch {
 };
 
 /* Pure: false when the connection has to end. */
-CHECKED bool conn_judge(struct conn_watch *w, const struct conn_move *move,
-                        const struct conn_gauge *g, int64_t now_ms);
+CHECKED bool conn_judge(const struct conn_rules *rules, struct conn_watch *w,
+                        const struct conn_move *move, const struct conn_gauge *g, int64_t now_ms);
 /* Pure: two addresses of one client; ports do not count. */
 CHECKED bool conn_same_address(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
 
 struct conns;
 struct conn;
 
-struct conns *conns_new(void);
+/* The rules are copied. */
+struct conns *conns_new(const struct conn_rules *rules);
 void conns_free(struct conns *t); /* must be empty */
 struct conn *conns_add(struct conns *t, int fd, const struct sockaddr_storage *address);
 struct conn *conns_find(struct conns *t, int fd);

@@ -12,12 +12,24 @@ struct conns;
 struct listener;
 
 #define ACCEPTOR_WAITING_MAX    1024  /* connections without a thread; more stay in the backlog */
-#define ACCEPTOR_PLACE_MS       5000  /* for a place below the limits, then 404 */
+#define ACCEPTOR_PLACE_MS       5000  /* for a place below the limits, then refused */
 #define ACCEPTOR_HEADER_MS      10000 /* for the whole header, from accept on */
 #define ACCEPTOR_HEAD_BYTES_MAX 16384
 
 struct acceptor_limits {
     unsigned connections, connections_per_address; /* with a thread */
+};
+
+struct acceptor_config {
+    int listen_fd; /* taken, also when acceptor_open fails */
+    struct conns *conns;
+    struct listener *listener;
+    struct acceptor_limits limits;
+    /* Whole HTTP answers with Connection: close, for what gets no thread; they outlive it. */
+    const char *malformed, *crowded;
+    /* Every second, on the accept thread: it must not block. NULL: nothing. */
+    void (*tick)(void *arg);
+    void *arg;
 };
 
 /* What the first bytes of a connection are. Pure. */
@@ -30,9 +42,7 @@ enum acceptor_head {
 };
 enum acceptor_head acceptor_judge(const char *bytes, size_t len);
 
-/* listen_fd is taken, also on failure. */
-CHECKED int acceptor_open(int listen_fd, struct conns *conns, struct listener *listener,
-                          const struct acceptor_limits *limits, struct acceptor **ret,
+CHECKED int acceptor_open(const struct acceptor_config *config, struct acceptor **ret,
                           struct err *e);
 /* Any thread. */
 void acceptor_set_limits(struct acceptor *a, const struct acceptor_limits *limits);

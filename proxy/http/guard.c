@@ -1,5 +1,5 @@
 /* Refuses requests that two HTTP parsers could read in two ways. */
-#include "proxy/api/guard.h"
+#include "proxy/http/guard.h"
 #include <microhttpd.h>
 #include <string.h>
 #include <strings.h>
