@@ -132,6 +132,12 @@ CHECKED int blob_begin(struct blob *b, uint64_t size);
 /* Next run to fetch, at most max_bytes long, claimed for the caller: first the gap under
  * the lowest waiting cursor, else the lowest gap. False when all is held or claimed. */
 bool blob_claim(struct blob *b, uint64_t max_bytes, struct gap *ret);
+/* The same for a fetcher that is told what to fetch: the first run of [start, end) that lacks and
+ * nobody fetches; both lie where a piece begins (cut as in p2p/piece.h) or the blob ends. False
+ * also for a pass-through blob. */
+bool blob_claim_in(struct blob *b, uint64_t start, uint64_t end, struct gap *ret);
+/* A claim ends before `end`, where a piece begins, from now on; blob_claim_limit tells. */
+void blob_claim_cut(struct blob *b, const struct gap *g, uint64_t end);
 /* Gives back what is left of a claim (g as blob_claim returned it); the bytes written stay. */
 void blob_unclaim(struct blob *b, const struct gap *g);
 /* End of the run that blob_claim returned as g, which may have moved down since: a claim is
@@ -147,6 +153,13 @@ uint64_t blob_claim_limit(struct blob *b, const struct gap *g);
 enum blob_source { BLOB_FROM_UPSTREAM, BLOB_FROM_PEER, BLOB_FROM_REMOTE_PEER, BLOB_SOURCES };
 CHECKED int blob_write(struct blob *b, uint64_t pos, const void *bytes, size_t len,
                        enum blob_source source);
+/* End of the run of bytes that are here from pos on, held back or not; pos when there is none. */
+uint64_t blob_held_end(struct blob *b, uint64_t pos);
+/* Sets bit i % 8 of bits[i / 8] for each piece i that is here whole; FILLING or later. */
+void blob_held_bits(struct blob *b, uint8_t *bits);
+/* Where readers wait now, the lowest first, each place once: how many, `max` at most. */
+size_t blob_cursors(struct blob *b, uint64_t *ret, size_t max);
+bool blob_passes(const struct blob *b); /* has no file */
 /* No source is left: waiters get `code`. No effect from VERIFIED on. */
 void blob_fail(struct blob *b, int code);
 /* Small bodies (manifests) in one call: checks the digest, makes it WHOLE and durable.
@@ -202,6 +215,8 @@ struct blob_info {
     int64_t stored_wall_s, used_wall_s;
     unsigned readers; /* references besides the cache's own */
 };
+/* Size of a blob that is stored whole, 0 when it is not; looks into memory only. */
+uint64_t cache_stored(struct cache *c, const struct digest *d);
 CHECKED int cache_info(struct cache *c, const struct digest *d,
                        struct blob_info *ret); /* ERR_NOT_FOUND */
 /* Copies at most `max` infos (blobs in flight first) and returns how many. */

@@ -97,6 +97,16 @@ cache_info(struct cache *c, const struct digest *d, struct blob_info *ret)
     return e == NULL ? ERR_NOT_FOUND : 0;
 }
 
+uint64_t
+cache_stored(struct cache *c, const struct digest *d)
+{
+    lock_take(&c->lock);
+    const struct entry *e = entry_find(c, d);
+    uint64_t size = e != NULL && e->state == ENTRY_STORED ? e->size : 0;
+    lock_drop(&c->lock);
+    return size;
+}
+
 size_t
 cache_list(struct cache *c, struct blob_info *ret, size_t max)
 {

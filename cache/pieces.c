@@ -157,12 +157,13 @@ gap_end(const struct pieces *p, uint32_t piece, uint64_t start, uint64_t max_byt
     return end - start > max_bytes ? start + max_bytes : end;
 }
 
-bool
-pieces_claim(struct pieces *p, uint64_t near, uint64_t max_bytes, struct gap *ret)
+/* The first piece at or behind that of `near` with bytes that lack and nobody fetches; p->count:
+ * there is none. */
+static uint32_t
+free_piece(const struct pieces *p, uint64_t near)
 {
-    must(max_bytes > 0);
     if (p->claims_count == PIECES_CLAIMS_MAX || near >= p->size) {
-        return false;
+        return p->count;
     }
     uint32_t i = piece_of(p, near);
     if (i < p->prefix) {
@@ -171,14 +172,38 @@ pieces_claim(struct pieces *p, uint64_t near, uint64_t max_bytes, struct gap *re
     while (i < p->count && (piece_held(p, i) || piece_claimed(p, i))) {
         i++;
     }
-    if (i == p->count) {
-        return false;
-    }
-    uint64_t start = piece_start(p, i) + p->filled[i];
-    uint64_t end = gap_end(p, i, start, max_bytes);
+    return i;
+}
+
+static void
+claim_from(struct pieces *p, uint32_t piece, uint64_t max_bytes, struct gap *ret)
+{
+    uint64_t start = piece_start(p, piece) + p->filled[piece];
+    uint64_t end = gap_end(p, piece, start, max_bytes);
     p->claims[p->claims_count++] = (struct claim){start, start, end};
     *ret = (struct gap){start, end};
-    return true;
+}
+
+bool
+pieces_claim(struct pieces *p, uint64_t near, uint64_t max_bytes, struct gap *ret)
+{
+    must(max_bytes > 0);
+    uint32_t i = free_piece(p, near);
+    if (i < p->count) {
+        claim_from(p, i, max_bytes, ret);
+    }
+    return i < p->count;
+}
+
+bool
+pieces_claim_in(struct pieces *p, uint64_t start, uint64_t end, struct gap *ret)
+{
+    uint32_t i = free_piece(p, start);
+    bool found = i < p->count && piece_start(p, i) < end;
+    if (found) {
+        claim_from(p, i, end - piece_start(p, i) - p->filled[i], ret);
+    }
+    return found;
 }
 
 static void
@@ -282,6 +307,33 @@ pieces_cut(struct pieces *p, uint64_t pos)
         if (piece_of(p, c->at) < piece && piece <= piece_of(p, c->end - 1)) {
             c->end = piece_start(p, piece);
             return;
+        }
+    }
+}
+
+void
+pieces_cut_claim(struct pieces *p, uint64_t start, uint64_t end)
+{
+    for (uint32_t i = 0; i < p->claims_count; i++) {
+        struct claim *c = &p->claims[i];
+        if (c->start != start) {
+            continue;
+        }
+        if (end <= c->at) {
+            drop_claim(p, i);
+        } else if (end < c->end) {
+            c->end = end;
+        }
+        return;
+    }
+}
+
+void
+pieces_held_bits(const struct pieces *p, uint8_t *bits)
+{
+    for (uint32_t i = 0; i < p->count; i++) {
+        if (piece_held(p, i)) {
+            bits[i / 8] |= (uint8_t)(1u << i % 8);
         }
     }
 }

@@ -41,6 +41,9 @@ bool pieces_whole(const struct pieces *p);
 /* Claims the first gap at or behind the piece of `near`, at most max_bytes (> 0) long. False
  * when there is none, or PIECES_CLAIMS_MAX run. A piece has at most one claim. */
 bool pieces_claim(struct pieces *p, uint64_t near, uint64_t max_bytes, struct gap *ret);
+/* The same for the first gap of [start, end), both where a piece begins or the blob ends; a gap
+ * begins behind what is held of its piece. */
+bool pieces_claim_in(struct pieces *p, uint64_t start, uint64_t end, struct gap *ret);
 /* What is left of the claim that began at `start` can be claimed again. */
 void pieces_unclaim(struct pieces *p, uint64_t start);
 /* End of the claim that began at `start`; `start` when it is done or was given back. */
@@ -55,6 +58,11 @@ void pieces_fill(struct pieces *p, uint64_t pos, uint64_t len);
 bool pieces_stuck(const struct pieces *p, uint64_t pos);
 /* Shortens the claim that covers the piece of pos so that it ends before that piece. */
 void pieces_cut(struct pieces *p, uint64_t pos);
+
+/* The claim that began at `start` ends at `end`, where a piece begins, or earlier. */
+void pieces_cut_claim(struct pieces *p, uint64_t start, uint64_t end);
+/* Sets bit i % 8 of bits[i / 8] for each piece i that is held whole. */
+void pieces_held_bits(const struct pieces *p, uint8_t *bits);
 
 /* For a map that was read from disk: takes `filled` (count of them) after checking each
  * against its piece. 0 or ERR_SYNTAX, then p is unchanged. */

@@ -214,12 +214,63 @@ lower_limits_evict_without_being_asked(void **state)
     room_release(&r);
 }
 
+/* The threads wait until all of them stand where they were sent. */
+static void
+cursors_are_told_in_order_and_once(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d;
+    enum cache_got got;
+    struct gap run;
+    uint64_t at[3];
+    room_init(&r, 64 * MIB);
+    uint8_t *body = make_body(3, 2 * MIB, &d);
+    struct blob *b = cache_acquire(r.cache, &d, &got);
+    assert_int_equal(blob_begin(b, 2 * MIB), 0);
+    assert_int_equal(blob_cursors(b, at, 3), 0);
+    static const uint64_t where[] = {700 * KIB, 5, 700 * KIB, 300 * KIB, MIB};
+    struct waiter w[5];
+    for (size_t i = 0; i < 5; i++) {
+        w[i] = (struct waiter){.blob = b, .pos = where[i]};
+        assert_int_equal(thread_start(&w[i].thread, "waiter", wait_at, &w[i]), 0);
+    }
+    uint64_t all[8];
+    int64_t deadline_ms = clock_ms() + SOON_MS;
+    while (blob_cursors(b, all, 8) < 4 && clock_ms() < deadline_ms) {
+        clock_sleep_ms(1);
+    }
+    assert_int_equal(all[3], MIB);
+    assert_int_equal(blob_cursors(b, at, 3), 3);
+    assert_int_equal(at[0], 5);
+    assert_int_equal(at[1], 300 * KIB);
+    assert_int_equal(at[2], 700 * KIB);
+    assert_false(blob_passes(b));
+    while (blob_claim_in(b, 0, 2 * MIB, &run)) {
+        assert_int_equal(blob_held_end(b, run.start), run.start);
+        for (uint64_t p = run.start; p < run.end; p += MIB) {
+            assert_int_equal(blob_write(b, p, body + p, MIB, BLOB_FROM_PEER), 0);
+        }
+    }
+    assert_int_equal(blob_held_end(b, 0), 2 * MIB);
+    uint8_t bits[1] = {0};
+    blob_held_bits(b, bits);
+    assert_int_equal(bits[0], 0xff);
+    for (size_t i = 0; i < 5; i++) {
+        thread_join(&w[i].thread);
+    }
+    blob_release(&b);
+    mem_free(body);
+    room_release(&r);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reader_far_ahead_wakes_the_fetcher_and_gets_its_own_run),
         cmocka_unit_test(a_reader_that_a_run_will_reach_soon_wakes_nobody),
+        cmocka_unit_test(cursors_are_told_in_order_and_once),
         cmocka_unit_test(old_blobs_leave_for_new_ones_and_the_cap_holds),
         cmocka_unit_test(what_cannot_fit_fails_full_and_evicts_nothing),
         cmocka_unit_test(min_free_is_kept_for_others),

@@ -173,6 +173,24 @@ info_and_list_tell_sources_and_flight(void **state)
     room_release(&r);
 }
 
+static void
+only_what_is_stored_whole_counts_as_stored(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d[BLOBS], flying;
+    enum cache_got got;
+    fill_room(&r, d);
+    mem_free(make_body(91, MIB, &flying));
+    assert_int_equal(cache_stored(r.cache, &d[0]), MIB);
+    assert_int_equal(cache_stored(r.cache, &flying), 0);
+    struct blob *b = cache_acquire(r.cache, &flying, &got);
+    assert_int_equal(blob_begin(b, MIB), 0);
+    assert_int_equal(cache_stored(r.cache, &flying), 0);
+    blob_release(&b);
+    room_release(&r);
+}
+
 int
 main(void)
 {
@@ -181,6 +199,7 @@ main(void)
         cmocka_unit_test(verify_finds_the_rotten_blob_and_moves_it_away),
         cmocka_unit_test(a_rotten_small_body_is_never_given),
         cmocka_unit_test(the_quarantine_is_bounded),
+        cmocka_unit_test(only_what_is_stored_whole_counts_as_stored),
         cmocka_unit_test(info_and_list_tell_sources_and_flight),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -186,6 +186,80 @@ a_restored_map_must_fit_its_pieces(void **state)
 
 /* Model: one byte per unit of 64 KiB. Random claims, fills and returns must agree with it. */
 static void
+a_claim_within_bounds_goes_on_where_a_piece_stopped(void **state)
+{
+    (void)state;
+    struct pieces *p = pieces_new(8 * PIECE);
+    struct gap gap;
+    assert_true(pieces_claim_in(p, 2 * PIECE, 4 * PIECE, &gap));
+    assert_int_equal(gap.start, 2 * PIECE);
+    assert_int_equal(gap.end, 4 * PIECE);
+    pieces_fill(p, 2 * PIECE, PIECE + 9);
+    assert_false(pieces_claim_in(p, 2 * PIECE, 4 * PIECE, &gap)); /* another has it */
+    pieces_unclaim(p, 2 * PIECE);
+    assert_true(pieces_claim_in(p, 0, 2 * PIECE, &gap));
+    assert_true(pieces_claim_in(p, 2 * PIECE, 4 * PIECE, &gap));
+    assert_int_equal(gap.start, 3 * PIECE + 9);
+    assert_int_equal(gap.end, 4 * PIECE);
+    pieces_fill(p, 3 * PIECE + 9, PIECE - 9);
+    assert_false(pieces_claim_in(p, 2 * PIECE, 4 * PIECE, &gap)); /* nothing lacks */
+    pieces_free(p);
+}
+
+static void
+a_claim_within_bounds_ends_at_what_is_held(void **state)
+{
+    (void)state;
+    struct pieces *p = pieces_new(7 * PIECE + 5);
+    struct gap gap;
+    assert_true(pieces_claim_in(p, 3 * PIECE, 4 * PIECE, &gap));
+    pieces_fill(p, 3 * PIECE, PIECE);
+    assert_true(pieces_claim_in(p, 0, 7 * PIECE + 5, &gap));
+    assert_int_equal(gap.start, 0);
+    assert_int_equal(gap.end, 3 * PIECE);
+    assert_true(pieces_claim_in(p, 0, 7 * PIECE + 5, &gap));
+    assert_int_equal(gap.start, 4 * PIECE);
+    assert_int_equal(gap.end, 7 * PIECE + 5);
+    pieces_free(p);
+}
+
+static void
+a_claim_can_be_made_to_end_earlier(void **state)
+{
+    (void)state;
+    struct pieces *p = pieces_new(8 * PIECE);
+    struct gap gap, behind;
+    assert_true(pieces_claim_in(p, 0, 8 * PIECE, &gap));
+    pieces_fill(p, 0, PIECE + 1);
+    pieces_cut_claim(p, 0, 9 * PIECE);
+    assert_int_equal(pieces_claim_end(p, 0), 8 * PIECE);
+    pieces_cut_claim(p, 0, 3 * PIECE);
+    assert_int_equal(pieces_claim_end(p, 0), 3 * PIECE);
+    assert_true(pieces_claim_in(p, 3 * PIECE, 4 * PIECE, &behind));
+    pieces_cut_claim(p, 0, PIECE);
+    assert_int_equal(pieces_claim_end(p, 0), 0); /* it was past that: nothing is left */
+    assert_int_equal(pieces_room_end(p, PIECE + 1), PIECE + 1);
+    pieces_free(p);
+}
+
+static void
+held_bits_name_whole_pieces_only(void **state)
+{
+    (void)state;
+    struct pieces *p = pieces_new(9 * PIECE + 5);
+    struct gap gap;
+    uint8_t bits[2] = {0};
+    assert_true(pieces_claim_in(p, PIECE, 3 * PIECE, &gap));
+    pieces_fill(p, PIECE, 2 * PIECE - 1);
+    assert_true(pieces_claim_in(p, 9 * PIECE, 9 * PIECE + 5, &gap));
+    pieces_fill(p, 9 * PIECE, 5);
+    pieces_held_bits(p, bits);
+    assert_int_equal(bits[0], 1 << 1);
+    assert_int_equal(bits[1], 1 << 1);
+    pieces_free(p);
+}
+
+static void
 random_use_agrees_with_a_plain_model(void **state)
 {
     (void)state;
@@ -234,6 +308,10 @@ main(void)
         cmocka_unit_test(a_cut_frees_the_piece_of_the_reader_and_all_behind),
         cmocka_unit_test(the_number_of_claims_is_bounded),
         cmocka_unit_test(a_restored_map_must_fit_its_pieces),
+        cmocka_unit_test(a_claim_within_bounds_goes_on_where_a_piece_stopped),
+        cmocka_unit_test(a_claim_within_bounds_ends_at_what_is_held),
+        cmocka_unit_test(a_claim_can_be_made_to_end_earlier),
+        cmocka_unit_test(held_bits_name_whole_pieces_only),
         cmocka_unit_test(random_use_agrees_with_a_plain_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
