@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "p2p/bits.h"
 #include "p2p/piece.h"
 #include "p2p/rank.h"
 #include "p2p/seal.h"
@@ -39,7 +40,8 @@ struct p2p_ops {
     void *arg;
     /* Ask a source for pieces of a blob that p2p_want named; ends with p2p_end. */
     void (*get)(void *arg, const struct digest *blob, const struct swarm_get *get);
-    /* The request with that id must end before piece `end`; 0: at once. It still gets p2p_end. */
+    /* The request with that id must end before piece `end`; 0: at once. It still gets p2p_end.
+     * Request 0: there is no place for the blob in the swarm, its fetch goes on alone. */
     void (*stop)(void *arg, const struct digest *blob, uint32_t get, uint32_t end);
     /* Size of a blob that is stored whole here, 0 when it is not. */
     uint64_t (*stored)(void *arg, const struct digest *blob);
@@ -69,6 +71,8 @@ void p2p_end(struct p2p *p, const struct digest *blob, uint32_t get, enum swarm_
              int64_t took_us, unsigned busy_ms);
 /* Pieces [first, first + count) are gone: evicted, or their bytes were wrong. */
 void p2p_dropped(struct p2p *p, const struct digest *blob, uint32_t first, uint32_t count);
+/* Other nodes that are heard now; never waits. 0: what upstream refuses nobody else can bring. */
+size_t p2p_others(struct p2p *p);
 /* Load of this node, for its beacons. */
 void p2p_load(struct p2p *p, unsigned queue_ms, uint64_t free_bytes);
 
