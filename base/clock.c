@@ -35,6 +35,14 @@ clock_wall_s(void)
     return now(CLOCK_REALTIME).tv_sec;
 }
 
+int64_t
+clock_wall_ms(void)
+{
+    struct timespec t = now(CLOCK_REALTIME);
+
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 void
 clock_wall_text(char ret_text[CLOCK_TEXT_MAX])
 {

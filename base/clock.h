@@ -8,6 +8,7 @@
 int64_t clock_ms(void);     /* monotonic milliseconds */
 int64_t clock_us(void);     /* monotonic microseconds */
 int64_t clock_wall_s(void); /* seconds since 1970, UTC; may jump */
+int64_t clock_wall_ms(void);
 /* RFC 3339 with milliseconds in UTC, e.g. 2026-01-31T09:00:00.123Z. */
 #define CLOCK_TEXT_MAX 32
 void clock_wall_text(char ret_text[CLOCK_TEXT_MAX]);

@@ -11,6 +11,8 @@ struct step {
     struct elect elect;
     struct members members;
     struct swarms *swarms;
+    uint16_t queue_ms; /* load, as beacons tell it */
+    uint32_t free_mib;
 };
 
 struct step *
@@ -58,6 +60,8 @@ beacon_of(const struct step *s, uint8_t flags, int64_t now_ms, struct wire_msg *
     ret->type = WIRE_BEACON;
     elect_beacon(&s->elect, &s->members, flags, now_ms, &ret->beacon);
     ret->beacon.addr = s->config.addr;
+    ret->beacon.queue_ms = s->queue_ms;
+    ret->beacon.free_mib = s->free_mib;
 }
 
 static void
@@ -223,6 +227,25 @@ struct swarm *
 step_swarm(struct step *s, const struct digest *digest)
 {
     return swarms_find(s->swarms, digest);
+}
+
+void
+step_leave(struct step *s, int64_t now_ms, const struct digest *digest)
+{
+    struct swarm *open = swarms_find(s->swarms, digest);
+    (void)now_ms;
+    if (open != NULL && swarm_whole(open))
+        swarm_flags(open, WIRE_SERVES);
+    else if (open != NULL)
+        swarms_close(s->swarms, digest);
+}
+
+void
+step_load(struct step *s, unsigned queue_ms, uint64_t free_bytes)
+{
+    uint64_t free_mib = free_bytes >> 20;
+    s->queue_ms = queue_ms < UINT16_MAX ? (uint16_t)queue_ms : UINT16_MAX;
+    s->free_mib = free_mib < UINT32_MAX ? (uint32_t)free_mib : UINT32_MAX;
 }
 
 struct tracker_sum

@@ -46,6 +46,11 @@ CHECKED int step_reply(struct step *s, int64_t now_ms, const uint8_t *body, size
 struct swarm *step_open(struct step *s, int64_t now_ms, const struct digest *digest, uint64_t size,
                         uint8_t flags);
 struct swarm *step_swarm(struct step *s, const struct digest *digest); /* NULL: not open */
+/* Nobody here wants it any more: what is whole is served on, the rest is closed. */
+void step_leave(struct step *s, int64_t now_ms, const struct digest *digest);
+
+/* Load of this node, for its beacons. */
+void step_load(struct step *s, unsigned queue_ms, uint64_t free_bytes);
 
 struct tracker_sum step_tracker_sum(const struct step *s);
 const struct elect *step_elect(const struct step *s);

@@ -1,0 +1,70 @@
+/* Keeps the id of this node between starts. */
+#include "p2p/identity.h"
+#include "base/buf.h"
+#include "base/fs.h"
+#include "base/rng.h"
+#include "base/text.h"
+#include <errno.h>
+#include <fcntl.h>
+
+#define NAME  "node.id"
+#define FRESH "node.id.new"
+
+void
+identity_print(const struct node_id *id, char ret_text[IDENTITY_TEXT_MAX])
+{
+    text_hex(ret_text, id->bytes, sizeof id->bytes);
+}
+
+void
+identity_print_short(const struct node_id *id, char ret_text[IDENTITY_SHORT_MAX])
+{
+    text_hex(ret_text, id->bytes, sizeof id->bytes / 2);
+}
+
+/* False when the file is not there or holds no id. */
+static bool
+kept(int dir_fd, struct node_id *ret)
+{
+    AUTO(buf_release) struct buf text;
+    struct node_id id;
+    size_t digits = 2 * sizeof id.bytes;
+    buf_init(&text, digits + 2);
+    if (fs_read_file(dir_fd, NAME, &text) < 0 || text.len < digits ||
+        text_unhex(id.bytes, text.data, digits) < 0 || node_is_none(&id))
+        return false;
+    *ret = id;
+    return true;
+}
+
+static int
+write_fresh(int dir_fd, const struct node_id *id)
+{
+    AUTO(fd_close) int fd = -1;
+    char text[IDENTITY_TEXT_MAX];
+    identity_print(id, text);
+    text[IDENTITY_TEXT_MAX - 1] = '\n';
+    int rc = fs_open_at(dir_fd, FRESH, O_WRONLY | O_CREAT | O_TRUNC, &fd);
+    rc = rc < 0 ? rc : fs_write_at(fd, 0, text, sizeof text);
+    rc = rc < 0 ? rc : fs_sync(fd);
+    rc = rc < 0 ? rc : fs_rename_at(dir_fd, FRESH, dir_fd, NAME);
+    return rc < 0 ? rc : fs_sync(dir_fd);
+}
+
+int
+identity_open(const char *dir, struct node_id *ret, struct err *e)
+{
+    AUTO(fd_close) int dir_fd = -1;
+    struct node_id id;
+    int rc = fs_open_dir(dir, true, &dir_fd);
+    if (rc < 0)
+        return err_set(e, rc, "p2p: %s: %s", dir, err_text(rc));
+    if (kept(dir_fd, ret))
+        return 0;
+    rng_secret(id.bytes, sizeof id.bytes);
+    rc = write_fresh(dir_fd, &id);
+    if (rc < 0)
+        return err_set(e, rc, "p2p: %s/" NAME ": %s", dir, err_text(rc));
+    *ret = id;
+    return 0;
+}

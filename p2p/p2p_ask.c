@@ -1,0 +1,265 @@
+/* Questions that wait for the p2p thread: control requests of other nodes, and what people ask. */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "p2p/identity.h"
+#include "p2p/p2p_inside.h"
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define ASK_WAIT_MS 1000
+
+struct p2p_ask {
+    enum p2p_ask_kind kind; /* fixed before it is posted, like the next three */
+    struct step_from from;
+    uint8_t *body;
+    size_t len;
+    atomic_int refs;
+    struct lock lock;
+    struct cond answered;
+    bool done;               /* lock */
+    int code;                /* lock, and the thread's until done */
+    struct buf reply;        /* as code */
+    struct p2p_state *state; /* as code */
+};
+
+static struct p2p_ask *
+ask_new(enum p2p_ask_kind kind)
+{
+    struct p2p_ask *a = mem_zalloc(sizeof *a);
+    a->kind = kind;
+    atomic_init(&a->refs, 2);
+    lock_init(&a->lock, LOCK_LEAF);
+    cond_init(&a->answered);
+    buf_init(&a->reply, P2P_MSG_MAX);
+    return a;
+}
+
+static void
+ask_leave(struct p2p_ask *a)
+{
+    if (atomic_fetch_sub(&a->refs, 1) != 1)
+        return;
+    cond_release(&a->answered);
+    lock_release(&a->lock);
+    buf_release(&a->reply);
+    if (a->state != NULL)
+        p2p_state_release(a->state);
+    mem_free(a->state);
+    mem_free(a->body);
+    mem_free(a);
+}
+
+/* ---- the thread ---- */
+
+void
+p2p_drop_ask(struct p2p_ask *a, int code)
+{
+    lock_take(&a->lock);
+    a->code = code;
+    a->done = true;
+    cond_wake(&a->answered);
+    lock_drop(&a->lock);
+    ask_leave(a);
+}
+
+void
+p2p_reply(struct p2p *p, const uint8_t *body, size_t len)
+{
+    must(p->request != NULL);
+    buf_clear(&p->request->reply);
+    if (buf_add(&p->request->reply, body, len) < 0)
+        never("an answer longer than a message");
+}
+
+static int
+take_request(struct p2p *p, struct p2p_ask *a)
+{
+    p->request = a;
+    int rc = step_request(p->step, p->now_ms, &a->from, a->body, a->len, &p->plan);
+    p2p_carry(p);
+    p->request = NULL;
+    return rc;
+}
+
+static int
+step_down(struct p2p *p)
+{
+    if (step_elect(p->step)->role != ELECT_TRACKER)
+        return ERR_NOT_FOUND;
+    step_resign(p->step, p->now_ms, false, &p->plan);
+    p2p_carry(p);
+    return 0;
+}
+
+static int
+order_of_peers(const void *a, const void *b)
+{
+    const struct p2p_peer *x = a, *y = b;
+    if (x->is_tracker != y->is_tracker)
+        return x->is_tracker ? -1 : 1;
+    return node_compare(&x->id, &y->id);
+}
+
+static void
+print_site(const struct p2p *p, uint64_t site, char ret[64])
+{
+    if (site == step_elect(p->step)->site)
+        memcpy(ret, p->site, sizeof p->site);
+    else if (text_printf(ret, sizeof p->site, "%016" PRIx64, site) < 0)
+        never("a number longer than a name");
+}
+
+static struct p2p_state *
+look(const struct p2p *p)
+{
+    const struct elect *e = step_elect(p->step);
+    const struct members *all = step_members(p->step);
+    struct p2p_state *s = mem_zalloc(sizeof *s);
+    s->self = p->self;
+    s->addr = p->addr;
+    memcpy(s->site, p->site, sizeof s->site);
+    s->site_from = p->site_from;
+    s->role = e->role;
+    s->epoch = e->tracker.epoch;
+    s->priority = e->priority;
+    s->deputy = e->deputy;
+    if (e->tracker.epoch > 0) {
+        s->tracker = e->tracker.id;
+        s->tracker_since_ms = p->now_ms - e->since_ms;
+    }
+    s->tracker_sum = step_tracker_sum(p->step);
+    s->peers = mem_zalloc((all->count + 1) * sizeof *s->peers);
+    for (size_t i = 0; i < all->count; i++) {
+        const struct member *m = &all->list[i];
+        struct p2p_peer *to = &s->peers[s->peers_count++];
+        to->id = m->id;
+        to->addr = m->addr;
+        to->same_site = m->site == e->site;
+        to->is_tracker = e->tracker.epoch > 0 && node_equal(&m->id, &e->tracker.id);
+        to->is_deputy = node_equal(&m->id, &e->deputy);
+        to->priority = m->priority;
+        to->heard_ms_ago = p->now_ms - m->heard_ms;
+        to->queue_ms = m->queue_ms;
+        to->free_bytes = (uint64_t)m->free_mib << 20;
+        print_site(p, m->site, to->site);
+    }
+    qsort(s->peers, s->peers_count, sizeof *s->peers, order_of_peers);
+    return s;
+}
+
+void
+p2p_answer_ask(struct p2p *p, struct p2p_ask *a)
+{
+    int code = 0;
+    switch (a->kind) {
+    case P2P_ASK_CONTROL:
+        code = take_request(p, a);
+        break;
+    case P2P_ASK_LOOK:
+        a->state = look(p);
+        break;
+    case P2P_ASK_RESIGN:
+        code = step_down(p);
+        break;
+    }
+    p2p_drop_ask(a, code);
+}
+
+/* ---- any thread ---- */
+
+/* 0: it was answered, and nobody else looks at it any more. */
+static int
+wait_for(struct p2p *p, struct p2p_ask *a)
+{
+    struct p2p_mail *m = p2p_new_mail(P2P_ASK, NULL, 0);
+    m->ask = a;
+    int rc = p2p_post(p, m);
+    if (rc < 0) {
+        ask_leave(a); /* the thread's part */
+        return rc;
+    }
+    int64_t until_ms = clock_ms() + ASK_WAIT_MS;
+    bool in_time = true;
+    lock_take(&a->lock);
+    while (!a->done && in_time)
+        in_time = cond_wait(&a->answered, &a->lock, until_ms);
+    rc = a->done ? a->code : ERR_TIMEOUT;
+    lock_drop(&a->lock);
+    return rc;
+}
+
+static int
+seal_answer(struct p2p *p, const struct buf *body, struct buf *ret)
+{
+    uint8_t *msg = mem_alloc(SEAL_HEAD + body->len + SEAL_MAC);
+    if (body->len > 0)
+        memcpy(msg + SEAL_HEAD, body->data, body->len);
+    size_t len = sealer_close(&p->sealer, SEAL_REPLY, msg, body->len);
+    int rc = buf_add(ret, msg, len);
+    mem_free(msg);
+    return rc;
+}
+
+int
+p2p_control(struct p2p *p, const uint8_t *msg, size_t len, struct buf *ret)
+{
+    struct seal_head head;
+    if (len > P2P_MSG_MAX)
+        return ERR_SYNTAX;
+    int rc = sealer_open(&p->sealer, SEAL_REQUEST, msg, len, NULL, &head);
+    if (rc < 0)
+        return rc;
+    struct p2p_ask *a = ask_new(P2P_ASK_CONTROL);
+    a->from = (struct step_from){head.sender, head.boot, head.seq};
+    a->len = head.len;
+    a->body = mem_alloc(a->len + 1);
+    memcpy(a->body, msg + SEAL_HEAD, a->len);
+    rc = wait_for(p, a);
+    rc = rc < 0 ? rc : seal_answer(p, &a->reply, ret);
+    ask_leave(a);
+    return rc;
+}
+
+int
+p2p_look(struct p2p *p, struct p2p_state *ret)
+{
+    struct p2p_ask *a = ask_new(P2P_ASK_LOOK);
+    int rc = wait_for(p, a);
+    if (rc == 0) {
+        *ret = *a->state;
+        a->state->peers = NULL;
+    }
+    ask_leave(a);
+    return rc;
+}
+
+void
+p2p_state_release(struct p2p_state *s)
+{
+    mem_free(s->peers);
+    s->peers = NULL;
+    s->peers_count = 0;
+}
+
+int
+p2p_step_down(struct p2p *p)
+{
+    struct p2p_ask *a = ask_new(P2P_ASK_RESIGN);
+    int rc = wait_for(p, a);
+    ask_leave(a);
+    return rc;
+}
+
+int
+p2p_admit(struct p2p *p, const char *auth, const char *what, struct node_id *ret_from)
+{
+    return sealer_verify(&p->sealer, auth, what, ret_from);
+}
+
+int
+p2p_sign(struct p2p *p, const char *what, char ret_text[SEAL_TEXT_MAX])
+{
+    return sealer_sign(&p->sealer, what, ret_text);
+}

@@ -1,0 +1,72 @@
+/* Carries plans out, in their order. */
+#include "base/log.h"
+#include "base/metric.h"
+#include "p2p/identity.h"
+#include "p2p/p2p_inside.h"
+
+/* Seals what an action says into p->msg. */
+static size_t
+seal(struct p2p *p, enum seal_kind kind, const struct plan_action *a)
+{
+    memcpy(p->msg + SEAL_HEAD, p->plan.bytes + a->at, a->len);
+    return sealer_close(&p->sealer, kind, p->msg, a->len);
+}
+
+static void
+shout(struct p2p *p, const struct plan_action *a)
+{
+    const struct members *m = step_members(p->step);
+    size_t len = seal(p, SEAL_DATAGRAM, a);
+    net_shout(p->net, p->msg, len);
+    for (size_t i = 0; i < m->count; i++)
+        net_send(p->net, &m->list[i].addr, p->msg, len);
+}
+
+static void
+tell_election(const struct p2p *p, enum elect_event event)
+{
+    const struct elect *e = step_elect(p->step);
+    char tracker[IDENTITY_TEXT_MAX] = "none";
+    if (e->tracker.epoch > 0)
+        identity_print(&e->tracker.id, tracker);
+    LOG(elected, LOG_S("what", elect_event_text(event)), LOG_S("tracker", tracker),
+        LOG_U("epoch", e->tracker.epoch), LOG_S("role", elect_role_name(e->role)));
+    if (event == ELECT_WON || event == ELECT_FOLLOWS || event == ELECT_YIELDS)
+        metric_add(M_elections, 1);
+}
+
+static void
+act(struct p2p *p, const struct plan_action *a)
+{
+    switch (a->kind) {
+    case PLAN_SHOUT:
+        shout(p, a);
+        break;
+    case PLAN_DATAGRAM:
+        net_send(p->net, &a->addr, p->msg, seal(p, SEAL_DATAGRAM, a));
+        break;
+    case PLAN_ELECTED:
+        tell_election(p, a->event);
+        break;
+    case PLAN_POST:
+    case PLAN_COPY:
+        break;
+    case PLAN_REPLY:
+        p2p_reply(p, p->plan.bytes + a->at, a->len);
+        break;
+    case PLAN_GET:
+        p->ops.get(p->ops.arg, &a->blob, &a->get);
+        break;
+    case PLAN_STOP:
+        p->ops.stop(p->ops.arg, &a->blob, a->get.id, a->get.first);
+        break;
+    }
+}
+
+void
+p2p_carry(struct p2p *p)
+{
+    for (size_t i = 0; i < p->plan.count; i++)
+        act(p, &p->plan.actions[i]);
+    plan_clear(&p->plan);
+}

@@ -1,0 +1,117 @@
+/* What the files of the p2p thread share, and nobody else: p2p.c (life and turns of the thread),
+ * p2p_mail.c (notes from other threads), p2p_carry.c (plans carried out), p2p_ask.c (questions
+ * that wait for the thread). */
+#ifndef P2P_P2P_INSIDE_H
+#define P2P_P2P_INSIDE_H
+
+#include "base/mailbox.h"
+#include "base/thread.h"
+#include "p2p/net.h"
+#include "p2p/p2p.h"
+#include "p2p/plan.h"
+#include "p2p/sealer.h"
+
+/* More than all running requests of all swarms can end, and all pieces that they can bring,
+ * between two turns of the thread. */
+#define P2P_MAIL_MAX     65536
+#define P2P_PROGRESS_MAX 256 /* requests whose bytes are summed up for the next turn */
+#define P2P_HEARD_MAX    512 /* datagrams in one turn: mail and time come in between */
+#define P2P_MSG_MAX      (SEAL_HEAD + WIRE_CONTROL_MAX + SEAL_MAC)
+
+/* Bytes of a request since the thread last looked. */
+struct p2p_progress {
+    struct digest blob;
+    uint32_t get;
+    uint64_t bytes;
+};
+
+struct p2p {
+    /* fixed at open */
+    struct p2p_ops ops;
+    struct node_id self;
+    char site[64];
+    const char *site_from;
+    struct sealer sealer; /* any thread */
+    struct mailbox mail;  /* any thread */
+    struct thread thread;
+    _Atomic bool closing;
+
+    struct lock progress_lock;
+    size_t progress_count;                          /* progress_lock */
+    struct p2p_progress progress[P2P_PROGRESS_MAX]; /* progress_lock */
+
+    /* the thread's own */
+    int64_t now_ms; /* of this turn */
+    bool noted;     /* a swarm was told something: it decides again before the thread sleeps */
+    struct step *step;
+    struct net *net;
+    struct node_addr addr;
+    uint64_t revocations; /* of the tracker's table, as far as they are counted */
+    struct net_heard heard;
+    struct p2p_ask *request; /* whose control request the step is about */
+    struct plan plan;
+    uint8_t msg[P2P_MSG_MAX]; /* a message while it is sealed */
+};
+
+/* p2p_mail.c: notes that came are told to the step. */
+void p2p_take_mail(struct p2p *p);
+/* p2p_carry.c: does what the plan says, and empties it. */
+void p2p_carry(struct p2p *p);
+
+/* p2p_ask.c: a question of another thread. The asker and the thread hold it; who leaves last
+ * frees it. */
+enum p2p_ask_kind { P2P_ASK_CONTROL, P2P_ASK_LOOK, P2P_ASK_RESIGN };
+struct p2p_ask;
+void p2p_answer_ask(struct p2p *p, struct p2p_ask *a);
+/* The body that answers the request the step is about. */
+void p2p_reply(struct p2p *p, const uint8_t *body, size_t len);
+void p2p_drop_ask(struct p2p_ask *a, int code); /* the thread ends */
+
+/* What is in the mailbox. */
+enum p2p_note {
+    P2P_WANT,
+    P2P_LEAVE,
+    P2P_CURSORS,
+    P2P_PIECE,
+    P2P_END,
+    P2P_DROPPED,
+    P2P_LOAD,
+    P2P_ASK
+};
+struct p2p_mail {
+    struct mail mail;
+    enum p2p_note note;
+    struct digest blob;
+    union {
+        struct {
+            uint64_t size;
+            uint8_t flags;
+            bool held; /* bits follow */
+        } want;
+        struct {
+            size_t count;
+        } cursors; /* positions follow */
+        struct {
+            uint32_t get, piece;
+        } piece;
+        struct {
+            uint32_t get;
+            enum swarm_end how;
+            int64_t took_us;
+            unsigned busy_ms;
+        } end;
+        struct {
+            uint32_t first, count;
+        } dropped;
+        struct {
+            unsigned queue_ms;
+            uint64_t free_bytes;
+        } load;
+        struct p2p_ask *ask;
+    };
+    uint8_t more[]; /* aligned for uint64_t */
+};
+CHECKED int p2p_post(struct p2p *p, struct p2p_mail *m);
+struct p2p_mail *p2p_new_mail(enum p2p_note note, const struct digest *blob, size_t more);
+
+#endif

@@ -1,0 +1,144 @@
+/* One count of messages out, one guard over those that come in. */
+#include "p2p/sealer.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "base/rng.h"
+#include "base/text.h"
+#include <openssl/crypto.h>
+#include <stdatomic.h>
+
+void
+sealer_init(struct sealer *s, const struct seal_key *key, const struct node_id *self)
+{
+    s->key = *key;
+    s->self = *self;
+    rng_secret(&s->boot, sizeof s->boot);
+    atomic_init(&s->seq, 0);
+    lock_init(&s->lock, LOCK_LEAF);
+    seal_guard_init(&s->guard);
+    s->told_count = 0;
+}
+
+void
+sealer_release(struct sealer *s)
+{
+    lock_release(&s->lock);
+    OPENSSL_cleanse(&s->key, sizeof s->key);
+}
+
+static struct seal_head
+next_head(struct sealer *s, enum seal_kind kind, size_t len)
+{
+    return (struct seal_head){.kind = kind,
+                              .len = (uint32_t)len,
+                              .sender = s->self,
+                              .stamp_ms = (uint64_t)clock_wall_ms(),
+                              .boot = s->boot,
+                              .seq = atomic_fetch_add(&s->seq, 1) + 1};
+}
+
+size_t
+sealer_close(struct sealer *s, enum seal_kind kind, uint8_t *msg, size_t body_len)
+{
+    struct seal_head h = next_head(s, kind, body_len);
+    return seal_close(&s->key, &h, msg);
+}
+
+int
+sealer_sign(struct sealer *s, const char *what, char ret_text[SEAL_TEXT_MAX])
+{
+    struct seal_head h = next_head(s, SEAL_HEADER, 0);
+    return seal_sign(&s->key, &h, what, ret_text);
+}
+
+/* Was that address's fault not told yet? */
+static bool
+is_news(struct sealer *s, int why, const char *from)
+{
+    bool news = true;
+    lock_take(&s->lock);
+    size_t known = s->told_count < SEALER_TOLD_MAX ? s->told_count : SEALER_TOLD_MAX;
+    for (size_t i = 0; i < known && news; i++)
+        news = s->told[i].why != why || strcmp(s->told[i].from, from) != 0;
+    if (news) {
+        size_t at = s->told_count++ % SEALER_TOLD_MAX;
+        s->told[at].why = why;
+        if (text_copy(s->told[at].from, sizeof s->told[at].from, from) < 0)
+            s->told[at].from[0] = '\0';
+    }
+    lock_drop(&s->lock);
+    return news;
+}
+
+static void
+count_refusal(int why)
+{
+    if (why == ERR_DENIED)
+        metric_add(M_p2p_refused_key, 1);
+    else if (why == ERR_TIMEOUT)
+        metric_add(M_p2p_refused_clock, 1);
+    else if (why == ERR_REFUSED)
+        metric_add(M_p2p_refused_replay, 1);
+    else
+        metric_add(M_p2p_refused_syntax, 1);
+}
+
+static void
+tell(struct sealer *s, int why, const char *from)
+{
+    const char *text = why == ERR_DENIED    ? "it has another cluster key"
+                       : why == ERR_TIMEOUT ? "its clock and ours are more than a minute apart"
+                                            : NULL;
+    if (from != NULL && text != NULL && is_news(s, why, from))
+        LOG(p2p_refused, LOG_S("from", from), LOG_S("reason", text));
+}
+
+/* Our own message that came back is no replay; one with our id that we did not send is another
+ * node's, made from a copy of our folder. */
+static int
+judge(struct sealer *s, const struct seal_head *h, const char *from)
+{
+    if (node_equal(&h->sender, &s->self)) {
+        if (h->boot != s->boot && from != NULL && is_news(s, ERR_AGAIN, from))
+            LOG(p2p_refused, LOG_S("from", from),
+                LOG_S("reason", "it has the id of this node: a copy of its node.id"));
+        return ERR_AGAIN;
+    }
+    lock_take(&s->lock);
+    int rc = seal_guard_pass(&s->guard, h);
+    lock_drop(&s->lock);
+    return rc;
+}
+
+int
+sealer_open(struct sealer *s, enum seal_kind kind, const uint8_t *msg, size_t len, const char *from,
+            struct seal_head *ret)
+{
+    struct seal_head h;
+    int rc = seal_open(&s->key, msg, len, (uint64_t)clock_wall_ms(), &h);
+    if (rc == 0 && h.kind != kind)
+        rc = ERR_SYNTAX;
+    rc = rc == 0 ? judge(s, &h, from) : rc;
+    if (rc == 0) {
+        *ret = h;
+    } else if (rc != ERR_AGAIN) {
+        count_refusal(rc);
+        tell(s, rc, from);
+    }
+    return rc;
+}
+
+int
+sealer_verify(struct sealer *s, const char *text, const char *what, struct node_id *ret_from)
+{
+    struct seal_head h;
+    int rc = seal_verify(&s->key, text, what, (uint64_t)clock_wall_ms(), &h);
+    rc = rc == 0 ? judge(s, &h, NULL) : rc;
+    if (rc == 0)
+        *ret_from = h.sender;
+    else if (rc != ERR_AGAIN)
+        count_refusal(rc);
+    return rc;
+}
