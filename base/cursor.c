@@ -146,6 +146,12 @@ scribe_text(struct scribe *s, const char *text)
 }
 
 size_t
+scribe_room(const struct scribe *s)
+{
+    return (size_t)(s->end - s->at);
+}
+
+size_t
 scribe_len(const struct scribe *s)
 {
     return (size_t)(s->at - s->start);

@@ -35,5 +35,6 @@ void scribe_u64(struct scribe *s, uint64_t v);
 void scribe_bytes(struct scribe *s, const void *bytes, size_t n);
 void scribe_text(struct scribe *s, const char *text); /* as cursor_text reads it */
 size_t scribe_len(const struct scribe *s);
+size_t scribe_room(const struct scribe *s); /* bytes left */
 
 #endif

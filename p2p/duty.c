@@ -140,6 +140,18 @@ duty_end(struct duties *r, struct duty *a, int64_t now_ms)
     a->phase = DUTY_OVER;
 }
 
+void
+duty_leave(struct duties *r)
+{
+    for (size_t i = 0; i < DUTIES_MAX; i++) {
+        struct duty *a = &r->list[i];
+        if (a->phase != DUTY_READY && a->phase != DUTY_RUNS)
+            continue;
+        a->phase = DUTY_OVER;
+        a->state = WIRE_LEFT;
+    }
+}
+
 bool
 duty_report(const struct duties *r, size_t *at, struct wire_fetching *ret)
 {

@@ -2,7 +2,8 @@
  * tracker. Pure.
  *
  *   NONE --granted or taken--> READY --request made--> RUNS --ended--> OVER --told--> TOLD --> NONE
- *                              READY --revoked--> NONE */
+ *                              READY --revoked--> NONE
+ *                              READY, RUNS --nobody wants it any more--> OVER */
 #ifndef P2P_DUTY_H
 #define P2P_DUTY_H
 
@@ -45,6 +46,8 @@ bool duty_trim(struct duties *r, const struct wire_trim *t, struct duty **ret, u
 /* More bytes; true when it is time to ask for the next lease. */
 bool duty_progress(struct duties *r, struct duty *a, uint64_t bytes, int64_t now_ms);
 void duty_end(struct duties *r, struct duty *a, int64_t now_ms);
+/* The node gives all of it up, through no fault of its WAN. */
+void duty_leave(struct duties *r);
 /* What the tracker should know, one by one from *at on; digest is left alone. */
 bool duty_report(const struct duties *r, size_t *at, struct wire_fetching *ret);
 void duty_told(struct duties *r);  /* all was sent */

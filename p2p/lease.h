@@ -23,6 +23,7 @@
 #define LEASE_REVOKE_SLOW    4   /* times slower than the median of the others */
 #define LEASE_DONE_PERCENT   50  /* a piece that far is not taken away */
 #define LEASE_SILENT_MS      2000
+#define LEASE_TRIM_MS        100 /* a trim that was not answered is said again */
 #define LEASE_EXPIRY_MS      5000
 #define LEASE_EXPIRY_F       4
 #define LEASE_RATE_GUESS     262144 /* bytes/s of a node that was never measured */
@@ -48,6 +49,7 @@ struct lease {
     uint32_t end_wanted; /* a trim waits for the holder's word; == end otherwise */
     uint64_t done_bytes; /* from the start of `first` */
     int64_t granted_ms, reported_ms, piece_ms, expiry_ms;
+    int64_t trimmed_ms; /* when its holder was told of end_wanted last */
 };
 
 struct lease_book {

@@ -95,6 +95,15 @@ member_rank(const struct members *m, uint64_t site, uint32_t priority, const str
     return rank;
 }
 
+size_t
+member_count(const struct members *m, uint64_t site)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < m->count; i++)
+        n += m->list[i].site == site;
+    return n;
+}
+
 const struct member *
 member_best(const struct members *m, uint64_t site)
 {

@@ -44,6 +44,7 @@ bool member_better(uint32_t a_priority, const struct node_id *a, uint32_t b_prio
 /* 1 + how many nodes of the site, `except` not counted, are better than the given one. */
 unsigned member_rank(const struct members *m, uint64_t site, uint32_t priority,
                      const struct node_id *id, const struct node_id *except);
+size_t member_count(const struct members *m, uint64_t site); /* nodes of that site */
 /* The best node of a site, or NULL. */
 const struct member *member_best(const struct members *m, uint64_t site);
 

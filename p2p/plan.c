@@ -8,16 +8,22 @@ plan_clear(struct plan *p)
     p->bytes_used = 0;
 }
 
+size_t
+plan_room(const struct plan *p)
+{
+    return PLAN_BYTES_MAX - p->bytes_used;
+}
+
 bool
 plan_full(const struct plan *p)
 {
-    return p->count == PLAN_ACTIONS_MAX;
+    return p->count == PLAN_ACTIONS_MAX || plan_room(p) < WIRE_DATAGRAM_MAX;
 }
 
 struct plan_action *
 plan_add(struct plan *p, enum plan_kind kind)
 {
-    must(!plan_full(p));
+    must(p->count < PLAN_ACTIONS_MAX);
     struct plan_action *a = &p->actions[p->count++];
     memset(a, 0, sizeof *a);
     a->kind = kind;

@@ -7,7 +7,8 @@
 #include "p2p/swarm.h"
 
 #define PLAN_ACTIONS_MAX 256
-#define PLAN_BYTES_MAX   (WIRE_CONTROL_MAX + 8192)
+/* An answer, a request, and datagrams. */
+#define PLAN_BYTES_MAX (2 * WIRE_CONTROL_MAX + 65536)
 
 enum plan_kind {
     PLAN_SHOUT,    /* datagram to all: by multicast, else to each member and seed */
@@ -40,7 +41,8 @@ struct plan {
 void plan_clear(struct plan *p);
 /* A new action, zeroed but for its kind. Must not be called on a full plan. */
 struct plan_action *plan_add(struct plan *p, enum plan_kind kind);
-bool plan_full(const struct plan *p);
+size_t plan_room(const struct plan *p); /* bytes left */
+bool plan_full(const struct plan *p);   /* no place for an action with a datagram */
 /* To a member. */
 struct plan_action *plan_to(struct plan *p, enum plan_kind kind, const struct member *to);
 /* A datagram of one record; to NULL: PLAN_SHOUT. */

@@ -38,7 +38,13 @@ step_free(struct step *s)
 static struct swarms_at
 at(const struct step *s, int64_t now_ms)
 {
-    return (struct swarms_at){now_ms, &s->config.self, &s->config.addr, &s->elect, &s->members};
+    return (struct swarms_at){.now_ms = now_ms,
+                              .self = &s->config.self,
+                              .addr = &s->config.addr,
+                              .elect = &s->elect,
+                              .members = &s->members,
+                              .stored = s->config.stored,
+                              .stored_arg = s->config.stored_arg};
 }
 
 const struct elect *
@@ -221,6 +227,12 @@ struct swarm *
 step_open(struct step *s, int64_t now_ms, const struct digest *digest, uint64_t size, uint8_t flags)
 {
     return swarms_open(s->swarms, digest, size, flags, now_ms);
+}
+
+void
+step_leave(struct step *s, int64_t now_ms, const struct digest *digest)
+{
+    swarms_leave(s->swarms, digest, now_ms);
 }
 
 struct swarm *

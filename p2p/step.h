@@ -16,6 +16,9 @@ struct step_config {
     uint64_t site;
     uint32_t priority;
     uint64_t seed;
+    /* Size of a blob that is stored whole here, or 0; looks into memory. NULL: none is. */
+    uint64_t (*stored)(void *arg, const struct digest *digest);
+    void *stored_arg;
 };
 
 /* From the seal and the socket. */
@@ -45,6 +48,9 @@ CHECKED int step_reply(struct step *s, int64_t now_ms, const uint8_t *body, size
  * What the caller does to the swarm takes effect with the next step_tick. */
 struct swarm *step_open(struct step *s, int64_t now_ms, const struct digest *digest, uint64_t size,
                         uint8_t flags);
+/* Nobody here wants it any more. What is held whole is served for a while, the rest is given up;
+ * requests for it that run still end, unnoticed. */
+void step_leave(struct step *s, int64_t now_ms, const struct digest *digest);
 struct swarm *step_swarm(struct step *s, const struct digest *digest); /* NULL: not open */
 /* Nobody here wants it any more: what is whole is served on, the rest is closed. */
 void step_leave(struct step *s, int64_t now_ms, const struct digest *digest);

@@ -48,6 +48,18 @@ swarm_size(const struct swarm *s)
     return s->size;
 }
 
+uint8_t
+swarm_has_flags(const struct swarm *s)
+{
+    return s->flags;
+}
+
+int64_t
+swarm_announced_ms(const struct swarm *s)
+{
+    return s->announced_ms;
+}
+
 bool
 swarm_whole(const struct swarm *s)
 {
@@ -78,7 +90,17 @@ swarm_piece_len(const struct swarm *s, uint32_t piece)
 void
 swarm_flags(struct swarm *s, uint8_t flags)
 {
+    s->urgent = s->urgent || s->flags != flags;
     s->flags = flags;
+}
+
+void
+swarm_leave(struct swarm *s)
+{
+    s->flags = 0;
+    s->urgent = true;
+    s->ask_ms = s->announced_ms = 0;
+    duty_leave(&s->duties);
 }
 
 void
@@ -183,6 +205,20 @@ swarm_gone(struct swarm *s, const struct node_id *node)
     struct swarm_link *p = find_peer(s, node);
     for (uint32_t i = 0; p != NULL && i < s->pieces; i++)
         peer_bit(s, p, i, false);
+}
+
+void
+swarm_ihave(struct swarm *s, const struct node_id *node, const struct node_addr *addr,
+            const struct wire_ihave *said, int64_t now_ms)
+{
+    struct swarm_link *p = said->size == s->size ? make_peer(s, node, addr) : NULL;
+    if (p == NULL)
+        return;
+    for (uint32_t i = 0; i < s->pieces; i++)
+        if (said->held.len == 0 || wire_bit(&said->held, i))
+            peer_bit(s, p, i, true);
+    if (said->held.len == 0 && s->ask_ms > now_ms)
+        s->ask_ms = now_ms;
 }
 
 /* ---- leases ---- */

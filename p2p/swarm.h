@@ -21,6 +21,9 @@
 #define SWARM_HAVE_PIECES    8
 #define SWARM_REFRESH_MS     5000 /* else */
 #define SWARM_ORPHAN_MS      300  /* without tracker, until pieces go to owners by hash */
+#define SWARM_WHOHAS_MS      10   /* for answers, before a lease is asked for */
+#define SWARM_SHOUT_MS       1000 /* between two questions to all, without a tracker */
+#define SWARM_IHAVE_BYTES    1024 /* of bits in a datagram; who holds part of more says nothing */
 #define SWARM_RUN            8    /* pieces with one such owner */
 #define SWARM_STALL_MS       250
 #define SWARM_RESCUE_MS      2000 /* a reader stands still: one piece straight from upstream */
@@ -44,11 +47,14 @@ struct swarm *swarm_new(const struct digest *digest, uint64_t size, uint8_t flag
 void swarm_free(struct swarm *s); /* NULL is fine */
 const struct digest *swarm_digest(const struct swarm *s);
 uint64_t swarm_size(const struct swarm *s);
+uint8_t swarm_has_flags(const struct swarm *s);
+int64_t swarm_announced_ms(const struct swarm *s); /* when last */
 bool swarm_whole(const struct swarm *s);
 bool swarm_holds(const struct swarm *s, uint32_t piece);
 uint32_t swarm_pieces(const struct swarm *s);
 
 /* The node's own side. */
+void swarm_leave(struct swarm *s); /* nothing is wanted, held or fetched any more: one last word */
 void swarm_flags(struct swarm *s, uint8_t flags); /* enum wire_blob_flag, but for WIRE_WANTS */
 void swarm_hold(struct swarm *s, uint32_t piece); /* was in the cache already */
 void swarm_drop(struct swarm *s, uint32_t piece);
@@ -60,6 +66,9 @@ void swarm_peer(struct swarm *s, const struct wire_peer *said);
 void swarm_have(struct swarm *s, const struct node_id *node, const struct node_addr *addr,
                 const struct wire_have *said);
 void swarm_gone(struct swarm *s, const struct node_id *node);
+/* The answer to a WHOHAS of this node. */
+void swarm_ihave(struct swarm *s, const struct node_id *node, const struct node_addr *addr,
+                 const struct wire_ihave *said, int64_t now_ms);
 void swarm_granted(struct swarm *s, const struct wire_grant *g);
 /* A lease became shorter, or ended: true when a running request must stop before ret_end. */
 bool swarm_trimmed(struct swarm *s, const struct wire_trim *t, uint32_t *ret_get,
@@ -71,6 +80,7 @@ struct swarm_moment {
     int64_t orphan_ms; /* how long there is no tracker, 0: there is one */
     const struct members *members;
     const struct node_id *self;
+    uint64_t site;
     struct rng *rng;
 };
 /* What to ask for next; false: nothing now. */
@@ -84,8 +94,15 @@ enum swarm_end { SWARM_DONE, SWARM_BUSY, SWARM_FAILED };
 void swarm_end(struct swarm *s, uint32_t get, enum swarm_end how, int64_t took_us, unsigned busy_ms,
                int64_t now_ms);
 
+/* Should all members be asked now who has it? Then leases wait for the answers. */
+bool swarm_shout_due(struct swarm *s, const struct swarm_moment *at);
+/* The answer to a WHOHAS; false: nothing that would help. partly: say also what is not whole. */
+bool swarm_tell_held(const struct swarm *s, bool partly, struct wire_ihave *ret);
+
 /* Announcements. */
+/* due: it must be now; near: it may as well go along with that of another blob. */
 bool swarm_announce_due(const struct swarm *s, int64_t now_ms);
+bool swarm_announce_near(const struct swarm *s, int64_t now_ms);
 int64_t swarm_wake_ms(const struct swarm *s);
 void swarm_announce(struct swarm *s, int64_t now_ms, struct wire_blob *ret);
 /* One record for each running or ended WAN range. swarm_told: all were sent; swarm_taken: the

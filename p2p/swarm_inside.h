@@ -47,6 +47,9 @@ struct swarm {
     struct swarm_run gets[SWARM_GETS_MAX];
     uint32_t get_ids;
     unsigned lan_gets, wan_gets;
+    unsigned shouts;  /* how often all were asked who has it */
+    int64_t shout_ms; /* when they were last */
+    int64_t ask_ms;   /* no lease is asked for before */
     int64_t announced_ms;
     bool urgent;         /* a lease could be used now */
     unsigned news_count; /* pieces not told yet, the first since news_ms */

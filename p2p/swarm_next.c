@@ -133,6 +133,8 @@ rank_for(const struct swarm *s, const struct swarm_moment *at, uint32_t run)
     unsigned rank = 0;
     for (size_t i = 0; i < at->members->count; i++) {
         const struct node_id *o = &at->members->list[i].id;
+        if (at->members->list[i].site != at->site)
+            continue;
         rank += pick_weight(s->digest.bytes, len, run, o->bytes, sizeof o->bytes) > mine;
     }
     return rank;

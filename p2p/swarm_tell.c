@@ -2,10 +2,52 @@
 #include "p2p/swarm_inside.h"
 #include <string.h>
 
+/* Twice, because datagrams are lost; then only where no tracker knows who has what. */
+bool
+swarm_shout_due(struct swarm *s, const struct swarm_moment *at)
+{
+    int64_t since_ms = at->now_ms - s->shout_ms;
+    bool due = s->shouts == 0 || (s->shouts == 1 && since_ms >= SWARM_WHOHAS_MS / 2) ||
+               (at->orphan_ms > 0 && since_ms >= SWARM_SHOUT_MS);
+    if (!due || (s->flags & WIRE_WANTS) == 0 || swarm_whole(s) ||
+        member_count(at->members, at->site) == 0)
+        return false;
+    bool answered = s->shouts == 1 && s->ask_ms <= at->now_ms;
+    if (s->shouts++ == 0)
+        s->ask_ms = at->now_ms + SWARM_WHOHAS_MS;
+    s->shout_ms = at->now_ms;
+    return !answered;
+}
+
+bool
+swarm_tell_held(const struct swarm *s, bool partly, struct wire_ihave *ret)
+{
+    size_t bytes = BITS_BYTES(s->pieces);
+    bool whole = swarm_whole(s);
+    if ((s->flags & WIRE_SERVES) == 0 || (!whole && (!partly || bytes > SWARM_IHAVE_BYTES)))
+        return false;
+    *ret = (struct wire_ihave){.digest = s->digest, .size = s->size};
+    if (!whole)
+        ret->held = (struct wire_bits){s->held, (uint16_t)bytes};
+    return s->held_count > 0;
+}
+
+/* Could a lease be of use: is there a piece that no peer has? */
+static bool
+lacks_holder(const struct swarm *s)
+{
+    for (uint32_t p = 0; p < s->pieces; p++)
+        if (!bits_get(s->held, p) && s->avail[p] == 0)
+            return true;
+    return false;
+}
+
 static unsigned
 idle_leases(const struct swarm *s)
 {
     unsigned running = duty_working(&s->duties);
+    if (!lacks_holder(s))
+        return 0;
     if (running == 0)
         return 1;
     return running == 1 && s->urgent ? 1 : 0;
@@ -22,6 +64,10 @@ int64_t
 swarm_wake_ms(const struct swarm *s)
 {
     int64_t due_ms = s->announced_ms + (s->urgent ? SWARM_SPACING_MS : announce_every_ms(s));
+    if (s->shouts == 1 && s->shout_ms + SWARM_WHOHAS_MS / 2 < due_ms)
+        return s->shout_ms + SWARM_WHOHAS_MS / 2;
+    if (due_ms < s->ask_ms)
+        due_ms = s->ask_ms;
     if (s->news_count > 0 && s->news_ms + SWARM_HAVE_MS < due_ms)
         due_ms = s->news_ms + SWARM_HAVE_MS;
     return due_ms;
@@ -30,7 +76,14 @@ swarm_wake_ms(const struct swarm *s)
 bool
 swarm_announce_due(const struct swarm *s, int64_t now_ms)
 {
-    return now_ms - s->announced_ms >= (s->urgent ? SWARM_SPACING_MS : announce_every_ms(s));
+    int64_t since_ms = now_ms - s->announced_ms;
+    return now_ms >= s->ask_ms && since_ms >= (s->urgent ? SWARM_SPACING_MS : announce_every_ms(s));
+}
+
+bool
+swarm_announce_near(const struct swarm *s, int64_t now_ms)
+{
+    return now_ms >= s->ask_ms && now_ms - s->announced_ms >= announce_every_ms(s) / 2;
 }
 
 void
@@ -49,6 +102,8 @@ swarm_announce(struct swarm *s, int64_t now_ms, struct wire_blob *ret)
                            .wan_rate = s->duties.wan_rate,
                            .idle_leases = (uint16_t)(wants ? idle_leases(s) : 0),
                            .held = {s->held, (uint16_t)BITS_BYTES(s->pieces)}};
+    if ((s->flags & (WIRE_WANTS | WIRE_SERVES)) == 0)
+        ret->held.len = 0;
     s->announced_ms = now_ms;
     s->urgent = false;
 }

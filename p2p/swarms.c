@@ -2,10 +2,17 @@
 #include "p2p/swarms.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "p2p/piece.h"
+
+struct one {
+    struct swarm *swarm;
+    int64_t used_ms; /* last time when somebody else asked for it or got a piece of it */
+    bool leaves;     /* closed after one last announcement */
+};
 
 struct swarms {
     size_t count;
-    struct swarm *swarms[SWARMS_MAX];
+    struct one list[SWARMS_MAX];
     struct tracker *tracker;
     int64_t learn_ms;   /* no grants before */
     int64_t rejoin_ms;  /* when all blobs are announced to a new tracker; 0: done */
@@ -30,46 +37,9 @@ swarms_free(struct swarms *x)
     if (x == NULL)
         return;
     for (size_t i = 0; i < x->count; i++)
-        swarm_free(x->swarms[i]);
+        swarm_free(x->list[i].swarm);
     tracker_free(x->tracker);
     mem_free(x);
-}
-
-struct swarm *
-swarms_find(struct swarms *x, const struct digest *digest)
-{
-    for (size_t i = 0; i < x->count; i++)
-        if (digest_equal(swarm_digest(x->swarms[i]), digest))
-            return x->swarms[i];
-    return NULL;
-}
-
-struct swarm *
-swarms_open(struct swarms *x, const struct digest *digest, uint64_t size, uint8_t flags,
-            int64_t now_ms)
-{
-    struct swarm *s = swarms_find(x, digest);
-    if (s != NULL) {
-        swarm_flags(s, flags);
-        return s;
-    }
-    if (x->count == SWARMS_MAX)
-        return NULL;
-    s = swarm_new(digest, size, flags, now_ms);
-    x->swarms[x->count++] = s;
-    return s;
-}
-
-void
-swarms_close(struct swarms *x, const struct digest *digest)
-{
-    for (size_t i = 0; i < x->count; i++) {
-        if (digest_equal(swarm_digest(x->swarms[i]), digest)) {
-            swarm_free(x->swarms[i]);
-            x->swarms[i] = x->swarms[--x->count];
-            return;
-        }
-    }
 }
 
 static bool
@@ -82,6 +52,81 @@ static bool
 in_office(const struct swarms_at *at)
 {
     return at->elect->role == ELECT_TRACKER;
+}
+
+static struct one *
+find(struct swarms *x, const struct digest *digest)
+{
+    for (size_t i = 0; i < x->count; i++)
+        if (digest_equal(swarm_digest(x->list[i].swarm), digest))
+            return &x->list[i];
+    return NULL;
+}
+
+struct swarm *
+swarms_find(struct swarms *x, const struct digest *digest)
+{
+    struct one *o = find(x, digest);
+    return o != NULL ? o->swarm : NULL;
+}
+
+static void
+drop(struct swarms *x, struct one *o)
+{
+    swarm_free(o->swarm);
+    *o = x->list[--x->count];
+}
+
+/* Open only to serve others. */
+static bool
+seeds(const struct one *o)
+{
+    return (swarm_has_flags(o->swarm) & WIRE_WANTS) == 0;
+}
+
+/* The blob that was asked for least lately among those that are only served goes; false: none. */
+static bool
+make_room(struct swarms *x)
+{
+    struct one *oldest = NULL;
+    for (size_t i = 0; i < x->count; i++)
+        if (seeds(&x->list[i]) && (oldest == NULL || x->list[i].used_ms < oldest->used_ms))
+            oldest = &x->list[i];
+    if (oldest != NULL)
+        drop(x, oldest);
+    return oldest != NULL;
+}
+
+struct swarm *
+swarms_open(struct swarms *x, const struct digest *digest, uint64_t size, uint8_t flags,
+            int64_t now_ms)
+{
+    struct one *o = find(x, digest);
+    if (o != NULL) {
+        o->leaves = false;
+        swarm_flags(o->swarm, flags);
+        return o->swarm;
+    }
+    if (x->count == SWARMS_MAX && !make_room(x))
+        return NULL;
+    o = &x->list[x->count++];
+    *o = (struct one){.swarm = swarm_new(digest, size, flags, now_ms), .used_ms = now_ms};
+    return o->swarm;
+}
+
+void
+swarms_leave(struct swarms *x, const struct digest *digest, int64_t now_ms)
+{
+    struct one *o = find(x, digest);
+    if (o == NULL)
+        return;
+    o->used_ms = now_ms;
+    if (swarm_whole(o->swarm)) {
+        swarm_flags(o->swarm, WIRE_SERVES);
+        return;
+    }
+    swarm_leave(o->swarm);
+    o->leaves = true;
 }
 
 void
@@ -100,7 +145,7 @@ swarms_gone(struct swarms *x, const struct node_id *node)
 {
     tracker_gone(x->tracker, node);
     for (size_t i = 0; i < x->count; i++)
-        swarm_gone(x->swarms[i], node);
+        swarm_gone(x->list[i].swarm, node);
 }
 
 /* ---- orders of the tracker ---- */
@@ -135,19 +180,63 @@ give_orders(struct swarms *x, const struct swarms_at *at, const struct tracker_o
     }
 }
 
+/* What is stored here whole, and was not in use, is served from now on. */
+static struct one *
+open_seed(struct swarms *x, const struct swarms_at *at, const struct digest *digest)
+{
+    uint64_t size = at->stored != NULL ? at->stored(at->stored_arg, digest) : 0;
+    if (size == 0 || size > PIECE_BLOB_MAX)
+        return NULL;
+    struct swarm *s = swarms_open(x, digest, size, WIRE_SERVES, at->now_ms);
+    for (uint32_t p = 0; s != NULL && p < swarm_pieces(s); p++)
+        swarm_hold(s, p);
+    return s != NULL ? find(x, digest) : NULL;
+}
+
+static void
+hear_whohas(struct swarms *x, const struct swarms_at *at, const struct member *who,
+            const struct digest *digest, struct plan *p)
+{
+    struct wire_msg m;
+    memset(&m, 0, sizeof m);
+    m.type = WIRE_IHAVE;
+    struct one *o = find(x, digest);
+    if (o == NULL)
+        o = open_seed(x, at, digest);
+    if (o == NULL || plan_full(p) || !swarm_tell_held(o->swarm, !has_tracker(at->elect), &m.ihave))
+        return;
+    o->used_ms = at->now_ms;
+    plan_record(p, PLAN_DATAGRAM, who, &m);
+}
+
+static void
+hear_have(struct swarms *x, const struct swarms_at *at, const struct member *who,
+          const struct wire_have *have)
+{
+    struct one *o = find(x, &have->digest);
+    if (o != NULL) {
+        o->used_ms = at->now_ms;
+        swarm_have(o->swarm, &who->id, &who->addr, have);
+    }
+    tracker_have(x->tracker, &who->id, have);
+}
+
 void
 swarms_hear(struct swarms *x, const struct swarms_at *at, const struct node_id *from,
             const struct wire_msg *m, struct plan *p)
 {
     const struct member *who = member_find(at->members, from);
-    if (m->type == WIRE_HAVE && who != NULL) {
-        struct swarm *s = swarms_find(x, &m->have.digest);
-        if (s != NULL)
-            swarm_have(s, from, &who->addr, &m->have);
-        tracker_have(x->tracker, from, &m->have);
-    } else if (m->type == WIRE_TRIM && node_equal(from, &at->elect->tracker.id)) {
+    struct swarm *s;
+    if (who == NULL)
+        return;
+    if (m->type == WIRE_HAVE)
+        hear_have(x, at, who, &m->have);
+    else if (m->type == WIRE_WHOHAS)
+        hear_whohas(x, at, who, &m->whohas.digest, p);
+    else if (m->type == WIRE_IHAVE && (s = swarms_find(x, &m->ihave.digest)) != NULL)
+        swarm_ihave(s, &who->id, &who->addr, &m->ihave, at->now_ms);
+    else if (m->type == WIRE_TRIM && node_equal(from, &at->elect->tracker.id))
         obey(x, &m->trim, p);
-    }
 }
 
 /* ---- announcements: to others ---- */
@@ -167,20 +256,30 @@ write_announcement(struct swarm *s, int64_t now_ms, struct scribe *out)
     swarm_told(s);
 }
 
+/* A blob's announcement at its largest, and a peer's bits. */
+#define ANNOUNCE_ROOM (WIRE_BITS_MAX + 1024)
+#define ANSWER_ROOM   512 /* for what a blob gets besides peers */
+
+/* Those that are due now, and those that are nearly, in one request. */
 static void
-post(struct swarms *x, const struct swarms_at *at, struct swarm *s, struct plan *p)
+post(struct swarms *x, const struct swarms_at *at, struct plan *p)
 {
     const struct member *to = member_find(at->members, &at->elect->tracker.id);
     const struct member *deputy = member_find(at->members, &at->elect->deputy);
-    (void)x;
-    if (to == NULL)
-        return;
     struct scribe out;
+    bool due = false;
+    for (size_t i = 0; i < x->count && !due; i++)
+        due = swarm_announce_due(x->list[i].swarm, at->now_ms);
+    if (!due || to == NULL || p->count + 2 > PLAN_ACTIONS_MAX || plan_room(p) < ANNOUNCE_ROOM)
+        return;
     plan_write(p, WIRE_CONTROL_MAX, &out);
-    write_announcement(s, at->now_ms, &out);
+    for (size_t i = 0; i < x->count && scribe_room(&out) >= ANNOUNCE_ROOM; i++)
+        if (swarm_announce_due(x->list[i].swarm, at->now_ms) ||
+            swarm_announce_near(x->list[i].swarm, at->now_ms))
+            write_announcement(x->list[i].swarm, at->now_ms, &out);
     struct plan_action *a = plan_to(p, PLAN_POST, to);
     plan_wrote(p, a, &out);
-    if (deputy == NULL || plan_full(p))
+    if (deputy == NULL)
         return;
     struct plan_action *copy = plan_to(p, PLAN_COPY, deputy);
     copy->at = a->at;
@@ -213,11 +312,9 @@ take_own(struct swarms *x, const struct swarms_at *at, struct swarm *s, struct p
     give_orders(x, at, &orders, p);
 }
 
-#define PEER_ROOM (WIRE_CONTROL_MAX - 4096) /* grants and trims come first and always fit */
-
-/* Grants, then peers as far as there is room. */
+/* That it was read, and grants. */
 static void
-write_answer(struct swarms *x, const struct swarms_at *at, const struct node_id *from,
+write_grants(struct swarms *x, const struct swarms_at *at, const struct node_id *from,
              const struct digest *digest, struct tracker_orders *orders, struct scribe *out)
 {
     struct wire_msg m;
@@ -227,15 +324,38 @@ write_answer(struct swarms *x, const struct swarms_at *at, const struct node_id 
     wire_put(out, &m);
     memset(&m, 0, sizeof m);
     m.type = WIRE_GRANT;
-    while (at->now_ms >= x->learn_ms &&
+    while (at->now_ms >= x->learn_ms && scribe_room(out) >= ANSWER_ROOM &&
            tracker_grant(x->tracker, from, digest, at->now_ms, &m.grant, orders))
         wire_put(out, &m);
+}
+
+static void
+write_peers(struct swarms *x, const struct swarms_at *at, const struct node_id *from,
+            const struct digest *digest, struct scribe *out)
+{
+    struct wire_msg m;
     memset(&m, 0, sizeof m);
     m.type = WIRE_PEER;
     size_t i = 0;
-    while (scribe_len(out) < PEER_ROOM - WIRE_BITS_MAX &&
+    while (scribe_room(out) >= ANNOUNCE_ROOM &&
            tracker_peer(x->tracker, from, digest, at->now_ms, &i, &m.peer))
         wire_put(out, &m);
+}
+
+/* Grants for all blobs of the request first, then peers as far as there is room. */
+static void
+write_answer(struct swarms *x, const struct swarms_at *at, const struct node_id *from,
+             const struct cursor *body, struct tracker_orders *orders, struct scribe *out)
+{
+    struct wire_msg m;
+    struct cursor c = *body;
+    while (wire_next(&c, &m) == 1 && scribe_room(out) >= ANSWER_ROOM)
+        if (m.type == WIRE_BLOB)
+            write_grants(x, at, from, &m.blob.digest, orders, out);
+    c = *body;
+    while (wire_next(&c, &m) == 1)
+        if (m.type == WIRE_BLOB)
+            write_peers(x, at, from, &m.blob.digest, out);
 }
 
 int
@@ -243,25 +363,21 @@ swarms_request(struct swarms *x, const struct swarms_at *at, const struct node_i
                const struct node_addr *addr, struct cursor *body, struct plan *p)
 {
     struct tracker_orders orders = {.count = 0};
+    struct cursor all = *body;
     struct wire_msg m;
-    struct digest blob;
-    bool any = false;
     int rc;
     while ((rc = wire_next(body, &m)) == 1) {
-        if (m.type == WIRE_BLOB) {
+        if (m.type == WIRE_BLOB)
             tracker_blob(x->tracker, from, addr, &m.blob, at->now_ms, &orders);
-            blob = m.blob.digest;
-            any = true;
-        } else if (m.type == WIRE_FETCHING) {
+        else if (m.type == WIRE_FETCHING)
             tracker_fetching(x->tracker, from, &m.fetching, at->now_ms, &orders);
-        }
     }
     if (rc < 0)
         return rc;
     struct scribe out;
     plan_write(p, WIRE_CONTROL_MAX, &out);
-    if (any && in_office(at))
-        write_answer(x, at, from, &blob, &orders, &out);
+    if (in_office(at))
+        write_answer(x, at, from, &all, &orders, &out);
     plan_wrote(p, plan_add(p, PLAN_REPLY), &out);
     give_orders(x, at, &orders, p);
     return 0;
@@ -287,32 +403,50 @@ swarms_reply(struct swarms *x, const struct swarms_at *at, struct cursor *body)
 
 /* ---- what is due ---- */
 
-static void
-settle_swarm(struct swarms *x, const struct swarms_at *at, struct swarm *s, struct plan *p)
+/* Room that what one blob needs now may take. */
+static bool
+has_room(const struct plan *p)
 {
-    struct swarm_moment moment = {at->now_ms, at->now_ms - x->settled_ms, at->members, at->self,
-                                  &x->rng};
+    return p->count + 8 < PLAN_ACTIONS_MAX && plan_room(p) >= WIRE_DATAGRAM_MAX;
+}
+
+static void
+settle_swarm(struct swarms *x, const struct swarms_at *at, struct one *o, struct plan *p)
+{
+    struct swarm *s = o->swarm;
+    struct swarm_moment moment = {
+        at->now_ms, at->now_ms - x->settled_ms, at->members, at->self, at->elect->site, &x->rng};
     struct swarm_get get;
     struct wire_msg m;
     memset(&m, 0, sizeof m);
-    if (has_tracker(at->elect) && swarm_announce_due(s, at->now_ms)) {
-        if (in_office(at))
-            take_own(x, at, s, p);
-        else
-            post(x, at, s, p);
+    if (has_room(p) && swarm_shout_due(s, &moment)) {
+        m = (struct wire_msg){.type = WIRE_WHOHAS, .whohas = {*swarm_digest(s)}};
+        plan_record(p, PLAN_SHOUT, NULL, &m);
     }
-    while (p->count + 4 < PLAN_ACTIONS_MAX && swarm_next(s, &moment, &get)) {
+    if (in_office(at) && swarm_announce_due(s, at->now_ms))
+        take_own(x, at, s, p);
+    while (has_room(p) && swarm_next(s, &moment, &get)) {
         struct plan_action *a = plan_add(p, PLAN_GET);
         a->blob = *swarm_digest(s);
         a->get = get;
         a->node = get.node;
         a->addr = get.addr;
     }
+    memset(&m, 0, sizeof m);
     m.type = WIRE_HAVE;
-    while (p->count + 4 < PLAN_ACTIONS_MAX && swarm_take_have(s, at->now_ms, &m.have)) {
+    while (has_room(p) && swarm_take_have(s, at->now_ms, &m.have)) {
         tracker_have(x->tracker, at->self, &m.have);
         plan_record(p, PLAN_SHOUT, NULL, &m);
     }
+}
+
+/* Has its last word been said, or did nobody ask for it for long? */
+static bool
+is_over(const struct one *o, const struct swarms_at *at)
+{
+    if (o->leaves)
+        return !has_tracker(at->elect) || swarm_announced_ms(o->swarm) > 0;
+    return seeds(o) && at->now_ms - o->used_ms >= SWARMS_SEED_MS;
 }
 
 #define TRACK_MS 50
@@ -325,11 +459,16 @@ swarms_settle(struct swarms *x, const struct swarms_at *at, struct plan *p)
     bool rejoin = x->rejoin_ms > 0 && at->now_ms >= x->rejoin_ms;
     if (rejoin)
         x->rejoin_ms = 0;
-    for (size_t i = 0; i < x->count && p->count + 8 < PLAN_ACTIONS_MAX; i++) {
+    for (size_t i = 0; i < x->count; i++) {
         if (rejoin)
-            swarm_announce_now(x->swarms[i]);
-        settle_swarm(x, at, x->swarms[i], p);
+            swarm_announce_now(x->list[i].swarm);
+        settle_swarm(x, at, &x->list[i], p);
     }
+    if (has_tracker(at->elect) && !in_office(at))
+        post(x, at, p);
+    for (size_t i = x->count; i-- > 0;)
+        if (is_over(&x->list[i], at))
+            drop(x, &x->list[i]);
     if (at->now_ms - x->tracked_ms >= TRACK_MS) {
         struct tracker_orders orders = {.count = 0};
         x->tracked_ms = at->now_ms;
@@ -345,7 +484,7 @@ swarms_wake_ms(const struct swarms *x, int64_t now_ms)
     if (x->rejoin_ms > 0 && x->rejoin_ms < due_ms)
         due_ms = x->rejoin_ms;
     for (size_t i = 0; i < x->count; i++) {
-        int64_t mine_ms = swarm_wake_ms(x->swarms[i]);
+        int64_t mine_ms = swarm_wake_ms(x->list[i].swarm);
         if (mine_ms < due_ms)
             due_ms = mine_ms;
     }

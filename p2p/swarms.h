@@ -7,8 +7,9 @@
 #include "p2p/tracker.h"
 
 #define SWARMS_MAX       256
-#define SWARMS_LEARN_MS  300 /* a tracker that was not deputy listens before it grants */
-#define SWARMS_JITTER_MS 5   /* times members: spread of announcements to a new tracker */
+#define SWARMS_SEED_MS   60000 /* that long a stored blob that nobody asks for is offered */
+#define SWARMS_LEARN_MS  300   /* a tracker that was not deputy listens before it grants */
+#define SWARMS_JITTER_MS 5     /* times members: spread of announcements to a new tracker */
 
 struct swarms;
 
@@ -19,6 +20,9 @@ struct swarms_at {
     const struct node_addr *addr;
     const struct elect *elect;
     const struct members *members;
+    /* Size of a blob that is stored whole here, or 0; looks into memory. NULL: none is. */
+    uint64_t (*stored)(void *arg, const struct digest *digest);
+    void *stored_arg;
 };
 
 struct swarms *swarms_new(uint64_t seed);
@@ -27,7 +31,8 @@ struct swarm *swarms_find(struct swarms *x, const struct digest *digest);
 /* NULL when there are too many. */
 struct swarm *swarms_open(struct swarms *x, const struct digest *digest, uint64_t size,
                           uint8_t flags, int64_t now_ms);
-void swarms_close(struct swarms *x, const struct digest *digest);
+/* Nobody here wants it any more: what is whole is served for a while, the rest is given up. */
+void swarms_leave(struct swarms *x, const struct digest *digest, int64_t now_ms);
 
 /* Another tracker, perhaps this node. */
 void swarms_elected(struct swarms *x, const struct swarms_at *at, bool was_deputy);

@@ -169,18 +169,27 @@ tracker_order(const struct tracker *t, const struct tracker_blob *b, const struc
         t->nodes[l->node].id, {b->digest, t->epoch, l->id, end, (uint8_t)why}};
 }
 
+void
+tracker_trim(const struct tracker *t, const struct tracker_blob *b, struct lease *l, uint32_t end,
+             int64_t now_ms, struct tracker_orders *orders)
+{
+    l->end_wanted = end;
+    l->trimmed_ms = now_ms;
+    tracker_order(t, b, l, end, WIRE_SPLIT, orders);
+}
+
 /* The leases of a blob that one node wanted alone are long; now others want it too. */
 static void
-shorten_solo(struct tracker *t, struct tracker_blob *b, struct tracker_orders *orders)
+shorten_solo(struct tracker *t, struct tracker_blob *b, int64_t now_ms,
+             struct tracker_orders *orders)
 {
     for (unsigned i = 0; i < LEASES_MAX; i++) {
         struct lease *l = &b->book.list[i];
         uint32_t begun = (uint32_t)(l->done_bytes / b->book.piece_bytes);
         if (!lease_running(l) || l->end - l->first <= begun + 2 || l->end_wanted < l->end)
             continue;
-        l->end_wanted = l->first + begun + 2;
         t->sum.trims++;
-        tracker_order(t, b, l, l->end_wanted, WIRE_SPLIT, orders);
+        tracker_trim(t, b, l, l->first + begun + 2, now_ms, orders);
     }
 }
 
@@ -222,7 +231,7 @@ tracker_blob(struct tracker *t, const struct node_id *node, const struct node_ad
         return;
     popular_hit(&b->popular, now_ms);
     if (tracker_wanting(b) == 2)
-        shorten_solo(t, b, orders);
+        shorten_solo(t, b, now_ms, orders);
 }
 
 void
@@ -303,10 +312,11 @@ tracker_fetching(struct tracker *t, const struct node_id *node, const struct wir
         n->strikes = 0;
         if (!done)
             lease_end(&b->book, l, LEASE_DONE);
-    } else if (said->state == WIRE_FAILED) {
+    } else if (said->state != WIRE_RUNS) {
         t->sum.expiries++;
         lease_end(&b->book, l, LEASE_EXPIRED);
-        tracker_strike(n, now_ms);
+        if (said->state == WIRE_FAILED)
+            tracker_strike(n, now_ms);
     }
 }
 

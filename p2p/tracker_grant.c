@@ -87,16 +87,15 @@ run_length(const struct tracker *t, const struct tracker_blob *b, unsigned node,
 
 /* Nothing is free: the longest lease gives its tail away, once its holder has agreed. */
 static void
-split_longest(struct tracker *t, struct tracker_blob *b, unsigned node,
+split_longest(struct tracker *t, struct tracker_blob *b, unsigned node, int64_t now_ms,
               struct tracker_orders *orders)
 {
     uint32_t end;
     struct lease *l = lease_longest(&b->book, node, &end);
     if (l == NULL)
         return;
-    l->end_wanted = end;
     t->sum.trims++;
-    tracker_order(t, b, l, end, WIRE_SPLIT, orders);
+    tracker_trim(t, b, l, end, now_ms, orders);
 }
 
 bool
@@ -110,7 +109,7 @@ tracker_grant(struct tracker *t, const struct node_id *node, const struct digest
         return false;
     uint32_t first = lowest_free(b);
     if (first == b->book.pieces) {
-        split_longest(t, b, (unsigned)at, orders);
+        split_longest(t, b, (unsigned)at, now_ms, orders);
         return false;
     }
     uint32_t count = run_length(t, b, (unsigned)at, first);
@@ -134,27 +133,25 @@ tracker_grant(struct tracker *t, const struct node_id *node, const struct digest
 /* ---- time ---- */
 
 static void
-judge_leases(struct tracker *t, struct tracker_blob *b, int64_t now_ms,
-             struct tracker_orders *orders)
+judge(struct tracker *t, struct tracker_blob *b, struct lease *l, int64_t now_ms,
+      struct tracker_orders *orders)
 {
     static const uint8_t why[] = {
         [LEASE_SLOW] = WIRE_SLOW, [LEASE_SILENT] = WIRE_SILENT, [LEASE_OVERDUE] = WIRE_EXPIRED};
-    for (unsigned i = 0; i < LEASES_MAX; i++) {
-        struct lease *l = &b->book.list[i];
-        if (!lease_running(l))
-            continue;
-        enum lease_verdict v = lease_judge(&b->book, l, now_ms);
-        if (v == LEASE_KEEP)
-            continue;
-        tracker_order(t, b, l, 0, (enum wire_trim_why)why[v], orders);
-        if (v == LEASE_OVERDUE) {
-            t->sum.expiries++;
-        } else {
-            t->sum.revocations++;
-        }
-        tracker_strike(&t->nodes[l->node], now_ms);
-        lease_end(&b->book, l, v == LEASE_OVERDUE ? LEASE_EXPIRED : LEASE_REVOKED);
+    enum lease_verdict v = lease_judge(&b->book, l, now_ms);
+    if (v == LEASE_KEEP) {
+        /* The order goes by datagram, and those are lost. */
+        if (l->end_wanted < l->end && now_ms - l->trimmed_ms >= LEASE_TRIM_MS)
+            tracker_trim(t, b, l, l->end_wanted, now_ms, orders);
+        return;
     }
+    tracker_order(t, b, l, 0, (enum wire_trim_why)why[v], orders);
+    if (v == LEASE_OVERDUE)
+        t->sum.expiries++;
+    else
+        t->sum.revocations++;
+    tracker_strike(&t->nodes[l->node], now_ms);
+    lease_end(&b->book, l, v == LEASE_OVERDUE ? LEASE_EXPIRED : LEASE_REVOKED);
 }
 
 /* One more or one less fetcher, kept when the WAN then carries more. */
@@ -187,7 +184,9 @@ tracker_tick(struct tracker *t, int64_t now_ms, struct tracker_orders *orders)
 {
     if (t->epoch != 0) {
         for (size_t i = 0; i < t->blobs_count; i++)
-            judge_leases(t, t->blobs[i], now_ms, orders);
+            for (unsigned k = 0; k < LEASES_MAX; k++)
+                if (lease_running(&t->blobs[i]->book.list[k]))
+                    judge(t, t->blobs[i], &t->blobs[i]->book.list[k], now_ms, orders);
         climb(t, now_ms);
     }
     tracker_forget_old(t, now_ms);

@@ -69,6 +69,9 @@ unsigned tracker_wanting(const struct tracker_blob *b);
 /* Appends an order to the holder of a lease; a full list drops it: a later tick repeats it. */
 void tracker_order(const struct tracker *t, const struct tracker_blob *b, const struct lease *l,
                    uint32_t end, enum wire_trim_why why, struct tracker_orders *orders);
+/* The lease shall end before piece `end`. */
+void tracker_trim(const struct tracker *t, const struct tracker_blob *b, struct lease *l,
+                  uint32_t end, int64_t now_ms, struct tracker_orders *orders);
 void tracker_strike(struct tracker_node *n, int64_t now_ms); /* quarantine, longer each time */
 void tracker_forget_old(struct tracker *t, int64_t now_ms);  /* not announced for long */
 

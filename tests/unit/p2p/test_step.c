@@ -36,6 +36,16 @@ need(enum plan_kind kind)
     return a;
 }
 
+/* How many datagrams of the plan begin with such a record. */
+static unsigned
+count_of(enum wire_type type)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < plan.count; i++)
+        n += plan.actions[i].len > 0 && plan.bytes[plan.actions[i].at] == type;
+    return n;
+}
+
 /* Ticks s until `until_ms`; the last plan stays. */
 static void
 tick_to(struct step *s, int64_t until_ms)
@@ -107,6 +117,8 @@ a_wish_becomes_a_post_a_grant_and_a_request(void **state)
     pair(&one, &two);
     assert_non_null(step_open(two, 2000, &d, SIZE, WANTS));
     greet(one, 1, two, 2, 2000); /* it waited until it may announce to the new tracker */
+    assert_int_equal(count_of(WIRE_WHOHAS), 1);
+    tick_to(two, 2000 + SWARM_WHOHAS_MS);
     const struct plan_action *a = need(PLAN_POST);
     assert_int_equal(a->addr.port, 1);
     size_t len = a->len;

@@ -25,7 +25,7 @@ swarm(void)
 static bool
 next(struct swarm *s, int64_t orphan_ms, int64_t now_ms, struct swarm_get *ret)
 {
-    struct swarm_moment at = {now_ms, orphan_ms, &members, &self, &rng};
+    struct swarm_moment at = {now_ms, orphan_ms, &members, &self, 0, &rng};
     return swarm_next(s, &at, ret);
 }
 

@@ -24,7 +24,8 @@ follower(int64_t now_ms)
     elect.tracker = (struct elect_claim){4, 0, unit_node(9)};
     elect.patient_ms = now_ms + 1000000;
     plan_clear(&plan);
-    return (struct swarms_at){now_ms, &self, &addr, &elect, &members};
+    return (struct swarms_at){
+        .now_ms = now_ms, .self = &self, .addr = &addr, .elect = &elect, .members = &members};
 }
 
 static unsigned
@@ -87,9 +88,177 @@ the_deputy_gets_a_copy_of_each_announcement(void **state)
     assert_true(member_heard(&members, &eight, 1000));
     elect.deputy = eight.id;
     assert_non_null(swarms_open(x, &d, SIZE, WANTS, 1000));
+    swarms_settle(x, &at, &plan); /* first all are asked who has it */
+    assert_int_equal(count(PLAN_SHOUT), 1);
+    assert_int_equal(count(PLAN_POST), 0);
+    at.now_ms += SWARM_WHOHAS_MS;
     swarms_settle(x, &at, &plan);
     assert_int_equal(count(PLAN_POST), 1);
     assert_int_equal(count(PLAN_COPY), 1);
+    swarms_free(x);
+}
+
+static uint64_t
+store(void *arg, const struct digest *digest)
+{
+    const struct digest *stored = arg;
+    return digest_equal(digest, stored) ? SIZE : 0;
+}
+
+static struct wire_msg
+whohas(const struct digest *d)
+{
+    struct wire_msg m;
+    memset(&m, 0, sizeof m);
+    m.type = WIRE_WHOHAS;
+    m.whohas.digest = *d;
+    return m;
+}
+
+static void
+who_stores_a_blob_says_so_when_asked_and_offers_it_for_a_minute(void **state)
+{
+    (void)state;
+    struct swarms *x = swarms_new(1);
+    struct swarms_at at = follower(1000);
+    struct digest d = unit_blob(1), other = unit_blob(2);
+    struct node_id nine = unit_node(9);
+    struct wire_msg ask = whohas(&d), not_stored = whohas(&other);
+    at.stored = store;
+    at.stored_arg = &d;
+    swarms_hear(x, &at, &nine, &not_stored, &plan);
+    assert_int_equal(plan.count, 0);
+    swarms_hear(x, &at, &nine, &ask, &plan);
+    assert_int_equal(count(PLAN_DATAGRAM), 1);
+    assert_int_equal(plan.bytes[plan.actions[0].at], WIRE_IHAVE);
+    struct swarm *s = swarms_find(x, &d);
+    assert_true(s != NULL && swarm_whole(s));
+    plan_clear(&plan);
+    swarms_settle(x, &at, &plan);
+    assert_int_equal(count(PLAN_POST), 1); /* the tracker hears of it at once */
+    at.now_ms += SWARMS_SEED_MS - 1;
+    plan_clear(&plan);
+    swarms_settle(x, &at, &plan);
+    assert_non_null(swarms_find(x, &d));
+    at.now_ms++;
+    swarms_settle(x, &at, &plan);
+    assert_null(swarms_find(x, &d));
+    swarms_free(x);
+}
+
+static void
+an_answer_ends_the_wait_and_the_holder_is_asked(void **state)
+{
+    (void)state;
+    struct swarms *x = swarms_new(1);
+    struct swarms_at at = follower(1000);
+    struct digest d = unit_blob(1);
+    struct node_id nine = unit_node(9);
+    struct wire_msg m;
+    struct swarm *s = swarms_open(x, &d, SIZE, WANTS, 1000);
+    swarms_settle(x, &at, &plan);
+    assert_int_equal(count(PLAN_POST), 0);
+    memset(&m, 0, sizeof m);
+    m.type = WIRE_IHAVE;
+    m.ihave.digest = d;
+    m.ihave.size = SIZE + 1; /* of another blob */
+    swarms_hear(x, &at, &nine, &m, &plan);
+    swarms_settle(x, &at, &plan);
+    assert_int_equal(count(PLAN_GET), 0);
+    m.ihave.size = SIZE;
+    swarms_hear(x, &at, &nine, &m, &plan);
+    swarms_settle(x, &at, &plan);
+    assert_int_equal(count(PLAN_POST), 1);
+    assert_int_equal(count(PLAN_GET), 1);
+    struct wire_blob b;
+    swarm_announce(s, 1000, &b);
+    assert_int_equal(b.idle_leases, 0); /* nothing is left to fetch upstream */
+    swarms_free(x);
+}
+
+static void
+blobs_are_announced_together(void **state)
+{
+    (void)state;
+    struct swarms *x = swarms_new(1);
+    struct swarms_at at = follower(1000);
+    for (uint8_t i = 1; i <= 20; i++) {
+        struct digest d = unit_blob(i);
+        assert_non_null(swarms_open(x, &d, SIZE, WIRE_SERVES, 1000));
+    }
+    swarms_settle(x, &at, &plan);
+    assert_int_equal(count(PLAN_POST), 1);
+    struct wire_msg m;
+    struct cursor c;
+    unsigned blobs = 0;
+    for (size_t i = 0; i < plan.count; i++) {
+        if (plan.actions[i].kind != PLAN_POST)
+            continue;
+        cursor_init(&c, plan.bytes + plan.actions[i].at, plan.actions[i].len);
+        while (wire_next(&c, &m) == 1)
+            blobs += m.type == WIRE_BLOB;
+    }
+    assert_int_equal(blobs, 20);
+    swarms_free(x);
+}
+
+static void
+every_blob_of_a_request_is_answered(void **state)
+{
+    (void)state;
+    struct swarms *x = swarms_new(1);
+    struct swarms_at at = follower(1000);
+    struct node_id nine = unit_node(9);
+    struct wire_msg m;
+    struct scribe out;
+    uint8_t body[1024];
+    elect.role = ELECT_TRACKER;
+    elect.tracker = (struct elect_claim){5, 0, self};
+    swarms_elected(x, &at, true);
+    scribe_init(&out, body, sizeof body);
+    memset(&m, 0, sizeof m);
+    m.type = WIRE_BLOB;
+    for (uint8_t i = 1; i <= 3; i++) {
+        m.blob = (struct wire_blob){
+            .digest = unit_blob(i), .size = SIZE, .flags = WANTS, .idle_leases = 1};
+        wire_put(&out, &m);
+    }
+    struct cursor c;
+    cursor_init(&c, body, scribe_len(&out));
+    assert_int_equal(swarms_request(x, &at, &nine, &addr, &c, &plan), 0);
+    unsigned taken = 0, grants = 0;
+    cursor_init(&c, plan.bytes + plan.actions[0].at, plan.actions[0].len);
+    while (wire_next(&c, &m) == 1) {
+        taken += m.type == WIRE_TAKEN;
+        grants += m.type == WIRE_GRANT;
+    }
+    assert_int_equal(taken, 3);
+    assert_int_equal(grants, 3);
+    swarms_free(x);
+}
+
+static void
+what_nobody_wants_any_more_is_given_up_with_a_last_word(void **state)
+{
+    (void)state;
+    struct swarms *x = swarms_new(1);
+    struct swarms_at at = follower(1000);
+    struct digest d = unit_blob(1);
+    assert_non_null(swarms_open(x, &d, SIZE, WANTS, 1000));
+    run_lease(x, &at);
+    swarms_leave(x, &d, 1100);
+    at.now_ms = 1100;
+    plan_clear(&plan);
+    swarms_settle(x, &at, &plan);
+    assert_int_equal(count(PLAN_POST), 1);
+    struct wire_msg m;
+    struct cursor c;
+    bool left = false;
+    cursor_init(&c, plan.bytes + plan.actions[0].at, plan.actions[0].len);
+    while (wire_next(&c, &m) == 1)
+        left = left || (m.type == WIRE_FETCHING && m.fetching.state == WIRE_LEFT);
+    assert_true(left);
+    assert_null(swarms_find(x, &d));
     swarms_free(x);
 }
 
@@ -108,8 +277,6 @@ a_blob_is_opened_once_and_there_is_a_limit(void **state)
     d.bytes[1]++;
     assert_null(swarms_open(x, &d, SIZE, WANTS, 0));
     d.bytes[1]--;
-    swarms_close(x, &d);
-    assert_null(swarms_find(x, &d));
     swarms_free(x);
 }
 
@@ -119,6 +286,11 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_order_counts_from_the_tracker_only),
         cmocka_unit_test(the_deputy_gets_a_copy_of_each_announcement),
+        cmocka_unit_test(who_stores_a_blob_says_so_when_asked_and_offers_it_for_a_minute),
+        cmocka_unit_test(an_answer_ends_the_wait_and_the_holder_is_asked),
+        cmocka_unit_test(blobs_are_announced_together),
+        cmocka_unit_test(every_blob_of_a_request_is_answered),
+        cmocka_unit_test(what_nobody_wants_any_more_is_given_up_with_a_last_word),
         cmocka_unit_test(a_blob_is_opened_once_and_there_is_a_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

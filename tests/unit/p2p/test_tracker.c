@@ -132,6 +132,43 @@ a_node_alone_gets_a_long_lease_and_gives_it_up_to_the_second(void **state)
 }
 
 static void
+a_trim_is_said_again_until_the_holder_agrees(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker_of(1);
+    struct wire_grant g;
+    assert_true(grant(t, 1, 0, &g));
+    announce(t, 2, 0, 1);
+    uint32_t end = orders.list[0].trim.end;
+    orders.count = 0;
+    tracker_tick(t, LEASE_TRIM_MS, &orders);
+    assert_int_equal(orders.count, 0);
+    tracker_tick(t, 1 + LEASE_TRIM_MS, &orders);
+    assert_int_equal(orders.count, 1);
+    assert_int_equal(orders.list[0].trim.end, end);
+    g.count = end;
+    report(t, 1, &g, 10, WIRE_RUNS, 2 + LEASE_TRIM_MS);
+    orders.count = 0;
+    tracker_tick(t, 2 + 2 * LEASE_TRIM_MS, &orders);
+    assert_int_equal(orders.count, 0);
+    tracker_free(t);
+}
+
+static void
+who_gave_up_without_fault_may_fetch_again_at_once(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker_of(2);
+    struct wire_grant g, again;
+    assert_true(grant(t, 1, 0, &g));
+    report(t, 1, &g, 100, WIRE_LEFT, 10);
+    announce(t, 1, 0, 20);
+    assert_true(grant(t, 1, 20, &again));
+    assert_int_equal(again.first, g.first);
+    tracker_free(t);
+}
+
+static void
 only_so_many_nodes_fetch_at_a_time_and_the_faster_ones(void **state)
 {
     (void)state;
@@ -269,6 +306,8 @@ main(void)
         cmocka_unit_test(what_somebody_holds_is_not_granted),
         cmocka_unit_test(a_lease_is_as_long_as_its_holder_is_fast),
         cmocka_unit_test(a_node_alone_gets_a_long_lease_and_gives_it_up_to_the_second),
+        cmocka_unit_test(a_trim_is_said_again_until_the_holder_agrees),
+        cmocka_unit_test(who_gave_up_without_fault_may_fetch_again_at_once),
         cmocka_unit_test(only_so_many_nodes_fetch_at_a_time_and_the_faster_ones),
         cmocka_unit_test(a_holder_that_fails_is_left_alone_for_a_while),
         cmocka_unit_test(a_silent_holder_is_told_and_its_piece_granted_again),
