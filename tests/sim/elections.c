@@ -1,10 +1,18 @@
 /* Elections under faults. Invariants, looked at after every event:
  *
- *  1. SETTLE_MS after the last fault each component has exactly one tracker, and all follow it.
- *  2. From then on nobody else wins: no flapping, no displacement by a better newcomer.
- *  3. A tracker that dies in a calm network has a successor within TAKEOVER_MS.
- *  4. The epochs that one incarnation of a node wins only rise.
- * And counted: elections without need while up to 10 % of the datagrams are lost. */
+ *  1. SETTLE_MS after the last fault each component has exactly one tracker, all follow it, and
+ *     the best of the others, nobody else, is deputy.
+ *  2. From then on nobody else stands or wins: no flapping, no displacement by a better newcomer.
+ *  3. A tracker that dies in a calm network has one successor, within TAKEOVER_MS, and it is the
+ *     best node that is left; one that resigns is followed at once by its deputy.
+ *  4. The epochs that one incarnation of a node wins only rise, and by one over all that were won.
+ *  5. Who had a tracker asks it, and waits ELECT_PROBE_MS, before it stands.
+ *  6. Who resigned wins nothing for ELECT_HOLD_MS.
+ *  7. A beacon with an epoch out of reach changes nothing.
+ *  8. A tracker yields to a larger (epoch, priority, id) only.
+ *  9. A node that alone does not hear the tracker makes nobody win.
+ * And counted: elections without need while up to 10 % of the datagrams are lost.
+ * tests/sim/mutate breaks the rules of elect.h one by one and sees which of these notices. */
 #include "tests/sim/elections.h"
 #include "base/mem.h"
 #include "tests/sim/world.h"
@@ -13,6 +21,8 @@
 #define FAULTS_MAX  12
 #define SETTLE_MS   4000
 #define TAKEOVER_MS 1500
+#define HANDOVER_MS 10 /* a beacon, and the clocks' milliseconds */
+#define NEVER_MS    (INT64_MIN / 2)
 #define LAST_MS     60000 /* of faults */
 
 enum fault_kind {
@@ -26,6 +36,8 @@ enum fault_kind {
     ONE_WAY,
     PAUSE,
     RESIGN,
+    LIE,  /* `a` claims an epoch out of reach */
+    DEAF, /* `a` does not hear the tracker */
     KINDS
 };
 
@@ -41,7 +53,15 @@ struct drama {
     int64_t calm_from_ms; /* last fault: invariants 1, 2 hold SETTLE_MS later */
     bool partial;         /* some pairs hear each other one way only */
     int64_t orphaned_ms;  /* the tracker of a calm network died; -1 */
-    uint32_t won[WORLD_NODES_MAX];
+    int64_t resigned_ms;  /* it gave its office up; -1 */
+    int heir;             /* who must follow it, -1: nobody knows */
+    bool followed;        /* it does; then nobody else may win before the next fault */
+    bool deaf;            /* all that is wrong is that one node does not hear the tracker */
+    uint32_t won_max;     /* over all nodes */
+    struct incarnation {
+        uint32_t won;
+        int64_t suspects_ms, resigns_ms; /* by its own clock */
+    } nodes[WORLD_NODES_MAX];
     struct elections_sum *sum;
 };
 
@@ -100,6 +120,28 @@ kill_one(struct world *w, struct drama *d, unsigned node)
     world_kill(w, node);
 }
 
+static bool
+same_side(const struct world *w, unsigned a, unsigned b)
+{
+    return !w->cut[a][b] && !w->cut[b][a];
+}
+
+/* The best living node on the side of another, but for that one; -1: none. */
+static int
+best_beside(const struct world *w, unsigned node)
+{
+    int best = -1;
+    for (unsigned i = 0; i < w->count; i++) {
+        const struct world_node *n = &w->nodes[i];
+        if (i == node || !world_alive(w, i) || !same_side(w, node, i))
+            continue;
+        if (best < 0 ||
+            member_better(n->priority, &n->id, w->nodes[best].priority, &w->nodes[best].id))
+            best = (int)i;
+    }
+    return best;
+}
+
 static void
 split(struct world *w, unsigned bits)
 {
@@ -129,17 +171,82 @@ kill_best(struct world *w, struct drama *d, unsigned many)
         if (!left)
             d->orphaned_ms = -1;
     }
+    d->heir = best_beside(w, (unsigned)t);
+}
+
+static void
+resign(struct world *w, struct drama *d)
+{
+    int t = world_tracker(w);
+    if (t < 0 || !world_alive(w, (unsigned)t))
+        return;
+    int heir = best_beside(w, (unsigned)t);
+    if (calm(w, d) && heir >= 0) {
+        d->heir = heir;
+        d->resigned_ms = world_ms(w);
+    }
+    world_resign(w, (unsigned)t);
+}
+
+/* A broken node shouts that it is tracker of an epoch that nobody can have come to. */
+static void
+lie(struct world *w, const struct fault *f)
+{
+    const struct world_node *n = &w->nodes[f->a];
+    if (n->step == NULL)
+        return;
+    world_say(w, "n%u lies", f->a);
+    for (unsigned to = 0; to < w->count; to++) {
+        struct wire_msg m;
+        memset(&m, 0, sizeof m);
+        m.type = WIRE_BEACON;
+        m.beacon.site = 1;
+        m.beacon.role = ELECT_TRACKER;
+        m.beacon.priority = n->priority;
+        m.beacon.tracker = n->id;
+        m.beacon.tracker_priority = n->priority;
+        /* Who knows no epoch yet must believe any but the last ones. */
+        uint32_t known = w->nodes[to].step != NULL ? step_elect(w->nodes[to].step)->epoch_max : 0;
+        m.beacon.epoch = known == 0 ? UINT32_MAX - f->b % ELECT_EPOCH_JUMP
+                                    : known + ELECT_EPOCH_JUMP + 1 + f->b % 1000;
+        if (to != f->a)
+            world_record(w, f->a, to, &m);
+    }
+}
+
+static void
+make_deaf(struct world *w, struct drama *d, unsigned node)
+{
+    int t = world_tracker(w);
+    unsigned others = 0;
+    for (unsigned i = 0; i < w->count; i++)
+        others += i != node && (int)i != t && world_alive(w, i) && same_side(w, node, i);
+    if (t < 0 || (unsigned)t == node || !same_side(w, node, (unsigned)t))
+        return;
+    d->deaf = calm(w, d) && others > 0 && world_alive(w, node) && world_alive(w, (unsigned)t);
+    world_say(w, "n%u does not hear n%d", node, t);
+    w->cut[t][node] = true;
+    d->partial = true;
 }
 
 static void
 happen(struct world *w, struct drama *d, const struct fault *f)
 {
     bool was_orphan = d->orphaned_ms >= 0;
+    if (f->kind == LIE) { /* is no fault: nothing must come of it */
+        lie(w, f);
+        return;
+    }
+    d->deaf = false;
+    d->followed = false;
+    d->resigned_ms = -1;
+    d->heir = -1;
     if (lossy(w, d))
         d->sum->lossy_ms += (uint64_t)(world_ms(w) - d->calm_from_ms - SETTLE_MS);
     switch (f->kind) {
     case KILL:
         kill_one(w, d, f->a);
+        d->heir = best_beside(w, f->a);
         break;
     case KILL_TRACKER:
         kill_best(w, d, 1);
@@ -148,9 +255,10 @@ happen(struct world *w, struct drama *d, const struct fault *f)
         kill_best(w, d, 2);
         break;
     case START:
-        d->won[f->a] = w->nodes[f->a].step == NULL ? 0 : d->won[f->a];
-        if (w->nodes[f->a].step == NULL)
+        if (w->nodes[f->a].step == NULL) {
+            d->nodes[f->a] = (struct incarnation){0, NEVER_MS, NEVER_MS};
             world_start(w, f->a, w->nodes[f->a].priority + f->b % 2);
+        }
         break;
     case SPLIT:
         split(w, f->b);
@@ -178,9 +286,12 @@ happen(struct world *w, struct drama *d, const struct fault *f)
             world_pause(w, f->a, 100 + f->b % 4000);
         break;
     case RESIGN:
-        if (world_tracker(w) >= 0 && world_alive(w, (unsigned)world_tracker(w)))
-            world_resign(w, (unsigned)world_tracker(w));
+        resign(w, d);
         break;
+    case DEAF:
+        make_deaf(w, d, f->a);
+        break;
+    case LIE:
     case KINDS:
         break;
     }
@@ -200,35 +311,99 @@ on_event(struct world *w, unsigned kind, uint64_t a, uint64_t b)
     happen(w, d, &d->faults[a]);
 }
 
+/* What one incarnation may do at all. */
+static void
+judge_win(struct world *w, struct drama *d, unsigned node)
+{
+    struct incarnation *n = &d->nodes[node];
+    uint32_t epoch = step_elect(w->nodes[node].step)->tracker.epoch;
+    if (epoch <= n->won)
+        (void)world_break(w, "n%u won epoch %u after epoch %u", node, epoch, n->won);
+    else if (epoch > d->won_max + 1)
+        (void)world_break(w, "n%u won epoch %u, the last was %u", node, epoch, d->won_max);
+    else if (world_node_ms(w, node) - n->resigns_ms < ELECT_HOLD_MS)
+        (void)world_break(w, "n%u won %lld ms after it resigned", node,
+                          (long long)(world_node_ms(w, node) - n->resigns_ms));
+    else if (d->deaf)
+        (void)world_break(w, "n%u won because one node does not hear the tracker", node);
+    else if (d->followed)
+        (void)world_break(w, "n%u won, too", node);
+    n->won = epoch;
+    d->won_max = epoch > d->won_max ? epoch : d->won_max;
+}
+
+static void
+on_won(struct world *w, struct drama *d, unsigned node)
+{
+    bool due = d->orphaned_ms >= 0 || d->resigned_ms >= 0;
+    d->sum->elections++;
+    if (lossy(w, d))
+        d->sum->lossy_elections++;
+    judge_win(w, d, node);
+    if (calm(w, d) && !due)
+        (void)world_break(w, "n%u won in a calm network", node);
+    if (due && d->heir >= 0 && (int)node != d->heir)
+        (void)world_break(w, "n%u won, the best is n%d", node, d->heir);
+    d->followed = due && w->loss_permille == 0;
+    if (d->orphaned_ms >= 0 && world_ms(w) - d->orphaned_ms < TAKEOVERS_MS) {
+        d->sum->takeovers++;
+        d->sum->takeovers_ms_count[world_ms(w) - d->orphaned_ms]++;
+    }
+    d->orphaned_ms = -1;
+    d->resigned_ms = -1;
+}
+
+/* Is what a tracker yields to larger than what it won? Compared here once more, on purpose. */
+static bool
+larger(const struct world *w, const struct elect_claim *claim, unsigned node, uint32_t won)
+{
+    const struct world_node *n = &w->nodes[node];
+    if (claim->epoch != won)
+        return claim->epoch > won;
+    if (claim->priority != n->priority)
+        return claim->priority > n->priority;
+    return memcmp(claim->id.bytes, n->id.bytes, sizeof n->id.bytes) > 0;
+}
+
+static bool
+probes(const struct world *w, const struct node_id *tracker)
+{
+    for (size_t i = 0; i < w->plan.count; i++) {
+        const struct plan_action *a = &w->plan.actions[i];
+        if (a->kind == PLAN_DATAGRAM && node_equal(&a->node, tracker) &&
+            w->plan.bytes[a->at] == WIRE_PROBE)
+            return true;
+    }
+    return false;
+}
+
 static void
 on_elected(struct world *w, unsigned node, const struct plan_action *a)
 {
     struct drama *d = w->hooks.cookie;
-    if (a->event != ELECT_WON)
+    struct incarnation *n = &d->nodes[node];
+    const struct elect *e = step_elect(w->nodes[node].step);
+    int64_t own_ms = world_node_ms(w, node);
+    if (w->broken[0] != '\0')
         return;
-    uint32_t epoch = step_elect(w->nodes[node].step)->tracker.epoch;
-    d->sum->elections++;
-    if (lossy(w, d))
-        d->sum->lossy_elections++;
-    if (epoch <= d->won[node] && w->broken[0] == '\0')
-        (void)world_break(w, "n%u won epoch %u after epoch %u", node, epoch, d->won[node]);
-    d->won[node] = epoch;
-    if (calm(w, d) && d->orphaned_ms < 0)
-        (void)world_break(w, "n%u won epoch %u in a calm network", node, epoch);
-    if (d->orphaned_ms >= 0) {
-        int64_t took_ms = world_ms(w) - d->orphaned_ms;
-        if (took_ms < 4000) {
-            d->sum->takeovers++;
-            d->sum->takeovers_ms_count[took_ms]++;
-        }
-        d->orphaned_ms = -1;
+    if (a->event == ELECT_WON) {
+        on_won(w, d, node);
+    } else if (a->event == ELECT_YIELDS) {
+        if (!larger(w, &e->tracker, node, n->won))
+            (void)world_break(w, "n%u yields to a smaller claim", node);
+    } else if (a->event == ELECT_RESIGNS) {
+        n->resigns_ms = own_ms;
+    } else if (a->event == ELECT_SUSPECTS) {
+        n->suspects_ms = own_ms;
+        if (member_find(step_members(w->nodes[node].step), &e->tracker.id) != NULL &&
+            !probes(w, &e->tracker.id))
+            (void)world_break(w, "n%u does not ask the tracker", node);
+    } else if (a->event == ELECT_RUNS) {
+        if (e->tracker.epoch > 0 && own_ms - n->suspects_ms < ELECT_PROBE_MS)
+            (void)world_break(w, "n%u stands, and did not wait for its tracker's word", node);
+        if (calm(w, d) && d->orphaned_ms < 0)
+            (void)world_break(w, "n%u stands in a calm network", node);
     }
-}
-
-static bool
-same_side(const struct world *w, unsigned a, unsigned b)
-{
-    return !w->cut[a][b] && !w->cut[b][a];
 }
 
 static bool
@@ -244,12 +419,16 @@ one_tracker(struct world *w, unsigned side_of)
     }
     if (tracker < 0)
         return world_break(w, "no tracker on the side of n%u", side_of);
+    int deputy = best_beside(w, (unsigned)tracker);
     for (unsigned i = 0; i < w->count; i++) {
         if (!world_alive(w, i) || !same_side(w, side_of, i))
             continue;
         const struct elect *e = step_elect(w->nodes[i].step);
         if (!node_equal(&e->tracker.id, &w->nodes[tracker].id))
             return world_break(w, "n%u does not follow n%d", i, tracker);
+        if ((e->role == ELECT_DEPUTY) != ((int)i == deputy))
+            return world_break(w, "n%u is %s, n%d is the best beside n%d", i,
+                               elect_role_name(e->role), deputy, tracker);
     }
     return true;
 }
@@ -262,6 +441,8 @@ check(struct world *w)
         return false;
     if (d->orphaned_ms >= 0 && w->loss_permille == 0 && world_ms(w) - d->orphaned_ms > TAKEOVER_MS)
         return world_break(w, "no tracker %d ms after the last one died", TAKEOVER_MS);
+    if (d->resigned_ms >= 0 && world_ms(w) - d->resigned_ms > HANDOVER_MS)
+        return world_break(w, "no tracker %d ms after the last one resigned", HANDOVER_MS);
     if (!calm(w, d))
         return true;
     for (unsigned i = 0; i < w->count; i++)
@@ -274,9 +455,11 @@ int
 elections_run(uint64_t seed, uint64_t keep, bool traced, struct elections_sum *sum,
               char ret_broken[160], uint64_t *ret_hash)
 {
-    struct drama d = {.orphaned_ms = -1, .sum = sum};
+    struct drama d = {.orphaned_ms = -1, .resigned_ms = -1, .heir = -1, .sum = sum};
     unsigned nodes;
     draw(&d, seed, &nodes);
+    for (unsigned i = 0; i < nodes; i++)
+        d.nodes[i] = (struct incarnation){0, NEVER_MS, NEVER_MS};
     struct world_hooks hooks = {
         .cookie = &d, .check = check, .elected = on_elected, .event = on_event};
     struct world *w = world_new(nodes, seed, &hooks);
@@ -295,6 +478,8 @@ elections_run(uint64_t seed, uint64_t keep, bool traced, struct elections_sum *s
         memset(w->cut, 0, sizeof w->cut);
         w->loss_permille = 0;
         d.partial = false;
+        d.deaf = false;
+        d.followed = false;
         d.calm_from_ms = world_ms(w);
         world_say(w, "all heals");
         good = world_run(w, last_ms + (int64_t)4 * SETTLE_MS);

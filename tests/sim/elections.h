@@ -4,12 +4,14 @@
 
 #include "base/must.h"
 
+#define TAKEOVERS_MS 4000
+
 /* What many seeds showed. */
 struct elections_sum {
     unsigned seeds;
     uint64_t events, elections;
     unsigned takeovers; /* a tracker's death in a calm network */
-    unsigned takeovers_ms_count[4000];
+    unsigned takeovers_ms_count[TAKEOVERS_MS];
     uint64_t lossy_ms; /* time in which datagrams were lost and nothing else was wrong */
     unsigned lossy_elections;
 };

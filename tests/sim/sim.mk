@@ -1,5 +1,6 @@
 # The simulator: the decisions of many nodes in virtual time.
 #   make sim [SIM=elect] [SEEDS=2000] [SEED=N [KEEP=MASK]]   elections under faults
+#   make sim-mutate                                          what notices a broken rule of elections
 #   make sim SIM=pull [SEEDS=1], SIM=pull/NAME [SEED=N]      whole pulls; SEED=N tells the story
 SIM ?= elect
 SEEDS ?= $(if $(filter elect,$(SIM)),2000,1)
@@ -10,4 +11,7 @@ PROGRAMS_sim := $(B)/tests/sim/sim
 sim: $(PROGRAMS_sim)
 	@$(PROGRAMS_sim) $(SIM) --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep $(KEEP))
 programs: $(PROGRAMS_sim)
-.PHONY: sim
+# Breaks the rules of elections one by one: each break must be noticed.
+sim-mutate: $(PROGRAMS_sim) $(B)/tests/unit/p2p/test_elect
+	@tests/sim/mutate --build $(BUILD)
+.PHONY: sim sim-mutate

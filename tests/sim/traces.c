@@ -69,6 +69,33 @@
     "[2900] n1 follows a tracker, epoch 2\n"                 \
     "[4500] n0 a larger claim: no longer tracker, epoch 2\n"
 
+#define PAIR                                                 \
+    "[3000] n0 dies\n"                                       \
+    "[3000] n3 dies\n"                                       \
+    "[3650] n2 tracker silent: asking it, epoch 1\n"         \
+    "[3650] n1 tracker silent: asking it, epoch 1\n"         \
+    "[3750] n2 no tracker: standing for election, epoch 1\n" \
+    "[3750] n1 no tracker: standing for election, epoch 1\n" \
+    "[3750] n1 a better candidate stands, epoch 1\n"         \
+    "[3850] n2 is tracker, epoch 2\n"                        \
+    "[3850] n1 follows a tracker, epoch 2\n"
+
+#define HELD                                                 \
+    "[2200] n2 dies\n"                                       \
+    "[2900] n1 tracker silent: asking it, epoch 2\n"         \
+    "[3000] n1 no tracker: standing for election, epoch 2\n" \
+    "[3100] n1 is tracker, epoch 3\n"                        \
+    "[3100] n0 follows a tracker, epoch 3\n"
+
+#define NOT_BACK                                             \
+    "[3000] n2 steps down, epoch 2\n"                        \
+    "[3000] n0 the tracker gave up its office, epoch 2\n"    \
+    "[3000] n1 the tracker gave up its office, epoch 2\n"    \
+    "[3300] n1 no tracker: standing for election, epoch 2\n" \
+    "[3450] n1 is tracker, epoch 3\n"                        \
+    "[3450] n0 follows a tracker, epoch 3\n"                 \
+    "[3450] n2 follows a tracker, epoch 3\n"
+
 static struct world *
 calm_world(unsigned nodes)
 {
@@ -172,6 +199,44 @@ a_stopped_tracker_yields_when_it_goes_on(void)
     return expect(w, __func__, STOPPED);
 }
 
+static int
+the_third_follows_when_tracker_and_deputy_die_together(void)
+{
+    struct world *w = calm_world(4);
+    (void)world_run(w, 3000);
+    from_here(w);
+    world_kill(w, 0);
+    world_kill(w, 3);
+    (void)world_run(w, 6000);
+    return expect(w, __func__, PAIR);
+}
+
+static int
+who_stepped_down_does_not_stand_when_its_successor_dies(void)
+{
+    struct world *w = calm_world(3);
+    (void)world_run(w, 2000);
+    world_resign(w, 0);
+    (void)world_run(w, 2200);
+    from_here(w);
+    world_kill(w, 2);
+    (void)world_run(w, 7000);
+    return expect(w, __func__, HELD);
+}
+
+static int
+who_stepped_down_does_not_take_the_office_back_at_once(void)
+{
+    struct world *w = calm_world(3);
+    (void)world_run(w, 2000);
+    world_resign(w, 0);
+    (void)world_run(w, 3000);
+    from_here(w);
+    world_resign(w, 2);
+    (void)world_run(w, 7000);
+    return expect(w, __func__, NOT_BACK);
+}
+
 int
 elections_traces(void)
 {
@@ -179,5 +244,9 @@ elections_traces(void)
            a_dead_tracker_has_a_successor_within_a_second() +
            a_better_newcomer_does_not_displace_the_tracker() +
            two_halves_elect_each_and_agree_when_they_meet() +
-           who_steps_down_hands_over_to_the_deputy() + a_stopped_tracker_yields_when_it_goes_on();
+           who_steps_down_hands_over_to_the_deputy() +
+           the_third_follows_when_tracker_and_deputy_die_together() +
+           who_stepped_down_does_not_stand_when_its_successor_dies() +
+           who_stepped_down_does_not_take_the_office_back_at_once() +
+           a_stopped_tracker_yields_when_it_goes_on();
 }

@@ -185,6 +185,14 @@ send_one(struct world *w, unsigned from, unsigned to, const struct plan_action *
     push(w, e);
 }
 
+void
+world_record(struct world *w, unsigned from, unsigned to, const struct wire_msg *m)
+{
+    plan_clear(&w->plan);
+    plan_record(&w->plan, PLAN_SHOUT, NULL, m);
+    send_one(w, from, to, &w->plan.actions[0]);
+}
+
 int64_t
 world_delay_us(struct world *w)
 {

@@ -77,6 +77,8 @@ void world_start(struct world *w, unsigned node, uint32_t priority); /* also aft
 void world_kill(struct world *w, unsigned node);
 void world_pause(struct world *w, unsigned node, int64_t for_ms);
 void world_resign(struct world *w, unsigned node);
+/* One datagram of one record, sent by a node that does what no step would. */
+void world_record(struct world *w, unsigned from, unsigned to, const struct wire_msg *m);
 void world_post(struct world *w, int64_t at_us, unsigned kind, uint64_t a, uint64_t b);
 /* Until that time, or until an invariant breaks: then false. */
 bool world_run(struct world *w, int64_t until_ms);

@@ -136,6 +136,20 @@ a_better_candidate_stops_and_a_worse_is_told(void **state)
 }
 
 static void
+claims_are_ordered_by_epoch_then_priority_then_id(void **state)
+{
+    (void)state;
+    const struct elect_claim least = {4, 7, unit_node(9)};
+    const struct elect_claim larger[] = {
+        {5, 6, unit_node(1)}, {4, 8, unit_node(1)}, {4, 7, unit_node(10)}};
+    for (size_t i = 0; i < ARRAY_LEN(larger); i++) {
+        assert_true(elect_claim_compare(&larger[i], &least) > 0);
+        assert_true(elect_claim_compare(&least, &larger[i]) < 0);
+    }
+    assert_int_equal(elect_claim_compare(&least, &least), 0);
+}
+
+static void
 a_tracker_yields_to_a_larger_claim_only(void **state)
 {
     (void)state;
@@ -182,6 +196,8 @@ a_jump_of_epochs_is_refused_except_by_a_newcomer(void **state)
     assert_int_equal(hear(&e, 8, &b, 1100).event, ELECT_FOLLOWS);
     b.epoch = UINT32_MAX;
     assert_int_equal(hear(&e, 8, &b, 1100).event, ELECT_REFUSES);
+    elect_init(&e, &self, SITE, 5, 1, 0);
+    assert_int_equal(hear(&e, 8, &b, 1100).event, ELECT_REFUSES);
 }
 
 static void
@@ -197,6 +213,41 @@ a_deputy_takes_over_from_a_tracker_that_resigns(void **state)
     b.flags = WIRE_RESIGNS;
     assert_int_equal(hear(&e, 9, &b, 1200).event, ELECT_WON);
     assert_int_equal(e.tracker.epoch, 5);
+}
+
+static void
+a_tracker_that_started_anew_hands_nothing_over(void **state)
+{
+    (void)state;
+    struct elect e = follower();
+    struct wire_beacon b = claim(4, 0, 9);
+    b.deputy = unit_node(5);
+    (void)hear(&e, 9, &b, 1100);
+    /* It follows another tracker already, whose deputy is this node. */
+    b = claim(3, 0, 8);
+    b.role = ELECT_MEMBER;
+    b.tracker_age_ms = WIRE_AGE_NEVER;
+    b.deputy = unit_node(5);
+    assert_int_equal(hear(&e, 9, &b, 1200).event, ELECT_LOST);
+    assert_int_equal(e.role, ELECT_MEMBER);
+    assert_int_equal(e.tracker.epoch, 0);
+}
+
+static void
+a_candidate_waits_a_step_for_each_better_node(void **state)
+{
+    (void)state;
+    struct elect e = follower();
+    struct members two;
+    member_init(&two);
+    for (uint8_t n = 6; n <= 7; n++) {
+        struct member m = {.id = unit_node(n), .site = SITE, .priority = n};
+        assert_true(member_heard(&two, &m, 1900));
+    }
+    (void)tick_to(&e, 1900);
+    assert_int_equal(elect_tick(&e, &two, 2000).event, ELECT_RUNS);
+    assert_int_equal(elect_tick(&e, &two, 2000 + 3 * ELECT_STEP_MS - 1).event, ELECT_NOTHING);
+    assert_int_equal(elect_tick(&e, &two, 2000 + 3 * ELECT_STEP_MS).event, ELECT_WON);
 }
 
 static void
@@ -256,10 +307,13 @@ main(void)
         cmocka_unit_test(who_hears_the_tracker_keeps_others_from_standing),
         cmocka_unit_test(a_candidate_goes_back_when_somebody_hears_the_tracker),
         cmocka_unit_test(a_better_candidate_stops_and_a_worse_is_told),
+        cmocka_unit_test(claims_are_ordered_by_epoch_then_priority_then_id),
         cmocka_unit_test(a_tracker_yields_to_a_larger_claim_only),
         cmocka_unit_test(a_tracker_asks_the_owner_of_a_larger_claim_that_it_hears_of),
         cmocka_unit_test(a_jump_of_epochs_is_refused_except_by_a_newcomer),
         cmocka_unit_test(a_deputy_takes_over_from_a_tracker_that_resigns),
+        cmocka_unit_test(a_tracker_that_started_anew_hands_nothing_over),
+        cmocka_unit_test(a_candidate_waits_a_step_for_each_better_node),
         cmocka_unit_test(a_node_alone_does_not_step_down),
         cmocka_unit_test(a_node_that_slept_listens_before_it_judges),
         cmocka_unit_test(another_site_is_not_our_business),
