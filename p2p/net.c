@@ -53,12 +53,14 @@ set(int fd, int level, int name, int value)
 
 /* ---- open ---- */
 
+/* ret_fd is the caller's to close, also after an error. */
 static int
 new_socket(int family, int *ret_fd)
 {
-    AUTO(fd_close) int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
+    *ret_fd = fd;
     (void)set(fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BYTES); /* the system may give less */
     int rc = set(fd, IPPROTO_IP, IP_MULTICAST_TTL, 1);
     rc = rc < 0 ? rc : set(fd, IPPROTO_IP, IP_PKTINFO, 1);
@@ -68,11 +70,7 @@ new_socket(int family, int *ret_fd)
         rc = rc < 0 ? rc : set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
         rc = rc < 0 ? rc : set(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 1);
     }
-    if (rc < 0)
-        return rc;
-    *ret_fd = fd;
-    fd = -1;
-    return 0;
+    return rc;
 }
 
 static int
@@ -95,20 +93,17 @@ bind_main(struct net *n, const struct sockaddr *at, socklen_t len)
 static int
 bind_group(int family, uint16_t port, int *ret_fd)
 {
-    AUTO(fd_close) int fd = -1;
     struct sockaddr_in in4 = {AF_INET, htons(port), group4(), {0}};
     struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
     (void)group6(&in6.sin6_addr);
     bool v4 = family == AF_INET;
-    int rc = new_socket(family, &fd);
-    rc = rc < 0 ? rc : set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    int rc = new_socket(family, ret_fd);
+    rc = rc < 0 ? rc : set(*ret_fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (rc < 0)
         return rc;
-    if (bind(fd, v4 ? (struct sockaddr *)&in4 : (struct sockaddr *)&in6,
+    if (bind(*ret_fd, v4 ? (struct sockaddr *)&in4 : (struct sockaddr *)&in6,
              v4 ? sizeof in4 : sizeof in6) < 0)
         return -errno;
-    *ret_fd = fd;
-    fd = -1;
     return 0;
 }
 
