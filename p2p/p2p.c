@@ -65,6 +65,7 @@ run(void *arg)
         p2p_take_mail(p);
         hear(p);
         count_revocations(p);
+        atomic_store(&p->others, step_members(p->step)->count);
         if (p->noted || p->now_ms >= step_wake_ms(p->step)) {
             p->noted = false;
             step_tick(p->step, p->now_ms, &p->plan);
@@ -92,7 +93,11 @@ release(struct p2p *p)
 static struct step *
 new_step(const struct p2p *p, const struct p2p_config *config)
 {
-    struct step_config c = {.self = p->self, .addr = p->addr, .site = 1};
+    struct step_config c = {.self = p->self,
+                            .addr = p->addr,
+                            .site = 1,
+                            .stored = p->ops.stored,
+                            .stored_arg = p->ops.arg};
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     c.priority =
         member_priority((unsigned)(config->priority + 100), true, 0, cpus > 0 ? (unsigned)cpus : 1);

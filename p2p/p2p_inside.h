@@ -35,6 +35,7 @@ struct p2p {
     struct mailbox mail;  /* any thread */
     struct thread thread;
     _Atomic bool closing;
+    _Atomic size_t others; /* members, as the thread last saw them */
 
     struct lock progress_lock;
     size_t progress_count;                          /* progress_lock */

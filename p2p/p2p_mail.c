@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "p2p/bits.h"
 #include "p2p/p2p_inside.h"
+#include <stdatomic.h>
 
 /* ---- any thread ---- */
 
@@ -116,6 +117,12 @@ p2p_dropped(struct p2p *p, const struct digest *blob, uint32_t first, uint32_t c
     note(p, m);
 }
 
+size_t
+p2p_others(struct p2p *p)
+{
+    return atomic_load(&p->others);
+}
+
 void
 p2p_load(struct p2p *p, unsigned queue_ms, uint64_t free_bytes)
 {
@@ -131,6 +138,8 @@ static void
 take_want(struct p2p *p, const struct p2p_mail *m)
 {
     struct swarm *s = step_open(p->step, p->now_ms, &m->blob, m->want.size, m->want.flags);
+    if (s == NULL)
+        p->ops.stop(p->ops.arg, &m->blob, 0, 0);
     if (s == NULL || swarm_size(s) != m->want.size || !m->want.held)
         return;
     for (uint32_t i = 0; i < swarm_pieces(s); i++)

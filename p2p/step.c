@@ -242,17 +242,6 @@ step_swarm(struct step *s, const struct digest *digest)
 }
 
 void
-step_leave(struct step *s, int64_t now_ms, const struct digest *digest)
-{
-    struct swarm *open = swarms_find(s->swarms, digest);
-    (void)now_ms;
-    if (open != NULL && swarm_whole(open))
-        swarm_flags(open, WIRE_SERVES);
-    else if (open != NULL)
-        swarms_close(s->swarms, digest);
-}
-
-void
 step_load(struct step *s, unsigned queue_ms, uint64_t free_bytes)
 {
     uint64_t free_mib = free_bytes >> 20;

@@ -52,8 +52,6 @@ struct swarm *step_open(struct step *s, int64_t now_ms, const struct digest *dig
  * requests for it that run still end, unnoticed. */
 void step_leave(struct step *s, int64_t now_ms, const struct digest *digest);
 struct swarm *step_swarm(struct step *s, const struct digest *digest); /* NULL: not open */
-/* Nobody here wants it any more: what is whole is served on, the rest is closed. */
-void step_leave(struct step *s, int64_t now_ms, const struct digest *digest);
 
 /* Load of this node, for its beacons. */
 void step_load(struct step *s, unsigned queue_ms, uint64_t free_bytes);
