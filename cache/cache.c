@@ -203,12 +203,24 @@ cache_close(struct cache *c)
 
 /* ---- who gets which blob ---- */
 
+/* A stored file that was opened for the next look, and which one it is. */
+struct opened {
+    int fd;
+    uint64_t size, gen;
+};
+
+static void
+opened_close(struct opened *file)
+{
+    fd_close(&file->fd);
+}
+
 /* One look at the map: gives a reference and what the caller is to it, or NULL when a stored
- * file has to be opened first or a lead is not wanted. *fd is taken when it is used. */
-static struct blob *look_up(struct cache *c, const struct digest *d, bool may_lead, int *fd,
-                            uint64_t file_size, enum cache_got *ret_got) NEEDS(c->lock);
+ * file has to be opened first or a lead is not wanted. file->fd is taken when it is used. */
+static struct blob *look_up(struct cache *c, const struct digest *d, bool may_lead,
+                            struct opened *file, enum cache_got *ret_got) NEEDS(c->lock);
 static struct blob *
-look_up(struct cache *c, const struct digest *d, bool may_lead, int *fd, uint64_t file_size,
+look_up(struct cache *c, const struct digest *d, bool may_lead, struct opened *file,
         enum cache_got *ret_got)
 {
     struct entry *e = entry_find(c, d);
@@ -222,22 +234,23 @@ look_up(struct cache *c, const struct digest *d, bool may_lead, int *fd, uint64_
         return b;
     }
     bool stored = e != NULL && e->state == ENTRY_STORED;
-    if (stored ? *fd < 0 || file_size != e->size : !may_lead) {
+    if (stored ? file->fd < 0 || file->size != e->size || file->gen != e->gen : !may_lead) {
         return NULL;
     }
     struct blob *b = blob_new(c, d);
     if (stored && e->unsure) {
-        blob_set_unsure(b, *fd, e->size);
+        blob_set_unsure(b, file->fd, e->size);
         *ret_got = CACHE_JOIN;
     } else if (stored) {
-        blob_set_whole(b, *fd, e->size);
+        blob_set_whole(b, file->fd, e->size);
         *ret_got = CACHE_HIT;
     } else {
         e = entry_take(c, d);
         *ret_got = CACHE_LEAD;
     }
     if (stored) {
-        *fd = -1;
+        b->gen = e->gen;
+        file->fd = -1;
     }
     entry_attach(c, e, b);
     entry_touch(c, e);
@@ -247,11 +260,11 @@ look_up(struct cache *c, const struct digest *d, bool may_lead, int *fd, uint64_
 /* The stored file is gone or not what the map says: it leaves, and the next look finds
  * nothing. */
 static void
-lose(struct cache *c, const struct digest *d, bool gone)
+lose(struct cache *c, const struct digest *d, uint64_t gen, bool gone)
 {
     lock_take(&c->lock);
     struct entry *e = entry_find(c, d);
-    if (e != NULL && e->blob == NULL && e->state == ENTRY_STORED) {
+    if (e != NULL && e->blob == NULL && e->state == ENTRY_STORED && e->gen == gen) {
         entry_doom(c, e, gone ? DOOM_BLOB : DOOM_QUARANTINE, gone ? METRIC_COUNT : M_evict_corrupt);
     }
     lock_drop(&c->lock);
@@ -259,12 +272,13 @@ lose(struct cache *c, const struct digest *d, bool gone)
 }
 
 static bool
-is_stored(struct cache *c, const struct digest *d, uint64_t *ret_size)
+is_stored(struct cache *c, const struct digest *d, uint64_t *ret_size, uint64_t *ret_gen)
 {
     lock_take(&c->lock);
     const struct entry *e = entry_find(c, d);
     bool stored = e != NULL && e->blob == NULL && e->state == ENTRY_STORED;
     *ret_size = stored ? e->size : 0;
+    *ret_gen = stored ? e->gen : 0;
     lock_drop(&c->lock);
     return stored;
 }
@@ -272,22 +286,22 @@ is_stored(struct cache *c, const struct digest *d, uint64_t *ret_size)
 /* Opens the file for the next look. A file that is gone or of another length is lost; 0 then
  * too, and the look finds nothing. -errno when this process cannot open files now. */
 static int
-open_stored(struct cache *c, const struct digest *d, int *ret_fd, uint64_t *ret_size)
+open_stored(struct cache *c, const struct digest *d, struct opened *ret)
 {
     uint64_t size;
-    if (!is_stored(c, d, &size)) {
+    if (!is_stored(c, d, &size, &ret->gen)) {
         return 0;
     }
-    int rc = store_open_blob(&c->store, d, ret_fd, ret_size);
+    int rc = store_open_blob(&c->store, d, &ret->fd, &ret->size);
     if (rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM) {
         return rc;
     }
-    if (rc < 0 || *ret_size != size) {
+    if (rc < 0 || ret->size != size) {
         if (rc < 0) {
             (void)cache_disk_failed(c, "open", rc);
         }
-        fd_close(ret_fd);
-        lose(c, d, rc == -ENOENT);
+        fd_close(&ret->fd);
+        lose(c, d, ret->gen, rc == -ENOENT);
     }
     return 0;
 }
@@ -305,11 +319,10 @@ failed_blob(struct cache *c, const struct digest *d, int code)
 static struct blob *
 acquire(struct cache *c, const struct digest *d, bool may_lead, enum cache_got *ret_got)
 {
-    AUTO(fd_close) int fd = -1;
-    uint64_t size = 0;
+    AUTO(opened_close) struct opened file = {.fd = -1};
     for (;;) {
         lock_take(&c->lock);
-        struct blob *b = look_up(c, d, may_lead, &fd, size, ret_got);
+        struct blob *b = look_up(c, d, may_lead, &file, ret_got);
         const struct entry *e = b == NULL ? entry_find(c, d) : NULL;
         bool absent = e == NULL || e->state != ENTRY_STORED;
         lock_drop(&c->lock);
@@ -319,8 +332,8 @@ acquire(struct cache *c, const struct digest *d, bool may_lead, enum cache_got *
             }
             return b;
         }
-        fd_close(&fd);
-        int rc = open_stored(c, d, &fd, &size);
+        fd_close(&file.fd);
+        int rc = open_stored(c, d, &file);
         if (rc < 0) {
             *ret_got = CACHE_JOIN;
             return failed_blob(c, d, rc);
@@ -426,12 +439,13 @@ read_all(struct blob *b, uint64_t size, struct buf *ret)
 
 /* All bytes are here, perhaps not hashed yet: the caller of this hashes. */
 static bool
-has_all(struct blob *b, uint64_t *ret_size)
+has_all(struct blob *b, uint64_t *ret_size, uint64_t *ret_gen)
 {
     lock_take(&b->lock);
     bool all = b->pass == NULL && b->phase != BLOB_ASKED && b->phase != BLOB_FAILED &&
                (b->pieces == NULL || pieces_whole(b->pieces));
     *ret_size = b->size;
+    *ret_gen = b->gen;
     lock_drop(&b->lock);
     return all;
 }
@@ -440,8 +454,8 @@ int
 cache_get(struct cache *c, const struct digest *d, struct buf *ret)
 {
     AUTO(blob_release) struct blob *b = cache_find(c, d);
-    uint64_t size;
-    if (b == NULL || !has_all(b, &size)) {
+    uint64_t size, gen;
+    if (b == NULL || !has_all(b, &size, &gen)) {
         return ERR_NOT_FOUND;
     }
     if (size > ret->limit - ret->len) {
@@ -456,7 +470,7 @@ cache_get(struct cache *c, const struct digest *d, struct buf *ret)
     struct digest got;
     digest_of((enum digest_alg)d->alg, buf_text(&body), body.len, &got);
     if (!digest_equal(&got, d)) {
-        scrub_found_bad(c, d);
+        scrub_found_bad(c, d, gen);
         return ERR_DIGEST;
     }
     atomic_fetch_add_explicit(&b->served_bytes, size, memory_order_relaxed);

@@ -47,7 +47,7 @@ struct entry {
     bool unsure;  /* STORED, not re-hashed since an unclean stop */
     bool touched; /* used since its last fact in the journal */
     uint64_t size;
-    uint64_t gen;      /* PARTIAL: which file */
+    uint64_t gen;      /* which file: no two of a digest have the same in a run of the daemon */
     uint64_t used_seq; /* order of last use, for this run of the daemon */
     int64_t stored_wall_s, used_wall_s;
     uint64_t from_bytes[BLOB_SOURCES];

@@ -99,6 +99,7 @@ add_stored(void *arg, const struct digest *d, uint64_t size)
     lock_take(&c->lock);
     struct entry *e = entry_take(c, d);
     entry_set(c, e, ENTRY_STORED, size);
+    e->gen = c->next_gen++;
     e->unsure = true; /* until the journal tells the same length */
     lock_drop(&c->lock);
 }

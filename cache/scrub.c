@@ -67,24 +67,28 @@ hash_file(struct cache *c, int fd, uint64_t size, enum scrub_kind kind, struct d
     return rc;
 }
 
-/* Is it stored, and a check of this kind worth it? */
+/* Is it stored, and a check of this kind worth it? Tells which file it is: the one that is
+ * judged may leave and be fetched again while it is read. */
 static bool
-wanted(struct cache *c, const struct digest *d, enum scrub_kind kind)
+wanted(struct cache *c, const struct digest *d, enum scrub_kind kind, uint64_t *ret_gen)
 {
     lock_take(&c->lock);
     const struct entry *e = entry_find(c, d);
     bool is = !c->checks_end && e != NULL && e->state == ENTRY_STORED &&
               (kind == SCRUB_NOW || e->blob == NULL) && (kind != SCRUB_UNSURE || e->unsure);
+    if (is) {
+        *ret_gen = e->gen;
+    }
     lock_drop(&c->lock);
     return is;
 }
 
 static void
-found_good(struct cache *c, const struct digest *d)
+found_good(struct cache *c, const struct digest *d, uint64_t gen)
 {
     lock_take(&c->lock);
     struct entry *e = entry_find(c, d);
-    if (e != NULL && e->state == ENTRY_STORED && e->blob == NULL) {
+    if (e != NULL && e->state == ENTRY_STORED && e->gen == gen && e->blob == NULL) {
         e->unsure = false;
     }
     lock_drop(&c->lock);
@@ -93,7 +97,7 @@ found_good(struct cache *c, const struct digest *d)
 /* A blob that the hash threads pass over at this moment is left to them: they find the same
  * and tell its readers. */
 void
-scrub_found_bad(struct cache *c, const struct digest *d)
+scrub_found_bad(struct cache *c, const struct digest *d, uint64_t gen)
 {
     lock_take(&c->lock);
     struct entry *e = entry_find(c, d);
@@ -103,7 +107,7 @@ scrub_found_bad(struct cache *c, const struct digest *d)
         theirs = e->blob->phase != BLOB_WHOLE;
         lock_drop(&e->blob->lock);
     }
-    if (e != NULL && e->state == ENTRY_STORED && !theirs) {
+    if (e != NULL && e->state == ENTRY_STORED && e->gen == gen && !theirs) {
         entry_doom(c, e, DOOM_QUARANTINE, M_evict_corrupt);
         metric_add(M_digest_failures, 1);
     }
@@ -115,9 +119,9 @@ enum scrub_result
 scrub_check(struct cache *c, const struct digest *d, enum scrub_kind kind, uint64_t *ret_bytes)
 {
     AUTO(fd_close) int fd = -1;
-    uint64_t size = 0;
+    uint64_t size = 0, gen = 0;
     *ret_bytes = 0;
-    if (!wanted(c, d, kind) || store_open_blob(&c->store, d, &fd, &size) < 0) {
+    if (!wanted(c, d, kind, &gen) || store_open_blob(&c->store, d, &fd, &size) < 0) {
         return SCRUB_SKIPPED;
     }
     struct digest got = {.alg = d->alg};
@@ -136,10 +140,10 @@ scrub_check(struct cache *c, const struct digest *d, enum scrub_kind kind, uint6
         /* Bytes that cannot be read are as bad as wrong ones: every client would be cut there. */
         (void)cache_disk_failed(c, "verify", rc);
     } else if (digest_equal(&got, d)) {
-        found_good(c, d);
+        found_good(c, d, gen);
         return SCRUB_GOOD;
     }
-    scrub_found_bad(c, d);
+    scrub_found_bad(c, d, gen);
     return SCRUB_BAD;
 }
 

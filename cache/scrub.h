@@ -18,8 +18,9 @@ CHECKED int scrub_start(struct cache *c);
  * BAD: wrong bytes, or some that cannot be read. SKIPPED: it has gone, or the cache closes. */
 enum scrub_result scrub_check(struct cache *c, const struct digest *d, enum scrub_kind kind,
                               uint64_t *ret_bytes);
-/* Somebody read the whole blob and its digest is wrong: it leaves for the quarantine. */
-void scrub_found_bad(struct cache *c, const struct digest *d);
+/* Somebody read the whole file of that generation and its digest is wrong: it leaves for the
+ * quarantine, unless another has taken its place meanwhile. */
+void scrub_found_bad(struct cache *c, const struct digest *d, uint64_t gen);
 /* Digests of the stored blobs, only the unsure ones or all; free with mem_free. */
 size_t scrub_list(struct cache *c, bool unsure_only, struct digest **ret);
 

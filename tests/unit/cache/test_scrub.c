@@ -133,6 +133,35 @@ what_rots_after_a_clean_stop_is_found(void **state)
     room_release(&r);
 }
 
+/* The slow check of 32 MiB takes a second. Meanwhile a client's check drops the file, and the
+ * same blob is fetched again: what the slow one then says is of the file that has left. */
+static void
+a_verdict_on_a_file_that_left_spares_its_successor(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d;
+    room_init(&r, 128 * MIB);
+    uint8_t *body = make_body(7, 32 * MIB, &d);
+    store_body(&r, &d, body, 32 * MIB);
+    rot(&r, &d, 7);
+    uint64_t corrupt = metric_get(M_evict_corrupt);
+    uint64_t scrubbed = metric_get(M_scrub_bytes);
+    room_reopen_unclean(&r);
+    assert_true(reaches(M_scrub_bytes, scrubbed + 1));
+    struct cache_verdict v;
+    cache_verify(r.cache, &v, NULL, NULL);
+    assert_int_equal(v.bad, 1);
+    store_body(&r, &d, body, 32 * MIB);
+    assert_true(metric_get(M_scrub_bytes) < scrubbed + 64 * MIB); /* or this shows nothing */
+    assert_true(reaches(M_scrub_bytes, scrubbed + 64 * MIB));
+    room_reopen(&r); /* waits for the thread */
+    assert_int_equal(metric_get(M_evict_corrupt), corrupt + 1);
+    assert_true(is_hit(&r, &d));
+    mem_free(body);
+    room_release(&r);
+}
+
 int
 main(void)
 {
@@ -142,6 +171,7 @@ main(void)
         cmocka_unit_test(what_was_unsure_at_a_clean_stop_stays_unsure),
         cmocka_unit_test(a_blob_that_cannot_be_read_is_bad),
         cmocka_unit_test(what_rots_after_a_clean_stop_is_found),
+        cmocka_unit_test(a_verdict_on_a_file_that_left_spares_its_successor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
