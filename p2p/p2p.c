@@ -153,11 +153,14 @@ p2p_close(struct p2p *p)
     mailbox_wake(&p->mail);
     thread_join(&p->thread);
     mailbox_close(&p->mail);
+    p2p_drop_namings(p);
     for (struct mail *all = mailbox_take_all(&p->mail); all != NULL;) {
         struct p2p_mail *m = (struct p2p_mail *)all;
         all = all->next;
         if (m->note == P2P_ASK)
             p2p_drop_ask(m->ask, ERR_CLOSED);
+        if (m->note == P2P_NAME_ASK)
+            p2p_drop_naming(m->naming);
         mem_free(m);
     }
     release(p);

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "p2p/bits.h"
+#include "p2p/names.h"
 #include "p2p/piece.h"
 #include "p2p/rank.h"
 #include "p2p/seal.h"
@@ -73,6 +74,33 @@ void p2p_end(struct p2p *p, const struct digest *blob, uint32_t get, enum swarm_
 void p2p_dropped(struct p2p *p, const struct digest *blob, uint32_t first, uint32_t count);
 /* Other nodes that are heard now; never waits. 0: what upstream refuses nobody else can bring. */
 size_t p2p_others(struct p2p *p);
+/* ---- names: any thread; what tags and manifests stand for (names.h) ---- */
+
+/* A name is a text: "registry/repository:tag" or "registry/repository@digest", of registries that
+ * anybody may read. Only its digest leaves this call. */
+struct p2p_name_want {
+    uint64_t max_age_ms; /* an older answer is asked for again upstream */
+    int64_t deadline_ms; /* clock_ms; a name that somebody resolves now is waited for */
+    int64_t shout_ms;    /* when the tracker does not know, all nodes are asked; 0: no. What they
+                          * answer may be of any age. */
+    bool may_resolve;    /* this node would ask upstream if nobody else does */
+    bool any_will_do;    /* the name is of a digest: what it stands for cannot change */
+};
+/* Takes what the network takes, 3 * NAMING_RETRY_MS and shout_ms at most, unless somebody resolves
+ * it: then until the deadline. NAMES_NONE when nobody helps, at once when this node is alone.
+ * After NAMES_YOURS p2p_name_tell must be called. */
+void p2p_name_ask(struct p2p *p, const char *text, const struct p2p_name_want *want,
+                  struct names_answer *ret);
+/* What this node found: NAMES_KNOWN with a value whose manifest is in its cache now, NAMES_FAILED,
+ * or NAMES_GONE when upstream has no such name. Never blocks. */
+void p2p_name_tell(struct p2p *p, const char *text, enum names_state state,
+                   const struct names_value *value);
+/* Names that are in the cache since earlier runs; copied. */
+void p2p_name_hold(struct p2p *p, const struct names_own *own, size_t count);
+void p2p_name_key(const char *text, struct digest *ret); /* pure */
+
+/* ---- the node ---- */
+
 /* Load of this node, for its beacons. */
 void p2p_load(struct p2p *p, unsigned queue_ms, uint64_t free_bytes);
 

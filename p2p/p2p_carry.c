@@ -60,6 +60,9 @@ act(struct p2p *p, const struct plan_action *a)
     case PLAN_STOP:
         p->ops.stop(p->ops.arg, &a->blob, a->get.id, a->get.first);
         break;
+    case PLAN_NAME:
+        p2p_named(p, a->ask, &a->name);
+        break;
     }
 }
 

@@ -1,6 +1,6 @@
 /* What the files of the p2p thread share, and nobody else: p2p.c (life and turns of the thread),
  * p2p_mail.c (notes from other threads), p2p_carry.c (plans carried out), p2p_ask.c (questions
- * that wait for the thread). */
+ * that wait for the thread), p2p_names.c (names). */
 #ifndef P2P_P2P_INSIDE_H
 #define P2P_P2P_INSIDE_H
 
@@ -49,7 +49,9 @@ struct p2p {
     struct node_addr addr;
     uint64_t revocations; /* of the tracker's table, as far as they are counted */
     struct net_heard heard;
-    struct p2p_ask *request; /* whose control request the step is about */
+    struct p2p_naming *namings; /* questions about names that wait */
+    uint32_t naming_id;         /* of the last one */
+    struct p2p_ask *request;    /* whose control request the step is about */
     struct plan plan;
     uint8_t msg[P2P_MSG_MAX]; /* a message while it is sealed */
 };
@@ -68,6 +70,14 @@ void p2p_answer_ask(struct p2p *p, struct p2p_ask *a);
 void p2p_reply(struct p2p *p, const uint8_t *body, size_t len);
 void p2p_drop_ask(struct p2p_ask *a, int code); /* the thread ends */
 
+/* p2p_names.c: questions about names, and notes of them. */
+struct p2p_naming;
+struct p2p_mail;
+void p2p_take_name(struct p2p *p, struct p2p_mail *m);
+void p2p_named(struct p2p *p, uint32_t ask, const struct names_answer *answer);
+void p2p_drop_naming(struct p2p_naming *n); /* one that is still in the mailbox */
+void p2p_drop_namings(struct p2p *p);       /* the thread has ended */
+
 /* What is in the mailbox. */
 enum p2p_note {
     P2P_WANT,
@@ -77,6 +87,9 @@ enum p2p_note {
     P2P_END,
     P2P_DROPPED,
     P2P_LOAD,
+    P2P_NAME_ASK,
+    P2P_NAME_TELL,
+    P2P_NAME_HOLD,
     P2P_ASK
 };
 struct p2p_mail {
@@ -109,6 +122,14 @@ struct p2p_mail {
             uint64_t free_bytes;
         } load;
         struct p2p_ask *ask;
+        struct p2p_naming *naming;
+        struct {
+            enum names_state state;
+            struct names_value value;
+        } told; /* `blob` is the key */
+        struct {
+            size_t count;
+        } hold; /* struct names_own follow */
     };
     uint8_t more[]; /* aligned for uint64_t */
 };

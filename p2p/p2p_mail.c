@@ -190,6 +190,9 @@ take_of_swarm(struct p2p *p, struct swarm *s, const struct p2p_mail *m)
         break;
     case P2P_WANT:
     case P2P_LOAD:
+    case P2P_NAME_ASK:
+    case P2P_NAME_TELL:
+    case P2P_NAME_HOLD:
     case P2P_ASK:
         break;
     }
@@ -206,6 +209,11 @@ take(struct p2p *p, struct p2p_mail *m)
         break;
     case P2P_LOAD:
         step_load(p->step, m->load.queue_ms, m->load.free_bytes);
+        break;
+    case P2P_NAME_ASK:
+    case P2P_NAME_TELL:
+    case P2P_NAME_HOLD:
+        p2p_take_name(p, m);
         break;
     case P2P_ASK:
         p2p_answer_ask(p, m->ask);

@@ -4,6 +4,7 @@
 #define P2P_PLAN_H
 
 #include "p2p/elect.h"
+#include "p2p/names.h"
 #include "p2p/swarm.h"
 
 #define PLAN_ACTIONS_MAX 256
@@ -18,7 +19,8 @@ enum plan_kind {
     PLAN_COPY,     /* the same, and nobody reads the answer */
     PLAN_REPLY,    /* the answer to the control request that this step was about */
     PLAN_GET,      /* ask for pieces: `blob`, `get` */
-    PLAN_STOP      /* a request of `blob` with `get.id` must end before piece `get.first` */
+    PLAN_STOP,     /* a request of `blob` with `get.id` must end before piece `get.first` */
+    PLAN_NAME      /* `name` answers the question `ask` about a name */
 };
 
 struct plan_action {
@@ -28,6 +30,8 @@ struct plan_action {
     enum elect_event event;
     struct digest blob;
     struct swarm_get get;
+    uint32_t ask;
+    struct names_answer name;
     uint32_t at, len; /* body without its seal, in plan->bytes */
 };
 

@@ -13,6 +13,7 @@ struct step {
     struct swarms *swarms;
     uint16_t queue_ms; /* load, as beacons tell it */
     uint32_t free_mib;
+    struct naming *naming;
 };
 
 struct step *
@@ -23,6 +24,7 @@ step_new(const struct step_config *c, int64_t now_ms)
     elect_init(&s->elect, &c->self, c->site, c->priority, c->seed, now_ms);
     member_init(&s->members);
     s->swarms = swarms_new(c->seed + 1);
+    s->naming = naming_new(&c->self, &c->addr, c->seed + 2);
     return s;
 }
 
@@ -32,6 +34,7 @@ step_free(struct step *s)
     if (s == NULL)
         return;
     swarms_free(s->swarms);
+    naming_free(s->naming);
     mem_free(s);
 }
 
@@ -87,8 +90,10 @@ carry_out(struct step *s, const struct elect_plan *e, const struct node_id *from
     struct swarms_at here = at(s, now_ms);
     if (e->event != ELECT_NOTHING)
         plan_add(p, PLAN_ELECTED)->event = e->event;
-    if (e->changed)
+    if (e->changed) {
         swarms_elected(s->swarms, &here, was_deputy);
+        naming_elected(s->naming, &here, was_deputy);
+    }
     if (e->beacon)
         send_beacon(s, p, NULL, e->beacon_flags, now_ms);
     if (e->reply && (to = member_find(&s->members, from)) != NULL)
@@ -99,17 +104,31 @@ carry_out(struct step *s, const struct elect_plan *e, const struct node_id *from
     }
 }
 
+static void
+forget(struct step *s, const struct node_id *node)
+{
+    swarms_gone(s->swarms, node);
+    naming_gone(s->naming, node);
+}
+
+static void
+settle(struct step *s, const struct swarms_at *here, struct plan *p)
+{
+    swarms_settle(s->swarms, here, p);
+    naming_settle(s->naming, here, p);
+}
+
 void
 step_tick(struct step *s, int64_t now_ms, struct plan *p)
 {
     struct node_id dead;
     while (member_bury(&s->members, now_ms, &dead))
-        swarms_gone(s->swarms, &dead);
+        forget(s, &dead);
     bool deputy = node_equal(&s->elect.deputy, &s->config.self);
     struct elect_plan e = elect_tick(&s->elect, &s->members, now_ms);
     carry_out(s, &e, &node_none, now_ms, deputy, p);
     struct swarms_at here = at(s, now_ms);
-    swarms_settle(s->swarms, &here, p);
+    settle(s, &here, p);
 }
 
 int64_t
@@ -117,7 +136,9 @@ step_wake_ms(const struct step *s)
 {
     int64_t elect_ms = elect_wake_ms(&s->elect);
     int64_t swarms_ms = swarms_wake_ms(s->swarms, s->elect.ticked_ms);
-    return elect_ms < swarms_ms ? elect_ms : swarms_ms;
+    int64_t naming_ms = naming_wake_ms(s->naming, s->elect.ticked_ms);
+    int64_t first_ms = elect_ms < swarms_ms ? elect_ms : swarms_ms;
+    return first_ms < naming_ms ? first_ms : naming_ms;
 }
 
 static void
@@ -143,7 +164,7 @@ hear_beacon(struct step *s, int64_t now_ms, const struct step_from *from,
     struct elect_plan e = elect_hear(&s->elect, &from->node, b, now_ms);
     carry_out(s, &e, &from->node, now_ms, deputy, p);
     if ((b->flags & WIRE_LEAVES) != 0) {
-        swarms_gone(s->swarms, &from->node);
+        forget(s, &from->node);
         member_forget(&s->members, &from->node);
     }
 }
@@ -183,10 +204,12 @@ step_datagram(struct step *s, int64_t now_ms, const struct step_from *from, cons
             hear_beacon(s, now_ms, from, &m.beacon, p);
         else if (m.type == WIRE_PROBE)
             hear_probe(s, now_ms, from, m.probe.echo, p);
+        else if (m.type == WIRE_NAME || m.type == WIRE_NAME_ASK || m.type == WIRE_WHONAMES)
+            naming_hear(s->naming, &here, &from->node, &m, p);
         else
             swarms_hear(s->swarms, &here, &from->node, &m, p);
     }
-    swarms_settle(s->swarms, &here, p);
+    settle(s, &here, p);
     return rc < 0 ? rc : 0;
 }
 
@@ -195,6 +218,16 @@ step_resign(struct step *s, int64_t now_ms, bool leaves, struct plan *p)
 {
     struct elect_plan e = elect_resign(&s->elect, &s->members, leaves, now_ms);
     carry_out(s, &e, &node_none, now_ms, false, p);
+}
+
+/* A fault of the body is told by who reads the other records. */
+static void
+take_tells(struct step *s, int64_t now_ms, const struct member *from, struct cursor c)
+{
+    struct wire_msg m;
+    while (wire_next(&c, &m) == 1)
+        if (m.type == WIRE_NAME_TELL)
+            naming_told(s->naming, &from->id, &from->addr, &m.name_tell, now_ms);
 }
 
 int
@@ -207,8 +240,9 @@ step_request(struct step *s, int64_t now_ms, const struct step_from *from, const
     cursor_init(&c, body, len);
     if (m == NULL)
         return ERR_NOT_FOUND; /* it was not heard yet: it asks again */
+    take_tells(s, now_ms, m, c);
     int rc = swarms_request(s->swarms, &here, &from->node, &m->addr, &c, p);
-    swarms_settle(s->swarms, &here, p);
+    settle(s, &here, p);
     return rc;
 }
 
@@ -219,7 +253,7 @@ step_reply(struct step *s, int64_t now_ms, const uint8_t *body, size_t len, stru
     struct cursor c;
     cursor_init(&c, body, len);
     int rc = swarms_reply(s->swarms, &here, &c);
-    swarms_settle(s->swarms, &here, p);
+    settle(s, &here, p);
     return rc;
 }
 
@@ -253,4 +287,30 @@ struct tracker_sum
 step_tracker_sum(const struct step *s)
 {
     return swarms_sum(s->swarms);
+}
+
+void
+step_name_ask(struct step *s, int64_t now_ms, const struct naming_question *q, struct plan *p)
+{
+    struct swarms_at here = at(s, now_ms);
+    naming_ask(s->naming, &here, q, p);
+}
+
+void
+step_name_tell(struct step *s, int64_t now_ms, const struct digest *key, enum names_state state,
+               const struct names_value *value)
+{
+    naming_tell(s->naming, key, state, value, now_ms);
+}
+
+void
+step_name_hold(struct step *s, int64_t now_ms, const struct names_own *own)
+{
+    naming_hold(s->naming, own, now_ms);
+}
+
+size_t
+step_names(const struct step *s)
+{
+    return naming_count(s->naming);
 }

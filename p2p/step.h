@@ -6,7 +6,7 @@
 #ifndef P2P_STEP_H
 #define P2P_STEP_H
 
-#include "p2p/swarms.h"
+#include "p2p/naming.h"
 
 struct step;
 
@@ -55,6 +55,13 @@ struct swarm *step_swarm(struct step *s, const struct digest *digest); /* NULL: 
 
 /* Load of this node, for its beacons. */
 void step_load(struct step *s, unsigned queue_ms, uint64_t free_bytes);
+
+/* Names (naming.h). An ask is answered by one PLAN_NAME; a tell goes out with the next tick. */
+void step_name_ask(struct step *s, int64_t now_ms, const struct naming_question *q, struct plan *p);
+void step_name_tell(struct step *s, int64_t now_ms, const struct digest *key,
+                    enum names_state state, const struct names_value *value);
+void step_name_hold(struct step *s, int64_t now_ms, const struct names_own *own);
+size_t step_names(const struct step *s); /* how many are known */
 
 struct tracker_sum step_tracker_sum(const struct step *s);
 const struct elect *step_elect(const struct step *s);

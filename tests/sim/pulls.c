@@ -440,7 +440,7 @@ pulls_run(const struct pulls_case *c, uint64_t seed, bool traced, struct pulls_r
           char ret_broken[160])
 {
     struct pulls *d = mem_zalloc(sizeof *d);
-    struct world_hooks hooks = {d, pump, NULL, on_event, fetch};
+    struct world_hooks hooks = {.cookie = d, .check = pump, .event = on_event, .fetch = fetch};
     d->c = c;
     struct world *w = world_new(c->nodes, seed, &hooks);
     w->traced = traced;

@@ -26,6 +26,7 @@ struct world_hooks {
     void (*event)(struct world *w, unsigned kind, uint64_t a, uint64_t b);
     /* PLAN_GET and PLAN_STOP. */
     void (*fetch)(struct world *w, unsigned node, const struct plan_action *a);
+    void (*named)(struct world *w, unsigned node, const struct plan_action *a); /* PLAN_NAME */
 };
 
 struct world_node {
