@@ -315,12 +315,9 @@ blob_read(struct blob *b, uint64_t pos, void *ret, size_t len)
     return (int64_t)n;
 }
 
-int
-blob_open_fd(struct blob *b, int *ret_fd)
+static int
+share_fd(const struct blob *b, int *ret_fd)
 {
-    if (b->pass != NULL || phase_now(b) != BLOB_WHOLE) {
-        return ERR_NOT_FOUND;
-    }
     /* Shares the offset with b->fd, which nobody uses: all reads here say where. */
     int fd = fcntl(b->fd, F_DUPFD_CLOEXEC, 0);
     if (fd < 0) {
@@ -328,6 +325,30 @@ blob_open_fd(struct blob *b, int *ret_fd)
     }
     *ret_fd = fd;
     return 0;
+}
+
+int
+blob_open_fd(struct blob *b, int *ret_fd)
+{
+    if (b->pass != NULL || phase_now(b) != BLOB_WHOLE) {
+        return ERR_NOT_FOUND;
+    }
+    return share_fd(b, ret_fd);
+}
+
+int
+blob_held_fd(struct blob *b, uint64_t pos, uint64_t len, int *ret_fd)
+{
+    lock_take(&b->lock);
+    bool held = b->pass == NULL && !b->distrusted && b->size != CACHE_SIZE_UNKNOWN &&
+                b->phase != BLOB_FAILED && pos <= b->size && len <= b->size - pos;
+    for (uint64_t at = pos; held && b->pieces != NULL && at < pos + len;) {
+        uint64_t end = pieces_run_end(b->pieces, at);
+        held = end > at;
+        at = end;
+    }
+    lock_drop(&b->lock);
+    return held ? share_fd(b, ret_fd) : ERR_NOT_FOUND;
 }
 
 void

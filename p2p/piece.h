@@ -11,16 +11,18 @@
 
 /* GET PIECE_PATH<digest>: of one blob at a node's peer port, what a Range header of the form
  * "bytes=START-LAST" names, at most PIECE_BYTES_MAX. PIECE_AUTH signs "GET PATH RANGE", RANGE as
- * that header has it. PIECE_CRC in a 206: the CRC32C of each PIECE_BLOCK_BYTES of the body counted
- * from its start, the last one shorter: 8 lower-case hex digits a block, joined. PIECE_BUSY in a
- * 503: milliseconds. PIECE_CLASS: cursor, fill or background. */
-#define PIECE_PATH        "/p2p/v1/blob/"
-#define PIECE_AUTH        "Ps-Auth"
-#define PIECE_CLASS       "Ps-Class"
-#define PIECE_CRC         "Ps-Crc32c"
-#define PIECE_BUSY        "Ps-Busy-Ms"
-#define PIECE_BLOCK_BYTES (128u * 1024)
-#define PIECE_BLOCKS_MAX  (PIECE_BYTES_MAX / PIECE_BLOCK_BYTES)
+ * that header has it; "GET PATH" when there is none. All of a small stored blob, e.g. a manifest,
+ * is at PIECE_MANIFEST_PATH<digest>. PIECE_CRC in a 206: the CRC32C of each PIECE_BLOCK_BYTES of
+ * the body counted from its start, the last one shorter: 8 lower-case hex digits a block, joined.
+ * PIECE_BUSY in a 503: milliseconds. PIECE_CLASS: cursor, fill or background. */
+#define PIECE_PATH          "/p2p/v1/blob/"
+#define PIECE_MANIFEST_PATH "/p2p/v1/manifest/"
+#define PIECE_AUTH          "Ps-Auth"
+#define PIECE_CLASS         "Ps-Class"
+#define PIECE_CRC           "Ps-Crc32c"
+#define PIECE_BUSY          "Ps-Busy-Ms"
+#define PIECE_BLOCK_BYTES   (128u * 1024)
+#define PIECE_BLOCKS_MAX    (PIECE_BYTES_MAX / PIECE_BLOCK_BYTES)
 
 static inline uint32_t
 piece_bytes(uint64_t size)

@@ -49,7 +49,7 @@ slots_done(struct slots *s, uint64_t took_us, uint64_t *ret_next)
     must(s->running > 0);
     s->ends++;
     s->service_us = (s->service_us * (WEIGHT - 1) + took_us) / WEIGHT;
-    if (s->waiting_count == 0) {
+    if (s->waiting_count == 0 || s->running > s->running_max) {
         s->running--;
         return false;
     }

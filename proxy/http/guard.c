@@ -1,5 +1,6 @@
 /* Refuses requests that two HTTP parsers could read in two ways. */
 #include "proxy/http/guard.h"
+#include "base/text.h"
 #include <microhttpd.h>
 #include <string.h>
 #include <strings.h>
@@ -144,4 +145,41 @@ guard_request(struct MHD_Connection *c, const char *method, const char *target,
         return 0;
     *ret_why = w.why;
     return MHD_HTTP_BAD_REQUEST;
+}
+
+struct framing {
+    unsigned lengths, encodings;
+    const char *length;
+    size_t digits;
+};
+
+static enum MHD_Result
+note_framing(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
+             const char *value, size_t value_len)
+{
+    struct framing *f = cls;
+    (void)kind;
+    f->encodings += is_name(name, name_len, "transfer-encoding");
+    if (is_name(name, name_len, "content-length")) {
+        f->lengths++;
+        f->length = value ? value : "";
+        f->digits = value ? value_len : 0;
+    }
+    return MHD_YES;
+}
+
+unsigned
+guard_body(struct MHD_Connection *c, size_t max, size_t *ret_len)
+{
+    struct framing f = {0};
+    uint64_t len = 0;
+    (void)MHD_get_connection_values_n(c, MHD_HEADER_KIND, note_framing, &f);
+    if (f.lengths == 0 && f.encodings == 0)
+        return MHD_HTTP_LENGTH_REQUIRED;
+    if (f.lengths != 1 || f.encodings != 0 || text_u64(f.length, f.digits, &len) < 0)
+        return MHD_HTTP_BAD_REQUEST;
+    if (len > max)
+        return MHD_HTTP_CONTENT_TOO_LARGE;
+    *ret_len = (size_t)len;
+    return 0;
 }

@@ -27,6 +27,9 @@ const char *guard_header(const char *name, size_t name_len, const char *value, s
  * empty line, which it must then have. */
 const char *guard_head(const char *bytes, size_t len, bool complete);
 
+/* How long the body is that a request announces: exactly one Content-Length, digits only, and no
+ * Transfer-Encoding. 0, or the status to refuse it with (400, 411, 413). */
+CHECKED unsigned guard_body(struct MHD_Connection *c, size_t max, size_t *ret_len);
 /* Judges a request whose header has been read. 0, or the status to refuse it with (400,
  * 414) and why. */
 CHECKED unsigned guard_request(struct MHD_Connection *c, const char *method, const char *target,
