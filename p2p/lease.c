@@ -174,9 +174,8 @@ lease_quartile_ms(const struct lease_book *b)
     return sorted[b->times_count / 4];
 }
 
-/* Bytes per second since the grant. */
-static uint64_t
-rate_now(const struct lease *l, int64_t now_ms)
+uint64_t
+lease_rate(const struct lease *l, int64_t now_ms)
 {
     int64_t age_ms = now_ms - l->granted_ms;
     return l->done_bytes * 1000 / (uint64_t)(age_ms > 0 ? age_ms : 1);
@@ -187,14 +186,14 @@ rate_now(const struct lease *l, int64_t now_ms)
 static bool
 slower_than_others(const struct lease_book *b, const struct lease *l, int64_t now_ms)
 {
-    uint64_t mine = rate_now(l, now_ms) * LEASE_REVOKE_SLOW;
+    uint64_t mine = lease_rate(l, now_ms) * LEASE_REVOKE_SLOW;
     unsigned others = 0, faster = 0;
     for (unsigned i = 0; i < LEASES_MAX; i++) {
         const struct lease *o = &b->list[i];
         if (o == l || !lease_running(o) || now_ms - o->granted_ms < LEASE_REVOKE_MS)
             continue;
         others++;
-        if (rate_now(o, now_ms) > mine)
+        if (lease_rate(o, now_ms) > mine)
             faster++;
     }
     return others == 0 ? l->done_bytes == 0 : faster * 2 >= others;

@@ -17,7 +17,6 @@
 #define LEASES_MAX           64
 #define LEASE_MS             500 /* of work at the holder's rate */
 #define LEASE_BYTES_MAX      (8u * 1024 * 1024)
-#define LEASE_SOLO_BYTES     (32u * 1024 * 1024) /* while nobody else wants the blob */
 #define LEASE_REVOKE_MS      300
 #define LEASE_REVOKE_PERCENT 150 /* of the lower quartile of piece times */
 #define LEASE_REVOKE_SLOW    4   /* times slower than the median of the others */
@@ -67,6 +66,7 @@ void lease_init(struct lease_book *b, uint64_t size, uint32_t piece_bytes, uint3
 uint64_t lease_piece_len(const struct lease_book *b, uint32_t piece);
 uint64_t lease_bytes(const struct lease_book *b, const struct lease *l);
 bool lease_running(const struct lease *l);
+uint64_t lease_rate(const struct lease *l, int64_t now_ms); /* bytes/s since the grant */
 
 /* A lease over free pieces; NULL when the book is full. rate: bytes/s of the node, 0 unknown. The
  * caller sets its id. */

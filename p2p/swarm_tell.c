@@ -136,7 +136,8 @@ swarm_announce_now(struct swarm *s)
 bool
 swarm_take_have(struct swarm *s, int64_t now_ms, struct wire_have *ret)
 {
-    bool due = s->news_count >= SWARM_HAVE_PIECES || now_ms - s->news_ms >= SWARM_HAVE_MS;
+    bool due = s->news_count >= SWARM_HAVE_PIECES || now_ms - s->news_ms >= SWARM_HAVE_MS ||
+               swarm_whole(s);
     if (s->news_count == 0 || !due)
         return false;
     uint32_t first = s->news[0], count = 1;

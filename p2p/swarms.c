@@ -164,20 +164,41 @@ obey(struct swarms *x, const struct wire_trim *t, struct plan *p)
 }
 
 static void
+nudged(struct swarms *x, const struct digest *digest)
+{
+    struct swarm *s = swarms_find(x, digest);
+    if (s != NULL)
+        swarm_announce_now(s);
+}
+
+static void
+give_order(struct swarms *x, const struct swarms_at *at, const struct tracker_order *o,
+           struct plan *p)
+{
+    const struct member *m = member_find(at->members, &o->node);
+    struct wire_msg msg;
+    memset(&msg, 0, sizeof msg);
+    if (node_equal(&o->node, at->self)) {
+        if (o->nudge)
+            nudged(x, &o->trim.digest);
+        else
+            obey(x, &o->trim, p);
+        return;
+    }
+    if (o->nudge)
+        msg = (struct wire_msg){.type = WIRE_NUDGE, .nudge = {o->trim.digest}};
+    else
+        msg = (struct wire_msg){.type = WIRE_TRIM, .trim = o->trim};
+    if (m != NULL)
+        plan_record(p, PLAN_DATAGRAM, m, &msg);
+}
+
+static void
 give_orders(struct swarms *x, const struct swarms_at *at, const struct tracker_orders *orders,
             struct plan *p)
 {
-    for (size_t i = 0; i < orders->count && !plan_full(p); i++) {
-        const struct tracker_order *o = &orders->list[i];
-        if (node_equal(&o->node, at->self)) {
-            obey(x, &o->trim, p);
-            continue;
-        }
-        const struct member *m = member_find(at->members, &o->node);
-        struct wire_msg msg = {.type = WIRE_TRIM, .trim = o->trim};
-        if (m != NULL)
-            plan_record(p, PLAN_DATAGRAM, m, &msg);
-    }
+    for (size_t i = 0; i < orders->count && !plan_full(p); i++)
+        give_order(x, at, &orders->list[i], p);
 }
 
 /* What is stored here whole, and was not in use, is served from now on. */
@@ -237,6 +258,8 @@ swarms_hear(struct swarms *x, const struct swarms_at *at, const struct node_id *
         swarm_ihave(s, &who->id, &who->addr, &m->ihave, at->now_ms);
     else if (m->type == WIRE_TRIM && node_equal(from, &at->elect->tracker.id))
         obey(x, &m->trim, p);
+    else if (m->type == WIRE_NUDGE && node_equal(from, &at->elect->tracker.id))
+        nudged(x, &m->nudge.digest);
 }
 
 /* ---- announcements: to others ---- */
@@ -354,8 +377,11 @@ write_answer(struct swarms *x, const struct swarms_at *at, const struct node_id 
             write_grants(x, at, from, &m.blob.digest, orders, out);
     c = *body;
     while (wire_next(&c, &m) == 1)
-        if (m.type == WIRE_BLOB)
+        if (m.type == WIRE_BLOB) {
             write_peers(x, at, from, &m.blob.digest, out);
+            if (at->now_ms >= x->learn_ms)
+                tracker_nudge(x->tracker, &m.blob.digest, at->now_ms, orders);
+        }
 }
 
 int

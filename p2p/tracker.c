@@ -6,7 +6,7 @@ struct tracker *
 tracker_new(void)
 {
     struct tracker *t = mem_zalloc(sizeof *t);
-    t->hill = (struct hill){.fetchers = TRACKER_FETCHERS, .step = 1};
+    climb_init(&t->climb);
     return t;
 }
 
@@ -110,7 +110,7 @@ make_entry(struct tracker_blob *b, unsigned node)
     }
     e = mem_zalloc(sizeof *e + BITS_BYTES(b->book.pieces));
     e->node = node;
-    e->peers_ms = INT64_MIN / 2;
+    e->peers_ms = e->nudged_ms = INT64_MIN / 2;
     b->entries[b->entries_count++] = e;
     return e;
 }
@@ -166,7 +166,7 @@ tracker_order(const struct tracker *t, const struct tracker_blob *b, const struc
     if (orders->count == TRACKER_ORDERS_MAX)
         return;
     orders->list[orders->count++] = (struct tracker_order){
-        t->nodes[l->node].id, {b->digest, t->epoch, l->id, end, (uint8_t)why}};
+        t->nodes[l->node].id, false, {b->digest, t->epoch, l->id, end, (uint8_t)why}};
 }
 
 void
@@ -250,8 +250,8 @@ stop_range(const struct tracker *t, const struct node_id *node, const struct wir
            uint32_t end, struct tracker_orders *orders)
 {
     if (t->epoch != 0 && orders->count < TRACKER_ORDERS_MAX)
-        orders->list[orders->count++] =
-            (struct tracker_order){*node, {said->digest, t->epoch, said->lease, end, WIRE_DOUBLE}};
+        orders->list[orders->count++] = (struct tracker_order){
+            *node, false, {said->digest, t->epoch, said->lease, end, WIRE_DOUBLE}};
 }
 
 /* A range that somebody fetches without a lease of ours: it is one from now on, as far as nobody
@@ -307,7 +307,10 @@ tracker_fetching(struct tracker *t, const struct node_id *node, const struct wir
     uint64_t before = l->done_bytes;
     uint32_t end = said->count < b->book.pieces ? said->first + said->count : l->end;
     bool done = lease_progress(&b->book, l, end, said->done_bytes, now_ms);
-    t->hill.bytes += l->done_bytes - before;
+    uint64_t came = l->done_bytes - before;
+    climb_bytes(&t->climb, came);
+    if (done || before / b->book.piece_bytes != l->done_bytes / b->book.piece_bytes)
+        climb_piece(&t->climb, lease_rate(l, now_ms), now_ms);
     if (done || said->state == WIRE_DONE) {
         n->strikes = 0;
         if (!done)
@@ -320,6 +323,15 @@ tracker_fetching(struct tracker *t, const struct node_id *node, const struct wir
     }
 }
 
+static bool
+lacks(const struct tracker_entry *e, const struct tracker_entry *holder, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        if ((holder->bits[i] & ~e->bits[i]) != 0)
+            return true;
+    return false;
+}
+
 bool
 tracker_peer(struct tracker *t, const struct node_id *node, const struct digest *digest,
              int64_t now_ms, size_t *at, struct wire_peer *ret)
@@ -327,17 +339,19 @@ tracker_peer(struct tracker *t, const struct node_id *node, const struct digest 
     struct tracker_blob *b = tracker_find(t, digest);
     int asker = tracker_node(t, node);
     struct tracker_entry *e = b != NULL && asker >= 0 ? tracker_entry(b, (unsigned)asker) : NULL;
-    if (e == NULL || (*at == 0 && now_ms - e->peers_ms < TRACKER_PEERS_MS))
+    if (e == NULL || (*at == 0 && e->peers_helped && now_ms - e->peers_ms < TRACKER_PEERS_MS))
         return false;
+    size_t bytes = BITS_BYTES(b->book.pieces);
+    if (*at == 0)
+        e->peers_helped = false;
     e->peers_ms = now_ms;
     while (*at < b->entries_count) {
         const struct tracker_entry *o = b->entries[(*at)++];
-        if (o == e || (o->flags & WIRE_SERVES) == 0)
+        if (o == e || (o->flags & WIRE_SERVES) == 0 || !lacks(e, o, bytes))
             continue;
-        *ret = (struct wire_peer){t->nodes[o->node].id,
-                                  t->nodes[o->node].addr,
-                                  *digest,
-                                  {o->bits, (uint16_t)BITS_BYTES(b->book.pieces)}};
+        e->peers_helped = true;
+        *ret = (struct wire_peer){
+            t->nodes[o->node].id, t->nodes[o->node].addr, *digest, {o->bits, (uint16_t)bytes}};
         return true;
     }
     return false;
@@ -370,6 +384,6 @@ tracker_sum(const struct tracker *t)
 {
     struct tracker_sum s = t->sum;
     s.blobs = (unsigned)t->blobs_count;
-    s.fetchers = t->hill.fetchers;
+    s.fetchers = t->climb.most;
     return s;
 }

@@ -3,8 +3,8 @@
  * memory grows with announced blobs up to the limits below.
  *
  * Grants go to the lowest piece that nobody holds or fetches, at or behind the lowest cursor; each
- * piece once. Who fetches: at most n_f nodes, the faster ones first, and n_f itself is moved by
- * hill climbing on the site's WAN goodput. */
+ * piece once. Who fetches: as many nodes as climb.h says, the faster ones first; who fetches
+ * already goes on unless another is TRACKER_FASTER times faster. */
 #ifndef P2P_TRACKER_H
 #define P2P_TRACKER_H
 
@@ -15,21 +15,19 @@
 #define TRACKER_BLOBS_MAX         512
 #define TRACKER_NODES_MAX         1024
 #define TRACKER_ENTRY_TTL_MS      15000 /* three announcements */
-#define TRACKER_FETCHERS          8
-#define TRACKER_FETCHERS_MIN      2
-#define TRACKER_FETCHERS_MAX      16
-#define TRACKER_HILL_MS           2000
-#define TRACKER_HILL_PERCENT      5
 #define TRACKER_QUARANTINE_MS     2000
 #define TRACKER_QUARANTINE_MS_MAX 128000
+#define TRACKER_FASTER            2
+#define TRACKER_NUDGE_MS          50   /* between two nudges of one node */
 #define TRACKER_PEERS_MS          1000 /* between two full lists of peers to one node */
 #define TRACKER_ORDERS_MAX        64
 
 struct tracker;
 
-/* To be sent to the holder of a lease at once. */
+/* To be sent at once: to the holder of a lease, or to a node that should ask for one. */
 struct tracker_order {
     struct node_id node;
+    bool nudge;            /* only the digest counts */
     struct wire_trim trim; /* end 0: give the lease up */
 };
 struct tracker_orders {
@@ -59,6 +57,9 @@ void tracker_gone(struct tracker *t, const struct node_id *node); /* dead or lef
 /* A lease for a node that announced idle leases; false: none now. Needs an office. */
 bool tracker_grant(struct tracker *t, const struct node_id *node, const struct digest *digest,
                    int64_t now_ms, struct wire_grant *ret, struct tracker_orders *orders);
+/* Tells nodes that wait for a lease of the blob when there are places: they need not guess. */
+void tracker_nudge(struct tracker *t, const struct digest *digest, int64_t now_ms,
+                   struct tracker_orders *orders);
 /* Peers of a blob for `node`, from index *at on, which moves; false at the end or when the node
  * got them less than TRACKER_PEERS_MS ago. The bits live until the next announcement. */
 bool tracker_peer(struct tracker *t, const struct node_id *node, const struct digest *digest,

@@ -10,14 +10,6 @@ leases_of(const struct tracker_blob *b, unsigned node)
     return n;
 }
 
-/* Does a come before b among those who would fetch? */
-static bool
-fetches_before(const struct tracker *t, unsigned a, unsigned b)
-{
-    uint64_t ra = t->nodes[a].wan_rate, rb = t->nodes[b].wan_rate;
-    return ra != rb ? ra > rb : a < b;
-}
-
 static bool
 could_fetch(const struct tracker *t, const struct tracker_entry *e, int64_t now_ms)
 {
@@ -25,7 +17,19 @@ could_fetch(const struct tracker *t, const struct tracker_entry *e, int64_t now_
     return (e->flags & both) == both && now_ms >= t->nodes[e->node].free_ms;
 }
 
-/* Is the node one of the n_f that fetch this blob, and not one unknown too many? */
+/* Should the idle node o get the place that the node e asks for? */
+static bool
+goes_before(const struct tracker *t, const struct tracker_entry *o, const struct tracker_entry *e,
+            bool runs)
+{
+    uint64_t other = t->nodes[o->node].wan_rate, mine = t->nodes[e->node].wan_rate;
+    if (runs)
+        return other / TRACKER_FASTER > mine;
+    return other != mine ? other > mine : o->node < e->node;
+}
+
+/* Is there a place for the node among those that fetch this blob? One of unknown speed at most,
+ * once two that are known fetch. */
 static bool
 may_fetch(const struct tracker *t, const struct tracker_blob *b, const struct tracker_entry *e,
           int64_t now_ms)
@@ -33,20 +37,29 @@ may_fetch(const struct tracker *t, const struct tracker_blob *b, const struct tr
     if (!could_fetch(t, e, now_ms))
         return false;
     unsigned before = 0, known = 0, unknown = 0;
+    bool runs = leases_of(b, e->node) > 0;
     for (size_t i = 0; i < b->entries_count; i++) {
         const struct tracker_entry *o = b->entries[i];
         if (o == e || !could_fetch(t, o, now_ms))
             continue;
-        unsigned running = leases_of(b, o->node);
-        if (running == 0 && o->idle == 0)
-            continue;
-        before += fetches_before(t, o->node, e->node);
-        if (running > 0)
+        if (leases_of(b, o->node) > 0)
             *(t->nodes[o->node].wan_rate > 0 ? &known : &unknown) += 1;
+        else if (o->idle > 0)
+            before += goes_before(t, o, e, runs);
     }
     if (t->nodes[e->node].wan_rate == 0 && known >= 2 && unknown >= 1)
         return false;
-    return before < t->hill.fetchers;
+    return known + unknown + before < climb_limit(&t->climb, b->book.piece_bytes, now_ms);
+}
+
+/* Could any other node take a lease over? */
+static bool
+has_other(const struct tracker *t, const struct tracker_blob *b, unsigned node, int64_t now_ms)
+{
+    for (size_t i = 0; i < b->entries_count; i++)
+        if (b->entries[i]->node != node && could_fetch(t, b->entries[i], now_ms))
+            return true;
+    return false;
 }
 
 static bool
@@ -78,7 +91,7 @@ run_length(const struct tracker *t, const struct tracker_blob *b, unsigned node,
     uint64_t bytes = t->nodes[node].wan_rate * LEASE_MS / 1000;
     bytes = bytes < LEASE_BYTES_MAX ? bytes : LEASE_BYTES_MAX;
     if (tracker_wanting(b) == 1)
-        bytes = LEASE_SOLO_BYTES;
+        bytes = b->book.size; /* one plain request, until a second node wants the blob */
     uint32_t most = (uint32_t)(bytes / b->book.piece_bytes), count = 1;
     while (count < most && first + count < b->book.pieces && piece_free(b, first + count))
         count++;
@@ -130,6 +143,48 @@ tracker_grant(struct tracker *t, const struct node_id *node, const struct digest
     return true;
 }
 
+/* Of those that wait for a lease the best one that was not told lately, or NULL. */
+static struct tracker_entry *
+best_idle(const struct tracker *t, const struct tracker_blob *b, int64_t now_ms)
+{
+    struct tracker_entry *best = NULL;
+    for (size_t i = 0; i < b->entries_count; i++) {
+        struct tracker_entry *e = b->entries[i];
+        if (e->idle > 0 && could_fetch(t, e, now_ms) && leases_of(b, e->node) == 0 &&
+            now_ms - e->nudged_ms >= TRACKER_NUDGE_MS &&
+            (best == NULL || goes_before(t, e, best, false)))
+            best = e;
+    }
+    return best;
+}
+
+static unsigned
+fetching(const struct tracker_blob *b)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < b->entries_count; i++)
+        n += leases_of(b, b->entries[i]->node) > 0;
+    return n;
+}
+
+void
+tracker_nudge(struct tracker *t, const struct digest *digest, int64_t now_ms,
+              struct tracker_orders *orders)
+{
+    struct tracker_blob *b = tracker_find(t, digest);
+    if (t->epoch == 0 || b == NULL || lowest_free(b) == b->book.pieces)
+        return;
+    unsigned active = fetching(b), limit = climb_limit(&t->climb, b->book.piece_bytes, now_ms);
+    for (; active < limit && orders->count < TRACKER_ORDERS_MAX; active++) {
+        struct tracker_entry *e = best_idle(t, b, now_ms);
+        if (e == NULL)
+            return;
+        e->nudged_ms = now_ms;
+        orders->list[orders->count++] = (struct tracker_order){
+            .node = t->nodes[e->node].id, .nudge = true, .trim = {.digest = *digest}};
+    }
+}
+
 /* ---- time ---- */
 
 static void
@@ -139,7 +194,7 @@ judge(struct tracker *t, struct tracker_blob *b, struct lease *l, int64_t now_ms
     static const uint8_t why[] = {
         [LEASE_SLOW] = WIRE_SLOW, [LEASE_SILENT] = WIRE_SILENT, [LEASE_OVERDUE] = WIRE_EXPIRED};
     enum lease_verdict v = lease_judge(&b->book, l, now_ms);
-    if (v == LEASE_KEEP) {
+    if (v == LEASE_KEEP || !has_other(t, b, l->node, now_ms)) {
         /* The order goes by datagram, and those are lost. */
         if (l->end_wanted < l->end && now_ms - l->trimmed_ms >= LEASE_TRIM_MS)
             tracker_trim(t, b, l, l->end_wanted, now_ms, orders);
@@ -154,40 +209,33 @@ judge(struct tracker *t, struct tracker_blob *b, struct lease *l, int64_t now_ms
     lease_end(&b->book, l, v == LEASE_OVERDUE ? LEASE_EXPIRED : LEASE_REVOKED);
 }
 
-/* One more or one less fetcher, kept when the WAN then carries more. */
+/* Who fetches now, and in pieces of what size. */
 static void
-climb(struct tracker *t, int64_t now_ms)
+measure(struct tracker *t, int64_t now_ms)
 {
-    struct hill *h = &t->hill;
-    if (now_ms - h->at_ms < TRACKER_HILL_MS)
-        return;
-    uint64_t rate = h->bytes * 1000 / (uint64_t)(now_ms - h->at_ms);
-    h->at_ms = now_ms;
-    h->bytes = 0;
-    if (h->trying && rate * 100 < h->best_rate * (100 + TRACKER_HILL_PERCENT)) {
-        h->fetchers -= (unsigned)h->step;
-        h->step = -h->step;
-        h->trying = false;
-        return;
+    unsigned active = 0;
+    uint32_t piece_bytes = 1;
+    for (size_t i = 0; i < t->blobs_count; i++) {
+        const struct tracker_blob *b = t->blobs[i];
+        unsigned mine = fetching(b);
+        active += mine;
+        if (mine > 0 && b->book.piece_bytes > piece_bytes)
+            piece_bytes = b->book.piece_bytes;
     }
-    h->best_rate = rate;
-    h->trying = rate > 0 && h->fetchers + (unsigned)h->step >= TRACKER_FETCHERS_MIN &&
-                h->fetchers + (unsigned)h->step <= TRACKER_FETCHERS_MAX;
-    if (h->trying)
-        h->fetchers += (unsigned)h->step;
-    else
-        h->step = -h->step;
+    climb_tick(&t->climb, now_ms, active, piece_bytes);
 }
 
 void
 tracker_tick(struct tracker *t, int64_t now_ms, struct tracker_orders *orders)
 {
     if (t->epoch != 0) {
-        for (size_t i = 0; i < t->blobs_count; i++)
+        for (size_t i = 0; i < t->blobs_count; i++) {
             for (unsigned k = 0; k < LEASES_MAX; k++)
                 if (lease_running(&t->blobs[i]->book.list[k]))
                     judge(t, t->blobs[i], &t->blobs[i]->book.list[k], now_ms, orders);
-        climb(t, now_ms);
+            tracker_nudge(t, &t->blobs[i]->digest, now_ms, orders);
+        }
+        measure(t, now_ms);
     }
     tracker_forget_old(t, now_ms);
 }

@@ -13,6 +13,7 @@
 #define P2P_TRACKER_INSIDE_H
 
 #include "p2p/bits.h"
+#include "p2p/climb.h"
 #include "p2p/piece.h"
 #include "p2p/tracker.h"
 
@@ -30,7 +31,8 @@ struct tracker_entry {
     uint8_t flags;
     uint16_t idle;
     uint64_t cursor;
-    int64_t announced_ms, peers_ms;
+    int64_t announced_ms, peers_ms, nudged_ms;
+    bool peers_helped; /* the last list of peers named pieces that it lacked */
     uint8_t bits[];
 };
 
@@ -52,13 +54,7 @@ struct tracker {
     struct tracker_blob *blobs[TRACKER_BLOBS_MAX];
     size_t nodes_count;
     struct tracker_node nodes[TRACKER_NODES_MAX];
-    struct hill {
-        unsigned fetchers; /* n_f */
-        bool trying;       /* the last move is not judged yet */
-        int step;          /* +1 or -1 */
-        int64_t at_ms;
-        uint64_t bytes, best_rate;
-    } hill;
+    struct climb climb;
     struct tracker_sum sum;
 };
 

@@ -1,0 +1,134 @@
+/* Measures the WAN and moves the number of fetchers. */
+#include "p2p/climb.h"
+#include <string.h>
+
+#define MS_PER_S   1000
+#define SAFE_S     4 /* a piece may take that long */
+#define WAN_WEIGHT 4 /* of the old estimate and a lower new one, 3 : 1 */
+#define HUNDRED    100
+
+void
+climb_init(struct climb *c)
+{
+    *c = (struct climb){.useful = CLIMB_UNKNOWN, .most = CLIMB_FIRST, .ramps = true, .step = 1};
+}
+
+void
+climb_bytes(struct climb *c, uint64_t bytes)
+{
+    c->window_bytes += bytes;
+    c->hill_bytes += bytes;
+}
+
+void
+climb_piece(struct climb *c, uint64_t rate, int64_t now_ms)
+{
+    if (rate > c->wan)
+        c->wan = rate;
+    c->piece_ms = now_ms;
+}
+
+static uint64_t
+smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static bool
+grew(uint64_t now, uint64_t before, unsigned percent)
+{
+    return now * HUNDRED >= before * (HUNDRED + percent);
+}
+
+unsigned
+climb_limit(const struct climb *c, uint32_t piece_bytes, int64_t now_ms)
+{
+    uint64_t limit = CLIMB_UNKNOWN;
+    if (c->wan > 0) {
+        uint64_t useful = smaller(c->useful, c->wan * SAFE_S / piece_bytes);
+        limit = c->wan / piece_bytes;
+        limit = limit > useful ? limit : useful;
+        limit = limit > 1 ? limit : 1;
+    }
+    int64_t since_ms = now_ms - (c->piece_ms > c->busy_ms ? c->piece_ms : c->busy_ms);
+    if (c->active > 0 && since_ms > 0)
+        limit += (uint64_t)(since_ms / CLIMB_STALL_MS);
+    return (unsigned)smaller(limit, c->most);
+}
+
+/* Twice as many, when that brought more last time and endangers no piece. */
+static void
+ramp(struct climb *c, uint64_t rate, uint32_t piece_bytes)
+{
+    if (c->doubled && !grew(rate, c->before_rate, CLIMB_RAMP_PERCENT)) {
+        c->useful /= 2;
+        c->ramps = false;
+        return;
+    }
+    c->doubled = c->active >= c->useful && 2 * c->useful <= CLIMB_MAX &&
+                 (uint64_t)2 * c->useful * piece_bytes <= rate * SAFE_S;
+    c->before_rate = rate;
+    if (c->doubled)
+        c->useful *= 2;
+    if (c->most < c->useful)
+        c->most = c->useful;
+}
+
+/* One more or one less fetcher, kept when the WAN then carries more. */
+static void
+hill(struct climb *c, int64_t now_ms)
+{
+    if (now_ms - c->hill_ms < CLIMB_MS)
+        return;
+    uint64_t rate = c->hill_bytes * MS_PER_S / (uint64_t)(now_ms - c->hill_ms);
+    c->hill_ms = now_ms;
+    c->hill_bytes = 0;
+    if (c->trying && !grew(rate, c->best_rate, CLIMB_PERCENT)) {
+        c->most -= (unsigned)c->step;
+        c->step = -c->step;
+        c->trying = false;
+        return;
+    }
+    c->best_rate = rate;
+    unsigned next = c->most + (unsigned)c->step;
+    c->trying = rate > 0 && next >= CLIMB_MIN && next <= CLIMB_MAX;
+    if (c->trying)
+        c->most = next;
+    else
+        c->step = -c->step;
+}
+
+static void
+open_window(struct climb *c, int64_t now_ms)
+{
+    c->window_ms = now_ms;
+    c->window_bytes = 0;
+}
+
+void
+climb_tick(struct climb *c, int64_t now_ms, unsigned active, uint32_t piece_bytes)
+{
+    bool was_active = c->active > 0;
+    c->active = active;
+    hill(c, now_ms);
+    if (active == 0) {
+        if (was_active)
+            c->idle_ms = now_ms;
+        return;
+    }
+    if (!was_active) {
+        if (now_ms - c->idle_ms >= CLIMB_IDLE_MS)
+            c->ramps = true;
+        c->doubled = false;
+        c->busy_ms = now_ms;
+        open_window(c, now_ms);
+        return;
+    }
+    if (now_ms - c->window_ms < CLIMB_WINDOW_MS)
+        return;
+    uint64_t rate = c->window_bytes * MS_PER_S / (uint64_t)(now_ms - c->window_ms);
+    open_window(c, now_ms);
+    c->wan = rate > c->wan ? rate : (c->wan * (WAN_WEIGHT - 1) + rate) / WAN_WEIGHT;
+    if (c->ramps && rate > 0)
+        ramp(c, rate, piece_bytes);
+}

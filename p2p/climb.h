@@ -1,0 +1,50 @@
+/* How many nodes of a site should fetch a blob over the WAN at a time. Pure.
+ *
+ *   limit = min(most, max(1, W * 1 s / P, min(useful, W * 4 s / P)) + extra)
+ *
+ * W       goodput of the site's WAN as measured, P the blob's piece size: on a thin WAN the first
+ *         piece, which readers wait for, must not take longer because many share the link
+ * useful  so many carry what the WAN gives: doubled while that brings CLIMB_RAMP_PERCENT more, for
+ *         where one connection cannot fill the link
+ * extra   one more for each CLIMB_STALL_MS without a whole piece: those who fetch may be the slow
+ * most    moved by one every CLIMB_MS, and kept where the WAN then carries CLIMB_PERCENT more */
+#ifndef P2P_CLIMB_H
+#define P2P_CLIMB_H
+
+#include "base/must.h"
+
+#define CLIMB_UNKNOWN      2 /* fetchers while W is not known */
+#define CLIMB_FIRST        8
+#define CLIMB_MIN          2
+#define CLIMB_MAX          16
+#define CLIMB_WINDOW_MS    500
+#define CLIMB_RAMP_PERCENT 25
+#define CLIMB_STALL_MS     1500
+#define CLIMB_IDLE_MS      10000 /* the WAN may have changed meanwhile */
+#define CLIMB_MS           2000
+#define CLIMB_PERCENT      5
+
+struct climb {
+    uint64_t wan; /* bytes/s, 0: not known */
+    unsigned useful, most;
+    bool ramps, doubled; /* doubled: it is not judged yet */
+    uint64_t window_bytes, before_rate;
+    int64_t window_ms;
+    int64_t busy_ms, idle_ms; /* since when somebody, nobody fetches */
+    int64_t piece_ms;         /* when the last piece was whole */
+    unsigned active;
+    bool trying; /* the last move of `most` is not judged yet */
+    int step;    /* +1 or -1 */
+    int64_t hill_ms;
+    uint64_t hill_bytes, best_rate;
+};
+
+void climb_init(struct climb *c);
+void climb_bytes(struct climb *c, uint64_t bytes); /* came over the WAN */
+/* One more is whole; rate: bytes/s of who fetched it, the WAN gives at least that. */
+void climb_piece(struct climb *c, uint64_t rate, int64_t now_ms);
+/* active: nodes that fetch now; piece_bytes: the largest of their blobs. */
+void climb_tick(struct climb *c, int64_t now_ms, unsigned active, uint32_t piece_bytes);
+unsigned climb_limit(const struct climb *c, uint32_t piece_bytes, int64_t now_ms);
+
+#endif
