@@ -5,6 +5,7 @@
  *   rank.h view.h   the estimate of a source and snapshots of sources, for the fetch thread
  *   slots.h    who may take bytes from this node now, for the peer port
  *   seal.h     cluster keys
+ *   addr.h identity.h   addresses and ids as people read them
  *
  * Without a key, or with p2p.enabled false, there is no struct p2p: the node runs alone. */
 #ifndef P2P_P2P_H
@@ -12,7 +13,9 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "p2p/addr.h"
 #include "p2p/bits.h"
+#include "p2p/identity.h"
 #include "p2p/names.h"
 #include "p2p/piece.h"
 #include "p2p/rank.h"

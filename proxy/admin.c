@@ -27,6 +27,7 @@ struct admin {
     struct settings *settings;       /* lock */
     struct cache *cache;             /* lock */
     struct fetch *fetch;             /* lock */
+    struct p2p *p2p;                 /* lock */
     char listen[SERVER_ADDRESS_MAX]; /* lock; set once */
 };
 
@@ -39,6 +40,7 @@ admin_look(struct admin *a, struct report *ret)
     ret->settings = settings_ref(a->settings);
     ret->cache = a->cache;
     ret->fetch = a->fetch;
+    ret->p2p = a->p2p;
     lock_drop(&a->lock);
     ret->listen = ret->cache ? a->listen : "";
 }
@@ -213,6 +215,14 @@ admin_serving(struct admin *a, struct cache *cache, struct fetch *fetch, const c
     a->cache = cache;
     a->fetch = fetch;
     a->state = REPORT_SERVING;
+    lock_drop(&a->lock);
+}
+
+void
+admin_swarm(struct admin *a, struct p2p *p2p)
+{
+    lock_take(&a->lock);
+    a->p2p = p2p;
     lock_drop(&a->lock);
 }
 

@@ -4,7 +4,7 @@
  *   GET  /livez /readyz /healthz /metrics
  *   GET  /api/v1/status /api/v1/peers /api/v1/transfers
  *   GET  /api/v1/blobs[/DIGEST]   /api/v1/images?registry=&repository=&reference=
- *   POST /api/v1/gc[?to=BYTES][&dry_run=1]   /api/v1/verify
+ *   POST /api/v1/gc[?to=BYTES][&dry_run=1]   /api/v1/verify   /api/v1/tracker/step-down
  *
  * It answers from admin_open on, so that the state can be seen while the node starts. One
  * thread (main) calls these.
@@ -17,6 +17,7 @@
 struct admin;
 struct cache;
 struct fetch;
+struct p2p;
 struct report;
 struct settings;
 
@@ -24,6 +25,8 @@ struct settings;
 CHECKED int admin_open(struct settings *settings, int listen_fd, struct admin **ret, struct err *e);
 /* The registry API answers; cache and fetch outlive the admin. `listen`: where it is. */
 void admin_serving(struct admin *a, struct cache *cache, struct fetch *fetch, const char *listen);
+/* The swarm is there; it outlives the admin. */
+void admin_swarm(struct admin *a, struct p2p *p2p);
 void admin_draining(struct admin *a);
 void admin_reload(struct admin *a, struct settings *settings);
 /* For status lines and dumps outside of HTTP: fills what admin knows. Release afterwards. */

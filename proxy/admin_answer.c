@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/text.h"
+#include "proxy/report_swarm.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -96,12 +97,11 @@ measure_process(void)
 static void
 answer_metrics(const struct report *r, const struct admin_request *q, struct admin_answer *ret)
 {
-    (void)r;
     (void)q;
     measure_process();
     AUTO(buf_release) struct buf text;
     buf_init(&text, METRICS_BYTES_MAX);
-    if (metric_print(&text)) {
+    if (metric_print(&text) || report_swarm_metrics(r, &text)) {
         answer_text(500, "metrics do not fit", ret);
         return;
     }
@@ -122,7 +122,7 @@ static void
 answer_peers(const struct report *r, const struct admin_request *q, struct admin_answer *ret)
 {
     (void)q;
-    answer_json(report_peers(r), ret);
+    answer_json(report_swarm_peers(r), ret);
 }
 
 static void
@@ -232,6 +232,19 @@ answer_verify(const struct report *r, const struct admin_request *q, struct admi
     answer_json(doc, ret);
 }
 
+static void
+answer_step_down(const struct report *r, const struct admin_request *q, struct admin_answer *ret)
+{
+    (void)q;
+    int rc = r->p2p ? p2p_step_down(r->p2p) : ERR_NOT_FOUND;
+    if (rc == ERR_NOT_FOUND)
+        admin_answer_error(409, "this node is not the tracker", ret);
+    else if (rc)
+        admin_answer_error(503, err_text(rc), ret);
+    else
+        answer_json(report_swarm_peers(r), ret);
+}
+
 /* ---- the table ---- */
 
 static const struct call {
@@ -253,6 +266,7 @@ static const struct call {
     {"/api/v1/images", false, false, true, answer_image},
     {"/api/v1/gc", false, true, true, answer_gc},
     {"/api/v1/verify", false, true, true, answer_verify},
+    {"/api/v1/tracker/step-down", false, true, false, answer_step_down},
 };
 
 static const struct call *

@@ -2,10 +2,10 @@
  * Wiring, order of start and stop, signals. All of it runs on the main thread.
  *
  *   start   settings -> sockets -> admin -> cache -> fetch -> registry API -> READY=1
- *   stop    admin says draining -> requests end -> registry API -> fetch -> admin -> cache
+ *   stop    admin says draining -> requests end -> registry API -> admin -> fetch -> cache
  *
  * The admin listener comes first, so that a long start can be seen; each part is given up
- * before those that it uses.
+ * before those that it uses, and the admin, which asks all of them, before any.
  *
  *   signal   effect
  *   TERM INT drain up to DRAIN_MS, then exit 0; the second one ends at once
@@ -24,6 +24,7 @@
 #include "proxy/footprint.h"
 #include "proxy/notify.h"
 #include "proxy/report.h"
+#include "proxy/report_swarm.h"
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -178,11 +179,11 @@ static void
 announce(struct daemon *d)
 {
     struct report r;
-    char room[REPORT_ALONE_MAX];
+    char room[REPORT_SWARM_ALONE_MAX];
     admin_look(d->admin, &r);
     LOG(ready, LOG_S("listen", r.listen), LOG_S("admin", r.admin),
         LOG_U("registries", d->settings->registry_count));
-    LOG(alone, LOG_S("reason", report_alone(d->settings, room)));
+    LOG(alone, LOG_S("reason", report_swarm_alone(d->settings, room)));
     warn_about(d->settings);
     admin_forget(&r);
     notify_send("READY=1\nSTATUS=serving on %s", d->listen);
@@ -298,12 +299,12 @@ static void
 stop(struct daemon *d)
 {
     server_close(d->server);
-    if (d->fetch)
-        fetch_close(d->fetch);
     if (d->cache)
         cache_stop_checks(d->cache); /* so that admin need not wait for a verify */
     if (d->admin)
         admin_close(d->admin);
+    if (d->fetch)
+        fetch_close(d->fetch);
     cache_close(d->cache);
     settings_release(&d->settings);
 }

@@ -6,9 +6,9 @@
 #include "base/text.h"
 #include "proxy/api/manifest.h"
 #include "proxy/api/ref.h"
+#include "proxy/report_swarm.h"
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #define IMAGE_DEPTH_MAX 2 /* index, manifest; an index inside an index is told, not opened */
 
@@ -26,33 +26,21 @@ report_state_text(enum report_state state)
     never("report state");
 }
 
-const char *
-report_alone(const struct settings *s, char ret_room[REPORT_ALONE_MAX])
-{
-    if (!s->p2p_enabled)
-        return "p2p.enabled is false";
-    if (access(s->p2p_key_file, F_OK) == 0)
-        return "this version has no swarm yet; the cluster key is not used";
-    if (text_printf(ret_room, REPORT_ALONE_MAX, "no cluster key at %s", s->p2p_key_file))
-        return "no cluster key";
-    return ret_room;
-}
-
-static void
-add_text(cJSON *to, const char *key, const char *text)
+void
+report_add_text(cJSON *to, const char *key, const char *text)
 {
     cJSON_AddStringToObject(to, key, text ? text : "");
 }
 
-static void
-add_time(cJSON *to, const char *key, int64_t wall_s)
+void
+report_add_time(cJSON *to, const char *key, int64_t wall_s)
 {
     struct tm tm;
     time_t t = (time_t)wall_s;
     char text[32] = "";
     if (wall_s > 0 && gmtime_r(&t, &tm))
         (void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    add_text(to, key, text);
+    report_add_text(to, key, text);
 }
 
 static void
@@ -66,7 +54,7 @@ static void
 add_cache(const struct report *r, cJSON *to)
 {
     cJSON *c = cJSON_AddObjectToObject(to, "cache");
-    add_text(c, "dir", r->settings->cache_dir);
+    report_add_text(c, "dir", r->settings->cache_dir);
     if (!r->cache)
         return;
     struct cache_stats s;
@@ -103,11 +91,11 @@ add_registries(const struct report *r, cJSON *to)
     for (size_t i = 0; i < r->settings->registry_count; i++) {
         const struct registry *reg = &r->settings->registries[i];
         cJSON *one = cJSON_CreateObject();
-        add_text(one, "host", reg->host);
-        add_text(one, "url", reg->url);
-        add_text(one, "auth", auth_text(reg->auth));
+        report_add_text(one, "host", reg->host);
+        report_add_text(one, "url", reg->url);
+        report_add_text(one, "auth", auth_text(reg->auth));
         bool down = r->fetch && fetch_upstream_down(r->fetch, reg);
-        add_text(one, "state", down ? "failing" : "ok");
+        report_add_text(one, "state", down ? "failing" : "ok");
         cJSON_AddItemToArray(list, one);
     }
 }
@@ -148,9 +136,9 @@ add_transfers(const struct report *r, cJSON *to)
         cJSON *one = cJSON_CreateObject();
         char digest[DIGEST_TEXT_MAX];
         digest_print(&t->digest, digest);
-        add_text(one, "digest", digest);
-        add_text(one, "registry", t->host);
-        add_text(one, "repository", t->repository);
+        report_add_text(one, "digest", digest);
+        report_add_text(one, "registry", t->host);
+        report_add_text(one, "repository", t->repository);
         add_size(one, "size_bytes", t->size);
         json_add_u64(one, "have_bytes", t->have_bytes);
         json_add_u64(one, "rate_bytes_s", t->rate_bytes_s);
@@ -162,38 +150,21 @@ add_transfers(const struct report *r, cJSON *to)
     mem_free(infos);
 }
 
-static void
-add_p2p(const struct report *r, cJSON *to)
-{
-    char room[REPORT_ALONE_MAX];
-    cJSON_AddBoolToObject(to, "alone", true);
-    add_text(to, "reason", report_alone(r->settings, room));
-}
-
 cJSON *
 report_status(const struct report *r)
 {
     cJSON *doc = cJSON_CreateObject();
-    add_text(doc, "version", PEERSYNC_VERSION);
-    add_text(doc, "state", report_state_text(r->state));
-    add_time(doc, "started", r->started_wall_s);
+    report_add_text(doc, "version", PEERSYNC_VERSION);
+    report_add_text(doc, "state", report_state_text(r->state));
+    report_add_time(doc, "started", r->started_wall_s);
     json_add_u64(doc, "uptime_ms", (uint64_t)(clock_ms() - r->started_ms));
-    add_text(doc, "listen", r->listen);
-    add_text(doc, "admin", r->admin);
+    report_add_text(doc, "listen", r->listen);
+    report_add_text(doc, "admin", r->admin);
     add_cache(r, doc);
     add_registries(r, doc);
     add_counts(doc);
     add_transfers(r, doc);
-    add_p2p(r, cJSON_AddObjectToObject(doc, "p2p"));
-    return doc;
-}
-
-cJSON *
-report_peers(const struct report *r)
-{
-    cJSON *doc = cJSON_CreateObject();
-    add_p2p(r, doc);
-    (void)cJSON_AddArrayToObject(doc, "peers");
+    report_swarm_add(r, cJSON_AddObjectToObject(doc, "p2p"));
     return doc;
 }
 
@@ -231,8 +202,8 @@ report_blob_info(const struct report *r, const struct blob_info *info)
     cJSON *doc = cJSON_CreateObject();
     char digest[DIGEST_TEXT_MAX], repository[CACHE_NAME_MAX];
     digest_print(&info->digest, digest);
-    add_text(doc, "digest", digest);
-    add_text(doc, "phase", phase_text(info->phase));
+    report_add_text(doc, "digest", digest);
+    report_add_text(doc, "phase", phase_text(info->phase));
     add_size(doc, "size_bytes", info->size);
     json_add_u64(doc, "have_bytes", info->have_bytes);
     cJSON *from = cJSON_AddObjectToObject(doc, "from_bytes");
@@ -240,11 +211,11 @@ report_blob_info(const struct report *r, const struct blob_info *info)
     json_add_u64(from, "peer", info->from_bytes[BLOB_FROM_PEER]);
     json_add_u64(from, "remote_peer", info->from_bytes[BLOB_FROM_REMOTE_PEER]);
     json_add_u64(doc, "served_bytes", info->served_bytes);
-    add_time(doc, "stored", info->stored_wall_s);
-    add_time(doc, "used", info->used_wall_s);
+    report_add_time(doc, "stored", info->stored_wall_s);
+    report_add_time(doc, "used", info->used_wall_s);
     json_add_u64(doc, "readers", info->readers);
     if (cache_link_any(r->cache, &info->digest, repository))
-        add_text(doc, "repository", repository);
+        report_add_text(doc, "repository", repository);
     return doc;
 }
 
@@ -299,8 +270,8 @@ content(const struct report *r, const struct digest *d, uint64_t size)
     char digest[DIGEST_TEXT_MAX];
     digest_print(d, digest);
     doc = cJSON_CreateObject();
-    add_text(doc, "digest", digest);
-    add_text(doc, "phase", "absent");
+    report_add_text(doc, "digest", digest);
+    report_add_text(doc, "phase", "absent");
     add_size(doc, "size_bytes", size);
     return doc;
 }
@@ -316,10 +287,10 @@ add_manifest(const struct report *r, const char *key, const struct digest *d, un
     if (!cache_link_get(r->cache, key, 0, d, &link) || cache_get(r->cache, d, &body))
         return;
     AUTO(manifest_release) struct manifest m = {0};
-    add_text(to, "media_type", link.media_type);
+    report_add_text(to, "media_type", link.media_type);
     if (manifest_parse(buf_text(&body), body.len, manifest_type(link.media_type), &m))
         return;
-    add_text(to, "kind", kind_text(m.kind));
+    report_add_text(to, "kind", kind_text(m.kind));
     cJSON *list = cJSON_AddArrayToObject(to, "content");
     for (size_t i = 0; i < m.child_count; i++) {
         cJSON *child = content(r, &m.children[i].digest, m.children[i].size);
@@ -337,8 +308,8 @@ tag_digest(const struct report *r, const char *key, const char *tag, struct dige
     struct tag t;
     if (text_printf(name, sizeof name, "%s:%s", key, tag) || !cache_tag_get(r->cache, name, &t))
         return false;
-    add_text(to, "tag", tag);
-    add_time(to, "tag_checked", t.checked_wall_s);
+    report_add_text(to, "tag", tag);
+    report_add_time(to, "tag_checked", t.checked_wall_s);
     *ret = t.digest;
     return true;
 }
@@ -361,7 +332,7 @@ report_image(const struct report *r, const char *host, const char *repository,
         cJSON_Delete(doc);
         return NULL;
     }
-    add_text(doc, "repository", key);
+    report_add_text(doc, "repository", key);
     cJSON *top = content(r, &d, CACHE_SIZE_UNKNOWN);
     add_manifest(r, key, &d, 0, top);
     cJSON_AddItemToObject(doc, "manifest", top);

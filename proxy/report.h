@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "cache/cache.h"
+#include "p2p/p2p.h"
 #include "proxy/settings.h"
 #include "proxy/upstream/fetch.h"
 
@@ -13,12 +14,14 @@
 
 enum report_state { REPORT_STARTING, REPORT_SERVING, REPORT_DRAINING };
 
-/* What a report is made of. cache and fetch are NULL before SERVING. */
+/* What a report is made of. cache and fetch are NULL before SERVING, p2p while there is no swarm.
+ */
 struct report {
     enum report_state state;
     struct settings *settings;
     struct cache *cache;
     struct fetch *fetch;
+    struct p2p *p2p;
     const char *listen, *admin; /* where the sockets really are; "" before they are there */
     int64_t started_ms;         /* clock_ms() */
     int64_t started_wall_s;
@@ -26,7 +29,6 @@ struct report {
 
 const char *report_state_text(enum report_state state);
 cJSON *report_status(const struct report *r);
-cJSON *report_peers(const struct report *r);
 cJSON *report_transfers(const struct report *r);
 cJSON *report_blobs(const struct report *r);
 /* NULL when the cache does not have it. */
@@ -37,8 +39,8 @@ cJSON *report_blob_info(const struct report *r, const struct blob_info *info);
 cJSON *report_image(const struct report *r, const char *host, const char *repository,
                     const char *reference);
 
-/* Why this node has no swarm. Static text or inside ret_room. */
-#define REPORT_ALONE_MAX 300
-const char *report_alone(const struct settings *s, char ret_room[REPORT_ALONE_MAX]);
+/* Shared with report_swarm.c: what is not known is "". */
+void report_add_text(cJSON *to, const char *key, const char *text);
+void report_add_time(cJSON *to, const char *key, int64_t wall_s);
 
 #endif

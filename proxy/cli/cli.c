@@ -54,8 +54,22 @@ static const struct command {
      "once.\n\n"
      "Example: peersync top\n"},
     {"peers", cli_peers, "cAoh", 0, 0, "", "the other nodes and the tracker",
-     "Says so when this node runs alone, and why.\n\n"
-     "Example: peersync peers\n"},
+     "Who is tracker of the site, since when and why, its deputy, and the nodes that were heard:\n"
+     "address, how long ago, what an upload from it waits, its free room; then other sites. Says\n"
+     "so when this node runs alone, and why.\n\n"
+     "Example: peersync peers -o json | jq -r .tracker.address\n"},
+    {"tracker", cli_tracker, "cAoh", 1, 1, "step-down", "hand the tracker's office to the next",
+     "Before maintenance of the node that is tracker: the deputy takes over at once, and this\n"
+     "node does not stand again for three seconds. Pulls go on. Fails where it is not tracker.\n\n"
+     "Example: peersync tracker step-down\n"},
+    {"cluster", cli_cluster, "h", 1, 1, "key", "print a new cluster key",
+     "All nodes that share must have the same key; without one a node runs alone. Make one, once,\n"
+     "and install it on every node as p2p.key_file, mode 0600, owned by the daemon's user:\n\n"
+     "  peersync cluster key | install -m 600 -o peersync /dev/stdin /etc/peersync/cluster.key\n"
+     "  ssh NODE install -m 600 -o peersync /dev/stdin /etc/peersync/cluster.key \\\n"
+     "      </etc/peersync/cluster.key                                   for each other node\n"
+     "  systemctl restart peersync; peersync doctor                      on all\n\n"
+     "Example: peersync cluster key\n"},
     {"pull", cli_pull, "cAqPGh", 1, 64, "IMAGE...", "warm the cache with images",
      "Asks the node for the manifest and every blob of each image, which fetches what is not\n"
      "cached yet. Nothing is unpacked. Names are read as docker reads them: busybox is\n"

@@ -51,11 +51,16 @@ uint64_t cli_number(const cJSON *doc, const char *key);
 const char *cli_text(const cJSON *doc, const char *key);
 bool cli_true(const cJSON *doc, const char *key);
 
+/* The node's place in the swarm, of a document as GET /api/v1/peers gives it. */
+void cli_swarm_print(const cJSON *p);
+
 /* The subcommands. */
 int cli_serve(const struct cli *cli);
 int cli_status(const struct cli *cli);
 int cli_top(const struct cli *cli);
 int cli_peers(const struct cli *cli);
+int cli_tracker(const struct cli *cli);
+int cli_cluster(const struct cli *cli);
 int cli_pull(const struct cli *cli);
 int cli_explain(const struct cli *cli);
 int cli_gc(const struct cli *cli);

@@ -94,13 +94,6 @@ print_transfers(const cJSON *doc)
 }
 
 static void
-print_swarm(const cJSON *p)
-{
-    (void)printf("swarm       %s%s\n", cli_true(p, "alone") ? "this node runs alone: " : "",
-                 cli_text(p, "reason"));
-}
-
-static void
 print_status(const cJSON *doc)
 {
     char uptime[TEXT_SIZE_MAX];
@@ -113,7 +106,7 @@ print_status(const cJSON *doc)
     print_cache(json_object(doc, "cache"));
     print_bytes(doc);
     print_registries(doc);
-    print_swarm(json_object(doc, "p2p"));
+    cli_swarm_print(json_object(doc, "p2p"));
     print_transfers(doc);
 }
 
@@ -146,17 +139,4 @@ cli_top(const struct cli *cli)
         (void)fflush(stdout);
         clock_sleep_ms(REDRAW_MS);
     }
-}
-
-int
-cli_peers(const struct cli *cli)
-{
-    AUTO(json_free) cJSON *doc = NULL;
-    int bad = cli_get(cli, "/api/v1/peers", &doc);
-    if (bad)
-        return bad;
-    if (cli->json)
-        return cli_print_json(doc);
-    print_swarm(doc);
-    return CLI_OK;
 }

@@ -218,6 +218,97 @@ an_image_is_explained_from_what_is_known_here(void **state)
     assert_non_null(strstr(body, "0123456789abcdef\",\"phase\":\"absent\",\"size_bytes\":7"));
 }
 
+static void
+swarm_get(void *arg, const struct digest *blob, const struct swarm_get *g)
+{
+    (void)arg, (void)blob, (void)g;
+}
+
+static void
+swarm_stop(void *arg, const struct digest *blob, uint32_t get, uint32_t end)
+{
+    (void)arg, (void)blob, (void)get, (void)end;
+}
+
+static uint64_t
+swarm_stored(void *arg, const struct digest *blob)
+{
+    (void)arg, (void)blob;
+    return 0;
+}
+
+/* Of the cache folder's world; ended by p2p_close. */
+static struct p2p *
+open_swarm(const struct world *w)
+{
+    static const struct seal_key key = {{7}};
+    static const struct p2p_ops ops = {NULL, swarm_get, swarm_stop, swarm_stored};
+    struct p2p_config c = {
+        .listen = "127.0.0.1:0", .advertise = "auto", .site = "here", .dir = w->dir, .key = &key};
+    struct p2p *p = NULL;
+    struct err e;
+    if (p2p_open(&c, &ops, &p, &e))
+        fail_msg("%s", e.text);
+    return p;
+}
+
+/* Asks until the answer holds `part`; the caller frees the answer. */
+static char *
+wait_until_says(const struct report *r, const char *path, const char *part)
+{
+    int64_t deadline_ms = clock_ms() + 20000;
+    for (;;) {
+        char *body = asked(r, "GET", path, NULL, 200);
+        if (strstr(body, part))
+            return body;
+        if (clock_ms() > deadline_ms)
+            fail_msg("%s says \"%s\", not \"%s\"", path, body, part);
+        mem_free(body);
+        clock_sleep_ms(5);
+    }
+}
+
+static void
+a_node_with_a_key_tells_that_it_is_its_own_tracker(void **state)
+{
+    const struct world *w = *state;
+    struct report r = reporting(w, REPORT_SERVING);
+    r.p2p = open_swarm(w);
+    AUTO(mem_free_text) char *body = wait_until_says(&r, "/api/v1/peers", "\"role\":\"tracker\"");
+    AUTO(json_free) cJSON *doc = NULL;
+    assert_int_equal(json_parse(body, strlen(body), &doc), 0);
+    const cJSON *tracker = json_object(doc, "tracker");
+    assert_string_equal(json_text(tracker, "id"), json_text(doc, "id"));
+    assert_int_equal(strlen(json_text(doc, "id")), 32);
+    assert_true(cJSON_IsTrue(cJSON_GetObjectItem(tracker, "self")));
+    assert_string_equal(json_text(tracker, "why"), "no tracker was heard, and it is the best node");
+    assert_true(cJSON_IsFalse(cJSON_GetObjectItem(doc, "alone")));
+    assert_true(cJSON_IsNull(cJSON_GetObjectItem(doc, "deputy")));
+    assert_int_equal(cJSON_GetArraySize(json_array(doc, "peers")), 0);
+    assert_non_null(json_object(doc, "office"));
+    AUTO(mem_free_text)
+    char *metric = mem_printf("peersync_tracker{node=\"%.16s\"} 1\n", json_text(doc, "id"));
+    assert_says(&r, "/metrics", 200, metric);
+    assert_says(&r, "/api/v1/status", 200, "\"alone\":false");
+    p2p_close(r.p2p);
+}
+
+static void
+only_a_tracker_can_step_down(void **state)
+{
+    const struct world *w = *state;
+    struct report r = reporting(w, REPORT_SERVING);
+    mem_free(asked(&r, "POST", "/api/v1/tracker/step-down", NULL, 409));
+    mem_free(asked(&r, "GET", "/api/v1/tracker/step-down", NULL, 405));
+    r.p2p = open_swarm(w);
+    mem_free(wait_until_says(&r, "/api/v1/peers", "\"role\":\"tracker\""));
+    /* There is nobody to hand over to: it stays, and says so. */
+    AUTO(mem_free_text)
+    char *body = asked(&r, "POST", "/api/v1/tracker/step-down", NULL, 200);
+    assert_non_null(strstr(body, "\"role\":\"tracker\""));
+    p2p_close(r.p2p);
+}
+
 int
 main(void)
 {
@@ -229,6 +320,8 @@ main(void)
         cmocka_unit_test(paths_and_methods_that_do_not_fit_are_refused),
         cmocka_unit_test(a_stored_blob_is_explained_and_evicted),
         cmocka_unit_test(an_image_is_explained_from_what_is_known_here),
+        cmocka_unit_test(a_node_with_a_key_tells_that_it_is_its_own_tracker),
+        cmocka_unit_test(only_a_tracker_can_step_down),
     };
     return cmocka_run_group_tests_name("admin", tests, build, tear_down);
 }

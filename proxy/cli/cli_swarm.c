@@ -1,0 +1,167 @@
+/* peersync peers | tracker step-down | cluster key */
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/text.h"
+#include "p2p/p2p.h"
+#include "proxy/cli/cli.h"
+#include <stdio.h>
+#include <string.h>
+
+#define NAME_DIGITS 16 /* of an id: enough to tell nodes apart, as in metrics and logs */
+
+struct text {
+    char is[TEXT_SIZE_MAX];
+};
+
+/* Whole seconds from ten seconds on: nobody reads the rest. */
+static struct text
+duration_of(const cJSON *doc, const char *key)
+{
+    struct text t = {""};
+    uint64_t wait_ms = cli_number(doc, key);
+    text_print_duration((int64_t)(wait_ms < 10000 ? wait_ms : wait_ms / 1000 * 1000), t.is);
+    return t;
+}
+
+static void
+print_office(const char *title, const cJSON *o)
+{
+    (void)printf("%-11s %.*s  %s%s", title, NAME_DIGITS, cli_text(o, "id"),
+                 *cli_text(o, "address") ? cli_text(o, "address") : "address not heard",
+                 cli_true(o, "self") ? " (this node)" : "");
+}
+
+static void
+print_tracker(const cJSON *p)
+{
+    const cJSON *tracker = json_object(p, "tracker"), *deputy = json_object(p, "deputy");
+    if (!tracker) {
+        (void)puts("tracker     none now: pulls go on; an election takes about a second");
+        return;
+    }
+    print_office("tracker", tracker);
+    (void)printf("\n            since %s (%s), epoch %llu: %s\n", cli_text(tracker, "since"),
+                 duration_of(tracker, "since_ms_ago").is,
+                 (unsigned long long)cli_number(tracker, "epoch"), cli_text(tracker, "why"));
+    if (deputy)
+        print_office("deputy", deputy);
+    (void)printf("%s", deputy ? "\n" : "deputy      none: there is no other node\n");
+}
+
+void
+cli_swarm_print(const cJSON *p)
+{
+    if (cli_true(p, "alone")) {
+        (void)printf("swarm       this node runs alone: %s\n", cli_text(p, "reason"));
+        return;
+    }
+    const cJSON *nodes = json_object(p, "nodes");
+    (void)printf("swarm       site %s (from %s), %llu other nodes here, %llu in other sites; "
+                 "%llu blobs exchanged now\n",
+                 *cli_text(p, "site") ? cli_text(p, "site") : "without a name",
+                 *cli_text(p, "site_from") ? cli_text(p, "site_from") : "nothing yet",
+                 (unsigned long long)cli_number(nodes, "site"),
+                 (unsigned long long)cli_number(nodes, "elsewhere"),
+                 (unsigned long long)cli_number(p, "swarms"));
+    (void)printf("this node   %.*s  %s, %s, priority %llu; multicast %s\n", NAME_DIGITS,
+                 cli_text(p, "id"), cli_text(p, "address"), cli_text(p, "role"),
+                 (unsigned long long)cli_number(p, "priority"),
+                 cli_true(p, "multicast") ? "works" : "was not heard");
+    print_tracker(p);
+}
+
+/* ---- peers ---- */
+
+static void
+print_peer(const cJSON *one, bool with_site)
+{
+    char room[TEXT_SIZE_MAX];
+    text_print_size(cli_number(one, "free_bytes"), room);
+    (void)printf("%-17.*s %-24s %-8s %7s ago %5llu ms %10s", NAME_DIGITS, cli_text(one, "id"),
+                 cli_text(one, "address"), cli_text(one, "role"),
+                 duration_of(one, "heard_ms_ago").is,
+                 (unsigned long long)cli_number(one, "queue_ms"), room);
+    (void)printf("%s%s\n", with_site ? "  " : "", with_site ? cli_text(one, "site") : "");
+}
+
+static void
+print_list(const cJSON *doc, bool same_site)
+{
+    const cJSON *one;
+    bool any = false;
+    cJSON_ArrayForEach(one, json_array(doc, "peers"))
+    {
+        if (cli_true(one, "same_site") != same_site)
+            continue;
+        if (!any)
+            (void)printf("\n%-17s %-24s %-8s %11s %8s %10s%s\n",
+                         same_site ? "NODE OF THIS SITE" : "OF OTHER SITES", "ADDRESS", "ROLE",
+                         "HEARD", "QUEUE", "FREE", same_site ? "" : "  SITE");
+        any = true;
+        print_peer(one, !same_site);
+    }
+}
+
+static int
+print_peers(const struct cli *cli, const cJSON *doc)
+{
+    if (cli->json)
+        return cli_print_json(doc);
+    cli_swarm_print(doc);
+    const cJSON *office = json_object(doc, "office");
+    if (office)
+        (void)printf("office      %llu blobs known, up to %llu fetchers; %llu leases granted, "
+                     "%llu revoked, %llu expired\n",
+                     (unsigned long long)cli_number(office, "blobs"),
+                     (unsigned long long)cli_number(office, "fetchers"),
+                     (unsigned long long)cli_number(office, "grants"),
+                     (unsigned long long)cli_number(office, "revocations"),
+                     (unsigned long long)cli_number(office, "expiries"));
+    print_list(doc, true);
+    print_list(doc, false);
+    if (!cli_true(doc, "alone") && cJSON_GetArraySize(json_array(doc, "peers")) == 0)
+        (void)puts("peers       none was heard; peersync doctor looks for the reason");
+    return CLI_OK;
+}
+
+int
+cli_peers(const struct cli *cli)
+{
+    AUTO(json_free) cJSON *doc = NULL;
+    int bad = cli_get(cli, "/api/v1/peers", &doc);
+    return bad ? bad : print_peers(cli, doc);
+}
+
+/* ---- tracker ---- */
+
+int
+cli_tracker(const struct cli *cli)
+{
+    AUTO(json_free) cJSON *doc = NULL;
+    if (strcmp(cli->args[0], "step-down") != 0)
+        return cli_fail(CLI_USAGE, "expected step-down, not \"%s\"", cli->args[0]);
+    int bad = cli_post(cli, "/api/v1/tracker/step-down", &doc);
+    if (bad)
+        return bad;
+    if (cli->json)
+        return cli_print_json(doc);
+    if (strcmp(cli_text(doc, "role"), "tracker") == 0)
+        return cli_fail(CLI_FAILED, "there is no other node to hand over to");
+    (void)puts("this node stepped down; peersync peers tells who follows");
+    return CLI_OK;
+}
+
+/* ---- cluster ---- */
+
+int
+cli_cluster(const struct cli *cli)
+{
+    if (strcmp(cli->args[0], "key") != 0)
+        return cli_fail(CLI_USAGE, "expected key, not \"%s\"", cli->args[0]);
+    struct seal_key key;
+    char text[SEAL_KEY_TEXT];
+    rng_secret(key.bytes, sizeof key.bytes);
+    seal_key_print(&key, text);
+    (void)puts(text);
+    return CLI_OK;
+}

@@ -1,0 +1,233 @@
+/* The swarm in words and JSON. */
+#include "proxy/report_swarm.h"
+#include "base/clock.h"
+#include "base/metric.h"
+#include "base/text.h"
+#include <unistd.h>
+
+const char *
+report_swarm_alone(const struct settings *s, char ret_room[REPORT_SWARM_ALONE_MAX])
+{
+    if (!s->p2p_enabled)
+        return "p2p.enabled is false";
+    if (access(s->p2p_key_file, F_OK) == 0)
+        return "the swarm is not open; see the log";
+    if (text_printf(ret_room, REPORT_SWARM_ALONE_MAX, "no cluster key at %s", s->p2p_key_file))
+        return "no cluster key";
+    return ret_room;
+}
+
+static void
+add_id(cJSON *to, const struct node_id *id)
+{
+    char text[IDENTITY_TEXT_MAX];
+    identity_print(id, text);
+    report_add_text(to, "id", text);
+}
+
+static void
+add_address(cJSON *to, const struct node_addr *addr)
+{
+    char text[ADDR_TEXT_MAX];
+    addr_print(addr, text);
+    report_add_text(to, "address", text);
+}
+
+/* Why the one that holds the office holds it. */
+static const char *
+why_text(enum elect_event why)
+{
+    switch (why) {
+    case ELECT_SUSPECTS:
+        return "the tracker before it fell silent";
+    case ELECT_LOST:
+        return "the tracker before it gave up its office";
+    case ELECT_RESIGNS:
+    case ELECT_STAYS:
+        return "this node stepped down";
+    case ELECT_YIELDS:
+        return "two trackers met, and it had the larger claim";
+    case ELECT_NOTHING:
+    case ELECT_RUNS:
+    case ELECT_STOPS:
+    case ELECT_WON:
+        return "no tracker was heard, and it is the best node";
+    case ELECT_FOLLOWS:
+    case ELECT_REFUSES:
+        return "it was tracker when this node came";
+    case ELECT_EVENTS:
+        break;
+    }
+    never("event of an election");
+}
+
+/* The address of a node that has an office; none when it was not heard itself. */
+static const struct node_addr *
+address_of(const struct p2p_state *s, const struct node_id *id)
+{
+    if (node_equal(id, &s->self))
+        return &s->addr;
+    for (size_t i = 0; i < s->peers_count; i++) {
+        if (node_equal(id, &s->peers[i].id))
+            return &s->peers[i].addr;
+    }
+    return NULL;
+}
+
+/* NULL in the document when nobody has the office. */
+static cJSON *
+add_office(const struct p2p_state *s, cJSON *to, const char *key, const struct node_id *id)
+{
+    if (node_is_none(id)) {
+        cJSON_AddNullToObject(to, key);
+        return NULL;
+    }
+    cJSON *one = cJSON_AddObjectToObject(to, key);
+    const struct node_addr *addr = address_of(s, id);
+    add_id(one, id);
+    if (addr)
+        add_address(one, addr);
+    else
+        report_add_text(one, "address", "");
+    cJSON_AddBoolToObject(one, "self", node_equal(id, &s->self));
+    return one;
+}
+
+static void
+add_tracker(const struct p2p_state *s, cJSON *to)
+{
+    cJSON *tracker = add_office(s, to, "tracker", &s->tracker);
+    if (!tracker)
+        return;
+    json_add_u64(tracker, "epoch", s->epoch);
+    report_add_time(tracker, "since", clock_wall_s() - s->tracker_since_ms / 1000);
+    json_add_u64(tracker, "since_ms_ago", (uint64_t)s->tracker_since_ms);
+    report_add_text(tracker, "why", why_text(s->tracker_why));
+}
+
+static void
+add_sum(const struct p2p_state *s, cJSON *to)
+{
+    if (s->role != ELECT_TRACKER)
+        return;
+    cJSON *office = cJSON_AddObjectToObject(to, "office");
+    json_add_u64(office, "blobs", s->tracker_sum.blobs);
+    json_add_u64(office, "fetchers", s->tracker_sum.fetchers);
+    json_add_u64(office, "grants", s->tracker_sum.grants);
+    json_add_u64(office, "revocations", s->tracker_sum.revocations);
+    json_add_u64(office, "expiries", s->tracker_sum.expiries);
+    json_add_u64(office, "trims", s->tracker_sum.trims);
+}
+
+static void
+add_refused(cJSON *to)
+{
+    cJSON *refused = cJSON_AddObjectToObject(to, "refused");
+    json_add_u64(refused, "key", metric_get(M_p2p_refused_key));
+    json_add_u64(refused, "clock", metric_get(M_p2p_refused_clock));
+    json_add_u64(refused, "replay", metric_get(M_p2p_refused_replay));
+    json_add_u64(refused, "syntax", metric_get(M_p2p_refused_syntax));
+}
+
+static void
+add_nodes(const struct p2p_state *s, cJSON *to)
+{
+    uint64_t here = 0;
+    for (size_t i = 0; i < s->peers_count; i++)
+        here += s->peers[i].same_site;
+    cJSON *nodes = cJSON_AddObjectToObject(to, "nodes");
+    json_add_u64(nodes, "site", here);
+    json_add_u64(nodes, "elsewhere", s->peers_count - here);
+}
+
+static void
+add_state(const struct p2p_state *s, cJSON *to)
+{
+    cJSON_AddBoolToObject(to, "alone", false);
+    report_add_text(to, "reason", "");
+    add_id(to, &s->self);
+    add_address(to, &s->addr);
+    report_add_text(to, "site", s->site);
+    report_add_text(to, "site_from", s->site_from);
+    report_add_text(to, "role", elect_role_name(s->role));
+    json_add_u64(to, "priority", s->priority);
+    cJSON_AddBoolToObject(to, "multicast", s->multicast_works);
+    json_add_u64(to, "swarms", s->swarms);
+    add_refused(to);
+    add_tracker(s, to);
+    (void)add_office(s, to, "deputy", &s->deputy);
+    add_sum(s, to);
+    add_nodes(s, to);
+}
+
+/* False when there is no swarm; then `to` says why. */
+static bool
+look(const struct report *r, cJSON *to, struct p2p_state *ret)
+{
+    char room[REPORT_SWARM_ALONE_MAX];
+    const char *reason = NULL;
+    if (r->p2p && !p2p_look(r->p2p, ret))
+        return true;
+    if (r->p2p)
+        reason = "the swarm's thread does not answer";
+    else if (r->state == REPORT_STARTING)
+        reason = "the node is starting";
+    else
+        reason = report_swarm_alone(r->settings, room);
+    cJSON_AddBoolToObject(to, "alone", true);
+    report_add_text(to, "reason", reason);
+    return false;
+}
+
+void
+report_swarm_add(const struct report *r, cJSON *to)
+{
+    AUTO(p2p_state_release) struct p2p_state s = {0};
+    if (look(r, to, &s))
+        add_state(&s, to);
+}
+
+static cJSON *
+peer(const struct p2p_peer *p)
+{
+    cJSON *one = cJSON_CreateObject();
+    add_id(one, &p->id);
+    add_address(one, &p->addr);
+    report_add_text(one, "site", p->site);
+    cJSON_AddBoolToObject(one, "same_site", p->same_site);
+    report_add_text(one, "role", p->is_tracker ? "tracker" : p->is_deputy ? "deputy" : "member");
+    json_add_u64(one, "priority", p->priority);
+    json_add_u64(one, "heard_ms_ago", (uint64_t)p->heard_ms_ago);
+    json_add_u64(one, "queue_ms", p->queue_ms);
+    json_add_u64(one, "free_bytes", p->free_bytes);
+    return one;
+}
+
+cJSON *
+report_swarm_peers(const struct report *r)
+{
+    AUTO(p2p_state_release) struct p2p_state s = {0};
+    cJSON *doc = cJSON_CreateObject();
+    if (look(r, doc, &s))
+        add_state(&s, doc);
+    cJSON *list = cJSON_AddArrayToObject(doc, "peers");
+    for (size_t i = 0; i < s.peers_count; i++)
+        cJSON_AddItemToArray(list, peer(&s.peers[i]));
+    return doc;
+}
+
+int
+report_swarm_metrics(const struct report *r, struct buf *to)
+{
+    AUTO(p2p_state_release) struct p2p_state s = {0};
+    if (!r->p2p || p2p_look(r->p2p, &s) || node_is_none(&s.tracker))
+        return 0;
+    char id[IDENTITY_SHORT_MAX], text[256];
+    identity_print_short(&s.tracker, id);
+    must(!text_printf(text, sizeof text,
+                      "# HELP peersync_tracker 1 for the node that this one sees as tracker\n"
+                      "# TYPE peersync_tracker gauge\n"
+                      "peersync_tracker{node=\"%s\"} 1\n",
+                      id));
+    return buf_add_text(to, text);
+}

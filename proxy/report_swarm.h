@@ -1,0 +1,35 @@
+/* What the node says of its swarm, as JSON; any thread. Fields keep their names.
+ *
+ *   GET /api/v1/peers
+ *   alone       true: no swarm, and nothing below but
+ *   reason      why
+ *   id address  of this node; ids are 32 hex digits, their first 16 name a node for people
+ *   site        the LAN that this node is in; site_from: how it was found
+ *   role        member, deputy, candidate or tracker
+ *   priority    of this node in elections; larger is better
+ *   multicast   the LAN carries our multicast
+ *   swarms      blobs that this node exchanges now
+ *   refused     messages that were not believed since start: {key, clock, replay, syntax}
+ *   tracker     null, or {id, address, self, epoch, since, since_ms_ago, why}; since: RFC 3339
+ *   deputy      null, or {id, address, self}
+ *   office      of the tracker itself: {blobs, fetchers, grants, revocations, expiries, trims}
+ *   nodes       other nodes heard: {site: how many in this site, elsewhere}
+ *   peers       [{id, address, site, same_site, role, priority, heard_ms_ago, queue_ms,
+ *               free_bytes}], the tracker first, then by id; role: member, deputy or tracker
+ *
+ * /api/v1/status has the same in "p2p", but for the list of peers. */
+#ifndef PROXY_REPORT_SWARM_H
+#define PROXY_REPORT_SWARM_H
+
+#include "proxy/report.h"
+
+cJSON *report_swarm_peers(const struct report *r);
+void report_swarm_add(const struct report *r, cJSON *to);
+/* The metrics with a node in them. 0 or ERR_LIMIT. */
+CHECKED int report_swarm_metrics(const struct report *r, struct buf *to);
+
+/* Why a node with these settings has no swarm. Static text or inside ret_room. */
+#define REPORT_SWARM_ALONE_MAX 300
+const char *report_swarm_alone(const struct settings *s, char ret_room[REPORT_SWARM_ALONE_MAX]);
+
+#endif
