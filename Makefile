@@ -32,7 +32,7 @@ BELOW_p2p   := base
 BELOW_proxy := p2p cache base
 SYSTEM_base  := -lcrypto -lcjson -lyaml
 SYSTEM_cache := $(SYSTEM_base)
-SYSTEM_p2p   := $(SYSTEM_base)
+SYSTEM_p2p   := -lcurl $(SYSTEM_base)
 SYSTEM_proxy := -lmicrohttpd -lcurl -lssl -lpsl $(SYSTEM_base)
 FLOORS := base cache p2p proxy
 

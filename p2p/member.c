@@ -62,6 +62,12 @@ member_forget(struct members *m, const struct node_id *id)
 }
 
 bool
+member_by_group(const struct member *m, int64_t now_ms)
+{
+    return now_ms - m->group_ms < MEMBER_GROUP_MS;
+}
+
+bool
 member_bury(struct members *m, int64_t now_ms, struct node_id *ret_dead)
 {
     for (size_t i = 0; i < m->count; i++) {

@@ -7,6 +7,9 @@
 /* One tracker serves this many (decision 7 of the design); more are not let in. */
 #define MEMBERS_MAX    1024
 #define MEMBER_DEAD_MS 3000
+/* Multicast reaches a node that was heard that way so lately. */
+#define MEMBER_GROUP_MS 5000
+#define MEMBER_NEVER    (INT64_MIN / 2)
 
 struct member {
     struct node_id id;
@@ -17,6 +20,7 @@ struct member {
     uint16_t queue_ms; /* what an upload from it waits, as it says */
     uint32_t free_mib;
     int64_t heard_ms;
+    int64_t group_ms; /* heard by multicast; MEMBER_NEVER */
 };
 
 struct members {
@@ -35,6 +39,7 @@ const struct member *member_find(const struct members *m, const struct node_id *
  * of that node, or when there is no place. */
 bool member_heard(struct members *m, const struct member *said, int64_t now_ms);
 void member_forget(struct members *m, const struct node_id *id);
+bool member_by_group(const struct member *m, int64_t now_ms); /* does multicast reach it? */
 /* Drops one node that was silent for MEMBER_DEAD_MS: true and its id, until none is left. */
 bool member_bury(struct members *m, int64_t now_ms, struct node_id *ret_dead);
 

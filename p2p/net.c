@@ -276,6 +276,25 @@ source_of_any(bool v4, struct node_addr *ret)
     return found;
 }
 
+bool
+net_is_wired(const struct node_addr *source)
+{
+    struct ifaddrs *all = NULL;
+    bool radio = false;
+    if (getifaddrs(&all) < 0)
+        return true;
+    for (const struct ifaddrs *i = all; i != NULL && !radio; i = i->ifa_next) {
+        struct node_addr a;
+        char path[64];
+        radio = i->ifa_addr != NULL && addr_of(i->ifa_addr, &a) &&
+                memcmp(a.ip, source->ip, sizeof a.ip) == 0 &&
+                text_printf(path, sizeof path, "/sys/class/net/%s/wireless", i->ifa_name) == 0 &&
+                access(path, F_OK) == 0;
+    }
+    freeifaddrs(all);
+    return !radio;
+}
+
 struct node_addr
 net_source(const struct net *n)
 {

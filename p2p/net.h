@@ -28,6 +28,8 @@ const struct node_addr *net_bound(const struct net *n);
 /* How a datagram to another node would name its source: the bound host, or that of the route to
  * the group, to the world, or of any interface that is up. The port is the bound one. */
 struct node_addr net_source(const struct net *n);
+/* Is the interface with that address no radio? True also when there is none. */
+bool net_is_wired(const struct node_addr *source);
 /* Looks for interfaces that came or went, and joins the group there again. */
 void net_rejoin(struct net *n);
 /* Lost when the socket is full, like any datagram. */

@@ -9,11 +9,12 @@
 #include "base/text.h"
 #include "p2p/identity.h"
 #include "p2p/p2p_inside.h"
-#include <poll.h>
+#include <netdb.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
-#define SLEEP_MS_MAX 1000
+#define SLEEP_MS_MAX  1000
+#define PRIORITY_ZERO 100 /* what is configured as 0: below are -100 .. -1 */
 
 /* ---- turns ---- */
 
@@ -26,26 +27,48 @@ hear(struct p2p *p)
         addr_print_host(&p->heard.from, from);
         if (sealer_open(&p->sealer, SEAL_DATAGRAM, p->heard.bytes, p->heard.len, from, &head) < 0)
             continue;
-        struct step_from who = {head.sender, head.boot, head.seq};
+        bool knew = p2p_meet_knows(p, &head.sender);
+        struct step_from who = {head.sender, head.boot, head.seq, p->heard.by_multicast};
         int rc =
             step_datagram(p->step, p->now_ms, &who, p->heard.bytes + SEAL_HEAD, head.len, &p->plan);
         (void)rc; /* a record that was cut: what came before it was taken */
         p2p_carry(p);
+        p2p_meet_heard(p, &head.sender, knew, p->heard.bytes + SEAL_HEAD, head.len);
     }
+}
+
+static void
+read_answers(struct p2p *p)
+{
+    const uint8_t *body;
+    size_t len;
+    bool any;
+    do {
+        any = false;
+        post_turn(p->post);
+        while (post_next(p->post, &body, &len)) {
+            int rc = step_reply(p->step, p->now_ms, body, len, &p->plan);
+            (void)rc; /* as above */
+            p2p_carry(p);
+            any = true;
+        }
+    } while (any); /* their lines are free for what waits */
 }
 
 static void
 sleep_until_news(struct p2p *p)
 {
     int fds[NET_FDS_MAX];
-    struct pollfd polls[NET_FDS_MAX + 1];
+    struct curl_waitfd polls[NET_FDS_MAX + 1];
     size_t count = net_fds(p->net, fds);
     for (size_t i = 0; i < count; i++)
-        polls[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
-    polls[count] = (struct pollfd){.fd = mailbox_fd(&p->mail), .events = POLLIN};
-    int64_t wait_ms = step_wake_ms(p->step) - clock_ms();
+        polls[i] = (struct curl_waitfd){.fd = fds[i], .events = CURL_WAIT_POLLIN};
+    polls[count] = (struct curl_waitfd){.fd = mailbox_fd(&p->mail), .events = CURL_WAIT_POLLIN};
+    int64_t wake_ms = step_wake_ms(p->step);
+    int64_t meet_ms = p2p_meet_wake_ms(p);
+    int64_t wait_ms = (meet_ms < wake_ms ? meet_ms : wake_ms) - clock_ms();
     wait_ms = wait_ms < 0 ? 0 : wait_ms > SLEEP_MS_MAX ? SLEEP_MS_MAX : wait_ms;
-    (void)poll(polls, count + 1, (int)wait_ms);
+    (void)curl_multi_poll(post_multi(p->post), polls, (unsigned)count + 1, (int)wait_ms, NULL);
 }
 
 static void
@@ -64,6 +87,7 @@ run(void *arg)
         p->now_ms = clock_ms();
         p2p_take_mail(p);
         hear(p);
+        read_answers(p);
         count_revocations(p);
         atomic_store(&p->others, step_members(p->step)->count);
         if (p->noted || p->now_ms >= step_wake_ms(p->step)) {
@@ -71,6 +95,7 @@ run(void *arg)
             step_tick(p->step, p->now_ms, &p->plan);
             p2p_carry(p);
         }
+        p2p_meet_turn(p);
         sleep_until_news(p);
     }
     step_resign(p->step, clock_ms(), true, &p->plan);
@@ -83,6 +108,8 @@ static void
 release(struct p2p *p)
 {
     step_free(p->step);
+    discover_close(p->discover);
+    post_close(p->post);
     net_close(p->net);
     lock_release(&p->progress_lock);
     mailbox_release(&p->mail);
@@ -91,28 +118,78 @@ release(struct p2p *p)
 }
 
 static struct step *
-new_step(const struct p2p *p, const struct p2p_config *config)
+new_step(const struct p2p *p)
 {
     struct step_config c = {.self = p->self,
                             .addr = p->addr,
-                            .site = 1,
+                            .site = p->site.id,
+                            .priority = member_priority(p->priority, p->wired, 0, p->cpus),
                             .stored = p->ops.stored,
                             .stored_arg = p->ops.arg};
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    c.priority =
-        member_priority((unsigned)(config->priority + 100), true, 0, cpus > 0 ? (unsigned)cpus : 1);
     rng_secret(&c.seed, sizeof c.seed);
-    return step_new(&c, clock_ms());
+    return step_new(&c, p->opened_ms);
+}
+
+/* Where others reach this node: "auto", host or host:port. */
+static int
+read_advertise(struct p2p *p, const char *text, struct err *e)
+{
+    char host[ADDR_HOST_MAX];
+    struct addrinfo hints = {.ai_socktype = SOCK_DGRAM};
+    struct addrinfo *found = NULL;
+    struct node_addr a = net_source(p->net);
+    uint16_t port = a.port;
+    p->advertise_auto = strcmp(text, "auto") == 0;
+    p->addr = a;
+    if (p->advertise_auto)
+        return 0;
+    if ((addr_split(text, host, &port) < 0 && text_copy(host, sizeof host, text) < 0) ||
+        getaddrinfo(host, NULL, &hints, &found) != 0 || found == NULL)
+        return err_set(e, ERR_CONFIG,
+                       "p2p.advertise: \"%s\": expected auto, or an address or a name that has "
+                       "one, with or without :PORT",
+                       text);
+    bool good = addr_of(found->ai_addr, &a);
+    freeaddrinfo(found);
+    a.port = port != 0 ? port : p->addr.port;
+    if (!good || !addr_is_usable(&a))
+        return err_set(e, ERR_CONFIG, "p2p.advertise: \"%s\": no node can be reached there", text);
+    p->addr = a;
+    return 0;
+}
+
+static void
+tell_opened(const struct p2p *p)
+{
+    char addr[ADDR_TEXT_MAX], id[IDENTITY_TEXT_MAX];
+    addr_print(&p->addr, addr);
+    identity_print(&p->self, id);
+    LOG(p2p_opened, LOG_S("node", id), LOG_S("address", addr), LOG_S("site", p->site.name),
+        LOG_S("site_from", p->site.from));
 }
 
 static int
 open_parts(struct p2p *p, const struct p2p_config *config, struct err *e)
 {
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    if (config->site[0] == '\0' || strlen(config->site) >= SITE_NAME_MAX)
+        return err_set(e, ERR_CONFIG, "p2p.site: expected auto, or a name of 1 to %d bytes",
+                       SITE_NAME_MAX - 1);
     int rc = net_open(config->listen, config->multicast, &p->net, e);
+    rc = rc < 0 ? rc : read_advertise(p, config->advertise, e);
+    rc = rc < 0 ? rc : post_open(&p->sealer, &p->post, e);
+    rc = rc < 0 ? rc
+                : discover_open(config->dir, config->seeds, config->seeds_count, &p->discover, e);
     if (rc < 0)
         return rc;
-    p->addr = net_source(p->net);
-    p->step = new_step(p, config);
+    site_open(config->site, &p->addr, &p->site);
+    p->opened_ms = clock_ms();
+    p->priority = (unsigned)(config->priority + PRIORITY_ZERO);
+    p->cpus = cpus > 0 ? (unsigned)cpus : 1;
+    p->wired = net_is_wired(&p->addr);
+    p->step = new_step(p);
+    p2p_meet_open(p);
+    tell_opened(p);
     rc = thread_start(&p->thread, "p2p", run, p);
     return rc < 0 ? err_set(e, rc, "p2p thread: %s", err_text(rc)) : 0;
 }

@@ -1,10 +1,8 @@
 /* Questions that wait for the p2p thread: control requests of other nodes, and what people ask. */
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/text.h"
 #include "p2p/identity.h"
 #include "p2p/p2p_inside.h"
-#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -102,15 +100,6 @@ order_of_peers(const void *a, const void *b)
     return node_compare(&x->id, &y->id);
 }
 
-static void
-print_site(const struct p2p *p, uint64_t site, char ret[64])
-{
-    if (site == step_elect(p->step)->site)
-        memcpy(ret, p->site, sizeof p->site);
-    else if (text_printf(ret, sizeof p->site, "%016" PRIx64, site) < 0)
-        never("a number longer than a name");
-}
-
 static struct p2p_state *
 look(const struct p2p *p)
 {
@@ -119,8 +108,8 @@ look(const struct p2p *p)
     struct p2p_state *s = mem_zalloc(sizeof *s);
     s->self = p->self;
     s->addr = p->addr;
-    memcpy(s->site, p->site, sizeof s->site);
-    s->site_from = p->site_from;
+    memcpy(s->site, p->site.name, sizeof s->site);
+    s->site_from = p->site.from;
     s->role = e->role;
     s->epoch = e->tracker.epoch;
     s->priority = e->priority;
@@ -143,7 +132,8 @@ look(const struct p2p *p)
         to->heard_ms_ago = p->now_ms - m->heard_ms;
         to->queue_ms = m->queue_ms;
         to->free_bytes = (uint64_t)m->free_mib << 20;
-        print_site(p, m->site, to->site);
+        site_print(&p->site, m->site, to->site);
+        s->multicast_works = s->multicast_works || member_by_group(m, p->now_ms);
     }
     qsort(s->peers, s->peers_count, sizeof *s->peers, order_of_peers);
     return s;
@@ -212,7 +202,7 @@ p2p_control(struct p2p *p, const uint8_t *msg, size_t len, struct buf *ret)
     if (rc < 0)
         return rc;
     struct p2p_ask *a = ask_new(P2P_ASK_CONTROL);
-    a->from = (struct step_from){head.sender, head.boot, head.seq};
+    a->from = (struct step_from){head.sender, head.boot, head.seq, false};
     a->len = head.len;
     a->body = mem_alloc(a->len + 1);
     memcpy(a->body, msg + SEAL_HEAD, a->len);

@@ -15,11 +15,9 @@ seal(struct p2p *p, enum seal_kind kind, const struct plan_action *a)
 static void
 shout(struct p2p *p, const struct plan_action *a)
 {
-    const struct members *m = step_members(p->step);
+    must(a->len > 0);
     size_t len = seal(p, SEAL_DATAGRAM, a);
-    net_shout(p->net, p->msg, len);
-    for (size_t i = 0; i < m->count; i++)
-        net_send(p->net, &m->list[i].addr, p->msg, len);
+    p2p_meet_shout(p, (enum wire_type)p->plan.bytes[a->at], p->msg, len);
 }
 
 static void
@@ -50,6 +48,7 @@ act(struct p2p *p, const struct plan_action *a)
         break;
     case PLAN_POST:
     case PLAN_COPY:
+        post_send(p->post, &a->node, &a->addr, p->plan.bytes + a->at, a->len, a->kind == PLAN_POST);
         break;
     case PLAN_REPLY:
         p2p_reply(p, p->plan.bytes + a->at, a->len);

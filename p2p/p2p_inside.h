@@ -1,22 +1,30 @@
 /* What the files of the p2p thread share, and nobody else: p2p.c (life and turns of the thread),
  * p2p_mail.c (notes from other threads), p2p_carry.c (plans carried out), p2p_ask.c (questions
- * that wait for the thread), p2p_names.c (names). */
+ * that wait for the thread), p2p_names.c (names), p2p_meet.c (who is spoken to, and how nodes get
+ * to know each other). */
 #ifndef P2P_P2P_INSIDE_H
 #define P2P_P2P_INSIDE_H
 
 #include "base/mailbox.h"
 #include "base/thread.h"
+#include "p2p/contact.h"
+#include "p2p/discover.h"
 #include "p2p/net.h"
 #include "p2p/p2p.h"
 #include "p2p/plan.h"
+#include "p2p/post.h"
 #include "p2p/sealer.h"
+#include "p2p/site.h"
 
 /* More than all running requests of all swarms can end, and all pieces that they can bring,
  * between two turns of the thread. */
 #define P2P_MAIL_MAX     65536
 #define P2P_PROGRESS_MAX 256 /* requests whose bytes are summed up for the next turn */
 #define P2P_HEARD_MAX    512 /* datagrams in one turn: mail and time come in between */
-#define P2P_MSG_MAX      (SEAL_HEAD + WIRE_CONTROL_MAX + SEAL_MAC)
+/* Hints that multicast does not carry: 200 datagrams a second, and a burst of 50 ms of them. */
+#define P2P_HINT_US       5000
+#define P2P_HINT_BURST_US 50000
+#define P2P_MSG_MAX       (SEAL_HEAD + WIRE_CONTROL_MAX + SEAL_MAC)
 
 /* Bytes of a request since the thread last looked. */
 struct p2p_progress {
@@ -29,8 +37,9 @@ struct p2p {
     /* fixed at open */
     struct p2p_ops ops;
     struct node_id self;
-    char site[64];
-    const char *site_from;
+    bool advertise_auto, wired;
+    unsigned priority, cpus; /* configured (0: lowest) and found */
+    int64_t opened_ms;
     struct sealer sealer; /* any thread */
     struct mailbox mail;  /* any thread */
     struct thread thread;
@@ -46,7 +55,21 @@ struct p2p {
     bool noted;     /* a swarm was told something: it decides again before the thread sleeps */
     struct step *step;
     struct net *net;
-    struct node_addr addr;
+    struct post *post;
+    struct discover *discover;
+    struct node_addr addr; /* where others reach this node */
+    struct site site;
+    struct contacts contacts;
+    struct p2p_meet {
+        uint64_t seeds_version;
+        int64_t far_ms;        /* beacons to other sites, next */
+        int64_t introduce_ms;  /* as tracker, next */
+        int64_t remember_ms;   /* nodes of the site, for the next run */
+        int64_t settings_ms;   /* interfaces, address, priority: look again */
+        size_t introduce_next; /* member that is told next */
+        size_t hint_next;      /* member that gets hints first */
+        int64_t hints_us;      /* hints may go out from then on: one every P2P_HINT_US */
+    } meet;
     uint64_t revocations; /* of the tracker's table, as far as they are counted */
     struct net_heard heard;
     struct p2p_naming *namings; /* questions about names that wait */
@@ -60,6 +83,18 @@ struct p2p {
 void p2p_take_mail(struct p2p *p);
 /* p2p_carry.c: does what the plan says, and empties it. */
 void p2p_carry(struct p2p *p);
+
+/* p2p_meet.c */
+void p2p_meet_open(struct p2p *p);
+/* A datagram that came, before and after the step took it. */
+bool p2p_meet_knows(const struct p2p *p, const struct node_id *node);
+void p2p_meet_heard(struct p2p *p, const struct node_id *from, bool knew, const uint8_t *body,
+                    size_t len);
+/* A datagram for everybody: sealed already; `type` is that of its first record. */
+void p2p_meet_shout(struct p2p *p, enum wire_type type, const uint8_t *msg, size_t len);
+/* What is due now. */
+void p2p_meet_turn(struct p2p *p);
+int64_t p2p_meet_wake_ms(const struct p2p *p);
 
 /* p2p_ask.c: a question of another thread. The asker and the thread hold it; who leaves last
  * frees it. */

@@ -154,6 +154,7 @@ hear_beacon(struct step *s, int64_t now_ms, const struct step_from *from,
                           .queue_ms = b->queue_ms,
                           .free_mib = b->free_mib};
     const struct member *before = member_find(&s->members, &from->node);
+    said.group_ms = from->by_multicast ? now_ms : before != NULL ? before->group_ms : MEMBER_NEVER;
     bool newcomer = before == NULL || before->boot != from->boot;
     if (!member_heard(&s->members, &said, now_ms))
         return;
@@ -281,6 +282,38 @@ step_load(struct step *s, unsigned queue_ms, uint64_t free_bytes)
     uint64_t free_mib = free_bytes >> 20;
     s->queue_ms = queue_ms < UINT16_MAX ? (uint16_t)queue_ms : UINT16_MAX;
     s->free_mib = free_mib < UINT32_MAX ? (uint32_t)free_mib : UINT32_MAX;
+}
+
+void
+step_beacon(const struct step *s, int64_t now_ms, struct plan *p)
+{
+    send_beacon(s, p, NULL, 0, now_ms);
+}
+
+void
+step_moved(struct step *s, const struct node_addr *addr)
+{
+    s->config.addr = *addr;
+}
+
+void
+step_site(struct step *s, uint64_t site, int64_t now_ms)
+{
+    bool deputy = node_equal(&s->elect.deputy, &s->config.self);
+    s->config.site = site;
+    s->config.seed++;
+    elect_init(&s->elect, &s->config.self, site, s->config.priority, s->config.seed, now_ms);
+    struct swarms_at here = at(s, now_ms);
+    swarms_elected(s->swarms, &here, deputy);
+}
+
+bool
+step_priority(struct step *s, uint32_t priority)
+{
+    if (s->elect.role == ELECT_TRACKER || s->elect.role == ELECT_CANDIDATE)
+        return false;
+    s->config.priority = s->elect.priority = priority;
+    return true;
 }
 
 struct tracker_sum

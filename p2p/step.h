@@ -25,6 +25,7 @@ struct step_config {
 struct step_from {
     struct node_id node;
     uint64_t boot, seq;
+    bool by_multicast;
 };
 
 struct step *step_new(const struct step_config *c, int64_t now_ms);
@@ -62,6 +63,16 @@ void step_name_tell(struct step *s, int64_t now_ms, const struct digest *key,
                     enum names_state state, const struct names_value *value);
 void step_name_hold(struct step *s, int64_t now_ms, const struct names_own *own);
 size_t step_names(const struct step *s); /* how many are known */
+
+/* A beacon as it would go out now, to say hello with; appended to the plan's bytes as a PLAN_SHOUT.
+ */
+void step_beacon(const struct step *s, int64_t now_ms, struct plan *p);
+
+/* What this node is may change while it runs: where it is reached; its site, in which it is a
+ * newcomer then; its priority, which has to wait (false) while it is tracker or stands. */
+void step_moved(struct step *s, const struct node_addr *addr);
+void step_site(struct step *s, uint64_t site, int64_t now_ms);
+bool step_priority(struct step *s, uint32_t priority);
 
 struct tracker_sum step_tracker_sum(const struct step *s);
 const struct elect *step_elect(const struct step *s);

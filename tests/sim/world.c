@@ -359,7 +359,7 @@ deliver(struct world *w, const struct world_event *e)
     if (!world_alive(w, e->to) || w->cut[e->from][e->to] || e->a < n->boots_seen[e->from])
         return;
     n->boots_seen[e->from] = e->a;
-    struct step_from from = {w->nodes[e->from].id, e->a, e->b};
+    struct step_from from = {w->nodes[e->from].id, e->a, e->b, false};
     int64_t now_ms = node_ms(n, w->now_us);
     int rc = 0;
     plan_clear(&w->plan);

@@ -70,7 +70,7 @@ greet(struct step *from, uint8_t from_n, struct step *to, uint64_t seq, int64_t 
     struct scribe s;
     scribe_init(&s, body, sizeof body);
     wire_put(&s, &m);
-    struct step_from who = {unit_node(from_n), 1, seq};
+    struct step_from who = {unit_node(from_n), 1, seq, false};
     plan_clear(&plan);
     assert_int_equal(step_datagram(to, now_ms, &who, body, scribe_len(&s), &plan), 0);
 }
@@ -112,7 +112,7 @@ a_wish_becomes_a_post_a_grant_and_a_request(void **state)
     (void)state;
     struct step *one, *two;
     struct digest d = unit_blob(1);
-    struct step_from from = {unit_node(2), 1, 2};
+    struct step_from from = {unit_node(2), 1, 2, false};
     uint8_t body[4096];
     pair(&one, &two);
     assert_non_null(step_open(two, 2000, &d, SIZE, WANTS));
@@ -144,7 +144,7 @@ a_stranger_is_not_served_before_it_was_heard(void **state)
 {
     (void)state;
     struct step *one, *two;
-    struct step_from from = {unit_node(77), 1, 1};
+    struct step_from from = {unit_node(77), 1, 1, false};
     pair(&one, &two);
     plan_clear(&plan);
     assert_int_equal(step_request(one, 2000, &from, NULL, 0, &plan), ERR_NOT_FOUND);
@@ -158,7 +158,7 @@ malformed_bodies_are_refused(void **state)
     (void)state;
     struct step *one, *two;
     const uint8_t bad[] = {WIRE_BEACON, 200, 0, 1};
-    struct step_from from = {unit_node(2), 1, 9};
+    struct step_from from = {unit_node(2), 1, 9, false};
     pair(&one, &two);
     plan_clear(&plan);
     assert_int_equal(step_datagram(one, 2000, &from, bad, sizeof bad, &plan), ERR_SYNTAX);
