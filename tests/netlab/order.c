@@ -230,6 +230,22 @@ order_path(char **word, int count, struct buf *out)
     return true;
 }
 
+/* thin ADDRESS rate=RATE */
+static bool
+order_thin(char **word, int count, struct buf *out)
+{
+    struct in_addr a;
+    char *value;
+    if (count != 3 || !inet_aton(word[1], &a) || !split(word[2], &value) ||
+        strcmp(word[2], "rate") != 0)
+        return refuse(out, "usage: thin ADDRESS rate=RATE", "");
+    uint32_t host = ntohl(a.s_addr);
+    for (size_t i = 0; i < wan_count(); i++)
+        if ((host & wan_site(i)->mask) == wan_site(i)->net)
+            return set_rate(wan_thin(wan_site(i), host), value) || refuse(out, "bad rate ", value);
+    return refuse(out, "no site has ", word[1]);
+}
+
 /* NET/BITS in place. */
 static bool
 parse_net(char *text, uint32_t *ret_net, uint32_t *ret_mask)
@@ -326,6 +342,8 @@ carry_out(char **word, int count, const char *line, struct buf *out)
         return order_set(word, count, out);
     else if (strcmp(word[0], "path") == 0)
         return order_path(word, count, out);
+    else if (strcmp(word[0], "thin") == 0)
+        return order_thin(word, count, out);
     else if (strcmp(word[0], "at") == 0)
         return order_at(line, out);
     else if (strcmp(word[0], "cancel") == 0)

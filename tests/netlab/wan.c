@@ -1,4 +1,5 @@
-/* The way of a packet: wan_send -> up link -> wire of the path -> down link -> last mile -> TUN.
+/* The way of a packet: wan_send -> up link -> wire of the path -> down link -> last mile -> TUN; to
+ * some hosts over a thin link of their own before the TUN.
  * Each arrow is an event at its exact time. A train is cut so that no part of it takes a link for
  * longer than TRAIN_NS (or one packet); a part arrives as a whole. */
 #include "tests/netlab/wan.h"
@@ -6,7 +7,6 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/text.h"
-#include <string.h>
 #include <sys/uio.h>
 
 #define TRAIN_NS       UINT64_C(1000000)
@@ -276,10 +276,39 @@ wire_fire(struct event *e, uint64_t due_ns)
         event_set(e, w->queue.head->due_ns);
     else
         event_clear(e);
-    if (w->is_final)
-        deliver(p);
-    else
+    struct wan_link *thin = sites[p->to]->hosts[packet_target(p) % WAN_HOSTS_MAX].thin;
+    if (!w->is_final)
         link_enqueue(&sites[p->to]->down, p, due_ns);
+    else if (thin)
+        link_enqueue(thin, p, due_ns);
+    else
+        deliver(p);
+}
+
+/* Nothing but its rate is set on the own link of a host. */
+static void
+thin_fire(struct event *e, uint64_t due_ns)
+{
+    struct wan_link *l = (struct wan_link *)e;
+    struct packet *p = packet_pop(&l->queue);
+    l->queued_bytes -= p->wire_bytes;
+    if (l->queue.head)
+        event_set(e, due_ns + transmit_ns(l, l->queue.head->wire_bytes));
+    else
+        event_clear(e);
+    p->due_ns = due_ns;
+    deliver(p);
+}
+
+struct wan_link *
+wan_thin(struct wan_site *s, uint32_t host)
+{
+    struct wan_host *h = &s->hosts[host % WAN_HOSTS_MAX];
+    if (!h->thin) {
+        h->thin = mem_zalloc(sizeof *h->thin);
+        event_init(&h->thin->event, thin_fire);
+    }
+    return h->thin;
 }
 
 void
@@ -348,7 +377,8 @@ wan_reset_counters(void)
         struct wan_site *s = sites[i];
         reset_link(&s->up);
         reset_link(&s->down);
-        memset(s->hosts, 0, sizeof s->hosts);
+        for (size_t h = 0; h < WAN_HOSTS_MAX; h++)
+            s->hosts[h].up_bytes = s->hosts[h].down_bytes = 0;
         s->unroutable = s->unwritable = 0;
         for (size_t j = 0; j < sites_count; j++)
             paths[i][j].packets = paths[i][j].bytes = 0;

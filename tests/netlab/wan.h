@@ -48,6 +48,7 @@ struct wan_path {
 
 struct wan_host {
     uint64_t up_bytes, down_bytes; /* sent into the up link, delivered */
+    struct wan_link *thin;         /* its own link behind the site's, NULL: none */
 };
 
 struct wan_site {
@@ -83,6 +84,8 @@ void wan_lose_tun(struct wan_site *s);
 uint64_t wan_room(const struct wan_link *l);
 void wan_set_rate(struct wan_link *l, uint64_t rate_bps);
 void wan_set_down(struct wan_link *l, bool is_down);
+/* The own link of a host, made at the first call, without a limit. */
+struct wan_link *wan_thin(struct wan_site *s, uint32_t host);
 void wan_reset_counters(void);
 
 #endif
