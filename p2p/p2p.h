@@ -2,6 +2,7 @@
  *
  *   p2p_open   one thread owns membership, election, leases, choice of pieces, the UDP socket and
  *              the control requests to other nodes; all below only posts to it or asks it
+ *   rank.h view.h   the estimate of a source and snapshots of sources, for the fetch thread
  *   slots.h    who may take bytes from this node now, for the peer port
  *   seal.h     cluster keys
  *   addr.h identity.h   addresses and ids as people read them
@@ -21,6 +22,7 @@
 #include "p2p/seal.h"
 #include "p2p/slots.h"
 #include "p2p/step.h"
+#include "p2p/view.h"
 
 struct p2p;
 
@@ -145,6 +147,11 @@ struct p2p_state {
 /* Asks the thread; 0, ERR_TIMEOUT or ERR_CLOSED. Release what it gave. */
 CHECKED int p2p_look(struct p2p *p, struct p2p_state *ret);
 void p2p_state_release(struct p2p_state *s);
+/* Asks all nodes who has these blobs (at most LOCATE_BLOBS_MAX) and waits for their answers, less
+ * than a second; this node is not among them. Who has one offers it for a while. Free what it gave
+ * with locate_free. 0, ERR_BUSY (others ask), ERR_TIMEOUT, ERR_CLOSED. */
+CHECKED int p2p_locate(struct p2p *p, const struct digest *blobs, size_t count,
+                       struct locate **ret);
 /* This node hands its office over, if it has one: 0, or ERR_NOT_FOUND when it is not tracker. */
 CHECKED int p2p_step_down(struct p2p *p);
 

@@ -6,7 +6,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define ASK_WAIT_MS 1000
+#define ASK_WAIT_MS  1000
+#define LOCATE_MS    60 /* for answers: a LAN takes a few, a far site a round trip */
+#define LOCATE_TRIES 5  /* while somebody else asks */
 
 struct p2p_ask {
     enum p2p_ask_kind kind; /* fixed before it is posted, like the next three */
@@ -19,6 +21,7 @@ struct p2p_ask {
     bool done;               /* lock */
     int code;                /* lock, and the thread's until done */
     struct buf reply;        /* as code */
+    struct locate *locate;   /* as code; P2P_ASK_LOCATED */
     struct p2p_state *state; /* as code */
 };
 
@@ -45,6 +48,7 @@ ask_leave(struct p2p_ask *a)
     if (a->state != NULL)
         p2p_state_release(a->state);
     mem_free(a->state);
+    locate_free(a->locate);
     mem_free(a->body);
     mem_free(a);
 }
@@ -153,6 +157,13 @@ p2p_answer_ask(struct p2p *p, struct p2p_ask *a)
     case P2P_ASK_RESIGN:
         code = step_down(p);
         break;
+    case P2P_ASK_LOCATE:
+        code = step_locate(p->step, p->now_ms, (const struct digest *)a->body, a->len, &p->plan);
+        p2p_carry(p);
+        break;
+    case P2P_ASK_LOCATED:
+        a->locate = step_located(p->step);
+        break;
     }
     p2p_drop_ask(a, code);
 }
@@ -238,6 +249,40 @@ p2p_step_down(struct p2p *p)
 {
     struct p2p_ask *a = ask_new(P2P_ASK_RESIGN);
     int rc = wait_for(p, a);
+    ask_leave(a);
+    return rc;
+}
+
+static int
+start_locate(struct p2p *p, const struct digest *blobs, size_t count)
+{
+    struct p2p_ask *a = ask_new(P2P_ASK_LOCATE);
+    a->len = count;
+    a->body = mem_alloc((count + 1) * sizeof *blobs);
+    memcpy(a->body, blobs, count * sizeof *blobs);
+    int rc = wait_for(p, a);
+    ask_leave(a);
+    return rc;
+}
+
+int
+p2p_locate(struct p2p *p, const struct digest *blobs, size_t count, struct locate **ret)
+{
+    int rc = ERR_BUSY;
+    for (int i = 0; i < LOCATE_TRIES && rc == ERR_BUSY; i++) {
+        rc = start_locate(p, blobs, count);
+        clock_sleep_ms(rc == 0 || rc == ERR_BUSY ? LOCATE_MS : 0);
+    }
+    if (rc < 0)
+        return rc;
+    struct p2p_ask *a = ask_new(P2P_ASK_LOCATED);
+    rc = wait_for(p, a);
+    if (rc == 0 && a->locate == NULL)
+        rc = ERR_BUSY; /* another question took its place */
+    if (rc == 0) {
+        *ret = a->locate;
+        a->locate = NULL;
+    }
     ask_leave(a);
     return rc;
 }

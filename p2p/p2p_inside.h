@@ -98,7 +98,13 @@ int64_t p2p_meet_wake_ms(const struct p2p *p);
 
 /* p2p_ask.c: a question of another thread. The asker and the thread hold it; who leaves last
  * frees it. */
-enum p2p_ask_kind { P2P_ASK_CONTROL, P2P_ASK_LOOK, P2P_ASK_RESIGN };
+enum p2p_ask_kind {
+    P2P_ASK_CONTROL,
+    P2P_ASK_LOOK,
+    P2P_ASK_RESIGN,
+    P2P_ASK_LOCATE,
+    P2P_ASK_LOCATED
+};
 struct p2p_ask;
 void p2p_answer_ask(struct p2p *p, struct p2p_ask *a);
 /* The body that answers the request the step is about. */

@@ -14,6 +14,7 @@ struct step {
     uint16_t queue_ms; /* load, as beacons tell it */
     uint32_t free_mib;
     struct naming *naming;
+    struct locate *locate; /* the question of a person, or NULL */
 };
 
 struct step *
@@ -35,6 +36,7 @@ step_free(struct step *s)
         return;
     swarms_free(s->swarms);
     naming_free(s->naming);
+    locate_free(s->locate);
     mem_free(s);
 }
 
@@ -189,6 +191,16 @@ hear_probe(struct step *s, int64_t now_ms, const struct step_from *from, uint64_
     plan_wrote(p, plan_to(p, PLAN_DATAGRAM, to), &out);
 }
 
+static void
+hear_others(struct step *s, const struct swarms_at *here, const struct node_id *from,
+            const struct wire_msg *m, struct plan *p)
+{
+    const struct member *who = member_find(&s->members, from);
+    if (m->type == WIRE_IHAVE && s->locate != NULL && who != NULL)
+        locate_hear(s->locate, &who->id, &who->addr, &m->ihave);
+    swarms_hear(s->swarms, here, from, m, p);
+}
+
 int
 step_datagram(struct step *s, int64_t now_ms, const struct step_from *from, const uint8_t *body,
               size_t len, struct plan *p)
@@ -208,7 +220,7 @@ step_datagram(struct step *s, int64_t now_ms, const struct step_from *from, cons
         else if (m.type == WIRE_NAME || m.type == WIRE_NAME_ASK || m.type == WIRE_WHONAMES)
             naming_hear(s->naming, &here, &from->node, &m, p);
         else
-            swarms_hear(s->swarms, &here, &from->node, &m, p);
+            hear_others(s, &here, &from->node, &m, p);
     }
     settle(s, &here, p);
     return rc < 0 ? rc : 0;
@@ -274,6 +286,40 @@ struct swarm *
 step_swarm(struct step *s, const struct digest *digest)
 {
     return swarms_find(s->swarms, digest);
+}
+
+static void
+note_known(const struct step *s, struct locate_blob *to)
+{
+    struct locate_holder h;
+    const struct swarm *swarm = swarms_find(s->swarms, &to->digest);
+    for (size_t i = 0; swarm != NULL && swarm_other(swarm, i, &h.node, &h.addr, &h.held); i++)
+        locate_note(to, &h.node, &h.addr, h.held, swarm_pieces(swarm));
+}
+
+int
+step_locate(struct step *s, int64_t now_ms, const struct digest *blobs, size_t count,
+            struct plan *p)
+{
+    if (s->locate != NULL && now_ms - s->locate->since_ms < STEP_LOCATE_MS)
+        return ERR_BUSY;
+    locate_free(s->locate);
+    s->locate = locate_new(blobs, count, now_ms);
+    for (size_t i = 0; i < count; i++) {
+        struct wire_msg m = {.type = WIRE_WHOHAS, .whohas = {blobs[i]}};
+        note_known(s, &s->locate->blobs[i]);
+        if (s->members.count > 0 && !plan_full(p))
+            plan_record(p, PLAN_SHOUT, NULL, &m);
+    }
+    return 0;
+}
+
+struct locate *
+step_located(struct step *s)
+{
+    struct locate *l = s->locate;
+    s->locate = NULL;
+    return l;
 }
 
 void

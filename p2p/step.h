@@ -6,6 +6,7 @@
 #ifndef P2P_STEP_H
 #define P2P_STEP_H
 
+#include "p2p/locate.h"
 #include "p2p/naming.h"
 
 struct step;
@@ -53,6 +54,14 @@ struct swarm *step_open(struct step *s, int64_t now_ms, const struct digest *dig
  * requests for it that run still end, unnoticed. */
 void step_leave(struct step *s, int64_t now_ms, const struct digest *digest);
 struct swarm *step_swarm(struct step *s, const struct digest *digest); /* NULL: not open */
+
+/* Who has these blobs, for people: asks all. One question at a time; what is known and answered
+ * until then is taken, and freed, by the caller of step_located (NULL: nothing was asked).
+ * ERR_BUSY: another one is running for less than STEP_LOCATE_MS. */
+#define STEP_LOCATE_MS 2000
+CHECKED int step_locate(struct step *s, int64_t now_ms, const struct digest *blobs, size_t count,
+                        struct plan *p);
+struct locate *step_located(struct step *s);
 
 /* Load of this node, for its beacons. */
 void step_load(struct step *s, unsigned queue_ms, uint64_t free_bytes);

@@ -207,6 +207,20 @@ swarm_gone(struct swarm *s, const struct node_id *node)
         peer_bit(s, p, i, false);
 }
 
+bool
+swarm_other(const struct swarm *s, size_t i, struct node_id *ret_node, struct node_addr *ret_addr,
+            uint32_t *ret_held)
+{
+    if (i >= s->peers_count)
+        return false;
+    *ret_node = s->peers[i].id;
+    *ret_addr = s->peers[i].addr;
+    *ret_held = 0;
+    for (uint32_t p = 0; p < s->pieces; p++)
+        *ret_held += bits_get(s->peers[i].bits, p);
+    return true;
+}
+
 void
 swarm_ihave(struct swarm *s, const struct node_id *node, const struct node_addr *addr,
             const struct wire_ihave *said, int64_t now_ms)

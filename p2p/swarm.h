@@ -66,6 +66,9 @@ void swarm_peer(struct swarm *s, const struct wire_peer *said);
 void swarm_have(struct swarm *s, const struct node_id *node, const struct node_addr *addr,
                 const struct wire_have *said);
 void swarm_gone(struct swarm *s, const struct node_id *node);
+/* The i-th other node that was heard of and how many pieces it has; false: there are no more. */
+bool swarm_other(const struct swarm *s, size_t i, struct node_id *ret_node,
+                 struct node_addr *ret_addr, uint32_t *ret_held);
 /* The answer to a WHOHAS of this node. */
 void swarm_ihave(struct swarm *s, const struct node_id *node, const struct node_addr *addr,
                  const struct wire_ihave *said, int64_t now_ms);

@@ -3,7 +3,8 @@
  *
  *   GET  /livez /readyz /healthz /metrics
  *   GET  /api/v1/status /api/v1/peers /api/v1/transfers
- *   GET  /api/v1/blobs[/DIGEST]   /api/v1/images?registry=&repository=&reference=
+ *   GET  /api/v1/blobs[/DIGEST[?holders=1]]
+ *   GET  /api/v1/images?registry=&repository=&reference=[&holders=1]
  *   POST /api/v1/gc[?to=BYTES][&dry_run=1]   /api/v1/verify   /api/v1/tracker/step-down
  *
  * It answers from admin_open on, so that the state can be seen while the node starts. One

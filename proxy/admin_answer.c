@@ -139,6 +139,13 @@ answer_blobs(const struct report *r, const struct admin_request *q, struct admin
     answer_json(report_blobs(r), ret);
 }
 
+static bool
+asks_holders(const struct admin_request *q)
+{
+    const char *value = q->query(q->arg, "holders");
+    return value && strcmp(value, "1") == 0;
+}
+
 static void
 answer_blob(const struct report *r, const struct admin_request *q, struct admin_answer *ret)
 {
@@ -148,11 +155,16 @@ answer_blob(const struct report *r, const struct admin_request *q, struct admin_
         admin_answer_error(400, "expected a digest: sha256: and 64 hex digits", ret);
         return;
     }
-    cJSON *doc = report_blob(r, &d);
-    if (doc)
+    cJSON *doc = report_blob_wanted(r, &d, CACHE_SIZE_UNKNOWN);
+    if (asks_holders(q))
+        report_swarm_holders(r, doc);
+    bool here = strcmp(json_text(doc, "phase"), "absent") != 0;
+    if (here || cJSON_GetArraySize(json_array(doc, "holders")) > 0) {
         answer_json(doc, ret);
-    else
-        admin_answer_error(404, "not in this cache", ret);
+        return;
+    }
+    json_free(&doc);
+    admin_answer_error(404, "not in this cache, and no other node that answers has it", ret);
 }
 
 static void
@@ -166,6 +178,8 @@ answer_image(const struct report *r, const struct admin_request *q, struct admin
         return;
     }
     cJSON *doc = report_image(r, host, repository, reference);
+    if (doc && asks_holders(q))
+        report_swarm_holders(r, doc);
     if (doc)
         answer_json(doc, ret);
     else

@@ -144,11 +144,6 @@ add_transfers(const struct report *r, cJSON *to)
         json_add_u64(one, "rate_bytes_s", t->rate_bytes_s);
         json_add_u64(one, "requests", t->requests);
         json_add_u64(one, "attempts", t->attempts);
-        json_add_u64(one, "peer_attempts", t->peer_attempts);
-        json_add_u64(one, "from_upstream_bytes", t->from_bytes[BLOB_FROM_UPSTREAM]);
-        json_add_u64(one, "from_peer_bytes", t->from_bytes[BLOB_FROM_PEER]);
-        json_add_u64(one, "from_remote_peer_bytes", t->from_bytes[BLOB_FROM_REMOTE_PEER]);
-        cJSON_AddBoolToObject(one, "swarm", t->swarm);
         cJSON_AddBoolToObject(one, "background", t->background);
         cJSON_AddItemToArray(list, one);
     }
@@ -265,9 +260,8 @@ kind_text(enum manifest_kind kind)
     never("manifest kind");
 }
 
-/* One blob or manifest that a manifest names. */
-static cJSON *
-content(const struct report *r, const struct digest *d, uint64_t size)
+cJSON *
+report_blob_wanted(const struct report *r, const struct digest *d, uint64_t size)
 {
     cJSON *doc = report_blob(r, d);
     if (doc)
@@ -298,7 +292,7 @@ add_manifest(const struct report *r, const char *key, const struct digest *d, un
     report_add_text(to, "kind", kind_text(m.kind));
     cJSON *list = cJSON_AddArrayToObject(to, "content");
     for (size_t i = 0; i < m.child_count; i++) {
-        cJSON *child = content(r, &m.children[i].digest, m.children[i].size);
+        cJSON *child = report_blob_wanted(r, &m.children[i].digest, m.children[i].size);
         if (m.kind == MANIFEST_INDEX && depth + 1 < IMAGE_DEPTH_MAX)
             add_manifest(r, key, &m.children[i].digest, depth + 1, child);
         cJSON_AddItemToArray(list, child);
@@ -338,7 +332,7 @@ report_image(const struct report *r, const char *host, const char *repository,
         return NULL;
     }
     report_add_text(doc, "repository", key);
-    cJSON *top = content(r, &d, CACHE_SIZE_UNKNOWN);
+    cJSON *top = report_blob_wanted(r, &d, CACHE_SIZE_UNKNOWN);
     add_manifest(r, key, &d, 0, top);
     cJSON_AddItemToObject(doc, "manifest", top);
     return doc;

@@ -31,6 +31,8 @@ const char *report_state_text(enum report_state state);
 cJSON *report_status(const struct report *r);
 cJSON *report_transfers(const struct report *r);
 cJSON *report_blobs(const struct report *r);
+/* Its phase is "absent" when the cache does not have it. */
+cJSON *report_blob_wanted(const struct report *r, const struct digest *d, uint64_t size);
 /* NULL when the cache does not have it. */
 cJSON *report_blob(const struct report *r, const struct digest *d);
 cJSON *report_blob_info(const struct report *r, const struct blob_info *info);

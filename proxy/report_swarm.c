@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/metric.h"
 #include "base/text.h"
+#include <string.h>
 #include <unistd.h>
 
 const char *
@@ -130,6 +131,16 @@ add_refused(cJSON *to)
 }
 
 static void
+add_asked(cJSON *to)
+{
+    cJSON *asked = cJSON_AddObjectToObject(to, "asked");
+    json_add_u64(asked, "sent", metric_get(M_peer_requests_sent));
+    json_add_u64(asked, "busy", metric_get(M_peer_requests_busy));
+    json_add_u64(asked, "not_held", metric_get(M_peer_requests_not_held));
+    json_add_u64(asked, "refused", metric_get(M_peer_requests_refused));
+}
+
+static void
 add_nodes(const struct p2p_state *s, cJSON *to)
 {
     uint64_t here = 0;
@@ -154,6 +165,7 @@ add_state(const struct p2p_state *s, cJSON *to)
     cJSON_AddBoolToObject(to, "multicast", s->multicast_works);
     json_add_u64(to, "swarms", s->swarms);
     add_refused(to);
+    add_asked(to);
     add_tracker(s, to);
     (void)add_office(s, to, "deputy", &s->deputy);
     add_sum(s, to);
@@ -215,6 +227,71 @@ report_swarm_peers(const struct report *r)
         cJSON_AddItemToArray(list, peer(&s.peers[i]));
     return doc;
 }
+
+/* ---- who has it ---- */
+
+struct named {
+    size_t count;
+    struct digest digests[LOCATE_BLOBS_MAX];
+    cJSON *docs[LOCATE_BLOBS_MAX];
+};
+
+static void
+note_named(cJSON *doc, struct named *n)
+{
+    const char *text = json_text(doc, "digest");
+    struct digest *d = &n->digests[n->count];
+    if (text && !digest_parse(text, strlen(text), d))
+        n->docs[n->count++] = doc;
+}
+
+/* A document of an image is three deep: index, manifest, its blobs. */
+static void
+find_named(cJSON *doc, unsigned depth, struct named *n)
+{
+    if (n->count < LOCATE_BLOBS_MAX)
+        note_named(doc, n);
+    cJSON *manifest = cJSON_GetObjectItemCaseSensitive(doc, "manifest");
+    cJSON *list = cJSON_GetObjectItemCaseSensitive(doc, "content");
+    cJSON *child;
+    if (manifest && depth > 0)
+        find_named(manifest, depth - 1, n);
+    cJSON_ArrayForEach(child, list)
+    {
+        if (n->count < LOCATE_BLOBS_MAX && depth > 0)
+            find_named(child, depth - 1, n);
+    }
+}
+
+static void
+add_holders(const struct locate_blob *b, cJSON *to)
+{
+    cJSON *list = cJSON_AddArrayToObject(to, "holders");
+    for (size_t i = 0; b && i < b->count; i++) {
+        cJSON *one = cJSON_CreateObject();
+        add_id(one, &b->holders[i].node);
+        add_address(one, &b->holders[i].addr);
+        json_add_u64(one, "held_pieces", b->holders[i].held);
+        json_add_u64(one, "pieces", b->holders[i].pieces);
+        cJSON_AddItemToArray(list, one);
+    }
+}
+
+void
+report_swarm_holders(const struct report *r, cJSON *doc)
+{
+    struct named n = {0};
+    struct locate *l = NULL;
+    if (r->p2p)
+        find_named(doc, 3, &n);
+    if (n.count == 0 || p2p_locate(r->p2p, n.digests, n.count, &l))
+        return;
+    for (size_t i = 0; i < n.count; i++)
+        add_holders(locate_find(l, &n.digests[i]), n.docs[i]);
+    locate_free(l);
+}
+
+/* ---- metrics ---- */
 
 int
 report_swarm_metrics(const struct report *r, struct buf *to)

@@ -10,6 +10,7 @@
  *   multicast   the LAN carries our multicast
  *   swarms      blobs that this node exchanges now
  *   refused     messages that were not believed since start: {key, clock, replay, syntax}
+ *   asked       for bytes by other nodes since start: {sent, busy, not_held, refused}
  *   tracker     null, or {id, address, self, epoch, since, since_ms_ago, why}; since: RFC 3339
  *   deputy      null, or {id, address, self}
  *   office      of the tracker itself: {blobs, fetchers, grants, revocations, expiries, trims}
@@ -17,7 +18,11 @@
  *   peers       [{id, address, site, same_site, role, priority, heard_ms_ago, queue_ms,
  *               free_bytes}], the tracker first, then by id; role: member, deputy or tracker
  *
- * /api/v1/status has the same in "p2p", but for the list of peers. */
+ *   GET /api/v1/blobs/DIGEST?holders=1   /api/v1/images?...&holders=1
+ *   holders     of each blob: [{id, address, held_pieces, pieces}], other nodes that say now that
+ *               they have it; not there on a node that runs alone
+ *
+ * /api/v1/status has the same as /api/v1/peers in "p2p", but for the list of peers. */
 #ifndef PROXY_REPORT_SWARM_H
 #define PROXY_REPORT_SWARM_H
 
@@ -25,6 +30,8 @@
 
 cJSON *report_swarm_peers(const struct report *r);
 void report_swarm_add(const struct report *r, cJSON *to);
+/* Asks all nodes who has the first LOCATE_BLOBS_MAX blobs that the document names. */
+void report_swarm_holders(const struct report *r, cJSON *doc);
 /* The metrics with a node in them. 0 or ERR_LIMIT. */
 CHECKED int report_swarm_metrics(const struct report *r, struct buf *to);
 

@@ -77,7 +77,7 @@ static const struct command {
      "Example: peersync pull busybox registry.local/app@sha256:...\n"},
     {"explain", cli_explain, "cAoh", 1, 1, "IMAGE|DIGEST",
      "where it is and where its bytes came from",
-     "Looks only at what this node knows; asks no registry.\n\n"
+     "What this node knows, and which other nodes have it now; asks no registry.\n\n"
      "Example: peersync explain docker.io/library/busybox:latest\n"},
     {"gc", cli_gc, "cAoqDTh", 0, 0, "", "evict now",
      "Evicts the least recently used blobs until the cache is within its limit or --to.\n\n"
@@ -96,8 +96,9 @@ static const struct command {
      "FILE.peersync-backup; --undo puts it back. Says what to restart.\n\n"
      "Example: peersync setup docker --dry-run\n"},
     {"doctor", cli_doctor, "cAoRh", 0, 0, "", "find out what is wrong",
-     "Checks configuration, daemon, runtimes, cache folder, registries and clock. Exit code 1\n"
-     "when a check fails.\n\n"
+     "Checks configuration, daemon, swarm (key, other nodes, multicast, clocks, ports, how the\n"
+     "site was found), runtimes, cache folder, registries and clock. Exit code 1 when a check\n"
+     "fails.\n\n"
      "Example: peersync doctor\n"},
     {"version", cli_version, "h", 0, 0, "", "print the version", "Example: peersync version\n"},
 };

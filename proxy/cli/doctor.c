@@ -6,6 +6,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "p2p/p2p.h"
 #include "proxy/cli/cli.h"
 #include "proxy/cli/setup.h"
 #include "proxy/settings.h"
@@ -24,6 +25,8 @@
 #define SKEW_WARN_S 60 /* TLS and tokens begin to suffer */
 #define SKEW_FAIL_S 600
 #define TEXT_MAX    256
+#define PEER_MS     1000L /* a LAN answers in a few */
+#define PEERS_MAX   16    /* asked one by one; they stand for the rest */
 
 enum verdict { GOOD, WARNING, BAD };
 
@@ -91,7 +94,7 @@ take_header(char *bytes, size_t one, size_t len, void *arg)
 
 /* Proxies of the environment hold for registries, never for ourselves. */
 static struct seen
-look(const char *url, const char *ca, bool own)
+look(const char *url, const char *ca, bool own, long wait_ms)
 {
     struct seen s = {.code = CURLE_FAILED_INIT, .date_s = -1};
     CURL *curl = curl_easy_init();
@@ -100,7 +103,7 @@ look(const char *url, const char *ca, bool own)
     (void)curl_easy_setopt(curl, CURLOPT_URL, url);
     (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, REGISTRY_MS);
+    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, wait_ms);
     (void)curl_easy_setopt(curl, CURLOPT_USERAGENT, "peersync/" PEERSYNC_VERSION);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, &s);
@@ -117,18 +120,19 @@ look(const char *url, const char *ca, bool own)
     return s;
 }
 
-static void
+/* False when nothing more can be asked of it. */
+static bool
 check_daemon(struct doctor *d)
 {
     char admin[CLI_ADDRESS_MAX], listen[CLI_ADDRESS_MAX];
     if (cli_admin_address(d->cli, admin) || cli_reachable(d->settings->listen, listen))
-        return;
+        return false;
     AUTO(mem_free_text) char *ready = mem_printf("http://%s/readyz", admin);
-    struct seen s = look(ready, "", true);
+    struct seen s = look(ready, "", true, REGISTRY_MS);
     if (s.code != CURLE_OK) {
         tell(d, BAD, "daemon", "no answer at %s: %s; start it: systemctl start peersync", admin,
              curl_easy_strerror(s.code));
-        return;
+        return false;
     }
     bool degraded = strstr(s.body, "degraded") != NULL;
     tell(d,
@@ -138,12 +142,147 @@ check_daemon(struct doctor *d)
          "daemon", "%s says: %s%s", ready, s.body,
          degraded ? "; see the log and the cache lines below" : "");
     AUTO(mem_free_text) char *ping = mem_printf("http://%s/v2/", listen);
-    s = look(ping, "", true);
+    s = look(ping, "", true, REGISTRY_MS);
     if (s.code == CURLE_OK && s.status == 200)
         tell(d, GOOD, "registry", "%s answers", ping);
     else
         tell(d, BAD, "registry", "%s: %s; is listen the same in the daemon's configuration?", ping,
              s.code == CURLE_OK ? "another server is there" : curl_easy_strerror(s.code));
+    return true;
+}
+
+/* ---- the swarm ---- */
+
+/* What the key file holds; nothing that is told names a digit of it. */
+static void
+judge_key(struct doctor *d, const char *path, const struct stat *st, int fd)
+{
+    char text[256];
+    struct seal_key key;
+    ssize_t n = read(fd, text, sizeof text);
+    if (n < 0 || seal_key_parse(text, (size_t)n, &key))
+        tell(d, BAD, "key", "%s holds no cluster key; see peersync cluster --help", path);
+    else if (st->st_mode & 077)
+        tell(d, WARNING, "key", "others can read %s: chmod 600 %s", path, path);
+    else
+        tell(d, GOOD, "key", "%s, mode %03o", path, (unsigned)st->st_mode & 0777);
+}
+
+/* True when this node should be in a swarm. */
+static bool
+check_key(struct doctor *d)
+{
+    const char *path = d->settings->p2p_key_file;
+    struct stat st = {0};
+    if (!d->settings->p2p_enabled) {
+        tell(d, GOOD, "swarm", "p2p.enabled is false: this node runs alone");
+        return false;
+    }
+    AUTO(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        tell(d, GOOD, "swarm",
+             "no key at %s: this node runs alone; for a swarm see peersync cluster --help", path);
+        return false;
+    }
+    if (fd < 0 || fstat(fd, &st) != 0)
+        tell(d, errno == EACCES && geteuid() != 0 ? GOOD : BAD, "key", "%s: %s", path,
+             err_text(-errno));
+    else
+        judge_key(d, path, &st, fd);
+    return true;
+}
+
+static void
+check_refused(struct doctor *d, const cJSON *p)
+{
+    const cJSON *refused = json_object(p, "refused");
+    uint64_t clock = cli_number(refused, "clock"), key = cli_number(refused, "key");
+    if (clock)
+        tell(d, WARNING, "swarm clock",
+             "%llu messages refused: a clock, ours or theirs, is more than %d s off; set it "
+             "(timedatectl)",
+             (unsigned long long)clock, SEAL_SKEW_MS / 1000);
+    if (key)
+        tell(d, WARNING, "swarm key",
+             "%llu messages with another key refused; the log names the senders",
+             (unsigned long long)key);
+    if (!clock && !key)
+        tell(d, GOOD, "swarm clock", "no message was refused for its clock or key");
+}
+
+/* Peers that cannot be reached from here cannot give us anything; the other direction is theirs
+ * to try, but what they asked is known. */
+static void
+check_ports(struct doctor *d, const cJSON *p)
+{
+    const cJSON *one;
+    unsigned asked = 0, fine = 0;
+    cJSON_ArrayForEach(one, json_array(p, "peers"))
+    {
+        if (asked == PEERS_MAX)
+            break;
+        AUTO(mem_free_text) char *url = mem_printf("http://%s/p2p/v1/", cli_text(one, "address"));
+        struct seen s = look(url, "", true, PEER_MS);
+        asked++;
+        fine += s.code == CURLE_OK;
+        if (s.code != CURLE_OK)
+            tell(d, WARNING, "p2p port", "%s: %s; is TCP to that port open?",
+                 cli_text(one, "address"), curl_easy_strerror(s.code));
+    }
+    if (fine)
+        tell(d, GOOD, "p2p port", "%u of %u nodes answer on TCP", fine, asked);
+    const cJSON *got = json_object(p, "asked");
+    uint64_t sent = cli_number(got, "sent"), all = sent + cli_number(got, "busy") +
+                                                   cli_number(got, "not_held") +
+                                                   cli_number(got, "refused");
+    if (asked)
+        tell(d, GOOD, "p2p port", "other nodes asked %llu times for bytes here, %llu got them%s",
+             (unsigned long long)all, (unsigned long long)sent,
+             all ? "" : "; whether they can is seen by peersync doctor on one of them");
+}
+
+static void
+check_found(struct doctor *d, const cJSON *p)
+{
+    const cJSON *nodes = json_object(p, "nodes");
+    uint64_t here = cli_number(nodes, "site"), elsewhere = cli_number(nodes, "elsewhere");
+    bool works = cli_true(p, "multicast");
+    const char *address = cli_text(p, "address");
+    tell(d, GOOD, "site", "%s, from %s; this node is %s", cli_text(p, "site"),
+         cli_text(p, "site_from"), address);
+    if (!here && !elsewhere)
+        tell(d, WARNING, "nodes",
+             "none was heard; the same key everywhere? UDP and TCP open at p2p.listen? %s",
+             d->settings->p2p_seed_count ? "do the seeds run?"
+                                         : "a LAN without multicast needs p2p.seeds");
+    else
+        tell(d, GOOD, "nodes", "%llu heard in this site, %llu elsewhere; the tracker is %s",
+             (unsigned long long)here, (unsigned long long)elsewhere,
+             json_object(p, "tracker") ? cli_text(json_object(p, "tracker"), "address")
+                                       : "not known now");
+    if (!d->settings->p2p_multicast)
+        tell(d, GOOD, "multicast", "off by configuration");
+    else if (here && !works)
+        tell(d, WARNING, "multicast",
+             "the LAN does not carry it; nodes are found by seeds and by each other only");
+    else if (works)
+        tell(d, GOOD, "multicast", "works");
+}
+
+static void
+check_swarm(struct doctor *d, bool has_key)
+{
+    AUTO(json_free) cJSON *p = NULL;
+    if (!has_key || cli_get(d->cli, "/api/v1/peers", &p))
+        return;
+    if (cli_true(p, "alone")) {
+        tell(d, BAD, "swarm", "the daemon runs alone: %s; restart it when the key is new",
+             cli_text(p, "reason"));
+        return;
+    }
+    check_found(d, p);
+    check_refused(d, p);
+    check_ports(d, p);
 }
 
 /* ---- runtimes ---- */
@@ -232,7 +371,7 @@ check_registry(struct doctor *d, const struct registry *r)
     if (r->auth == AUTH_NODE && access(r->credentials, R_OK) != 0)
         tell(d, BAD, "registry", "%s: credentials %s: %s", r->host, r->credentials,
              err_text(-errno));
-    struct seen s = look(url, r->ca, false);
+    struct seen s = look(url, r->ca, false, REGISTRY_MS);
     if (s.code != CURLE_OK) {
         tell(d, WARNING, "registry", "%s: %s: %s; only what is cached can be served", r->host, url,
              curl_easy_strerror(s.code));
@@ -251,7 +390,10 @@ check_all(struct doctor *d)
 {
     tell(d, GOOD, "config", "%zu registries, cache in %s", d->settings->registry_count,
          d->settings->cache_dir);
-    check_daemon(d);
+    bool answers = check_daemon(d);
+    bool has_key = check_key(d);
+    if (answers)
+        check_swarm(d, has_key);
     for (int r = 0; r < SETUP_RUNTIMES; r++)
         check_runtime(d, (enum setup_runtime)r);
     check_cache(d);

@@ -1,4 +1,4 @@
-/* peersync explain IMAGE|DIGEST: what this node knows, without asking any registry. */
+/* peersync explain IMAGE|DIGEST: what this node knows and its peers have; no registry is asked. */
 #include "base/digest.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -18,17 +18,41 @@ print_amount(const char *what, uint64_t bytes, const char **sep)
     *sep = ", ";
 }
 
+/* Other nodes that have it, by the address that leads to them. */
+static void
+print_holders(const cJSON *b, const char *margin)
+{
+    const cJSON *list = json_array(b, "holders"), *one;
+    const char *sep = "";
+    if (!list)
+        return;
+    (void)printf("%s    other nodes: ", margin);
+    cJSON_ArrayForEach(one, list)
+    {
+        uint64_t held = cli_number(one, "held_pieces"), pieces = cli_number(one, "pieces");
+        (void)printf("%s%s", sep, cli_text(one, "address"));
+        if (held < pieces)
+            (void)printf(" (%llu of %llu pieces)", (unsigned long long)held,
+                         (unsigned long long)pieces);
+        sep = ", ";
+    }
+    (void)puts(*sep ? "" : "none has it");
+}
+
 /* "whole, 1.5 MiB" and, on the next line, where the bytes came from and when. */
 static void
 print_blob(const cJSON *b, const char *margin)
 {
     char size[TEXT_SIZE_MAX];
     text_print_size(cli_number(b, "size_bytes"), size);
-    (void)printf("%s%s  %s, %s", margin, cli_text(b, "digest"), cli_text(b, "phase"), size);
+    (void)printf("%s%s  %s, %s", margin, cli_text(b, "digest"), cli_text(b, "phase"),
+                 cli_number(b, "size_bytes") ? size : "size not known here");
     const char *kind = cli_text(b, "kind");
     (void)printf("%s%s\n", *kind ? ", " : "", kind);
-    if (strcmp(cli_text(b, "phase"), "absent") == 0)
+    if (strcmp(cli_text(b, "phase"), "absent") == 0) {
+        print_holders(b, margin);
         return;
+    }
     const cJSON *from = json_object(b, "from_bytes");
     const char *sep = "";
     (void)printf("%s    ", margin);
@@ -42,6 +66,7 @@ print_blob(const cJSON *b, const char *margin)
     if (*cli_text(b, "used"))
         (void)printf("; used %s", cli_text(b, "used"));
     (void)putchar('\n');
+    print_holders(b, margin);
 }
 
 static void
@@ -63,13 +88,14 @@ print_manifest(const cJSON *m)
 static int
 explain_digest(const struct cli *cli, const char *digest)
 {
-    AUTO(mem_free_text) char *path = mem_printf("/api/v1/blobs/%s", digest);
+    AUTO(mem_free_text) char *path = mem_printf("/api/v1/blobs/%s?holders=1", digest);
     AUTO(json_free) cJSON *doc = NULL;
     int bad = cli_find(cli, path, &doc);
     if (bad)
         return bad;
     if (!doc)
-        return cli_fail(CLI_FAILED, "%s is not in this cache", digest);
+        return cli_fail(CLI_FAILED,
+                        "%s is not in this cache, and no other node that answers has it", digest);
     if (cli->json)
         return cli_print_json(doc);
     print_blob(doc, "");
@@ -82,8 +108,8 @@ static int
 explain_image(const struct cli *cli, const struct image *image)
 {
     AUTO(mem_free_text)
-    char *path = mem_printf("/api/v1/images?registry=%s&repository=%s&reference=%s", image->host,
-                            image->repository, image->reference);
+    char *path = mem_printf("/api/v1/images?registry=%s&repository=%s&reference=%s&holders=1",
+                            image->host, image->repository, image->reference);
     AUTO(json_free) cJSON *doc = NULL;
     int bad = cli_find(cli, path, &doc);
     if (bad)

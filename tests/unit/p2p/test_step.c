@@ -185,6 +185,58 @@ a_newcomer_is_greeted_at_once(void **state)
     step_free(three);
 }
 
+static void
+a_question_of_a_person_is_asked_of_all_and_answered(void **state)
+{
+    (void)state;
+    struct step *one, *two;
+    struct digest d = unit_blob(1);
+    struct step_from from = {.node = unit_node(2), .boot = 1, .seq = 7};
+    pair(&one, &two);
+    plan_clear(&plan);
+    assert_null(step_located(one));
+    assert_int_equal(step_locate(one, 2000, &d, 1, &plan), 0);
+    assert_int_equal(count_of(WIRE_WHOHAS), 1);
+    assert_int_equal(step_locate(one, 2001, &d, 1, &plan), ERR_BUSY);
+
+    struct wire_msg m = {.type = WIRE_IHAVE, .ihave = {d, SIZE, {NULL, 0}}};
+    uint8_t body[WIRE_DATAGRAM_MAX];
+    struct scribe s;
+    scribe_init(&s, body, sizeof body);
+    wire_put(&s, &m);
+    assert_int_equal(step_datagram(one, 2002, &from, body, scribe_len(&s), &plan), 0);
+    struct locate *l = step_located(one);
+    assert_int_equal(l->blobs[0].count, 1);
+    assert_int_equal(l->blobs[0].holders[0].held, 8);
+    assert_int_equal(l->blobs[0].holders[0].addr.port, 2);
+    locate_free(l);
+    assert_null(step_located(one));
+    step_free(one);
+    step_free(two);
+}
+
+static void
+what_a_swarm_knows_of_others_is_told(void **state)
+{
+    (void)state;
+    struct step *one, *two;
+    struct digest d = unit_blob(1);
+    struct node_id peer = unit_node(2);
+    struct node_addr addr = {.port = 2};
+    struct wire_have have = {d, 3, 2};
+    pair(&one, &two);
+    swarm_have(step_open(one, 2000, &d, SIZE, WANTS), &peer, &addr, &have);
+    plan_clear(&plan);
+    assert_int_equal(step_locate(one, 2000, &d, 1, &plan), 0);
+    struct locate *l = step_located(one);
+    assert_int_equal(l->blobs[0].count, 1);
+    assert_int_equal(l->blobs[0].holders[0].held, 2);
+    assert_int_equal(l->blobs[0].holders[0].pieces, 8);
+    locate_free(l);
+    step_free(one);
+    step_free(two);
+}
+
 int
 main(void)
 {
@@ -194,6 +246,8 @@ main(void)
         cmocka_unit_test(a_stranger_is_not_served_before_it_was_heard),
         cmocka_unit_test(malformed_bodies_are_refused),
         cmocka_unit_test(a_newcomer_is_greeted_at_once),
+        cmocka_unit_test(a_question_of_a_person_is_asked_of_all_and_answered),
+        cmocka_unit_test(what_a_swarm_knows_of_others_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

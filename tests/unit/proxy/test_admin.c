@@ -309,6 +309,28 @@ only_a_tracker_can_step_down(void **state)
     p2p_close(r.p2p);
 }
 
+static void
+in_a_swarm_it_is_told_who_else_has_a_blob(void **state)
+{
+    const struct world *w = *state;
+    struct report r = reporting(w, REPORT_SERVING);
+    static const char *const pairs[] = {"holders=1", NULL};
+    struct digest d;
+    char text[DIGEST_TEXT_MAX];
+    digest_of(DIGEST_SHA256, "who", 3, &d);
+    digest_print(&d, text);
+    AUTO(mem_free_text) char *path = mem_printf("/api/v1/blobs/%s", text);
+    r.p2p = open_swarm(w);
+    mem_free(asked(&r, "GET", path, pairs, 404));
+    assert_int_equal(cache_put(w->cache, &d, "who", 3), 0);
+    AUTO(mem_free_text) char *body = asked(&r, "GET", path, pairs, 200);
+    assert_non_null(strstr(body, "\"holders\":[]"));
+    p2p_close(r.p2p);
+    r.p2p = NULL;
+    AUTO(mem_free_text) char *alone = asked(&r, "GET", path, pairs, 200);
+    assert_null(strstr(alone, "holders"));
+}
+
 int
 main(void)
 {
@@ -322,6 +344,7 @@ main(void)
         cmocka_unit_test(an_image_is_explained_from_what_is_known_here),
         cmocka_unit_test(a_node_with_a_key_tells_that_it_is_its_own_tracker),
         cmocka_unit_test(only_a_tracker_can_step_down),
+        cmocka_unit_test(in_a_swarm_it_is_told_who_else_has_a_blob),
     };
     return cmocka_run_group_tests_name("admin", tests, build, tear_down);
 }
