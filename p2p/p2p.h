@@ -2,7 +2,6 @@
  *
  *   p2p_open   one thread owns membership, election, leases, choice of pieces, the UDP socket and
  *              the control requests to other nodes; all below only posts to it or asks it
- *   rank.h view.h   the estimate of a source and snapshots of sources, for the fetch thread
  *   slots.h    who may take bytes from this node now, for the peer port
  *   seal.h     cluster keys
  *   addr.h identity.h   addresses and ids as people read them
@@ -22,7 +21,6 @@
 #include "p2p/seal.h"
 #include "p2p/slots.h"
 #include "p2p/step.h"
-#include "p2p/view.h"
 
 struct p2p;
 

@@ -144,6 +144,11 @@ add_transfers(const struct report *r, cJSON *to)
         json_add_u64(one, "rate_bytes_s", t->rate_bytes_s);
         json_add_u64(one, "requests", t->requests);
         json_add_u64(one, "attempts", t->attempts);
+        json_add_u64(one, "peer_attempts", t->peer_attempts);
+        json_add_u64(one, "from_upstream_bytes", t->from_bytes[BLOB_FROM_UPSTREAM]);
+        json_add_u64(one, "from_peer_bytes", t->from_bytes[BLOB_FROM_PEER]);
+        json_add_u64(one, "from_remote_peer_bytes", t->from_bytes[BLOB_FROM_REMOTE_PEER]);
+        cJSON_AddBoolToObject(one, "swarm", t->swarm);
         cJSON_AddBoolToObject(one, "background", t->background);
         cJSON_AddItemToArray(list, one);
     }

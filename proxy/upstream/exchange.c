@@ -50,6 +50,8 @@ static void
 count_class(const struct exchange *x)
 {
     int status = x->head.status;
+    if (x->to_peer)
+        return;
     if (status == 429)
         metric_add(M_upstream_requests_429, 1);
     else if (status >= 500)
@@ -298,7 +300,7 @@ set_range(struct exchange *x, const struct gap *range)
 static void
 set_route(struct exchange *x, const struct errand *what)
 {
-    const char *proxy = proxyenv_for(&x->wire->env, what->url);
+    const char *proxy = what->to_peer ? "" : proxyenv_for(&x->wire->env, what->url);
     x->proxied = proxy[0] != '\0';
     SET(PROXY, proxy);
     SET(NOPROXY, ""); /* proxyenv has decided */
@@ -313,8 +315,12 @@ set_request(struct exchange *x, const struct errand *what)
     add_line(x, "Accept", what->accept != NULL ? what->accept : "*/*");
     add_line(x, "Accept-Encoding", "identity");
     add_line(x, "If-Range", what->if_range);
+    for (size_t i = 0; i < ARRAY_LEN(what->more) && what->more[i].name != NULL; i++)
+        add_line(x, what->more[i].name, what->more[i].value);
     set_credentials(x, what);
     set_range(x, &what->range);
+    if (what->connect_wait_ms > 0)
+        SET(CONNECTTIMEOUT_MS, (long)what->connect_wait_ms);
     if (what->head)
         SET(NOBODY, 1L);
     if (what->form != NULL)
@@ -334,6 +340,7 @@ exchange_start(struct exchange *x, struct wire *w, const struct errand *what)
     x->owner = owner;
     x->wire = w;
     x->rule = what->rule;
+    x->to_peer = what->to_peer;
     head_clear(&x->head);
     x->easy = curl_easy_init();
     must(x->easy != NULL);

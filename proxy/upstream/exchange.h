@@ -35,6 +35,8 @@ void wire_wake_at(struct wire *w, int64_t at_ms);
 /* Moves all transfers as far as they go without waiting. */
 void wire_perform(struct wire *w);
 
+#define ERRAND_LINES_MAX 2
+
 /* What to send. The texts need to live only until exchange_start returns. */
 struct errand {
     const struct url *url;
@@ -49,6 +51,12 @@ struct errand {
     enum address_rule rule;
     struct trust_more trust; /* all zero: the default authorities */
     int64_t head_wait_ms;    /* connect to end of head */
+    /* A peer: no proxy, none of the registries' counters, its own time to connect. */
+    bool to_peer;
+    int64_t connect_wait_ms; /* 0: as head_wait_ms */
+    struct errand_line {
+        const char *name, *value;
+    } more[ERRAND_LINES_MAX]; /* further headers; NULL, NULL: none */
 };
 
 enum exchange_phase { EXCHANGE_IDLE, EXCHANGE_HEAD, EXCHANGE_BODY, EXCHANGE_DONE };
@@ -75,6 +83,7 @@ struct exchange {
     struct head head;
     char peer_ip[64]; /* "" before it is connected */
     bool proxied;     /* peer_ip is a proxy's */
+    bool to_peer;
     int64_t started_us, head_us;
 
     /* private */

@@ -13,6 +13,7 @@
 #include "base/thread.h"
 #include "proxy/upstream/fill.h"
 #include "proxy/upstream/inquiry.h"
+#include "proxy/upstream/peer.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -22,14 +23,18 @@
 #define LIST_MS      250  /* how old the list may be */
 #define SLEEP_MS_MAX 1000
 
-/* A blob on its way to the thread. */
-struct order {
+enum note_kind { NOTE_BLOB, NOTE_HURRY, NOTE_GET, NOTE_STOP };
+
+/* On its way to the thread. */
+struct note {
     struct mail mail; /* first member */
-    bool hurry;       /* it is there already; no origin */
-    struct origin origin;
-    struct blob *blob;
-    uint64_t size;
-    bool background;
+    enum note_kind kind;
+    struct origin origin; /* BLOB */
+    struct blob *blob;    /* BLOB, HURRY */
+    uint64_t size;        /* BLOB */
+    bool background;      /* BLOB */
+    struct digest digest; /* GET, STOP */
+    struct swarm_get get; /* GET; STOP: id, and first: where it ends */
 };
 
 struct fill_node {
@@ -43,10 +48,11 @@ struct inquiry_node {
 };
 
 struct fetch {
-    struct mailbox asks, orders;
+    struct mailbox asks, notes;
     struct thread thread;
     atomic_bool stopping;
     atomic_bool woken; /* a blob asked to be looked at */
+    _Atomic(struct p2p *) p2p;
     struct health health;
 
     /* fetch thread only */
@@ -88,15 +94,15 @@ answer_release(struct answer *a)
 /* ---- messages in ---- */
 
 static void
-free_order(struct order *o)
+free_note(struct note *n)
 {
-    blob_release(&o->blob);
-    origin_release(&o->origin);
-    mem_free(o);
+    blob_release(&n->blob);
+    origin_release(&n->origin);
+    mem_free(n);
 }
 
 static void
-start_fill(struct fetch *f, const struct order *o, int64_t now_ms)
+start_fill(struct fetch *f, const struct note *o, int64_t now_ms)
 {
     struct fill_node *n = mem_zalloc(sizeof *n);
     n->fill = fill_new(&f->world, &o->origin, o->blob, o->size, o->background, now_ms);
@@ -113,18 +119,63 @@ hurry_fill(struct fetch *f, const struct blob *b, int64_t now_ms)
             fill_hurry(at->fill, now_ms);
 }
 
+static struct fill *
+find_fill(const struct fetch *f, const struct digest *d)
+{
+    for (struct fill_node *at = f->fills; at != NULL; at = at->next)
+        if (fill_is_ordered(at->fill) && digest_equal(blob_digest(fill_blob(at->fill)), d))
+            return at->fill;
+    return NULL;
+}
+
+/* The swarm may speak of a blob that is over here; it must hear of the end of its request. */
 static void
-take_orders(struct fetch *f, int64_t now_ms)
+take_get(struct fetch *f, const struct note *n)
+{
+    struct fill *fill = find_fill(f, &n->digest);
+    if (fill != NULL)
+        fill_get(fill, &n->get);
+    else
+        p2p_end(f->world.p2p, &n->digest, n->get.id, SWARM_BUSY, 0, 0);
+}
+
+static void
+take_stop(struct fetch *f, const struct note *n)
+{
+    struct fill *fill = find_fill(f, &n->digest);
+    if (fill != NULL)
+        fill_cut(fill, n->get.id, n->get.first);
+}
+
+static void
+take_note(struct fetch *f, const struct note *n, int64_t now_ms)
+{
+    switch (n->kind) {
+    case NOTE_BLOB:
+        start_fill(f, n, now_ms);
+        return;
+    case NOTE_HURRY:
+        hurry_fill(f, n->blob, now_ms);
+        return;
+    case NOTE_GET:
+        take_get(f, n);
+        return;
+    case NOTE_STOP:
+        take_stop(f, n);
+        return;
+    }
+    never("kind of a note");
+}
+
+static void
+take_notes(struct fetch *f, int64_t now_ms)
 {
     struct mail *next = NULL;
-    for (struct mail *m = mailbox_take_all(&f->orders); m != NULL; m = next) {
+    for (struct mail *m = mailbox_take_all(&f->notes); m != NULL; m = next) {
         next = m->next;
-        struct order *o = (struct order *)(void *)m;
-        if (o->hurry)
-            hurry_fill(f, o->blob, now_ms);
-        else
-            start_fill(f, o, now_ms);
-        free_order(o);
+        struct note *n = (struct note *)(void *)m;
+        take_note(f, n, now_ms);
+        free_note(n);
     }
 }
 
@@ -210,7 +261,7 @@ sleep_until_news(struct fetch *f, int64_t now_ms)
 {
     struct curl_waitfd fds[2] = {
         {.fd = mailbox_fd(&f->asks), .events = CURL_WAIT_POLLIN},
-        {.fd = mailbox_fd(&f->orders), .events = CURL_WAIT_POLLIN},
+        {.fd = mailbox_fd(&f->notes), .events = CURL_WAIT_POLLIN},
     };
     int64_t wait_ms = f->wire.wake_ms - now_ms;
     if (wait_ms > SLEEP_MS_MAX)
@@ -224,8 +275,9 @@ static void
 turn(struct fetch *f)
 {
     int64_t now_ms = clock_ms();
+    f->world.p2p = atomic_load(&f->p2p);
     take_asks(f);
-    take_orders(f, now_ms);
+    take_notes(f, now_ms);
     wire_perform(&f->wire);
     now_ms = clock_ms();
     f->wire.wake_ms = INT64_MAX;
@@ -242,7 +294,7 @@ static void
 end_all(struct fetch *f)
 {
     take_asks(f);
-    take_orders(f, clock_ms());
+    take_notes(f, clock_ms());
     while (f->inquiries != NULL) {
         struct inquiry_node *n = f->inquiries;
         f->inquiries = n->next;
@@ -275,7 +327,7 @@ wake_thread(void *arg)
 {
     struct fetch *f = arg;
     atomic_store(&f->woken, true);
-    mailbox_wake(&f->orders);
+    mailbox_wake(&f->notes);
 }
 
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
@@ -287,25 +339,38 @@ init_curl(void)
 }
 
 void
+fetch_stop(struct fetch *f)
+{
+    mailbox_close(&f->asks);
+    mailbox_close(&f->notes);
+    atomic_store(&f->stopping, true);
+    mailbox_wake(&f->notes);
+    thread_join(&f->thread);
+    end_all(f); /* for one whose thread never started */
+}
+
+void
 fetch_close(struct fetch *f)
 {
     if (f == NULL)
         return;
-    mailbox_close(&f->asks);
-    mailbox_close(&f->orders);
-    atomic_store(&f->stopping, true);
-    mailbox_wake(&f->orders);
-    thread_join(&f->thread);
-    end_all(f); /* for one whose thread never started */
+    fetch_stop(f);
     upstreams_free(f->world.upstreams);
+    peers_free(f->world.peers);
     if (f->wire.multi != NULL)
         wire_close(&f->wire);
     health_release(&f->health);
     mailbox_release(&f->asks);
-    mailbox_release(&f->orders);
+    mailbox_release(&f->notes);
     lock_release(&f->list_lock);
     mem_free(f->list);
     mem_free(f);
+}
+
+void
+fetch_join(struct fetch *f, struct p2p *p)
+{
+    atomic_store(&f->p2p, p);
 }
 
 static int
@@ -314,7 +379,7 @@ open_mailboxes(struct fetch *f)
     int code = mailbox_init(&f->asks, MAIL_MAX);
     if (code != 0)
         return code;
-    code = mailbox_init(&f->orders, MAIL_MAX);
+    code = mailbox_init(&f->notes, MAIL_MAX);
     if (code != 0)
         mailbox_release(&f->asks);
     return code;
@@ -338,6 +403,7 @@ fetch_open(struct fetch **ret, struct err *e)
     f->world.wire = &f->wire;
     f->world.wake = wake_thread;
     f->world.wake_arg = f;
+    f->world.peers = peers_new();
     code = wire_open(&f->wire, e);
     if (code == 0) {
         f->world.upstreams = upstreams_new(&f->wire, &f->health, &f->world.rng);
@@ -378,26 +444,55 @@ fetch_ask(struct fetch *f, const struct origin *o, const struct ask *a, struct a
 void
 fetch_blob(struct fetch *f, const struct origin *o, struct blob *b, uint64_t size, bool background)
 {
-    struct order *order = mem_zalloc(sizeof *order);
-    origin_copy(&order->origin, o);
-    order->blob = blob_ref(b);
-    order->size = size;
-    order->background = background;
-    int code = mailbox_post(&f->orders, &order->mail);
+    struct note *n = mem_zalloc(sizeof *n);
+    n->kind = NOTE_BLOB;
+    origin_copy(&n->origin, o);
+    n->blob = blob_ref(b);
+    n->size = size;
+    n->background = background;
+    int code = mailbox_post(&f->notes, &n->mail);
     if (code == 0)
         return;
     blob_fail(b, code);
-    free_order(order);
+    free_note(n);
 }
 
 void
 fetch_hurry(struct fetch *f, struct blob *b)
 {
-    struct order *order = mem_zalloc(sizeof *order);
-    order->hurry = true;
-    order->blob = blob_ref(b);
-    if (mailbox_post(&f->orders, &order->mail) != 0)
-        free_order(order);
+    struct note *n = mem_zalloc(sizeof *n);
+    n->kind = NOTE_HURRY;
+    n->blob = blob_ref(b);
+    if (mailbox_post(&f->notes, &n->mail) != 0)
+        free_note(n);
+}
+
+/* A full mailbox: the swarm must not wait for a request that never was. */
+void
+fetch_order_get(struct fetch *f, const struct digest *blob, const struct swarm_get *get)
+{
+    struct note *n = mem_zalloc(sizeof *n);
+    n->kind = NOTE_GET;
+    n->digest = *blob;
+    n->get = *get;
+    if (mailbox_post(&f->notes, &n->mail) == 0)
+        return;
+    free_note(n);
+    struct p2p *p2p = atomic_load(&f->p2p);
+    if (p2p != NULL)
+        p2p_end(p2p, blob, get->id, SWARM_BUSY, 0, 0);
+}
+
+void
+fetch_order_stop(struct fetch *f, const struct digest *blob, uint32_t get, uint32_t end)
+{
+    struct note *n = mem_zalloc(sizeof *n);
+    n->kind = NOTE_STOP;
+    n->digest = *blob;
+    n->get.id = get;
+    n->get.first = end;
+    if (mailbox_post(&f->notes, &n->mail) != 0)
+        free_note(n);
 }
 
 size_t

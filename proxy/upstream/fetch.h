@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "cache/cache.h"
+#include "p2p/p2p.h"
 #include "proxy/settings.h"
 
 struct fetch;
@@ -31,8 +32,16 @@ void origin_copy(struct origin *ret, const struct origin *from);
 void origin_release(struct origin *o);
 
 CHECKED int fetch_open(struct fetch **ret, struct err *e);
-/* Fails all running work with ERR_CLOSED and stops the thread. */
-void fetch_close(struct fetch *f);
+/* Blobs that begin from now on go through the swarm; p lives until fetch_stop returns. */
+void fetch_join(struct fetch *f, struct p2p *p);
+/* Fails all running work with ERR_CLOSED and stops the thread; what is posted later is refused.
+ * For one who has to close something between this and fetch_close. */
+void fetch_stop(struct fetch *f);
+void fetch_close(struct fetch *f); /* stops, too; NULL is fine */
+
+/* For struct p2p_ops; they only post. */
+void fetch_order_get(struct fetch *f, const struct digest *blob, const struct swarm_get *get);
+void fetch_order_stop(struct fetch *f, const struct digest *blob, uint32_t get, uint32_t end);
 
 /* One small request, e.g. HEAD manifests/latest. */
 struct ask {
@@ -74,8 +83,11 @@ struct transfer_info {
     char host[256], repository[REPOSITORY_MAX];
     uint64_t size, have_bytes, rate_bytes_s;
     unsigned requests; /* open now */
-    unsigned attempts; /* so far */
+    unsigned attempts; /* so far, at the registry */
+    unsigned peer_attempts;
+    uint64_t from_bytes[BLOB_SOURCES]; /* of those that this transfer brought */
     bool background;
+    bool swarm; /* the swarm orders its requests */
 };
 size_t fetch_list(struct fetch *f, struct transfer_info *ret, size_t max);
 

@@ -16,13 +16,17 @@
 #define BLOB_CALLS_MAX       64 /* open requests for blobs in all */
 #define REGISTRY_CALLS_MAX   16 /* of those to one registry, but see has_place */
 #define BACKGROUND_CALLS_MAX 8  /* of those for blobs that no client asked for */
+#define PEER_CALLS_MAX       64 /* open requests at other nodes */
 
 /* What all fills share. */
 struct fill_world {
     struct wire *wire;
     struct upstreams *upstreams;
     struct rng rng;
-    unsigned blob_calls;     /* open now */
+    struct peers *peers;
+    struct p2p *p2p;         /* NULL: this node is alone */
+    unsigned blob_calls;     /* open now, at registries */
+    unsigned peer_calls;     /* open now, at other nodes */
     void (*wake)(void *arg); /* any thread: the loop shall look at all blobs */
     void *wake_arg;
 };
@@ -39,8 +43,12 @@ bool fill_step(struct fill *f, int64_t now_ms, bool woken);
 /* A fill that is not over fails its blob with `code`. */
 void fill_free(struct fill *f, int code);
 bool fill_is_background(const struct fill *f);
+bool fill_is_ordered(const struct fill *f); /* by the swarm */
 /* A client waits for it now: no background work any more, and its first byte is due. */
 void fill_hurry(struct fill *f, int64_t now_ms);
+/* What the swarm orders (struct p2p_ops). */
+void fill_get(struct fill *f, const struct swarm_get *get);
+void fill_cut(struct fill *f, uint32_t get, uint32_t end);
 struct blob *fill_blob(const struct fill *f);
 void fill_info(const struct fill *f, struct transfer_info *ret);
 

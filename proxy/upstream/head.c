@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define LINE_MAX_BYTES    16384         /* longer header lines are refused */
+#define BUSY_MS_MAX       10000         /* a longer wait of a peer is understood as that */
 #define RETRY_AFTER_S_MAX (24 * 3600LL) /* a longer wait is understood as a day */
 
 void
@@ -16,6 +17,7 @@ head_clear(struct head *h)
         .content_length = CACHE_SIZE_UNKNOWN,
         .range_size = CACHE_SIZE_UNKNOWN,
         .retry_after_ms = -1,
+        .busy_ms = -1,
     };
 }
 
@@ -117,6 +119,14 @@ take_text(char *ret, size_t cap, const char *value)
 }
 
 static void
+take_busy(struct head *h, const char *value)
+{
+    uint64_t ms = 0;
+    if (text_u64(value, strlen(value), &ms) == 0)
+        h->busy_ms = ms < BUSY_MS_MAX ? (int64_t)ms : BUSY_MS_MAX;
+}
+
+static void
 take_field(struct head *h, const char *name, const char *value, int64_t wall_s)
 {
     if (text_equal_nocase(name, "Content-Length"))
@@ -139,6 +149,10 @@ take_field(struct head *h, const char *name, const char *value, int64_t wall_s)
         take_text(h->link, sizeof h->link, value);
     else if (text_equal_nocase(name, "OCI-Filters-Applied"))
         take_text(h->filters, sizeof h->filters, value);
+    else if (text_equal_nocase(name, PIECE_CRC))
+        take_text(h->crcs, sizeof h->crcs, value);
+    else if (text_equal_nocase(name, PIECE_BUSY))
+        take_busy(h, value);
     else if (text_equal_nocase(name, "Location"))
         take_text(h->location, sizeof h->location, value);
 }

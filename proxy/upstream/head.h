@@ -4,6 +4,7 @@
 
 #include "base/digest.h"
 #include "cache/cache.h"
+#include "p2p/p2p.h"
 
 #define HEAD_CHALLENGE_MAX 2048
 #define HEAD_LOCATION_MAX  8192
@@ -23,6 +24,9 @@ struct head {
     char link[512], filters[64];
     char challenge[HEAD_CHALLENGE_MAX]; /* all WWW-Authenticate lines, joined by commas */
     char location[HEAD_LOCATION_MAX];
+    /* Of a peer: PIECE_CRC as it came, "" when absent; PIECE_BUSY, -1 when absent. */
+    char crcs[PIECE_BLOCKS_MAX * 8 + 1];
+    int64_t busy_ms;
 };
 
 /* Empty, with the unknowns set. */

@@ -6,32 +6,18 @@
 #include "base/text.h"
 #include <string.h>
 
-#define BLOCKED_POLL_MS 100        /* the waker says when there is room; this is the belt */
-#define SAMPLE_BYTES    (1u << 20) /* of the source's rate */
-
-static void
-sample(struct run *r, bool last)
-{
-    if (r->sample_bytes < SAMPLE_BYTES && !(last && r->sample_bytes > 0))
-        return;
-    int64_t now_us = clock_us();
-    int64_t took_us = now_us > r->sample_us ? now_us - r->sample_us : 1;
-    rank_good(&r->call.source->rank, now_us / 1000, (uint32_t)r->sample_bytes,
-              took_us < UINT32_MAX ? (uint32_t)took_us : UINT32_MAX);
-    r->sample_bytes = 0;
-    r->sample_us = now_us;
-}
+#define BLOCKED_POLL_MS 100 /* the waker says when there is room; this is the belt */
 
 /* 0; ERR_AGAIN: no room, everything is kept; 1: the claim ends before what is held. */
 static int
 flush(struct run *r)
 {
-    if (r->held == 0)
+    if (r->good == 0)
         return 0;
     uint64_t limit = blob_claim_limit(r->blob, &r->claim);
     r->gap.end = limit > r->gap.start ? limit : r->gap.start;
     uint64_t room = r->gap.end - r->gap.start;
-    size_t len = r->held < room ? r->held : (size_t)room;
+    size_t len = r->good < room ? r->good : (size_t)room;
     int code = len == 0
                    ? 0
                    : blob_write(r->blob, r->gap.start, r->buffer, len, r->call.source->body_source);
@@ -40,13 +26,13 @@ flush(struct run *r)
         r->own_fault = !r->blocked;
         return code;
     }
-    bool cut = len < r->held;
+    bool cut = len < r->good;
     r->gap.start += len;
     r->got_bytes += len;
-    r->sample_bytes += len;
-    r->held = 0;
+    r->held -= r->good;
+    memmove(r->buffer, r->buffer + r->good, r->held);
+    r->good = 0;
     patience_bytes(r->patience, clock_ms(), len);
-    sample(r, false);
     return cut ? 1 : 0;
 }
 
@@ -76,7 +62,6 @@ static int
 on_go(struct call *c)
 {
     struct run *r = c->owner;
-    r->sample_us = clock_us();
     return r->claimed ? 0 : begin(r);
 }
 
@@ -99,6 +84,30 @@ count(const struct run *r, size_t len)
     never("blob source");
 }
 
+/* The bytes behind those in the buffer; 0, or the code of a body that is wrong. */
+static int
+take(struct run *r, const char *bytes, size_t len)
+{
+    struct sums *sums = &r->call.verdict.sums;
+    size_t before = r->good;
+    must(r->held + len <= RUN_BUFFER_BYTES); /* less than a block is left after a flush */
+    memcpy(r->buffer + r->held, bytes, len);
+    r->held += len;
+    if (sums->count > 0) {
+        uint64_t start = sums->at + len - r->held; /* where in the body the buffer begins */
+        uint64_t good = 0;
+        int code = sums_add(sums, bytes, len, &good);
+        if (code != 0)
+            return code;
+        r->good = good > start ? (size_t)(good - start) : 0;
+    } else {
+        r->good = r->held;
+    }
+    if (before == 0 && r->good > 0)
+        r->good_since_ms = clock_ms();
+    return 0;
+}
+
 static int
 on_body(struct call *c, const char *bytes, size_t len)
 {
@@ -112,15 +121,11 @@ on_body(struct call *c, const char *bytes, size_t len)
     if (next >= r->gap.end)
         return 1;
     uint64_t room = r->gap.end - next;
-    size_t take = len < room ? len : (size_t)room;
-    if (r->held == 0)
-        r->held_since_ms = clock_ms();
-    memcpy(r->buffer + r->held, bytes, take);
-    r->held += take;
     count(r, len);
-    if (r->got_bytes > 0)
-        return 0;
-    int code = flush(r); /* the first bytes do not wait */
+    int code = take(r, bytes, len < room ? len : (size_t)room);
+    if (code != 0 || r->got_bytes > 0)
+        return code;
+    code = flush(r); /* the first bytes do not wait */
     return code == ERR_AGAIN ? 0 : code;
 }
 
@@ -135,8 +140,8 @@ run_start(struct run *r, struct wire *w, const struct gap *gap, uint64_t size, i
     r->claim = r->gap;
     r->code = 0;
     r->jumped = r->own_fault = r->blocked = false;
-    r->got_bytes = r->sample_bytes = 0;
-    r->held = 0;
+    r->got_bytes = 0;
+    r->held = r->good = 0;
     r->buffer = mem_alloc(RUN_BUFFER_BYTES);
     r->call.ops = &ops;
     r->call.owner = r;
@@ -145,6 +150,9 @@ run_start(struct run *r, struct wire *w, const struct gap *gap, uint64_t size, i
     if (r->gap.start == 0 && r->gap.end == size)
         r->call.want.gap.end = CACHE_SIZE_UNKNOWN; /* all of it: a plain GET */
     r->call.head_wait_ms = patience_head_wait_ms(r->patience, now_ms);
+    int64_t source_ms = r->call.source->head_wait_ms;
+    if (source_ms > 0 && source_ms < r->call.head_wait_ms)
+        r->call.head_wait_ms = source_ms;
     r->phase = RUN_CALLING;
     call_start(&r->call, w, now_ms);
 }
@@ -153,10 +161,9 @@ static void
 over(struct run *r, int code)
 {
     call_stop(&r->call);
-    sample(r, true);
     mem_free(r->buffer);
     r->buffer = NULL;
-    r->held = 0;
+    r->held = r->good = 0;
     r->code = code;
     r->phase = RUN_OVER;
 }
@@ -174,21 +181,21 @@ conclude(struct run *r)
 }
 
 static void
-write_held(struct run *r, int64_t now_ms, bool woken)
+write_good(struct run *r, int64_t now_ms, bool woken)
 {
-    int64_t held_ms = now_ms - r->held_since_ms;
-    bool due = r->phase == RUN_FLUSHING || held_ms >= FLUSH_MS;
-    if (r->held == 0)
+    int64_t good_ms = now_ms - r->good_since_ms;
+    bool due = r->phase == RUN_FLUSHING || good_ms >= FLUSH_MS;
+    if (r->good == 0)
         return;
     /* Blocked: the waker comes once for the room that was refused, so it counts at once. */
-    if (r->blocked ? !woken && held_ms < BLOCKED_POLL_MS : !due) {
+    if (r->blocked ? !woken && good_ms < BLOCKED_POLL_MS : !due) {
         wire_wake_at(r->call.wire, now_ms + (r->blocked ? BLOCKED_POLL_MS : FLUSH_MS));
         return;
     }
     bool was_blocked = r->blocked;
     int code = flush(r);
     if (code == ERR_AGAIN) {
-        r->held_since_ms = now_ms;
+        r->good_since_ms = now_ms;
         wire_wake_at(r->call.wire, now_ms + BLOCKED_POLL_MS);
     } else if (code != 0) {
         over(r, code < 0 ? code : 0);
@@ -206,9 +213,24 @@ run_step(struct run *r, int64_t now_ms, bool woken)
             r->phase = RUN_FLUSHING;
     }
     if (r->phase == RUN_CALLING || r->phase == RUN_FLUSHING)
-        write_held(r, now_ms, woken);
-    if (r->phase == RUN_FLUSHING && r->held == 0)
+        write_good(r, now_ms, woken);
+    if (r->phase == RUN_FLUSHING && r->good == 0)
         conclude(r);
+}
+
+void
+run_cut(struct run *r, uint64_t end)
+{
+    blob_claim_cut(r->blob, &r->claim, end);
+    if (r->gap.end > end)
+        r->gap.end = end;
+}
+
+bool
+run_is_final(const struct run *r)
+{
+    bool network = r->code == ERR_UPSTREAM || r->code == ERR_TIMEOUT;
+    return r->code != ERR_BUSY && (r->call.final || !network);
 }
 
 void

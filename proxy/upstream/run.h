@@ -4,7 +4,8 @@
  *   FREE --run_start--> CALLING --call over--> FLUSHING --all written--> OVER --run_settle--> FREE
  *
  * Bytes are gathered to RUN_BUFFER_BYTES before they are written, but wait at most FLUSH_MS, and
- * the first ones of a run do not wait at all. Fetch thread only.
+ * the first ones of a run do not wait at all. Those of a peer are written when their block is
+ * whole and its checksum right. Fetch thread only.
  */
 #ifndef PROXY_RUN_H
 #define PROXY_RUN_H
@@ -35,17 +36,19 @@ struct run {
 
     /* private */
     char *buffer;
-    size_t held;
-    int64_t held_since_ms;
-    bool blocked; /* the blob has no room at this moment */
-    uint64_t sample_bytes;
-    int64_t sample_us;
+    size_t held, good;     /* bytes in the buffer; those that were checked or need no check */
+    int64_t good_since_ms; /* the first of them */
+    bool blocked;          /* the blob has no room at this moment */
 };
 
 /* `gap` is claimed, or NULL: all of a blob whose size is not known yet. call.source and
  * call.want.origin are set. */
 void run_start(struct run *r, struct wire *w, const struct gap *gap, uint64_t size, int64_t now_ms);
 void run_step(struct run *r, int64_t now_ms, bool woken);
+/* Nothing from `end` on is wanted any more: where a piece begins behind what came. */
+void run_cut(struct run *r, uint64_t end);
+/* OVER with a code: the source will say the same again. */
+bool run_is_final(const struct run *r);
 /* Gives back what is left of the claim; afterwards FREE. In any phase. */
 void run_stop(struct run *r);
 

@@ -1,6 +1,6 @@
 /*
- * A source is anything that bytes of a blob can be asked of. Fetching knows this table and
- * nothing of registries; the swarm adds peers by a second table.
+ * A source is anything that bytes of a blob can be asked of: a registry (way.c) or another node
+ * (peer.c). Fetching knows this table and neither of them.
  *
  *   want --prepare--> errand --curl--> head --judge--> verdict
  *              ^                                         |
@@ -11,19 +11,20 @@
 #ifndef PROXY_SOURCE_H
 #define PROXY_SOURCE_H
 
-#include "p2p/p2p.h"
 #include "proxy/upstream/backoff.h"
 #include "proxy/upstream/exchange.h"
 #include "proxy/upstream/fetch.h"
+#include "proxy/upstream/sums.h"
 
 struct source;
 
 /* What is wanted of a source. One per call, through all its redirects and tokens. */
 struct want {
-    const struct origin *origin;
-    char path[512]; /* behind /v2/REPOSITORY/: "blobs/sha256:..." */
+    const struct origin *origin; /* of a registry */
+    char path[512];              /* behind /v2/REPOSITORY/: "blobs/sha256:..."; of a peer: all */
     const char *accept;
-    bool ask; /* a small answer of any status, not a blob */
+    const char *class; /* of a peer: a value of PIECE_CLASS */
+    bool ask;          /* a small answer of any status, not a blob */
     bool head;
     struct gap gap; /* of a blob; end CACHE_SIZE_UNKNOWN: all that there is */
     uint64_t size;  /* of a blob as we know it, or CACHE_SIZE_UNKNOWN */
@@ -43,11 +44,14 @@ struct verdict {
     enum verdict_kind kind;
     uint64_t skip;      /* GO */
     uint64_t size;      /* GO: of the whole blob as the answer says, or CACHE_SIZE_UNKNOWN */
+    struct sums sums;   /* GO: checksums of the body; count 0: none */
+    unsigned busy_ms;   /* WAIT, of a peer */
     int code;           /* WAIT, GONE, BROKEN */
     const char *reason; /* not GO: for people, static text */
 };
 
-#define SOURCE_PARK 1 /* prepare: not ready (a token is on its way); ask again next turn */
+#define SOURCE_NAME_MAX 256
+#define SOURCE_PARK     1 /* prepare: not ready (a token is on its way); ask again next turn */
 
 struct source_ops {
     /* Fills the errand, whose texts live until the next call of this source for the same want.
@@ -63,10 +67,9 @@ struct source_ops {
 
 struct source {
     const struct source_ops *ops;
-    struct view_entry entry;
-    struct view_stand stand; /* who has the same blobs: itself; the swarm adds peers */
-    struct rank rank;
+    char name[SOURCE_NAME_MAX]; /* for people: host of a registry, address of a peer */
     enum blob_source body_source;
+    int64_t head_wait_ms;      /* a request is left without a head after this; 0: by patience */
     unsigned refs;             /* fills and asks that hold it */
     unsigned blob_calls;       /* open now, for blobs */
     unsigned asks;             /* open now, small ones */

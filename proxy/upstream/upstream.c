@@ -25,7 +25,6 @@ free_upstream(struct upstream *u)
     HASH_DEL(u->all->map, u);
     while (u->grants != NULL)
         free_grant(u, u->grants);
-    view_stand_release(&u->source.stand);
     reread_release(&u->credentials);
     reread_release(&u->ca);
     creds_release(&u->creds);
@@ -45,7 +44,6 @@ upstreams_new(struct wire *w, struct health *h, struct rng *r)
     u->tokens = tokens_new(w);
     u->health = h;
     u->rng = r;
-    u->next_id = 1;
     return u;
 }
 
@@ -122,12 +120,7 @@ add(struct upstreams *all, const struct origin *o, struct url *base, const char 
     struct upstream *u = mem_zalloc(sizeof *u);
     u->source.ops = &way_ops;
     u->source.body_source = BLOB_FROM_UPSTREAM;
-    u->source.entry =
-        (struct view_entry){.id = all->next_id++, .kind = VIEW_UPSTREAM, .price_milli = 1000};
-    (void)!text_copy(u->source.entry.name, sizeof u->source.entry.name, o->host);
-    view_stand_init(&u->source.stand);
-    view_publish(&u->source.stand, &u->source.entry, 1);
-    rank_init(&u->source.rank);
+    (void)!text_copy(u->source.name, sizeof u->source.name, o->host);
     budget_init(&u->source.retries);
     u->key = mem_strdup(key);
     u->host = mem_strdup(o->host);

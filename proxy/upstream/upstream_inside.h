@@ -42,7 +42,6 @@ struct upstreams {
     struct tokens *tokens;
     struct health *health;
     struct rng *rng;
-    uint64_t next_id;
     struct upstream *map;
 };
 

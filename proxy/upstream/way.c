@@ -332,8 +332,6 @@ ended(struct source *s, struct want *w, const struct exchange *x, int64_t now_ms
         metric_add(M_upstream_stalls, 1);
     if (status == 0 && (x->code == ERR_UPSTREAM || x->code == ERR_TIMEOUT))
         health_failed(u->all->health, u->host, now_ms);
-    if (x->head_us != 0)
-        rank_rtt(&s->rank, x->head_us - x->started_us);
     if (t->own && x->peer_ip[0] != '\0' && !x->proxied)
         u->is_near = address_kind_text(x->peer_ip) != ADDRESS_PUBLIC;
     if (x->code == ERR_REFUSED)

@@ -1,9 +1,11 @@
 /* A registry in this process that behaves as the repository's name says, and remembers what it
- * was asked. One thread per connection, plain http on a free port of 127.0.0.1. */
+ * was asked; or, as its `peer` says, another node. One thread per connection, plain http on a free
+ * port of 127.0.0.1. */
 #ifndef TESTS_FAKEREG_H
 #define TESTS_FAKEREG_H
 
 #include "base/digest.h"
+#include "base/hash.h"
 #include "base/must.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -22,7 +24,10 @@
 struct fake_seen {
     char method[8], path[300], range[64], authorization[128], host[64], if_range[64];
     char encoding[64];
+    char auth[160], class[32]; /* of a request to a peer */
 };
+
+enum fake_peer { FAKE_GOOD, FAKE_WRONG, FAKE_BUSY, FAKE_SHORT, FAKE_ABSENT, FAKE_BARE, FAKE_MUTE };
 
 struct fake {
     int listen_fd;
@@ -33,7 +38,8 @@ struct fake {
     size_t count;                         /* lock */
     unsigned open;                        /* lock: connections */
     pthread_cond_t closed;
-    int stop_fd[2]; /* readable when the server ends */
+    enum fake_peer peer; /* fixed before it is asked */
+    int stop_fd[2];      /* readable when the server ends */
     unsigned char *bytes;
     struct digest digest;
     char digest_text[DIGEST_TEXT_MAX];
@@ -89,6 +95,8 @@ fake_note(struct fake *f, const char *head)
     fake_field(head, "\r\nAuthorization: ", s.authorization, sizeof s.authorization);
     fake_field(head, "\r\nHost: ", s.host, sizeof s.host);
     fake_field(head, "\r\nAccept-Encoding: ", s.encoding, sizeof s.encoding);
+    fake_field(head, "\r\nPs-Auth: ", s.auth, sizeof s.auth);
+    fake_field(head, "\r\nPs-Class: ", s.class, sizeof s.class);
     unsigned n = 1;
     pthread_mutex_lock(&f->lock);
     for (size_t i = 0; i < f->count; i++)
@@ -294,6 +302,49 @@ fake_serve_token(struct fake *f, int fd, const char *head)
     return true;
 }
 
+/* A piece as another node sends it: 206 with checksums. The wrong one has a flipped bit in the
+ * middle, the short one ends there. */
+static bool
+fake_serve_piece(struct fake *f, int fd, const char *head)
+{
+    enum { BLOCK = 128 * 1024 };
+    static const char busy[] = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nPs-Busy-Ms: 70\r\n\r\n";
+    char range[64], sums[512] = "", text[1024];
+    char *dash = NULL;
+    if (f->peer == FAKE_BUSY) {
+        fake_text(fd, busy);
+        return true;
+    }
+    if (f->peer == FAKE_ABSENT)
+        return FAKE_EMPTY("404 Not Found", "");
+    if (f->peer == FAKE_MUTE) {
+        fake_hang(f, fd);
+        return false;
+    }
+    fake_field(head, "\r\nRange: bytes=", range, sizeof range);
+    size_t start = strtoul(range, &dash, 10), end = strtoul(dash + 1, NULL, 10) + 1;
+    size_t len = end - start;
+    for (size_t at = 0; at < len; at += BLOCK) {
+        size_t n = len - at < BLOCK ? len - at : BLOCK;
+        (void)snprintf(sums + strlen(sums), 9, "%08x", hash_crc32c(f->bytes + start + at, n));
+    }
+    if (f->peer == FAKE_BARE)
+        sums[0] = '\0';
+    (void)snprintf(text, sizeof text,
+                   "HTTP/1.1 206 Partial\r\nContent-Length: %zu\r\nContent-Range: bytes "
+                   "%zu-%zu/%u\r\nPs-Crc32c: %s\r\n\r\n",
+                   len, start, end - 1, FAKE_BYTES, sums);
+    fake_text(fd, text);
+    bool whole = f->peer != FAKE_SHORT && f->peer != FAKE_WRONG;
+    fake_send(fd, f->bytes + start, whole ? len : BLOCK + 9);
+    if (f->peer == FAKE_WRONG) {
+        unsigned char flipped = f->bytes[start + BLOCK + 9] ^ 1;
+        fake_send(fd, &flipped, 1);
+        fake_send(fd, f->bytes + start + BLOCK + 10, len - BLOCK - 10);
+    }
+    return f->peer != FAKE_SHORT;
+}
+
 static bool
 fake_serve(struct fake *f, int fd, const char *head)
 {
@@ -302,6 +353,8 @@ fake_serve(struct fake *f, int fd, const char *head)
     char repo[64] = "";
     (void)sscanf(head, "%*s %299s", path);
     (void)sscanf(path, "/v2/%63[^/]/", repo);
+    if (strncmp(path, "/p2p/v1/blob/", 13) == 0)
+        return fake_serve_piece(f, fd, head);
     if (strncmp(path, "/token", 6) == 0)
         return fake_serve_token(f, fd, head);
     if (strncmp(path, "/store/", 7) == 0)

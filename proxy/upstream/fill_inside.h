@@ -1,0 +1,61 @@
+/* What fill.c, solo.c and ordered.c share; nobody else includes it.
+ *
+ * A fill goes one of two ways at a time:
+ *   solo      it chooses what to ask of its registry by itself
+ *   ordered   it makes the requests that the swarm tells it, and reports them
+ * It begins ordered when the swarm may help, and goes on solo when the swarm does not. */
+#ifndef PROXY_FILL_INSIDE_H
+#define PROXY_FILL_INSIDE_H
+
+#include "proxy/upstream/fill.h"
+#include "proxy/upstream/run.h"
+
+#define FILL_RUNS_MAX SWARM_GETS_MAX
+
+struct ordered;
+
+struct fill {
+    struct fill_world *world;
+    struct origin origin;
+    struct blob *blob;
+    uint64_t size; /* as the descriptor says, later as the blob says */
+    bool background;
+    struct source *upstream; /* held */
+    bool begun;              /* blob_begin is done */
+    bool over;
+    struct patience patience;
+    bool patient;            /* the clock of patience runs */
+    char etag[128];          /* strong one of the last good answer of the registry, or "" */
+    struct ordered *ordered; /* NULL: solo */
+    bool shared;             /* the swarm knew of it: whole, it is a seed */
+
+    /* the requests; a place without one is NULL */
+    struct run *runs[FILL_RUNS_MAX];
+    unsigned attempts, peer_attempts;
+    uint64_t ended_bytes[BLOB_SOURCES]; /* of requests that are over */
+    uint64_t rate_bytes_s, rate_mark_bytes;
+    int64_t rate_mark_ms, look_ms, blocked_ms;
+
+    /* solo */
+    bool claimable;   /* there may be a gap to claim */
+    bool waited;      /* a retry is due: the next run is one */
+    int64_t retry_ms; /* none before */
+};
+
+/* Is there a place for one more request at that source? `due`: a client waits for this one. */
+bool fill_has_place(const struct fill *f, const struct source *s, bool due);
+/* A request for a claimed gap, or with NULL for a blob of unknown size. There must be a place. */
+struct run **fill_start(struct fill *f, struct source *s, const struct gap *gap, const char *class,
+                        int64_t now_ms);
+/* Ends it in any phase and gives back what is left of its claim. *run may be NULL. */
+void fill_stop(struct fill *f, struct run **run);
+unsigned fill_runs(const struct fill *f);
+void fill_log_failure(const struct fill *f, const struct run *r);
+/* Of an answer of the registry that was read, for the next request. */
+void fill_keep_etag(struct fill *f, const struct run *r);
+void fill_start_patience(struct fill *f, int64_t now_ms);
+
+/* The fill is over: 0, or the code that the blob fails with; `why` for people, NULL: no word. */
+void fill_end(struct fill *f, int code, const char *why);
+
+#endif

@@ -1,0 +1,470 @@
+/*
+ * The orders of one blob.
+ *
+ *   order      WAITS for a place or a claim --fill_start--> RUNS --gap done--> WAITS
+ *              WAITS, nothing of it lacks --DONE--> free
+ *              RUNS, the source failed --BUSY, FAILED--> free
+ *              any, stopped before where it is --DONE--> free
+ *
+ *   registry   ASKED --failed, asked to wait--> RESTS: we may not fetch --time--> ASKED
+ *              ASKED --final no--> REFUSED
+ *
+ * A registry that fails fails the blob only when nobody else can bring it: there is no other node,
+ * or none gave anything for GRACE_MS after a final no. Else patience decides.
+ */
+#include "proxy/upstream/ordered.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "proxy/upstream/peer.h"
+
+#define PROGRESS_MS 20    /* between two notes of a request, but for whole pieces */
+#define CURSORS_MS  50    /* between two looks at where readers wait */
+#define GRACE_MS    300   /* for other nodes, after the registry's final no */
+#define ALONE_MS    250   /* for the first order when no other node is there */
+#define STRANDED_MS 3000  /* a reader without a byte; its first one is due 1.5 s later */
+#define UNREAD_MS   10000 /* the same when no client waits */
+#define REST_MS     2000  /* of a registry that failed so often that alone we would give up */
+
+struct order {
+    uint32_t id;           /* 0: free */
+    struct source *source; /* a peer's is held */
+    uint32_t piece;        /* those of the order before it are whole and told */
+    uint64_t end;          /* in bytes of the blob; comes down when the order is stopped */
+    struct run **run;      /* its place in the fill; NULL: it waits */
+    uint64_t told_bytes;   /* of the run */
+    int64_t told_ms;
+};
+
+struct ordered {
+    struct p2p *p2p;
+    uint32_t piece_bytes;
+    uint8_t flags; /* as told */
+    bool any;      /* an order came */
+    int64_t since_ms;
+    int64_t rest_until_ms; /* of the registry; 0: it does not rest */
+    int refused;           /* code of its final no, or 0 */
+    struct err refusal;
+    int64_t refused_ms;
+    int64_t peers_ms; /* a peer was at work then */
+    int64_t cursors_ms;
+    size_t cursors_count;
+    uint64_t cursors[PICK_CURSORS_MAX]; /* as told */
+    struct order orders[SWARM_GETS_MAX];
+};
+
+static bool
+is_peer(const struct source *s)
+{
+    return s->body_source != BLOB_FROM_UPSTREAM;
+}
+
+static uint64_t
+piece_start(const struct fill *f, uint32_t piece)
+{
+    uint64_t start = (uint64_t)piece * f->ordered->piece_bytes;
+    return start < f->size ? start : f->size;
+}
+
+/* What the swarm shall know of this node: what it may do, and the pieces that are here. */
+static void
+want(struct fill *f)
+{
+    struct ordered *w = f->ordered;
+    uint8_t *held = mem_zalloc(BITS_BYTES(piece_count(f->size)));
+    blob_held_bits(f->blob, held);
+    p2p_want(w->p2p, blob_digest(f->blob), f->size, w->flags, held);
+    mem_free(held);
+}
+
+bool
+ordered_open(struct fill *f, int64_t now_ms)
+{
+    struct p2p *p2p = f->world->p2p;
+    if (p2p == NULL || f->size == 0 || f->size > PIECE_BLOB_MAX || blob_passes(f->blob))
+        return false;
+    f->ordered = mem_zalloc(sizeof *f->ordered);
+    f->ordered->p2p = p2p;
+    f->ordered->piece_bytes = piece_bytes(f->size);
+    f->ordered->flags = WIRE_MAY_FETCH | WIRE_SERVES | (f->background ? 0 : WIRE_CLIENT);
+    f->ordered->since_ms = f->ordered->peers_ms = now_ms;
+    f->shared = true;
+    want(f);
+    return true;
+}
+
+void
+ordered_seed(struct fill *f)
+{
+    uint8_t *held = mem_zalloc(BITS_BYTES(piece_count(f->size)));
+    blob_held_bits(f->blob, held);
+    p2p_want(f->world->p2p, blob_digest(f->blob), f->size, WIRE_SERVES, held);
+    mem_free(held);
+}
+
+/* ---- reports ---- */
+
+/* Pieces of the order that became whole, by whatever request. */
+static bool
+tell_pieces(struct fill *f, struct order *o)
+{
+    uint64_t held = blob_held_end(f->blob, piece_start(f, o->piece));
+    uint32_t before = o->piece;
+    while (piece_start(f, o->piece) < o->end && piece_start(f, o->piece + 1) <= held)
+        p2p_piece(f->ordered->p2p, blob_digest(f->blob), o->id, o->piece++);
+    return o->piece > before;
+}
+
+static void
+report(struct fill *f, struct order *o, int64_t now_ms, bool last)
+{
+    const struct run *r = *o->run;
+    uint64_t fresh = r->got_bytes - o->told_bytes;
+    if (fresh == 0)
+        return;
+    bool crossed = r->gap.start >= piece_start(f, o->piece + 1);
+    if (!last && !crossed && now_ms - o->told_ms < PROGRESS_MS) {
+        wire_wake_at(f->world->wire, o->told_ms + PROGRESS_MS);
+        return;
+    }
+    p2p_progress(f->ordered->p2p, blob_digest(f->blob), o->id, fresh);
+    o->told_bytes = r->got_bytes;
+    o->told_ms = now_ms;
+    if (crossed || last)
+        (void)tell_pieces(f, o);
+}
+
+static void
+count_end(const struct order *o, enum swarm_end how)
+{
+    if (!is_peer(o->source))
+        return;
+    switch (how) {
+    case SWARM_DONE:
+        metric_add(M_peer_gets_ok, 1);
+        return;
+    case SWARM_BUSY:
+        metric_add(M_peer_gets_busy, 1);
+        return;
+    case SWARM_FAILED:
+        metric_add(M_peer_gets_failed, 1);
+        return;
+    }
+    never("end of an order");
+}
+
+static void
+finish(struct fill *f, struct order *o, enum swarm_end how)
+{
+    int64_t took_us = 0;
+    unsigned busy_ms = 0;
+    const struct run *r = o->run == NULL ? NULL : *o->run;
+    if (r != NULL) {
+        took_us = clock_us() - r->call.exchange.started_us;
+        busy_ms = r->call.verdict.busy_ms;
+        fill_stop(f, o->run);
+    }
+    p2p_end(f->ordered->p2p, blob_digest(f->blob), o->id, how, took_us, busy_ms);
+    count_end(o, how);
+    if (is_peer(o->source))
+        peer_drop(&o->source);
+    memset(o, 0, sizeof *o);
+}
+
+/* ---- the registry says no ---- */
+
+static void
+rest(struct fill *f, int64_t until_ms)
+{
+    f->ordered->rest_until_ms = until_ms;
+    f->ordered->flags &= (uint8_t)~WIRE_MAY_FETCH;
+    want(f);
+}
+
+static void
+refuse(struct fill *f, int code, const char *why, int64_t now_ms)
+{
+    f->ordered->refused = code;
+    f->ordered->refused_ms = now_ms;
+    (void)err_set(&f->ordered->refusal, code, "%s", why);
+    rest(f, INT64_MAX);
+}
+
+/* Until when it is left alone; -1: alone we would give up. */
+static int64_t
+rest_until_ms(struct fill *f, const struct run *r, int64_t now_ms)
+{
+    struct source *s = f->upstream;
+    if (r->code != ERR_BUSY)
+        return patience_retry_ms(&f->patience, &s->retries, &f->world->rng, now_ms);
+    int64_t until_ms = s->wait.until_ms;
+    if (!patience_waits(&f->patience, now_ms, until_ms))
+        return -1;
+    return until_ms > now_ms ? until_ms : now_ms + RETRY_BASE_MS;
+}
+
+static void
+take_failure(struct fill *f, const struct run *r, int64_t now_ms)
+{
+    bool others = p2p_others(f->ordered->p2p) > 0;
+    bool is_final = run_is_final(r);
+    int64_t until_ms = is_final ? -1 : rest_until_ms(f, r, now_ms);
+    if (until_ms < 0 && !others)
+        fill_end(f,
+                 is_final              ? r->code
+                 : r->code == ERR_BUSY ? ERR_BUSY
+                                       : ERR_UPSTREAM,
+                 r->call.err.text);
+    else if (is_final)
+        refuse(f, r->code, r->call.err.text, now_ms);
+    else
+        rest(f, until_ms < 0 ? now_ms + REST_MS : until_ms);
+}
+
+static void
+watch_registry(struct fill *f, int64_t now_ms)
+{
+    struct ordered *w = f->ordered;
+    if (w->refused != 0) {
+        int64_t from_ms = w->peers_ms > w->refused_ms ? w->peers_ms : w->refused_ms;
+        if (now_ms - from_ms >= GRACE_MS) {
+            struct err why = w->refusal;
+            fill_end(f, w->refused, why.text);
+            return;
+        }
+        wire_wake_at(f->world->wire, from_ms + GRACE_MS);
+    } else if (w->rest_until_ms != 0) {
+        wire_wake_at(f->world->wire, w->rest_until_ms);
+        if (now_ms < w->rest_until_ms)
+            return;
+        w->rest_until_ms = 0;
+        w->flags |= WIRE_MAY_FETCH;
+        metric_add(M_upstream_retries, 1);
+        want(f);
+    }
+}
+
+/* ---- one order ---- */
+
+static const char *
+class_of(const struct fill *f, const struct gap *gap)
+{
+    const struct ordered *w = f->ordered;
+    if (f->background)
+        return "background";
+    for (size_t i = 0; i < w->cursors_count; i++)
+        if (w->cursors[i] / w->piece_bytes == gap->start / w->piece_bytes)
+            return "cursor";
+    return "fill";
+}
+
+/* The next request of an order that waits; DONE when nothing of it lacks. */
+static void
+go_on(struct fill *f, struct order *o, int64_t now_ms)
+{
+    struct gap gap;
+    (void)tell_pieces(f, o);
+    if (piece_start(f, o->piece) >= o->end) {
+        finish(f, o, SWARM_DONE);
+        return;
+    }
+    /* A peer gives one piece at a time. */
+    uint64_t end = is_peer(o->source) ? piece_start(f, o->piece + 1) : o->end;
+    if (!fill_has_place(f, o->source, !f->background && fill_runs(f) == 0) ||
+        !blob_claim_in(f->blob, piece_start(f, o->piece), end, &gap))
+        return;
+    if (!f->patient)
+        fill_start_patience(f, now_ms);
+    o->told_bytes = 0;
+    o->told_ms = now_ms;
+    o->run = fill_start(f, o->source, &gap, class_of(f, &gap), now_ms);
+}
+
+/* Its request is over. */
+static void
+settle(struct fill *f, struct order *o, int64_t now_ms)
+{
+    const struct run *r = *o->run;
+    bool peer = is_peer(o->source);
+    if (!peer)
+        fill_keep_etag(f, r);
+    if (r->code == 0 && piece_start(f, o->piece) >= o->end) {
+        finish(f, o, SWARM_DONE);
+        return;
+    }
+    if (r->code == 0) {
+        fill_stop(f, o->run);
+        o->run = NULL;
+        return;
+    }
+    fill_log_failure(f, r);
+    if (r->own_fault)
+        fill_end(f, r->code, NULL);
+    else if (!peer)
+        take_failure(f, r, now_ms);
+    if (!f->over)
+        finish(f, o, r->code == ERR_BUSY ? SWARM_BUSY : SWARM_FAILED);
+}
+
+static void
+step_order(struct fill *f, struct order *o, int64_t now_ms, bool woken)
+{
+    if (is_peer(o->source))
+        f->ordered->peers_ms = now_ms;
+    if (o->run != NULL) {
+        run_step(*o->run, now_ms, woken);
+        bool is_over = (*o->run)->phase == RUN_OVER;
+        report(f, o, now_ms, is_over);
+        if (is_over)
+            settle(f, o, now_ms);
+    }
+    if (!f->over && o->id != 0 && o->run == NULL)
+        go_on(f, o, now_ms);
+}
+
+static void
+leave(struct fill *f, const char *why)
+{
+    char digest[DIGEST_TEXT_MAX];
+    digest_print(blob_digest(f->blob), digest);
+    LOG(swarm_left, LOG_S("digest", digest), LOG_S("why", why));
+    metric_add(M_swarm_left, 1);
+    ordered_close(f, true);
+    f->claimable = true;
+}
+
+/* NULL: there is none; id 0: a free place. */
+static struct order *
+find(struct fill *f, uint32_t id)
+{
+    for (size_t i = 0; i < SWARM_GETS_MAX; i++)
+        if (f->ordered->orders[i].id == id)
+            return &f->ordered->orders[i];
+    return NULL;
+}
+
+void
+ordered_get(struct fill *f, const struct swarm_get *get)
+{
+    struct ordered *w = f->ordered;
+    struct order *o = find(f, 0);
+    uint32_t pieces = piece_count(f->size);
+    if (o == NULL || get->id == 0 || get->first >= pieces || get->count > pieces - get->first) {
+        p2p_end(w->p2p, blob_digest(f->blob), get->id, SWARM_FAILED, 0, 0);
+        return;
+    }
+    bool far = get->source == SWARM_WAN;
+    w->any = true;
+    o->id = get->id;
+    o->source = f->upstream;
+    if (!far || !node_is_none(&get->node))
+        o->source = peer_take(f->world->peers, w->p2p, &get->node, &get->addr,
+                              far ? BLOB_FROM_REMOTE_PEER : BLOB_FROM_PEER);
+    o->piece = get->first;
+    o->end = piece_start(f, get->first + get->count);
+}
+
+void
+ordered_stop(struct fill *f, uint32_t get, uint32_t end)
+{
+    struct order *o = find(f, get);
+    uint64_t at = piece_start(f, end);
+    if (get == 0) {
+        leave(f, "no place");
+        return;
+    }
+    if (o == NULL || at >= o->end)
+        return;
+    o->end = at;
+    const struct run *r = o->run == NULL ? NULL : *o->run;
+    if (r != NULL && r->gap.start < at) {
+        run_cut(*o->run, at);
+        return;
+    }
+    if (r != NULL)
+        report(f, o, clock_ms(), true);
+    finish(f, o, SWARM_DONE);
+}
+
+/* ---- the swarm ---- */
+
+static void
+tell_cursors(struct fill *f, int64_t now_ms, bool woken)
+{
+    struct ordered *w = f->ordered;
+    uint64_t at[PICK_CURSORS_MAX];
+    if (!woken && now_ms - w->cursors_ms < CURSORS_MS) {
+        wire_wake_at(f->world->wire, w->cursors_ms + CURSORS_MS);
+        return;
+    }
+    w->cursors_ms = now_ms;
+    wire_wake_at(f->world->wire, now_ms + CURSORS_MS);
+    /* Nobody who waits now may wait again soon, not before where he was. */
+    size_t count = blob_cursors(f->blob, at, PICK_CURSORS_MAX);
+    bool same = count == w->cursors_count && memcmp(at, w->cursors, count * sizeof at[0]) == 0;
+    if (count == 0 || same)
+        return;
+    memcpy(w->cursors, at, count * sizeof at[0]);
+    w->cursors_count = count;
+    p2p_cursors(w->p2p, blob_digest(f->blob), at, count);
+}
+
+/* The swarm gives nothing although our registry might. */
+static bool
+is_stranded(struct fill *f, int64_t now_ms)
+{
+    const struct ordered *w = f->ordered;
+    uint64_t at;
+    if (w->refused != 0 || w->rest_until_ms != 0)
+        return false;
+    bool waits = !f->background && blob_cursors(f->blob, &at, 1) > 0;
+    int64_t limit_ms = waits ? STRANDED_MS : UNREAD_MS;
+    if (!w->any && p2p_others(w->p2p) == 0)
+        limit_ms = ALONE_MS;
+    int64_t from_ms = w->since_ms;
+    if (f->patience.any_byte && f->patience.last_byte_ms > from_ms)
+        from_ms = f->patience.last_byte_ms;
+    wire_wake_at(f->world->wire, from_ms + limit_ms);
+    return now_ms - from_ms >= limit_ms;
+}
+
+void
+ordered_step(struct fill *f, int64_t now_ms, bool woken)
+{
+    for (size_t i = 0; i < SWARM_GETS_MAX && !f->over; i++)
+        if (f->ordered->orders[i].id != 0)
+            step_order(f, &f->ordered->orders[i], now_ms, woken);
+    if (f->over || blob_held_end(f->blob, 0) == f->size)
+        return;
+    tell_cursors(f, now_ms, woken);
+    watch_registry(f, now_ms);
+    if (!f->over && is_stranded(f, now_ms))
+        leave(f, f->ordered->any ? "no byte" : "no order");
+}
+
+void
+ordered_hurry(struct fill *f)
+{
+    f->ordered->flags |= WIRE_CLIENT;
+    want(f);
+}
+
+void
+ordered_close(struct fill *f, bool leave)
+{
+    struct ordered *w = f->ordered;
+    if (w == NULL)
+        return;
+    for (size_t i = 0; i < SWARM_GETS_MAX; i++) {
+        struct order *o = &w->orders[i];
+        if (o->run != NULL)
+            fill_stop(f, o->run);
+        if (o->id != 0 && is_peer(o->source))
+            peer_drop(&o->source);
+    }
+    if (leave)
+        p2p_leave(w->p2p, blob_digest(f->blob));
+    f->ordered = NULL;
+    mem_free(w);
+}

@@ -1,0 +1,792 @@
+/* A blob whose requests the swarm orders. The swarm is this test: it has the functions of
+ * p2p/p2p.h that the fetch side calls, and orders by hand. Registry and peers are fakereg.h. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "cache/cache.h"
+#include "proxy/upstream/fetch.h"
+#include "tests/unit/proxy/fakereg.h"
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#define PIECE   (256u * 1024)
+#define PIECES  13u
+#define SOON_MS 20000 /* a deadline that only a broken fetch meets */
+#define PEERS   2
+
+/* ---- the swarm ---- */
+
+struct p2p {
+    size_t others; /* fixed before the fetch begins */
+    pthread_mutex_t lock;
+    pthread_cond_t news;
+    /* lock */
+    unsigned wants, leaves, cursors, drops;
+    uint8_t flags;
+    uint8_t held[BITS_BYTES(PIECES)];
+    uint64_t cursor;
+    uint64_t progress_bytes[64]; /* by request */
+    uint32_t pieces[64];         /* bits by request */
+    bool ended[64];
+    enum swarm_end how[64];
+    int64_t took_us[64];
+    unsigned busy_ms[64];
+    char signature[300];
+};
+
+static struct p2p swarm;
+
+static void
+swarm_lock(void)
+{
+    pthread_mutex_lock(&swarm.lock);
+}
+
+static void
+swarm_unlock(void)
+{
+    pthread_cond_broadcast(&swarm.news);
+    pthread_mutex_unlock(&swarm.lock);
+}
+
+void
+p2p_want(struct p2p *p, const struct digest *blob, uint64_t size, uint8_t flags,
+         const uint8_t *held)
+{
+    (void)blob;
+    swarm_lock();
+    must(size == FAKE_BYTES);
+    p->wants++;
+    p->flags = flags;
+    memcpy(p->held, held, sizeof p->held);
+    swarm_unlock();
+}
+
+void
+p2p_leave(struct p2p *p, const struct digest *blob)
+{
+    (void)blob;
+    swarm_lock();
+    p->leaves++;
+    swarm_unlock();
+}
+
+void
+p2p_cursors(struct p2p *p, const struct digest *blob, const uint64_t *pos, size_t count)
+{
+    (void)blob;
+    swarm_lock();
+    must(count > 0);
+    p->cursors++;
+    p->cursor = pos[0];
+    swarm_unlock();
+}
+
+void
+p2p_progress(struct p2p *p, const struct digest *blob, uint32_t get, uint64_t bytes)
+{
+    (void)blob;
+    swarm_lock();
+    must(!p->ended[get]);
+    p->progress_bytes[get] += bytes;
+    swarm_unlock();
+}
+
+void
+p2p_piece(struct p2p *p, const struct digest *blob, uint32_t get, uint32_t piece)
+{
+    (void)blob;
+    swarm_lock();
+    must(!p->ended[get] && piece < PIECES);
+    p->pieces[get] |= 1u << piece;
+    swarm_unlock();
+}
+
+void
+p2p_end(struct p2p *p, const struct digest *blob, uint32_t get, enum swarm_end how, int64_t took_us,
+        unsigned busy_ms)
+{
+    (void)blob;
+    swarm_lock();
+    must(!p->ended[get]);
+    p->ended[get] = true;
+    p->how[get] = how;
+    p->took_us[get] = took_us;
+    p->busy_ms[get] = busy_ms;
+    swarm_unlock();
+}
+
+void
+p2p_dropped(struct p2p *p, const struct digest *blob, uint32_t first, uint32_t count)
+{
+    (void)blob;
+    swarm_lock();
+    must(first == 0 && count == PIECES);
+    p->drops++;
+    swarm_unlock();
+}
+
+size_t
+p2p_others(struct p2p *p)
+{
+    return p->others;
+}
+
+int
+p2p_sign(struct p2p *p, const char *what, char ret_text[SEAL_TEXT_MAX])
+{
+    swarm_lock();
+    (void)snprintf(p->signature, sizeof p->signature, "%s", what);
+    (void)snprintf(ret_text, SEAL_TEXT_MAX, "5ea1");
+    swarm_unlock();
+    return 0;
+}
+
+/* Waits until `ready` says so of what the fetch side told; the lock is held then. */
+static void
+swarm_wait(bool (*ready)(uint32_t get), uint32_t get)
+{
+    struct timespec until;
+    must(clock_gettime(CLOCK_REALTIME, &until) == 0);
+    until.tv_sec += SOON_MS / 1000;
+    pthread_mutex_lock(&swarm.lock);
+    while (!ready(get))
+        if (pthread_cond_timedwait(&swarm.news, &swarm.lock, &until) != 0) {
+            pthread_mutex_unlock(&swarm.lock);
+            fail_msg("the fetch side told nothing of request %u", get);
+        }
+    pthread_mutex_unlock(&swarm.lock);
+}
+
+static bool
+is_wanted(uint32_t times)
+{
+    return swarm.wants >= times;
+}
+
+static bool
+is_left(uint32_t times)
+{
+    return swarm.leaves >= times;
+}
+
+static bool
+has_ended(uint32_t get)
+{
+    return swarm.ended[get];
+}
+
+/* ---- a node ---- */
+
+struct bench {
+    struct fake fake, peers[PEERS];
+    struct settings *settings;
+    struct cache *cache;
+    struct fetch *fetch;
+    char dir[64];
+};
+
+static int
+set_up(void **state)
+{
+    struct bench *b = calloc(1, sizeof *b);
+    must(b != NULL);
+    struct err e = {0};
+    char text[512], dir[96];
+    log_configure(LOG_ERROR, false);
+    memset(&swarm, 0, sizeof swarm);
+    swarm.others = 1;
+    (void)pthread_mutex_init(&swarm.lock, NULL);
+    (void)pthread_cond_init(&swarm.news, NULL);
+    fake_start(&b->fake);
+    for (int i = 0; i < PEERS; i++)
+        fake_start(&b->peers[i]);
+    (void)snprintf(b->dir, sizeof b->dir, "/tmp/test_ordered.XXXXXX");
+    must(mkdtemp(b->dir) != NULL);
+    (void)snprintf(text, sizeof text,
+                   "registries:\n"
+                   "  - {host: reg.test, url: \"http://127.0.0.1:%u\"}\n"
+                   "  - {host: dead.test, url: \"http://127.0.0.1:1\"}\n",
+                   b->fake.port);
+    int code = settings_parse(text, strlen(text), "test", &b->settings, &e);
+    if (code != 0)
+        fail_msg("%s", e.text);
+    (void)snprintf(dir, sizeof dir, "%s/cache", b->dir);
+    struct cache_config config = {
+        .dir = dir, .size_bytes = 64 * 1024 * 1024, .size_percent = 50, .hash_threads = 1};
+    if (cache_open(&config, &b->cache, &e) != 0 || fetch_open(&b->fetch, &e) != 0)
+        fail_msg("%s", e.text);
+    fetch_join(b->fetch, &swarm);
+    *state = b;
+    return 0;
+}
+
+static int
+remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st;
+    (void)kind;
+    (void)at;
+    return remove(path);
+}
+
+static int
+tear_down(void **state)
+{
+    struct bench *b = *state;
+    fetch_stop(b->fetch);
+    fetch_close(b->fetch);
+    cache_close(b->cache);
+    settings_release(&b->settings);
+    for (int i = 0; i < PEERS; i++)
+        fake_stop(&b->peers[i]);
+    fake_stop(&b->fake);
+    (void)nftw(b->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    free(b);
+    return 0;
+}
+
+struct pull {
+    struct bench *bench;
+    struct blob *blob;
+    pthread_t reader;
+    int code;
+};
+
+/* A client: reads to the end. */
+static void *
+read_all(void *arg)
+{
+    struct pull *p = arg;
+    unsigned char room[65536];
+    uint64_t pos = 0;
+    int64_t deadline_ms = clock_ms() + SOON_MS;
+    p->code = ERR_TIMEOUT;
+    while (clock_ms() < deadline_ms) {
+        struct blob_state st;
+        blob_wait(p->blob, pos, deadline_ms, &st);
+        int64_t n = blob_read(p->blob, pos, room, sizeof room);
+        if (n > 0) {
+            must(memcmp(room, p->bench->fake.bytes + pos, (size_t)n) == 0);
+            pos += (uint64_t)n;
+        } else if (pos == FAKE_BYTES || st.phase == BLOB_FAILED) {
+            p->code = pos == FAKE_BYTES ? 0 : st.error;
+            break;
+        }
+    }
+    return NULL;
+}
+
+static void
+start_pull(struct bench *b, const char *host, const char *repository, struct pull *ret)
+{
+    struct origin o = {.settings = b->settings, .registry = settings_registry(b->settings, host)};
+    enum cache_got got;
+    (void)snprintf(o.host, sizeof o.host, "%s", host);
+    (void)snprintf(o.repository, sizeof o.repository, "%s", repository);
+    *ret = (struct pull){.bench = b};
+    ret->blob = cache_acquire(b->cache, &b->fake.digest, &got);
+    assert_int_equal(got, CACHE_LEAD);
+    fetch_blob(b->fetch, &o, ret->blob, FAKE_BYTES, false);
+    must(pthread_create(&ret->reader, NULL, read_all, ret) == 0);
+}
+
+static int
+end_pull(struct pull *p)
+{
+    (void)pthread_join(p->reader, NULL);
+    blob_release(&p->blob);
+    return p->code;
+}
+
+/* ---- orders ---- */
+
+static void
+order_wan(struct bench *b, uint32_t id, uint32_t first, uint32_t count)
+{
+    struct swarm_get get = {.id = id, .source = SWARM_WAN, .first = first, .count = count};
+    fetch_order_get(b->fetch, &b->fake.digest, &get);
+}
+
+static void
+order_at(struct bench *b, unsigned port, uint32_t id, uint32_t piece)
+{
+    struct swarm_get get = {.id = id, .source = SWARM_LAN, .first = piece, .count = 1};
+    static const uint8_t ip[16] = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1};
+    memcpy(get.addr.ip, ip, sizeof ip);
+    get.addr.port = (uint16_t)port;
+    get.node.bytes[0] = 7;
+    fetch_order_get(b->fetch, &b->fake.digest, &get);
+}
+
+static void
+order_lan(struct bench *b, int peer, uint32_t id, uint32_t piece)
+{
+    order_at(b, b->peers[peer].port, id, piece);
+}
+
+static enum swarm_end
+outcome(uint32_t get)
+{
+    swarm_wait(has_ended, get);
+    return swarm.how[get];
+}
+
+/* ---- what is asked and told ---- */
+
+static void
+a_lease_of_all_is_one_plain_get(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    struct fake_seen seen[4];
+    start_pull(b, "reg.test", "plain", &p);
+    swarm_wait(is_wanted, 1);
+    assert_int_equal(swarm.flags, WIRE_MAY_FETCH | WIRE_CLIENT | WIRE_SERVES);
+    assert_int_equal(swarm.held[0] | swarm.held[1], 0);
+    assert_int_equal(fake_asked(&b->fake, "/plain/", seen, 4), 0);
+    order_wan(b, 1, 0, PIECES);
+    assert_int_equal(outcome(1), SWARM_DONE);
+    assert_int_equal(end_pull(&p), 0);
+    assert_int_equal(fake_asked(&b->fake, "/plain/", seen, 4), 1);
+    assert_string_equal(seen[0].range, "");
+    assert_int_equal(swarm.progress_bytes[1], FAKE_BYTES);
+    assert_int_equal(swarm.pieces[1], (1u << PIECES) - 1);
+    assert_int_equal(swarm.leaves, 0);
+}
+
+static void
+pieces_come_from_where_they_were_ordered(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    struct fake_seen seen[4];
+    char want[300], range[64];
+    start_pull(b, "reg.test", "plain", &p);
+    swarm_wait(is_wanted, 1);
+    order_lan(b, 0, 1, 12);
+    order_lan(b, 1, 2, 3);
+    assert_int_equal(outcome(1), SWARM_DONE);
+    assert_int_equal(outcome(2), SWARM_DONE);
+    assert_true(swarm.took_us[2] > 0);
+    assert_int_equal(swarm.pieces[2], 1u << 3);
+    assert_int_equal(swarm.progress_bytes[2], PIECE);
+    order_wan(b, 3, 0, PIECES); /* two runs around piece 3, and none for piece 12 */
+    assert_int_equal(outcome(3), SWARM_DONE);
+    assert_int_equal(end_pull(&p), 0);
+    assert_int_equal(swarm.progress_bytes[3], 11 * PIECE);
+
+    assert_int_equal(fake_asked(&b->peers[1], "/p2p/", seen, 4), 1);
+    (void)snprintf(range, sizeof range, "bytes=%u-%u", 3 * PIECE, 4 * PIECE - 1);
+    (void)snprintf(want, sizeof want, "/p2p/v1/blob/%s", b->fake.digest_text);
+    assert_string_equal(seen[0].method, "GET");
+    assert_string_equal(seen[0].path, want);
+    assert_string_equal(seen[0].range, range);
+    assert_string_equal(seen[0].auth, "5ea1");
+    assert_string_equal(seen[0].authorization, "");
+    assert_string_equal(seen[0].class, "fill");
+    assert_true(strstr(swarm.signature, want) == swarm.signature + 4);
+    assert_int_equal(fake_asked(&b->fake, "/plain/", seen, 4), 2);
+    assert_string_equal(seen[0].range, "bytes=0-786431");
+    (void)snprintf(range, sizeof range, "bytes=%u-%u", 4 * PIECE, 12 * PIECE - 1);
+    assert_string_equal(seen[1].range, range);
+}
+
+static void
+a_reader_that_waits_is_told_and_its_piece_hurries(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    struct fake_seen seen[4];
+    start_pull(b, "reg.test", "plain", &p);
+    swarm_wait(is_wanted, 1);
+    order_lan(b, 0, 1, 0);
+    assert_int_equal(outcome(1), SWARM_DONE);
+    int64_t deadline_ms = clock_ms() + SOON_MS;
+    while (swarm.cursor != PIECE && clock_ms() < deadline_ms)
+        clock_sleep_ms(1);
+    assert_int_equal(swarm.cursor, PIECE);
+    order_lan(b, 0, 2, 1);
+    assert_int_equal(outcome(2), SWARM_DONE);
+    assert_int_equal(fake_asked(&b->peers[0], "/p2p/", seen, 4), 2);
+    assert_string_equal(seen[1].class, "cursor");
+    order_wan(b, 3, 0, PIECES);
+    assert_int_equal(end_pull(&p), 0);
+}
+
+/* ---- peers that fail ---- */
+
+/* One request to such a peer, then the registry brings what is left. */
+static void
+peer_fails(struct bench *b, enum fake_peer how, enum swarm_end end, uint64_t kept_bytes)
+{
+    struct pull p;
+    struct fake_seen seen[4];
+    char range[64];
+    b->peers[0].peer = how;
+    start_pull(b, "reg.test", "plain", &p);
+    swarm_wait(is_wanted, 1);
+    order_lan(b, 0, 1, 0);
+    assert_int_equal(outcome(1), end);
+    assert_int_equal(swarm.pieces[1], 0);
+    assert_int_equal(swarm.progress_bytes[1], kept_bytes);
+    order_wan(b, 2, 0, PIECES);
+    assert_int_equal(outcome(2), SWARM_DONE);
+    assert_int_equal(end_pull(&p), 0);
+    assert_int_equal(fake_asked(&b->fake, "/plain/", seen, 4), 1);
+    (void)snprintf(range, sizeof range, "bytes=%llu-%u", (unsigned long long)kept_bytes,
+                   FAKE_BYTES - 1);
+    assert_string_equal(seen[0].range, kept_bytes > 0 ? range : "");
+}
+
+static void
+a_wrong_block_is_not_kept_and_what_was_right_is(void **state)
+{
+    peer_fails(*state, FAKE_WRONG, SWARM_FAILED, PIECE_BLOCK_BYTES);
+}
+
+static void
+a_short_piece_goes_on_elsewhere_at_the_same_block(void **state)
+{
+    peer_fails(*state, FAKE_SHORT, SWARM_FAILED, PIECE_BLOCK_BYTES);
+}
+
+static void
+a_peer_without_the_piece_costs_nothing(void **state)
+{
+    peer_fails(*state, FAKE_ABSENT, SWARM_FAILED, 0);
+}
+
+static void
+a_body_without_checksums_is_refused(void **state)
+{
+    peer_fails(*state, FAKE_BARE, SWARM_FAILED, 0);
+}
+
+static void
+a_silent_peer_is_left(void **state)
+{
+    peer_fails(*state, FAKE_MUTE, SWARM_FAILED, 0);
+}
+
+static void
+a_busy_peer_says_for_how_long(void **state)
+{
+    peer_fails(*state, FAKE_BUSY, SWARM_BUSY, 0);
+    assert_int_equal(swarm.busy_ms[1], 70);
+}
+
+static void
+a_dead_peer_fails_at_once(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    int64_t start_ms = clock_ms();
+    start_pull(b, "reg.test", "plain", &p);
+    swarm_wait(is_wanted, 1);
+    order_at(b, 1, 1, 0);
+    assert_int_equal(outcome(1), SWARM_FAILED);
+    assert_true(clock_ms() - start_ms < 2000);
+    order_wan(b, 2, 0, PIECES);
+    assert_int_equal(end_pull(&p), 0);
+}
+
+static void
+an_order_for_pieces_that_do_not_exist_fails(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    start_pull(b, "reg.test", "plain", &p);
+    swarm_wait(is_wanted, 1);
+    order_wan(b, 1, PIECES, 1);
+    order_wan(b, 2, 5, UINT32_MAX);
+    assert_int_equal(outcome(1), SWARM_FAILED);
+    assert_int_equal(outcome(2), SWARM_FAILED);
+    order_wan(b, 3, 0, PIECES);
+    assert_int_equal(end_pull(&p), 0);
+}
+
+/* ---- stops ---- */
+
+static bool
+has_four_pieces(uint32_t get)
+{
+    return swarm.pieces[get] == 0xf;
+}
+
+static void
+a_stopped_request_ends_where_it_is(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    start_pull(b, "reg.test", "stall", &p); /* 7 bytes into piece 4 */
+    swarm_wait(is_wanted, 1);
+    order_wan(b, 1, 0, PIECES);
+    swarm_wait(has_four_pieces, 1);
+    fetch_order_stop(b->fetch, &b->fake.digest, 1, 4);
+    assert_int_equal(outcome(1), SWARM_DONE);
+    for (uint32_t i = 4; i < PIECES; i++)
+        order_lan(b, i % 2 != 0, i, i);
+    assert_int_equal(end_pull(&p), 0);
+    struct fake_seen seen[1];
+    assert_int_equal(fake_asked(&b->fake, "/stall/", seen, 1), 1);
+}
+
+static void
+a_request_stopped_further_on_gives_its_end_to_others(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    start_pull(b, "reg.test", "stall", &p);
+    swarm_wait(is_wanted, 1);
+    order_wan(b, 1, 0, PIECES);
+    swarm_wait(has_four_pieces, 1);
+    fetch_order_stop(b->fetch, &b->fake.digest, 1, 6);
+    for (uint32_t i = 6; i < PIECES; i++) {
+        order_lan(b, 0, i, i);
+        assert_int_equal(outcome(i), SWARM_DONE);
+    }
+    fetch_order_stop(b->fetch, &b->fake.digest, 1, 0);
+    assert_int_equal(outcome(1), SWARM_DONE);
+    order_wan(b, 2, 4, 2);
+    assert_int_equal(end_pull(&p), 0);
+}
+
+/* ---- a registry that fails ---- */
+
+static bool
+may_not_fetch(uint32_t unused)
+{
+    (void)unused;
+    return swarm.wants > 1 && (swarm.flags & WIRE_MAY_FETCH) == 0;
+}
+
+static bool
+may_fetch_again(uint32_t before)
+{
+    return swarm.wants > before && (swarm.flags & WIRE_MAY_FETCH) != 0;
+}
+
+static void
+peers_finish_what_the_registry_denies(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    start_pull(b, "reg.test", "gone", &p);
+    swarm_wait(is_wanted, 1);
+    order_wan(b, 1, 0, PIECES);
+    for (uint32_t i = 0; i < PIECES; i++)
+        order_lan(b, 0, 10 + i, i);
+    assert_int_equal(outcome(1), SWARM_FAILED);
+    swarm_wait(may_not_fetch, 0);
+    for (uint32_t i = 0; i < PIECES; i++)
+        if (outcome(10 + i) != SWARM_DONE)
+            order_lan(b, 1, 30 + i, i);
+    assert_int_equal(end_pull(&p), 0);
+}
+
+static void
+a_final_no_is_told_when_no_peer_helps(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    int64_t start_ms = clock_ms();
+    start_pull(b, "reg.test", "gone", &p);
+    swarm_wait(is_wanted, 1);
+    order_wan(b, 1, 0, PIECES);
+    assert_int_equal(outcome(1), SWARM_FAILED);
+    assert_int_equal(end_pull(&p), ERR_NOT_FOUND);
+    assert_in_range(clock_ms() - start_ms, 300, 2000);
+    swarm_wait(is_left, 1);
+}
+
+static void
+alone_a_final_no_is_the_end(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    swarm.others = 0;
+    start_pull(b, "reg.test", "forbidden", &p);
+    swarm_wait(is_wanted, 1);
+    order_wan(b, 1, 0, PIECES);
+    assert_int_equal(end_pull(&p), ERR_DENIED);
+    swarm_wait(is_left, 1);
+}
+
+static void
+a_registry_that_breaks_rests_and_is_asked_again(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    swarm.others = 0;
+    start_pull(b, "reg.test", "flaky", &p);
+    for (uint32_t i = 1; i <= 2; i++) {
+        swarm_wait(may_fetch_again, 2 * (i - 1));
+        order_wan(b, i, 0, PIECES);
+        assert_int_equal(outcome(i), SWARM_FAILED);
+    }
+    swarm_wait(may_fetch_again, 4);
+    order_wan(b, 3, 0, PIECES);
+    assert_int_equal(end_pull(&p), 0);
+}
+
+static void
+a_dead_registry_fails_nothing_while_peers_bring_it(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    uint32_t id = 1;
+    start_pull(b, "dead.test", "plain", &p);
+    for (uint32_t i = 0; i < 6; i++) { /* more often than alone it would be tried */
+        swarm_wait(may_fetch_again, 2 * i);
+        order_wan(b, id, 0, PIECES);
+        assert_int_equal(outcome(id++), SWARM_FAILED);
+        order_lan(b, 0, id, i);
+        assert_int_equal(outcome(id++), SWARM_DONE);
+    }
+    for (uint32_t i = 6; i < PIECES; i++)
+        order_lan(b, 1, id++, i);
+    assert_int_equal(end_pull(&p), 0);
+}
+
+/* ---- without the swarm ---- */
+
+static bool
+is_seed(uint32_t unused)
+{
+    (void)unused;
+    return swarm.wants > 1 && swarm.held[0] == 0xff && swarm.held[1] == 0x1f;
+}
+
+static void
+without_an_order_it_goes_alone_and_becomes_a_seed(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    int64_t start_ms = clock_ms();
+    swarm.others = 0;
+    start_pull(b, "reg.test", "plain", &p);
+    assert_int_equal(end_pull(&p), 0);
+    assert_in_range(clock_ms() - start_ms, 200, 2000);
+    assert_int_equal(swarm.leaves, 1);
+    swarm_wait(is_seed, 0);
+    order_lan(b, 0, 1, 0); /* too late: it must end all the same */
+    assert_int_equal(outcome(1), SWARM_BUSY);
+}
+
+static void
+a_reader_that_gets_nothing_for_three_seconds_goes_alone(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    struct fake_seen seen[4];
+    int64_t start_ms = clock_ms();
+    start_pull(b, "reg.test", "plain", &p);
+    swarm_wait(is_wanted, 1);
+    order_lan(b, 0, 1, 0);
+    assert_int_equal(end_pull(&p), 0);
+    assert_in_range(clock_ms() - start_ms, 2900, 4500);
+    assert_int_equal(swarm.leaves, 1);
+    assert_int_equal(fake_asked(&b->fake, "/plain/", seen, 4), 1);
+    assert_string_equal(seen[0].range, "bytes=262144-3145804");
+}
+
+static void
+where_the_swarm_has_no_place_it_goes_alone_at_once(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    int64_t start_ms = clock_ms();
+    start_pull(b, "reg.test", "plain", &p);
+    swarm_wait(is_wanted, 1);
+    fetch_order_stop(b->fetch, &b->fake.digest, 0, 0);
+    assert_int_equal(end_pull(&p), 0);
+    assert_true(clock_ms() - start_ms < 1000);
+}
+
+static bool
+has_client(uint32_t unused)
+{
+    (void)unused;
+    return (swarm.flags & WIRE_CLIENT) != 0;
+}
+
+static void
+a_background_blob_hurries_when_a_client_comes(void **state)
+{
+    struct bench *b = *state;
+    enum cache_got got;
+    struct origin o = {.settings = b->settings,
+                       .registry = settings_registry(b->settings, "reg.test"),
+                       .host = "reg.test",
+                       .repository = "plain"};
+    struct pull p = {.bench = b, .blob = cache_acquire(b->cache, &b->fake.digest, &got)};
+    fetch_blob(b->fetch, &o, p.blob, FAKE_BYTES, true);
+    swarm_wait(is_wanted, 1);
+    assert_int_equal(swarm.flags, WIRE_MAY_FETCH | WIRE_SERVES);
+    fetch_hurry(b->fetch, p.blob);
+    swarm_wait(has_client, 0);
+    must(pthread_create(&p.reader, NULL, read_all, &p) == 0);
+    order_wan(b, 1, 0, PIECES);
+    assert_int_equal(end_pull(&p), 0);
+}
+
+static void
+transfers_tell_what_came_from_whom(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    struct transfer_info info = {0};
+    start_pull(b, "reg.test", "stall", &p);
+    swarm_wait(is_wanted, 1);
+    order_lan(b, 0, 1, 12);
+    assert_int_equal(outcome(1), SWARM_DONE);
+    order_wan(b, 2, 0, 5);
+    swarm_wait(has_four_pieces, 2);
+    int64_t deadline_ms = clock_ms() + SOON_MS;
+    while (info.from_bytes[BLOB_FROM_UPSTREAM] < 4 * PIECE && clock_ms() < deadline_ms)
+        (void)fetch_list(b->fetch, &info, 1);
+    assert_int_equal(info.from_bytes[BLOB_FROM_PEER], 77);
+    assert_int_equal(info.peer_attempts, 1);
+    assert_int_equal(info.attempts, 1);
+    assert_true(info.swarm);
+    fetch_order_stop(b->fetch, &b->fake.digest, 0, 0);
+    assert_int_equal(end_pull(&p), 0);
+}
+
+int
+main(void)
+{
+#define WITH_NODE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        WITH_NODE(a_lease_of_all_is_one_plain_get),
+        WITH_NODE(pieces_come_from_where_they_were_ordered),
+        WITH_NODE(a_reader_that_waits_is_told_and_its_piece_hurries),
+        WITH_NODE(a_wrong_block_is_not_kept_and_what_was_right_is),
+        WITH_NODE(a_short_piece_goes_on_elsewhere_at_the_same_block),
+        WITH_NODE(a_peer_without_the_piece_costs_nothing),
+        WITH_NODE(a_body_without_checksums_is_refused),
+        WITH_NODE(a_silent_peer_is_left),
+        WITH_NODE(a_busy_peer_says_for_how_long),
+        WITH_NODE(a_dead_peer_fails_at_once),
+        WITH_NODE(an_order_for_pieces_that_do_not_exist_fails),
+        WITH_NODE(a_stopped_request_ends_where_it_is),
+        WITH_NODE(a_request_stopped_further_on_gives_its_end_to_others),
+        WITH_NODE(peers_finish_what_the_registry_denies),
+        WITH_NODE(a_final_no_is_told_when_no_peer_helps),
+        WITH_NODE(alone_a_final_no_is_the_end),
+        WITH_NODE(a_registry_that_breaks_rests_and_is_asked_again),
+        WITH_NODE(a_dead_registry_fails_nothing_while_peers_bring_it),
+        WITH_NODE(without_an_order_it_goes_alone_and_becomes_a_seed),
+        WITH_NODE(a_reader_that_gets_nothing_for_three_seconds_goes_alone),
+        WITH_NODE(where_the_swarm_has_no_place_it_goes_alone_at_once),
+        WITH_NODE(a_background_blob_hurries_when_a_client_comes),
+        WITH_NODE(transfers_tell_what_came_from_whom),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
