@@ -51,8 +51,8 @@ climb_limit(const struct climb *c, uint32_t piece_bytes, int64_t now_ms)
         limit = limit > 1 ? limit : 1;
     }
     int64_t since_ms = now_ms - (c->piece_ms > c->busy_ms ? c->piece_ms : c->busy_ms);
-    if (c->active > 0 && since_ms > 0)
-        limit += (uint64_t)(since_ms / CLIMB_STALL_MS);
+    if (c->active > 0 && since_ms >= CLIMB_STALL_MS)
+        limit += 1 + (uint64_t)((since_ms - CLIMB_STALL_MS) / CLIMB_STALLED_MS);
     return (unsigned)smaller(limit, c->most);
 }
 

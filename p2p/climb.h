@@ -6,8 +6,9 @@
  *         piece, which readers wait for, must not take longer because many share the link
  * useful  so many carry what the WAN gives: doubled while that brings CLIMB_RAMP_PERCENT more, for
  *         where one connection cannot fill the link
- * extra   one more for each CLIMB_STALL_MS without a whole piece: those who fetch may be the slow
- * most    moved by one every CLIMB_MS, and kept where the WAN then carries CLIMB_PERCENT more */
+ * extra   one more after CLIMB_STALL_MS without a whole piece and then every CLIMB_STALLED_MS:
+ * those who fetch may be the slow ones most    moved by one every CLIMB_MS, and kept where the WAN
+ * then carries CLIMB_PERCENT more */
 #ifndef P2P_CLIMB_H
 #define P2P_CLIMB_H
 
@@ -20,6 +21,7 @@
 #define CLIMB_WINDOW_MS    500
 #define CLIMB_RAMP_PERCENT 25
 #define CLIMB_STALL_MS     1500
+#define CLIMB_STALLED_MS   5000
 #define CLIMB_IDLE_MS      10000 /* the WAN may have changed meanwhile */
 #define CLIMB_MS           2000
 #define CLIMB_PERCENT      5

@@ -140,16 +140,28 @@ duty_end(struct duties *r, struct duty *a, int64_t now_ms)
     a->phase = DUTY_OVER;
 }
 
+static void
+give_up(struct duties *r, enum duty_phase from)
+{
+    for (size_t i = 0; i < DUTIES_MAX; i++) {
+        if (r->list[i].phase != from)
+            continue;
+        r->list[i].phase = DUTY_OVER;
+        r->list[i].state = WIRE_LEFT;
+    }
+}
+
+void
+duty_refuse(struct duties *r)
+{
+    give_up(r, DUTY_READY);
+}
+
 void
 duty_leave(struct duties *r)
 {
-    for (size_t i = 0; i < DUTIES_MAX; i++) {
-        struct duty *a = &r->list[i];
-        if (a->phase != DUTY_READY && a->phase != DUTY_RUNS)
-            continue;
-        a->phase = DUTY_OVER;
-        a->state = WIRE_LEFT;
-    }
+    give_up(r, DUTY_READY);
+    give_up(r, DUTY_RUNS);
 }
 
 bool

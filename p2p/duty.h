@@ -3,6 +3,7 @@
  *
  *   NONE --granted or taken--> READY --request made--> RUNS --ended--> OVER --told--> TOLD --> NONE
  *                              READY --revoked--> NONE
+ *                              READY --may not fetch any more--> OVER
  *                              READY, RUNS --nobody wants it any more--> OVER */
 #ifndef P2P_DUTY_H
 #define P2P_DUTY_H
@@ -46,7 +47,8 @@ bool duty_trim(struct duties *r, const struct wire_trim *t, struct duty **ret, u
 /* More bytes; true when it is time to ask for the next lease. */
 bool duty_progress(struct duties *r, struct duty *a, uint64_t bytes, int64_t now_ms);
 void duty_end(struct duties *r, struct duty *a, int64_t now_ms);
-/* The node gives all of it up, through no fault of its WAN. */
+/* The node gives up, through no fault of its WAN: what was not asked for yet, or all. */
+void duty_refuse(struct duties *r);
 void duty_leave(struct duties *r);
 /* What the tracker should know, one by one from *at on; digest is left alone. */
 bool duty_report(const struct duties *r, size_t *at, struct wire_fetching *ret);

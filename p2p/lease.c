@@ -205,7 +205,10 @@ lease_judge(const struct lease_book *b, const struct lease *l, int64_t now_ms)
     must(lease_running(l));
     if (now_ms - l->reported_ms >= LEASE_SILENT_MS)
         return LEASE_SILENT;
-    if (now_ms >= l->expiry_ms)
+    /* A WAN that became slow for all is no reason, for a while. */
+    int64_t over_ms = now_ms - l->expiry_ms, granted_for_ms = l->expiry_ms - l->granted_ms;
+    if (over_ms >= 0 &&
+        (over_ms >= LEASE_EXPIRY_F * granted_for_ms || slower_than_others(b, l, now_ms)))
         return LEASE_OVERDUE;
     int64_t limit_ms = (int64_t)lease_quartile_ms(b) * LEASE_REVOKE_PERCENT / 100;
     if (limit_ms == 0 || now_ms - l->piece_ms <= limit_ms ||

@@ -25,7 +25,7 @@
 #define LEASE_TRIM_MS        100 /* a trim that was not answered is said again */
 #define LEASE_EXPIRY_MS      5000
 #define LEASE_EXPIRY_F       4
-#define LEASE_RATE_GUESS     262144 /* bytes/s of a node that was never measured */
+#define LEASE_RATE_GUESS     32768 /* bytes/s of a node that was never measured, on a thin WAN */
 #define LEASE_TIMES          16
 #define LEASE_TIMES_MIN      4
 

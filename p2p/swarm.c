@@ -18,6 +18,7 @@ swarm_new(const struct digest *digest, uint64_t size, uint8_t flags, int64_t now
     s->offered = mem_zalloc(BITS_BYTES(s->pieces));
     s->avail = mem_zalloc(s->pieces * sizeof *s->avail);
     s->announced_ms = now_ms - SWARM_REFRESH_MS;
+    s->taken_ms = s->rescue_ms = s->lan_failed_ms = INT64_MIN / 2;
     s->urgent = true;
     return s;
 }
@@ -92,6 +93,8 @@ swarm_flags(struct swarm *s, uint8_t flags)
 {
     s->urgent = s->urgent || s->flags != flags;
     s->flags = flags;
+    if ((flags & WIRE_MAY_FETCH) == 0)
+        duty_refuse(&s->duties);
 }
 
 void
@@ -244,6 +247,10 @@ swarm_granted(struct swarm *s, const struct wire_grant *g)
     if (g->count > 0 && g->first < s->pieces && g->count <= s->pieces - g->first)
         (void)duty_add(&s->duties, g->lease, g->epoch, g->first, g->count);
     s->urgent = false;
+    if ((s->flags & WIRE_MAY_FETCH) == 0) {
+        duty_refuse(&s->duties);
+        s->urgent = true;
+    }
 }
 
 static struct swarm_run *
@@ -343,8 +350,11 @@ swarm_end(struct swarm *s, uint32_t get, enum swarm_end how, int64_t took_us, un
         p->rank.inflight_bytes -= len;
         s->lan_gets--;
         score(p, how, len, took_us, busy_ms, now_ms);
-        if (how == SWARM_FAILED)
+        if (how == SWARM_FAILED) {
             peer_bit(s, p, g->first, false);
+            s->lan_failed = g->first;
+            s->lan_failed_ms = now_ms;
+        }
     }
     g->id = 0;
 }

@@ -29,6 +29,9 @@
 #define SWARM_RESCUE_MS      2000 /* a reader stands still: one piece straight from upstream */
 #define SWARM_RESCUE_TURN_MS 250  /* times the rank of the node for that piece */
 #define SWARM_RESCUE_LAST_MS 2000 /* the last one tries that much later, in a large site too */
+/* While the tracker answers, a piece that nobody has is on its way, however thin the WAN is. */
+#define SWARM_TRUST_MS   1000
+#define SWARM_PATIENT_MS 15000
 
 enum swarm_source { SWARM_LAN, SWARM_WAN };
 
@@ -112,7 +115,7 @@ void swarm_announce(struct swarm *s, int64_t now_ms, struct wire_blob *ret);
  * tracker has read them, so that ended ones are forgotten. */
 bool swarm_report(const struct swarm *s, size_t *at, struct wire_fetching *ret);
 void swarm_told(struct swarm *s);
-void swarm_taken(struct swarm *s);
+void swarm_taken(struct swarm *s, int64_t now_ms);
 void swarm_announce_now(struct swarm *s); /* to a new tracker */
 /* Pieces that came since the last call, as runs, when SWARM_HAVE_MS or SWARM_HAVE_PIECES are full;
  * false: none yet. */

@@ -51,6 +51,10 @@ struct swarm {
     int64_t shout_ms; /* when they were last */
     int64_t ask_ms;   /* no lease is asked for before */
     int64_t announced_ms;
+    int64_t taken_ms;      /* when the tracker answered last */
+    int64_t rescue_ms;     /* when a piece was last taken without a lease for a reader */
+    int64_t lan_failed_ms; /* when a peer last could not give a piece, and which */
+    uint32_t lan_failed;
     bool urgent;         /* a lease could be used now */
     unsigned news_count; /* pieces not told yet, the first since news_ms */
     int64_t news_ms;

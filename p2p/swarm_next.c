@@ -163,11 +163,23 @@ take_own_run(struct swarm *s, const struct swarm_moment *now)
     return false;
 }
 
+/* How long a reader waits for the piece before it is taken without a lease. */
+static int64_t
+patience_ms(const struct swarm *s, const struct swarm_moment *at, uint32_t piece)
+{
+    bool tracked = at->now_ms - s->taken_ms < SWARM_TRUST_MS;
+    bool failed = s->lan_failed == piece && at->now_ms - s->lan_failed_ms < SWARM_RESCUE_MS;
+    /* A piece that others have, and that does not come, the tracker takes for done. */
+    return tracked && s->avail[piece] == 0 && !failed ? SWARM_PATIENT_MS : SWARM_RESCUE_MS;
+}
+
 /* A reader that stands still for long gets its piece straight from upstream. When all readers of
  * the site stand at one piece, one node after the other tries, not all at once. */
 static bool
 take_rescue(struct swarm *s, const struct swarm_moment *at)
 {
+    if (at->now_ms - s->rescue_ms < SWARM_RESCUE_MS)
+        return false;
     for (size_t i = 0; i < PICK_CURSORS_MAX; i++) {
         const struct cursor_at *c = &s->cursors[i];
         if (!c->used || c->pos >= s->size || at->now_ms - c->moved_ms < SWARM_RESCUE_MS)
@@ -177,8 +189,10 @@ take_rescue(struct swarm *s, const struct swarm_moment *at)
             continue;
         int64_t turn_ms = (int64_t)rank_for(s, at, piece) * SWARM_RESCUE_TURN_MS;
         turn_ms = turn_ms < SWARM_RESCUE_LAST_MS ? turn_ms : SWARM_RESCUE_LAST_MS;
-        if (at->now_ms - c->moved_ms >= SWARM_RESCUE_MS + turn_ms)
-            return duty_add(&s->duties, 0, 0, piece, 1);
+        if (at->now_ms - c->moved_ms < patience_ms(s, at, piece) + turn_ms)
+            continue;
+        s->rescue_ms = at->now_ms;
+        return duty_add(&s->duties, 0, 0, piece, 1);
     }
     return false;
 }

@@ -122,8 +122,9 @@ swarm_told(struct swarm *s)
 }
 
 void
-swarm_taken(struct swarm *s)
+swarm_taken(struct swarm *s, int64_t now_ms)
 {
+    s->taken_ms = now_ms;
     duty_taken(&s->duties);
 }
 

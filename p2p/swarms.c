@@ -325,7 +325,7 @@ take_own(struct swarms *x, const struct swarms_at *at, struct swarm *s, struct p
     while (swarm_report(s, &i, &fetching))
         tracker_fetching(x->tracker, at->self, &fetching, at->now_ms, &orders);
     swarm_told(s);
-    swarm_taken(s);
+    swarm_taken(s, at->now_ms);
     while (at->now_ms >= x->learn_ms &&
            tracker_grant(x->tracker, at->self, &blob.digest, at->now_ms, &grant, &orders))
         swarm_granted(s, &grant);
@@ -342,6 +342,8 @@ write_grants(struct swarms *x, const struct swarms_at *at, const struct node_id 
 {
     struct wire_msg m;
     memset(&m, 0, sizeof m);
+    if (!tracker_knows(x->tracker, digest))
+        return; /* no place in the table: the node helps itself */
     m.type = WIRE_TAKEN;
     m.taken.digest = *digest;
     wire_put(out, &m);
@@ -419,7 +421,7 @@ swarms_reply(struct swarms *x, const struct swarms_at *at, struct cursor *body)
         if (m.type == WIRE_GRANT && (s = swarms_find(x, &m.grant.digest)) != NULL)
             swarm_granted(s, &m.grant);
         else if (m.type == WIRE_TAKEN && (s = swarms_find(x, &m.taken.digest)) != NULL)
-            swarm_taken(s);
+            swarm_taken(s, at->now_ms);
         else if (m.type == WIRE_PEER && (s = swarms_find(x, &m.peer.digest)) != NULL &&
                  !node_equal(&m.peer.node, at->self))
             swarm_peer(s, &m.peer);

@@ -47,10 +47,28 @@ tracker_find(const struct tracker *t, const struct digest *digest)
     return NULL;
 }
 
+/* Forgets the blob that nobody wants and that was announced least lately; false: all are wanted. */
+static bool
+make_room(struct tracker *t)
+{
+    size_t oldest = TRACKER_BLOBS_MAX;
+    for (size_t i = 0; i < t->blobs_count; i++)
+        if (tracker_wanting(t->blobs[i]) == 0 &&
+            (oldest == TRACKER_BLOBS_MAX || t->blobs[i]->touched_ms < t->blobs[oldest]->touched_ms))
+            oldest = i;
+    if (oldest == TRACKER_BLOBS_MAX)
+        return false;
+    blob_free(t->blobs[oldest]);
+    t->blobs[oldest] = t->blobs[--t->blobs_count];
+    return true;
+}
+
 static struct tracker_blob *
 make_blob(struct tracker *t, const struct digest *digest, uint64_t size)
 {
-    if (size == 0 || size > PIECE_BLOB_MAX || t->blobs_count == TRACKER_BLOBS_MAX)
+    if (size == 0 || size > PIECE_BLOB_MAX)
+        return NULL;
+    if (t->blobs_count == TRACKER_BLOBS_MAX && !make_room(t))
         return NULL;
     uint32_t count = piece_count(size);
     struct tracker_blob *b = mem_zalloc(sizeof *b);
@@ -318,8 +336,10 @@ tracker_fetching(struct tracker *t, const struct node_id *node, const struct wir
     } else if (said->state != WIRE_RUNS) {
         t->sum.expiries++;
         lease_end(&b->book, l, LEASE_EXPIRED);
-        if (said->state == WIRE_FAILED)
+        if (said->state == WIRE_FAILED && tracker_has_other(t, b, l->node, now_ms))
             tracker_strike(n, now_ms);
+        else if (said->state == WIRE_FAILED)
+            n->free_ms = now_ms + TRACKER_PAUSE_MS;
     }
 }
 
@@ -370,6 +390,12 @@ tracker_forget_old(struct tracker *t, int64_t now_ms)
             t->blobs[i] = t->blobs[--t->blobs_count];
         }
     }
+}
+
+bool
+tracker_knows(const struct tracker *t, const struct digest *digest)
+{
+    return tracker_find(t, digest) != NULL;
 }
 
 const struct popular *

@@ -16,6 +16,7 @@
 #define TRACKER_NODES_MAX         1024
 #define TRACKER_ENTRY_TTL_MS      15000 /* three announcements */
 #define TRACKER_QUARANTINE_MS     2000
+#define TRACKER_PAUSE_MS          500 /* of who failed when nobody else could take over */
 #define TRACKER_QUARANTINE_MS_MAX 128000
 #define TRACKER_FASTER            2
 #define TRACKER_NUDGE_MS          50   /* between two nudges of one node */
@@ -68,6 +69,7 @@ bool tracker_peer(struct tracker *t, const struct node_id *node, const struct di
 void tracker_tick(struct tracker *t, int64_t now_ms, struct tracker_orders *orders);
 int64_t tracker_wake_ms(const struct tracker *t, int64_t now_ms);
 
+bool tracker_knows(const struct tracker *t, const struct digest *digest);
 const struct popular *tracker_popular(const struct tracker *t, const struct digest *digest);
 struct tracker_sum tracker_sum(const struct tracker *t);
 

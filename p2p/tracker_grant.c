@@ -52,9 +52,9 @@ may_fetch(const struct tracker *t, const struct tracker_blob *b, const struct tr
     return known + unknown + before < climb_limit(&t->climb, b->book.piece_bytes, now_ms);
 }
 
-/* Could any other node take a lease over? */
-static bool
-has_other(const struct tracker *t, const struct tracker_blob *b, unsigned node, int64_t now_ms)
+bool
+tracker_has_other(const struct tracker *t, const struct tracker_blob *b, unsigned node,
+                  int64_t now_ms)
 {
     for (size_t i = 0; i < b->entries_count; i++)
         if (b->entries[i]->node != node && could_fetch(t, b->entries[i], now_ms))
@@ -194,7 +194,7 @@ judge(struct tracker *t, struct tracker_blob *b, struct lease *l, int64_t now_ms
     static const uint8_t why[] = {
         [LEASE_SLOW] = WIRE_SLOW, [LEASE_SILENT] = WIRE_SILENT, [LEASE_OVERDUE] = WIRE_EXPIRED};
     enum lease_verdict v = lease_judge(&b->book, l, now_ms);
-    if (v == LEASE_KEEP || !has_other(t, b, l->node, now_ms)) {
+    if (v == LEASE_KEEP || !tracker_has_other(t, b, l->node, now_ms)) {
         /* The order goes by datagram, and those are lost. */
         if (l->end_wanted < l->end && now_ms - l->trimmed_ms >= LEASE_TRIM_MS)
             tracker_trim(t, b, l, l->end_wanted, now_ms, orders);

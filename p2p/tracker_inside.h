@@ -62,6 +62,9 @@ struct tracker_blob *tracker_find(const struct tracker *t, const struct digest *
 int tracker_node(const struct tracker *t, const struct node_id *id); /* its index, or -1 */
 struct tracker_entry *tracker_entry(const struct tracker_blob *b, unsigned node); /* or NULL */
 unsigned tracker_wanting(const struct tracker_blob *b);
+/* Could any other node take a lease over? */
+bool tracker_has_other(const struct tracker *t, const struct tracker_blob *b, unsigned node,
+                       int64_t now_ms);
 /* Appends an order to the holder of a lease; a full list drops it: a later tick repeats it. */
 void tracker_order(const struct tracker *t, const struct tracker_blob *b, const struct lease *l,
                    uint32_t end, enum wire_trim_why why, struct tracker_orders *orders);

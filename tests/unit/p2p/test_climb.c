@@ -80,7 +80,7 @@ when_those_who_fetch_get_nothing_others_are_let_in(void **state)
     climb_init(&c);
     int64_t now_ms = fetch(&c, 1000, 3, 100, 100);
     assert_in_range(climb_limit(&c, PIECE, now_ms), 2, CLIMB_FIRST);
-    now_ms = fetch(&c, now_ms, 9, 100, 100);
+    now_ms = fetch(&c, now_ms, 30, 100, 100);
     assert_in_range(climb_limit(&c, PIECE, now_ms), 4, CLIMB_FIRST);
     climb_piece(&c, 0, now_ms);
     assert_int_equal(climb_limit(&c, PIECE, now_ms), 1);

@@ -140,13 +140,18 @@ a_piece_half_there_is_not_taken_away(void **state)
 }
 
 static void
-a_lease_expires_whatever_its_holder_says(void **state)
+a_lease_expires_later_while_others_are_as_slow(void **state)
 {
     (void)state;
     struct lease_book b = book();
     struct lease *l = lease_grant(&b, 0, 0, 1, 1000000, 0);
-    for (int64_t ms = 1000; ms < LEASE_EXPIRY_MS; ms += 1000)
-        (void)lease_progress(&b, l, 1, (uint64_t)ms / 10, ms);
+    int64_t last_ms = (1 + LEASE_EXPIRY_F) * LEASE_EXPIRY_MS;
+    for (int64_t ms = 1000; ms < last_ms; ms += 1000)
+        (void)lease_progress(&b, l, 1, (uint64_t)ms / 100, ms);
+    assert_int_equal(lease_judge(&b, l, last_ms - 1), LEASE_KEEP);
+    assert_int_equal(lease_judge(&b, l, last_ms), LEASE_OVERDUE);
+    struct lease *other = lease_grant(&b, 1, 1, 4, 1000000, 0);
+    (void)lease_progress(&b, other, 5, 3000, LEASE_EXPIRY_MS);
     assert_int_equal(lease_judge(&b, l, LEASE_EXPIRY_MS - 1), LEASE_KEEP);
     assert_int_equal(lease_judge(&b, l, LEASE_EXPIRY_MS), LEASE_OVERDUE);
 }
@@ -184,7 +189,7 @@ main(void)
         cmocka_unit_test(a_holder_much_slower_than_the_others_loses_its_lease),
         cmocka_unit_test(nobody_is_slow_while_the_wan_is),
         cmocka_unit_test(a_piece_half_there_is_not_taken_away),
-        cmocka_unit_test(a_lease_expires_whatever_its_holder_says),
+        cmocka_unit_test(a_lease_expires_later_while_others_are_as_slow),
         cmocka_unit_test(a_full_book_grants_nothing),
         cmocka_unit_test(moves_outside_the_table_are_illegal),
     };

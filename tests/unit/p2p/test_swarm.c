@@ -197,6 +197,62 @@ a_reader_that_stands_still_is_rescued(void **state)
 }
 
 static void
+while_the_tracker_answers_a_reader_waits_for_a_thin_wan(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    swarm_cursor(s, 0, 5 * PIECE, 0);
+    swarm_taken(s, SWARM_RESCUE_MS);
+    assert_false(next(s, 0, SWARM_RESCUE_MS, &g));
+    swarm_taken(s, SWARM_PATIENT_MS);
+    assert_false(next(s, 0, SWARM_PATIENT_MS - 1, &g));
+    assert_true(next(s, 0, SWARM_PATIENT_MS, &g));
+    assert_int_equal(g.first, 5);
+    swarm_end(s, g.id, SWARM_FAILED, 0, 0, SWARM_PATIENT_MS);
+    assert_false(next(s, 0, SWARM_PATIENT_MS + SWARM_RESCUE_MS - 1, &g)); /* not on and on */
+    swarm_free(s);
+}
+
+static void
+a_piece_that_its_holder_does_not_give_is_rescued_soon(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    swarm_cursor(s, 0, 0, 0);
+    peer_has(s, 2, 0, 1);
+    assert_true(next(s, 0, 0, &g));
+    swarm_end(s, g.id, SWARM_FAILED, 0, 0, 1000);
+    swarm_taken(s, SWARM_RESCUE_MS);
+    assert_true(next(s, 0, SWARM_RESCUE_MS, &g));
+    assert_int_equal(g.source, SWARM_WAN);
+    swarm_free(s);
+}
+
+static void
+who_may_not_read_upstream_any_more_gives_its_lease_back(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    struct wire_fetching f;
+    struct wire_grant grant = {.digest = *swarm_digest(s), .lease = 70000, .first = 2, .count = 3};
+    size_t at = 0;
+    swarm_flags(s, WIRE_WANTS | WIRE_SERVES);
+    swarm_granted(s, &grant); /* crossed our word */
+    assert_false(next(s, 0, 0, &g));
+    assert_true(swarm_report(s, &at, &f));
+    assert_int_equal(f.state, WIRE_LEFT);
+    swarm_flags(s, WANTS);
+    grant.lease++;
+    swarm_granted(s, &grant);
+    assert_true(next(s, 0, 0, &g));
+    assert_int_equal(g.first, 2);
+    swarm_free(s);
+}
+
+static void
 who_may_not_read_upstream_does_not_fetch_there(void **state)
 {
     (void)state;
@@ -246,6 +302,9 @@ main(void)
         cmocka_unit_test(without_a_tracker_a_node_fetches_the_runs_that_are_its_own),
         cmocka_unit_test(a_run_without_a_tracker_has_one_owner),
         cmocka_unit_test(a_reader_that_stands_still_is_rescued),
+        cmocka_unit_test(while_the_tracker_answers_a_reader_waits_for_a_thin_wan),
+        cmocka_unit_test(a_piece_that_its_holder_does_not_give_is_rescued_soon),
+        cmocka_unit_test(who_may_not_read_upstream_any_more_gives_its_lease_back),
         cmocka_unit_test(who_may_not_read_upstream_does_not_fetch_there),
         cmocka_unit_test(an_announcement_says_what_is_held_wanted_and_read),
     };

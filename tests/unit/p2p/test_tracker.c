@@ -162,6 +162,20 @@ a_trim_is_said_again_until_the_holder_agrees(void **state)
 }
 
 static void
+who_fails_alone_may_try_again_soon(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker_of(1);
+    struct wire_grant g;
+    assert_true(grant(t, 1, 0, &g));
+    report(t, 1, &g, 100, WIRE_FAILED, 10);
+    announce(t, 1, 0, 20);
+    assert_false(grant(t, 1, 20, &g));
+    assert_true(grant(t, 1, 10 + TRACKER_PAUSE_MS, &g));
+    tracker_free(t);
+}
+
+static void
 who_gave_up_without_fault_may_fetch_again_at_once(void **state)
 {
     (void)state;
@@ -348,6 +362,7 @@ main(void)
         cmocka_unit_test(a_lease_is_as_long_as_its_holder_is_fast),
         cmocka_unit_test(a_node_alone_gets_a_long_lease_and_gives_it_up_to_the_second),
         cmocka_unit_test(a_trim_is_said_again_until_the_holder_agrees),
+        cmocka_unit_test(who_fails_alone_may_try_again_soon),
         cmocka_unit_test(who_gave_up_without_fault_may_fetch_again_at_once),
         cmocka_unit_test(only_so_many_nodes_fetch_at_a_time_and_the_faster_ones),
         cmocka_unit_test(who_waits_is_told_when_there_is_a_place),
