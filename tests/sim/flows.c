@@ -39,6 +39,8 @@ void
 flows_rate(struct flows *f, unsigned link, uint64_t bytes_s)
 {
     f->rate[link] = bytes_s;
+    if (link >= f->links)
+        f->links = link + 1;
     f->stale = true;
 }
 
@@ -89,7 +91,10 @@ count_open(struct flows *f, unsigned *open)
 static bool
 runs_over(const struct flow *x, size_t link)
 {
-    return x->links[0] == link || x->links[1] == link || x->links[2] == link;
+    bool over = false;
+    for (size_t l = 0; l < FLOWS_PER_FLOW; l++)
+        over |= x->links[l] == link;
+    return over;
 }
 
 static void
@@ -97,14 +102,14 @@ compute(struct flows *f)
 {
     static uint64_t room[FLOWS_LINKS];
     static unsigned open[FLOWS_LINKS];
-    memcpy(room, f->rate, sizeof room);
-    memset(open, 0, sizeof open);
+    memcpy(room, f->rate, f->links * sizeof *room);
+    memset(open, 0, f->links * sizeof *open);
     size_t left = count_open(f, open);
     while (left > 0) {
         /* The tightest link fixes the rate of all its flows. */
         uint64_t least = UINT64_MAX;
         size_t tight = 0;
-        for (size_t l = 0; l < FLOWS_LINKS; l++)
+        for (size_t l = 0; l < f->links; l++)
             if (open[l] > 0 && room[l] / open[l] < least) {
                 least = room[l] / open[l];
                 tight = l;

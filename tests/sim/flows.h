@@ -6,7 +6,7 @@
 
 #define FLOWS_MAX      4096
 #define FLOWS_LINKS    512
-#define FLOWS_PER_FLOW 3
+#define FLOWS_PER_FLOW 5
 #define FLOWS_NO_LINK  UINT32_MAX
 
 struct flow {
@@ -20,7 +20,7 @@ struct flow {
 
 struct flows {
     int64_t now_us;
-    size_t count; /* highest used + 1 */
+    size_t count, links; /* highest used + 1 */
     struct flow list[FLOWS_MAX];
     uint64_t rate[FLOWS_LINKS];  /* bytes/s of each link */
     uint64_t moved[FLOWS_LINKS]; /* millionths of a byte so far */

@@ -1,35 +1,84 @@
-/* Whole pulls: N nodes of a site want one blob, over a thin WAN and a LAN. */
+/* Whole pulls: the nodes of some sites want one image, each site over a thin WAN of its own. */
 #ifndef TESTS_SIM_PULLS_H
 #define TESTS_SIM_PULLS_H
 
 #include "base/must.h"
 
+#define PULLS_BLOBS   12
+#define PULLS_MISHAPS 12
+#define PULLS_ALL     UINT32_MAX /* sites */
+
+enum pulls_mishap_kind {
+    PULLS_NONE,
+    PULLS_DIES,         /* node a */
+    PULLS_TRACKER_DIES, /* of site a */
+    PULLS_PAIR_DIES,    /* tracker and deputy of site a */
+    PULLS_SHARE_DIES,   /* a percent of all nodes */
+    PULLS_WAN,          /* site a (PULLS_ALL): b thousandths of its rate; 0: cut off */
+    PULLS_PARTS,        /* nodes whose bit in a is set hear only each other */
+    PULLS_MEETS,        /* all hear all */
+    PULLS_DISK_FULL,    /* node a: fetches and serves nothing from then on */
+    PULLS_STOPS,        /* node a: hears and says nothing for b ms, then goes on */
+    PULLS_KINDS
+};
+struct pulls_mishap {
+    int64_t at_ms; /* after the first arrival */
+    enum pulls_mishap_kind kind;
+    uint32_t a, b;
+};
+
 struct pulls_case {
     const char *name;
-    unsigned nodes;
-    uint64_t size;
-    uint64_t wan, lan;       /* bytes/s of the site's WAN, of each node's port */
-    unsigned crippled;       /* nodes whose way to the WAN is 500 times slower */
-    unsigned loss_permille;  /* of datagrams */
-    int64_t spread_ms;       /* arrivals are spread over it */
-    int64_t kill_tracker_ms; /* after the start; 0: no */
-    int64_t varies_ms;       /* the WAN goes to a fifth for that long, after as long; 0: no */
-    bool cold;               /* nodes start and pull at once, before there is a tracker */
-    unsigned ratio_max_permille, wan_max_permille; /* what must hold */
+    unsigned sites, nodes;       /* nodes of each site */
+    uint64_t sizes[PULLS_BLOBS]; /* of the image's blobs, in their order; 0 ends */
+    uint64_t wan, lan;           /* bytes/s of a site's WAN, of each node's port */
+    int64_t rtt_ms;              /* to the registry */
+    int64_t between_ms;          /* one way between two sites */
+    unsigned loss_permille;      /* of datagrams */
+    /* The first nodes of each site, none of them the same: */
+    unsigned warm;     /* hold the image before, and want nothing */
+    unsigned crippled; /* their way to the WAN is 500 times slower */
+    unsigned liars;    /* say that they hold all, and have nothing */
+    unsigned hung;     /* accept leases, and no byte comes */
+    int64_t spread_ms; /* arrivals are spread over it */
+    int64_t late_ms;   /* the last node of the first site arrives then; 0: with the others */
+    bool cold;         /* nodes start and pull at once, before there is a tracker */
+    struct pulls_mishap mishaps[PULLS_MISHAPS];
+    /* What must hold; 0: only told. */
+    unsigned ratio_max_permille, wan_max_permille;
+    int64_t first_max_ms;
+    bool misses; /* it is known that it does not hold yet: only told */
 };
 
 struct pulls_result {
-    unsigned ratio_permille;  /* last node against T* */
-    unsigned wan_permille;    /* WAN bytes against the blob */
+    unsigned ratio_permille;  /* the worst node against its bound */
+    int64_t bound_ms;         /* T* of the image */
+    unsigned wan_permille;    /* the worst site's WAN bytes against the image */
     unsigned prefix_permille; /* mean time until a reader gets a byte, against T* */
     int64_t last_ms;
-    unsigned failed; /* living nodes that did not finish */
+    int64_t first_ms; /* the longest wait for the first byte of a blob */
+    int64_t stall_ms; /* the longest time that a reader stood still, first byte aside */
+    unsigned failed;  /* living nodes that did not finish */
+    uint64_t wan_bytes, lan_bytes;
     uint64_t events, datagrams, hash;
 };
 
-/* 0, or -1 and a sentence. */
-int pulls_run(const struct pulls_case *c, uint64_t seed, bool traced, struct pulls_result *ret,
-              char ret_broken[160]);
+/* 0, or -1 and a sentence. keep: the mishaps that happen. told: prints each node's times. */
+int pulls_run(const struct pulls_case *c, uint64_t seed, uint64_t keep, bool traced, bool told,
+              struct pulls_result *ret, char ret_broken[160]);
+/* How long the slowest cut of a site's network takes for the image, us. */
+uint64_t pulls_bound_us(const struct pulls_case *c, unsigned site);
+uint64_t pulls_image(const struct pulls_case *c); /* bytes */
+
+/* The table of cases. */
 int pulls_all(uint64_t seed, uint64_t seeds, const char *only, bool traced);
+/* Small pulls with mishaps drawn from seeds; one: tells the story of one. */
+int pulls_mixed(uint64_t seed, uint64_t seeds, uint64_t keep, bool one);
+/* One pull described by words (words.c); prints when each node was done. */
+int pulls_words(const char *words, uint64_t seed, bool traced);
+
+/* words.c: cases as text, and back. */
+bool words_read(const char *words, struct pulls_case *c); /* false: stderr says why */
+void words_print(const struct pulls_case *c, uint64_t keep);
 
 #endif

@@ -1,7 +1,9 @@
 /* The simulator's command line: what to run, how many seeds, and what to say when one breaks.
  *
  *   sim elect [--seeds N] [--seed N [--keep MASK]] [-v]
- *   sim pull[/NAME] [--seeds N] [--seed N]
+ *   sim pull[/NAME] [--seeds N] [--seed N]       the table of cases (cases.c), or one of them
+ *   sim pull [--seed N] nodes=16 size=256M ...   any other pull (words.c), node by node
+ *   sim mixed [--seeds N] [--seed N [--keep MASK]]
  *   sim traces */
 #include "tests/sim/elections.h"
 #include "tests/sim/pulls.h"
@@ -12,7 +14,8 @@
 struct options {
     const char *what;
     uint64_t seeds, seed, keep;
-    bool one, verbose;
+    bool one;
+    char words[1024];
 };
 
 static struct elections_sum sum;
@@ -114,9 +117,17 @@ number(const char *text, int base)
 }
 
 static bool
+add_word(struct options *o, const char *word)
+{
+    size_t used = strlen(o->words);
+    int len = snprintf(o->words + used, sizeof o->words - used, "%s ", word);
+    return len > 0 && (size_t)len < sizeof o->words - used;
+}
+
+static bool
 parse(int argc, char **argv, struct options *ret)
 {
-    *ret = (struct options){.seeds = 1000, .seed = 1, .keep = UINT64_MAX};
+    *ret = (struct options){.seeds = 1, .seed = 1, .keep = UINT64_MAX};
     for (int i = 1; i < argc; i++) {
         const char *next = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--seeds") == 0 && ++i > 0)
@@ -130,7 +141,7 @@ parse(int argc, char **argv, struct options *ret)
             ret->keep = number(next, 16);
         else if (ret->what == NULL)
             ret->what = argv[i];
-        else
+        else if (!add_word(ret, argv[i]))
             return false;
     }
     return ret->what != NULL;
@@ -146,8 +157,12 @@ main(int argc, char **argv)
         return elect(&o);
     if (strcmp(o.what, "traces") == 0)
         return elections_traces();
+    if (strcmp(o.what, "mixed") == 0)
+        return pulls_mixed(o.seed, o.seeds, o.keep, o.one);
+    if (strcmp(o.what, "pull") == 0 && o.words[0] != '\0')
+        return pulls_words(o.words, o.seed, false);
     if (strncmp(o.what, "pull", 4) == 0)
         return pulls_all(o.seed, o.one ? 1 : o.seeds, o.what[4] == '/' ? o.what + 5 : NULL, o.one);
-    (void)fprintf(stderr, "sim: elect, traces, pull or pull/NAME?\n");
+    (void)fprintf(stderr, "sim: elect, traces, mixed, pull or pull/NAME?\n");
     return 2;
 }

@@ -2,6 +2,7 @@
 #   make sim [SIM=elect] [SEEDS=2000] [SEED=N [KEEP=MASK]]   elections under faults
 #   make sim-mutate                                          what notices a broken rule of elections
 #   make sim SIM=pull [SEEDS=1], SIM=pull/NAME [SEED=N]      whole pulls; SEED=N tells the story
+#   make sim ARGS='pull nodes=8 wan=50M tracker@4000'         any pull (tests/sim/words.c)
 SIM ?= elect
 SEEDS ?= $(if $(filter elect,$(SIM)),2000,1)
 SIM_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/sim/*.c))
@@ -9,7 +10,7 @@ $(B)/tests/sim/sim: $(SIM_OBJECTS) $(LIBS_p2p)
 	$(CC) $(LDFLAGS) -o $@ $^ $(SYSTEM_p2p)
 PROGRAMS_sim := $(B)/tests/sim/sim
 sim: $(PROGRAMS_sim)
-	@$(PROGRAMS_sim) $(SIM) --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep $(KEEP))
+	@$(PROGRAMS_sim) $(if $(ARGS),$(ARGS),$(SIM) --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep $(KEEP)))
 programs: $(PROGRAMS_sim)
 # Breaks the rules of elections one by one: each break must be noticed.
 sim-mutate: $(PROGRAMS_sim) $(B)/tests/unit/p2p/test_elect

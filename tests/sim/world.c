@@ -21,6 +21,7 @@ world_new(unsigned nodes, uint64_t seed, const struct world_hooks *hooks)
     buf_init(&w->trace, TRACE_MAX);
     for (unsigned i = 0; i < nodes; i++) {
         struct world_node *n = &w->nodes[i];
+        n->world = w;
         n->id.bytes[0] = (uint8_t)(i + 1);
         n->offset_ms = (int64_t)rng_below(&w->rng, 1000000);
         n->drift_ppm = (int64_t)rng_below(&w->rng, 20001) - 10000;
@@ -163,12 +164,19 @@ world_post(struct world *w, int64_t at_us, unsigned kind, uint64_t a, uint64_t b
     push(w, (struct world_event){.at_us = at_us, .kind = kind, .a = a, .b = b});
 }
 
+int64_t
+world_delay_us(struct world *w, unsigned from, unsigned to)
+{
+    int64_t more_us = w->nodes[from].site != w->nodes[to].site ? w->between_us : 0;
+    return w->delay_us + more_us + (int64_t)rng_below(&w->rng, (uint64_t)w->jitter_us + 1);
+}
+
 static void
 send_one(struct world *w, unsigned from, unsigned to, const struct plan_action *a)
 {
     struct world_node *n = &w->nodes[from];
     uint64_t seq = ++n->seq;
-    int64_t delay_us = w->delay_us + (int64_t)rng_below(&w->rng, (uint64_t)w->jitter_us + 1);
+    int64_t delay_us = world_delay_us(w, from, to);
     bool lost = rng_below(&w->rng, 1000) < w->loss_permille;
     w->datagrams++;
     if (lost || w->cut[from][to])
@@ -193,17 +201,11 @@ world_record(struct world *w, unsigned from, unsigned to, const struct wire_msg 
     send_one(w, from, to, &w->plan.actions[0]);
 }
 
-int64_t
-world_delay_us(struct world *w)
-{
-    return w->delay_us + (int64_t)rng_below(&w->rng, (uint64_t)w->jitter_us + 1);
-}
-
 /* Over a connection: nothing is lost, unless there is no way at all. */
 static void
 call(struct world *w, unsigned from, unsigned to, unsigned kind, const struct plan_action *a)
 {
-    struct world_event e = {.at_us = w->now_us + world_delay_us(w),
+    struct world_event e = {.at_us = w->now_us + world_delay_us(w, from, to),
                             .kind = kind,
                             .from = from,
                             .to = to,
@@ -223,6 +225,24 @@ call_node(struct world *w, unsigned from, unsigned kind, const struct plan_actio
     call(w, from, (unsigned)to, kind, a);
 }
 
+/* Multicast in the site; elsewhere the seed of each site, its first node, and who was heard. */
+static bool
+hears_shouts(const struct world *w, unsigned from, unsigned to)
+{
+    const struct world_node *n = &w->nodes[to];
+    bool seed = to == 0 || w->nodes[to - 1].site != n->site;
+    return n->site == w->nodes[from].site || seed ||
+           member_find(step_members(w->nodes[from].step), &n->id) != NULL;
+}
+
+static uint64_t
+stored(void *arg, const struct digest *blob)
+{
+    struct world_node *n = arg;
+    struct world *w = n->world;
+    return w->hooks.stored != NULL ? w->hooks.stored(w, (unsigned)(n - w->nodes), blob) : 0;
+}
+
 static void
 carry_out(struct world *w, unsigned node, unsigned asker)
 {
@@ -231,7 +251,7 @@ carry_out(struct world *w, unsigned node, unsigned asker)
         switch (a->kind) {
         case PLAN_SHOUT:
             for (unsigned to = 0; to < w->count; to++)
-                if (to != node)
+                if (to != node && hears_shouts(w, node, to))
                     send_one(w, node, to, a);
             break;
         case PLAN_DATAGRAM: {
@@ -280,8 +300,12 @@ world_start(struct world *w, unsigned node, uint32_t priority)
 {
     struct world_node *n = &w->nodes[node];
     must(n->step == NULL);
-    struct step_config c = {
-        .self = n->id, .site = 1, .priority = priority, .seed = rng_next(&w->rng)};
+    struct step_config c = {.self = n->id,
+                            .site = 1 + n->site,
+                            .priority = priority,
+                            .seed = rng_next(&w->rng),
+                            .stored = stored,
+                            .stored_arg = n};
     c.addr.port = (uint16_t)(node + 1);
     n->priority = priority;
     n->boot = (uint64_t)w->now_us + 1;

@@ -27,11 +27,15 @@ struct world_hooks {
     /* PLAN_GET and PLAN_STOP. */
     void (*fetch)(struct world *w, unsigned node, const struct plan_action *a);
     void (*named)(struct world *w, unsigned node, const struct plan_action *a); /* PLAN_NAME */
+    /* Size of a blob that the node stores whole, or 0; NULL: none is. */
+    uint64_t (*stored)(struct world *w, unsigned node, const struct digest *blob);
 };
 
 struct world_node {
     struct step *step; /* NULL: dead */
+    struct world *world;
     struct node_id id;
+    unsigned site;
     uint32_t priority;
     uint64_t boot, seq;
     uint64_t boots_seen[WORLD_NODES_MAX]; /* as a seal's guard would */
@@ -60,6 +64,7 @@ struct world {
     bool cut[WORLD_NODES_MAX][WORLD_NODES_MAX]; /* [from][to]: nothing arrives */
     unsigned loss_permille;                     /* of datagrams */
     int64_t delay_us, jitter_us;                /* one way */
+    int64_t between_us;                         /* one way more to another site */
     struct world_hooks hooks;
     struct world_event *heap;
     size_t heap_count, heap_cap;
@@ -87,7 +92,8 @@ bool world_run(struct world *w, int64_t until_ms);
 /* Something happened to a node's swarms: its step looks at them. */
 void world_touch(struct world *w, unsigned node);
 int64_t world_node_ms(const struct world *w, unsigned node); /* its own clock */
-int64_t world_delay_us(struct world *w);                     /* of one message, drawn */
+/* Of one message, drawn. */
+int64_t world_delay_us(struct world *w, unsigned from, unsigned to);
 int64_t world_ms(const struct world *w);
 bool world_alive(const struct world *w, unsigned node); /* and not paused */
 bool world_is_tracker(const struct world *w, unsigned node);

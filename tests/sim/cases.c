@@ -1,0 +1,105 @@
+/* The pulls that are looked at, and what each must reach: docs/swarm.md 1.3, as far as the model
+ * goes. A case without max-ratio is only told: its bound does not say what is possible. One with
+ * misses=1 does not reach its target yet. */
+#include "tests/sim/pulls.h"
+#include <stdio.h>
+#include <string.h>
+
+/* Where a case says nothing else. */
+#define USUAL "sites=1 nodes=16 size=256M wan=100M lan=1G rtt=20"
+
+static const struct {
+    const char *name, *words;
+} cases[] = {
+    {"sixteen", "max-ratio=1100 max-wan=1020"},
+    {"eight", "nodes=8 max-ratio=1100 max-wan=1020"},
+    {"crippled", "crippled=4 max-ratio=1150 max-wan=1020"},
+    {"lossy", "loss=20 max-ratio=1100 max-wan=1020"},
+    {"varying", "wan@8000=200 wan@16000=1000 max-ratio=1150 max-wan=1020"},
+    {"spread", "spread=20000 max-ratio=1150 max-wan=1020"},
+    {"joins-late", "late=19300 max-ratio=1150 max-wan=1020"},
+    {"tracker-dies", "tracker@8000 max-ratio=1150 max-wan=1010"},
+    {"pair-dies", "pair@8000 max-ratio=1150 max-wan=1020"},
+    {"third-dies", "some@8000=30 max-ratio=1300 max-wan=1050"},
+    {"wan-out", "wan@8000=0 wan@18000=1000 max-ratio=1150 max-wan=1020 misses=1"},
+    {"lan-parts", "parts@5000=0xff meets@12000 max-wan=2000"},
+    {"no-tracker-yet", "cold=1 max-ratio=1150 max-wan=1020"},
+    {"liars", "nodes=8 liars=2 max-ratio=1150 max-wan=1050 misses=1"},
+    {"hung", "hung=2 max-ratio=1150 max-wan=1050"},
+    {"disk-full", "full@5000=3 full@9000=4 max-ratio=1150 max-wan=1050 misses=1"},
+    {"stops", "stops@5000=2,4000 stops@8000=5,900 max-ratio=1150 max-wan=1050"},
+    {"layers", "size=3M,40M,900K,120M,64K,60M,32M max-ratio=1100 max-wan=1020"},
+    {"thin-wan", "wan=10M size=64M max-ratio=1100 max-wan=1020 max-first=5000"},
+    {"thin-layers",
+     "wan=10M size=3M,20M,10M,30M max-ratio=1100 max-wan=1020 max-first=5000 misses=1"},
+    {"warm", "warm=1 max-ratio=1150 max-wan=20 misses=1"},
+    {"three-sites", "sites=3 nodes=4 between=10 size=64M max-ratio=1100 max-wan=1020 misses=1"},
+    {"small", "size=16M max-ratio=1250 max-wan=1050"},
+    {"fast-wan", "nodes=32 wan=1G max-ratio=1300 max-wan=1050"},
+    {"alone", "nodes=1 wan=1600M lan=10G max-ratio=1150 max-wan=1010"},
+};
+
+static void
+head(void)
+{
+    (void)printf("%-14s %8s %8s %6s %6s %6s %8s %8s %9s\n", "pull", "T* s", "last s", "ratio",
+                 "WAN", "prefix", "first s", "stall s", "events");
+}
+
+static void
+line(const char *name, const struct pulls_result *r, const char *broken)
+{
+    (void)printf("%-14s %8.2f %8.2f %6.3f %6.3f %6.3f %8.2f %8.2f %9llu %s\n", name,
+                 (double)r->bound_ms / 1000, (double)r->last_ms / 1000,
+                 (double)r->ratio_permille / 1000, (double)r->wan_permille / 1000,
+                 (double)r->prefix_permille / 1000, (double)r->first_ms / 1000,
+                 (double)r->stall_ms / 1000, (unsigned long long)r->events, broken);
+}
+
+int
+pulls_all(uint64_t seed, uint64_t seeds, const char *only, bool traced)
+{
+    int bad = 0;
+    bool any = false;
+    head();
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        if (only != NULL && strcmp(only, cases[i].name) != 0)
+            continue;
+        any = true;
+        for (uint64_t n = 0; n < seeds; n++) {
+            struct pulls_case c = {.name = cases[i].name};
+            struct pulls_result r;
+            char broken[160];
+            must(words_read(USUAL, &c) && words_read(cases[i].words, &c));
+            int rc = pulls_run(&c, seed + n, UINT64_MAX, traced, traced, &r, broken);
+            line(c.name, &r, broken);
+            if (rc < 0 && !c.misses) {
+                (void)printf("again: make sim SIM=pull/%s SEED=%llu\n", c.name,
+                             (unsigned long long)(seed + n));
+                bad = 1;
+            }
+        }
+    }
+    if (!any)
+        (void)fprintf(stderr, "sim: there is no pull %s\n", only);
+    return any ? bad : 2;
+}
+
+int
+pulls_words(const char *words, uint64_t seed, bool traced)
+{
+    struct pulls_case c = {.name = "pull"};
+    struct pulls_result r;
+    char broken[160];
+    must(words_read(USUAL, &c));
+    if (!words_read(words, &c))
+        return 2;
+    if (c.sites == 0 || c.nodes == 0 || c.wan == 0 || c.lan == 0 || c.sites * c.nodes > 128) {
+        (void)fprintf(stderr, "sim: 1 to 128 nodes, and rates above 0\n");
+        return 2;
+    }
+    int rc = pulls_run(&c, seed, UINT64_MAX, traced, true, &r, broken);
+    head();
+    line(c.name, &r, broken);
+    return rc < 0;
+}

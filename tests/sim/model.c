@@ -1,0 +1,641 @@
+/* Requests, bodies and readers of a simulated pull.
+ *
+ * Checked with each order of the core: it asks for a piece that is neither held nor asked for by
+ * another request, at a peer or upstream as it may, with a bounded number of requests. */
+#include "tests/sim/model.h"
+#include "base/mem.h"
+#include <stdio.h>
+
+#define BLOCK        (128u * 1024)
+#define UPLOADS      4
+#define CRIPPLED_F   500
+#define CLIENT_BLOBS 3 /* a runtime pulls so many layers at once */
+#define SWEEP_US     500000
+#define FLAGS        (WIRE_WANTS | WIRE_MAY_FETCH | WIRE_CLIENT | WIRE_SERVES)
+
+unsigned
+model_total(const struct pulls_case *c)
+{
+    return c->sites * c->nodes;
+}
+
+uint32_t
+model_wan(unsigned site)
+{
+    return 2 * site;
+}
+
+/* Link of a node: 0 its way to the WAN, 1 its port out, 2 its port in. */
+static uint32_t
+port(const struct model *d, unsigned node, unsigned which)
+{
+    return 2 * d->c->sites + 3 * node + which;
+}
+
+static struct swarm *
+swarm_of(struct world *w, struct model *d, unsigned node, unsigned blob)
+{
+    struct step *s = w->nodes[node].step;
+    return s != NULL ? step_swarm(s, &d->digests[blob]) : NULL;
+}
+
+static uint32_t
+pieces_of(const struct model *d, unsigned blob)
+{
+    return piece_count(d->c->sizes[blob]);
+}
+
+/* ---- orders of the core ---- */
+
+static bool
+good_get(struct world *w, struct model *d, unsigned node, unsigned blob, const struct swarm_get *g)
+{
+    const struct swarm *s = swarm_of(w, d, node, blob);
+    const struct model_node *n = &d->nodes[node];
+    bool wan = g->source == SWARM_WAN;
+    if (s == NULL || g->count == 0 || g->first >= pieces_of(d, blob) ||
+        g->count > pieces_of(d, blob) - g->first)
+        return world_break(w, "n%u asks for pieces that blob %u does not have", node, blob);
+    if (wan && (n->full || n->wan_gets[blob] >= DUTY_WAN_GETS))
+        return world_break(w, "n%u must not fetch, or not so much", node);
+    if (!wan && g->count != 1)
+        return world_break(w, "n%u asks a node for %u pieces", node, g->count);
+    for (uint32_t p = g->first; p < g->first + g->count; p++) {
+        if (!wan && swarm_holds(s, p))
+            return world_break(w, "n%u asks for piece %u, which it has", node, p);
+        if (!wan && n->asked[blob][p] > 0)
+            return world_break(w, "n%u asks twice for piece %u", node, p);
+    }
+    return true;
+}
+
+static void
+set_end(struct model *d, struct model_get *g, uint32_t end)
+{
+    for (; g->end > end && g->end > g->first; g->end--)
+        d->nodes[g->node].asked[g->blob][g->end - 1]--;
+}
+
+static void
+stop(struct world *w, struct model *d, unsigned node, unsigned blob, const struct swarm_get *s)
+{
+    for (size_t i = d->gets_done; i < d->gets_count; i++) {
+        struct model_get *g = &d->gets[i];
+        if (g->over || g->node != node || g->blob != blob || g->id != s->id)
+            continue;
+        set_end(d, g, s->first);
+        if (g->peer < 0 && d->nodes[node].hung && g->end <= g->first)
+            world_post(w, w->now_us, MODEL_ENDED, i, SWARM_FAILED);
+    }
+}
+
+static void
+fetch(struct world *w, unsigned node, const struct plan_action *a)
+{
+    struct model *d = w->hooks.cookie;
+    unsigned blob = 0;
+    while (blob < d->blobs && !digest_equal(&d->digests[blob], &a->blob))
+        blob++;
+    must(blob < d->blobs);
+    if (a->kind == PLAN_STOP) {
+        stop(w, d, node, blob, &a->get);
+        return;
+    }
+    if (w->broken[0] != '\0' || !good_get(w, d, node, blob, &a->get))
+        return;
+    if (d->gets_count == d->gets_cap) {
+        d->gets_cap = d->gets_cap > 0 ? 2 * d->gets_cap : 1024;
+        d->gets = mem_realloc(d->gets, d->gets_cap * sizeof *d->gets);
+    }
+    bool lan = a->get.source == SWARM_LAN;
+    int peer = lan ? world_node_of(w, &a->get.node) : -1;
+    struct model_node *n = &d->nodes[node];
+    for (uint32_t p = a->get.first; p < a->get.first + a->get.count; p++)
+        n->asked[blob][p]++;
+    n->wan_gets[blob] += !lan;
+    d->gets[d->gets_count] = (struct model_get){.node = node,
+                                                .blob = blob,
+                                                .peer = peer,
+                                                .id = a->get.id,
+                                                .first = a->get.first,
+                                                .end = a->get.first + a->get.count,
+                                                .flow = -1,
+                                                .began_us = w->now_us,
+                                                .moved_us = w->now_us};
+    int64_t delay_us = lan ? world_delay_us(w, node, (unsigned)peer) : d->c->rtt_ms * WORLD_US;
+    if (lan || !n->hung)
+        world_post(w, w->now_us + delay_us, lan ? MODEL_BEGIN : MODEL_WAN_BEGIN, d->gets_count, 0);
+    d->gets_count++;
+}
+
+/* ---- requests ---- */
+
+static uint64_t
+get_bytes(const struct model *d, const struct model_get *g)
+{
+    uint64_t size = d->c->sizes[g->blob], piece = piece_bytes(size);
+    uint64_t to = g->end * piece;
+    return (to < size ? to : size) - g->first * piece;
+}
+
+static void
+end_get(struct world *w, struct model *d, size_t i, enum swarm_end how, unsigned busy_ms)
+{
+    struct model_get *g = &d->gets[i];
+    struct model_node *n = &d->nodes[g->node];
+    if (g->over)
+        return;
+    g->over = true;
+    set_end(d, g, g->first);
+    n->wan_gets[g->blob] -= g->peer < 0;
+    while (d->gets_done < d->gets_count && d->gets[d->gets_done].over)
+        d->gets_done++;
+    struct swarm *s = swarm_of(w, d, g->node, g->blob);
+    if (s == NULL)
+        return;
+    swarm_end(s, g->id, how, w->now_us - g->began_us, busy_ms, world_node_ms(w, g->node));
+    world_touch(w, g->node);
+}
+
+static void
+start_flow(struct world *w, struct model *d, size_t i)
+{
+    struct model_get *g = &d->gets[i];
+    unsigned site = w->nodes[g->node].site, from = g->peer < 0 ? 0 : (unsigned)g->peer;
+    uint32_t links[FLOWS_PER_FLOW] = {port(d, g->node, 2), FLOWS_NO_LINK, FLOWS_NO_LINK,
+                                      FLOWS_NO_LINK, FLOWS_NO_LINK};
+    if (g->peer >= 0)
+        links[1] = port(d, from, 1);
+    if (g->peer < 0 || w->nodes[from].site != site) {
+        links[2] = model_wan(site);
+        links[3] = port(d, g->node, 0);
+    }
+    if (g->peer >= 0 && w->nodes[from].site != site)
+        links[4] = model_wan(w->nodes[from].site) + 1;
+    uint64_t all = get_bytes(d, g);
+    g->began_us = g->moved_us = w->now_us;
+    g->flow = (int)flows_add(&d->flows, links, g->peer < 0 && all > BLOCK ? BLOCK : all, i);
+}
+
+static void
+answer(struct world *w, struct model *d, size_t i, enum swarm_end how, unsigned wait_ms)
+{
+    const struct model_get *g = &d->gets[i];
+    int64_t delay_us = world_delay_us(w, (unsigned)g->peer, g->node);
+    world_post(w, w->now_us + delay_us, MODEL_ENDED, i, how | (uint64_t)wait_ms << 8);
+}
+
+static void
+begin_lan(struct world *w, struct model *d, size_t i)
+{
+    struct model_get *g = &d->gets[i];
+    unsigned peer = (unsigned)g->peer, wait_ms;
+    struct model_node *n = &d->nodes[peer];
+    if (!world_alive(w, g->node) || g->over)
+        return;
+    if (!world_alive(w, peer) || w->cut[g->node][peer] || w->cut[peer][g->node]) {
+        world_post(w, w->now_us + MODEL_STALL_US, MODEL_ENDED, i, SWARM_FAILED);
+        return;
+    }
+    struct swarm *s = swarm_of(w, d, peer, g->blob);
+    if (s == NULL || n->liar || n->full || !swarm_holds(s, g->first)) {
+        answer(w, d, i, SWARM_FAILED, 0);
+        return;
+    }
+    switch (slots_ask(&n->slots, i, SLOTS_FILL, &wait_ms)) {
+    case SLOTS_START:
+        start_flow(w, d, i);
+        break;
+    case SLOTS_WAIT:
+        break;
+    case SLOTS_BUSY:
+        answer(w, d, i, SWARM_BUSY, wait_ms);
+        break;
+    }
+}
+
+static void
+upload_ended(struct world *w, struct model *d, unsigned peer, int64_t took_us)
+{
+    uint64_t next;
+    while (slots_done(&d->nodes[peer].slots, (uint64_t)took_us, &next)) {
+        const struct model_get *g = &d->gets[next];
+        if (w->nodes[g->node].step != NULL && !g->over && world_alive(w, peer)) {
+            start_flow(w, d, next);
+            return;
+        }
+    }
+}
+
+static void
+drop_flow(struct world *w, struct model *d, size_t i)
+{
+    struct model_get *g = &d->gets[i];
+    bool flows = g->flow >= 0 && d->flows.list[g->flow].used && d->flows.list[g->flow].owner == i;
+    if (flows)
+        flows_drop(&d->flows, (unsigned)g->flow);
+    if (flows && g->peer >= 0)
+        upload_ended(w, d, (unsigned)g->peer, w->now_us - g->began_us);
+}
+
+/* ---- readers ---- */
+
+static void
+open_blobs(struct world *w, struct model *d, unsigned node)
+{
+    struct model_node *n = &d->nodes[node];
+    while (n->opened < d->blobs && n->opened - n->done < CLIENT_BLOBS) {
+        unsigned b = n->opened++;
+        n->readers[b] = (struct model_reader){.asked_us = w->now_us, .moved_us = w->now_us};
+        struct swarm *s = step_open(w->nodes[node].step, world_node_ms(w, node), &d->digests[b],
+                                    d->c->sizes[b], FLAGS);
+        must(s != NULL);
+        swarm_cursor(s, 0, 0, world_node_ms(w, node));
+    }
+    world_touch(w, node);
+}
+
+static void
+blob_done(struct world *w, struct model *d, unsigned node, unsigned blob)
+{
+    struct model_node *n = &d->nodes[node];
+    n->readers[blob].done = true;
+    n->done++;
+    step_leave(w->nodes[node].step, world_node_ms(w, node), &d->digests[blob]);
+    if (n->done == d->blobs) {
+        n->done_us = w->now_us;
+        d->left -= n->counts;
+        world_say(w, "n%u has all", node);
+    } else {
+        open_blobs(w, d, node);
+    }
+}
+
+static void
+first_byte(const struct world *w, struct model_reader *r)
+{
+    if (r->first_us == 0)
+        r->first_us = w->now_us;
+}
+
+static void
+read_on(struct world *w, struct model *d, unsigned node, unsigned blob)
+{
+    struct model_node *n = &d->nodes[node];
+    struct model_reader *r = &n->readers[blob];
+    struct swarm *s = swarm_of(w, d, node, blob);
+    uint64_t size = d->c->sizes[blob], piece = piece_bytes(size);
+    uint32_t before = r->at;
+    if (s == NULL || r->done)
+        return;
+    for (; r->at < swarm_pieces(s) && swarm_holds(s, r->at); r->at++)
+        d->prefix_area += (uint64_t)(w->now_us - n->arrived_us) *
+                          (r->at * piece + piece < size ? piece : size - r->at * piece) / 1024;
+    if (r->at > before) {
+        if (r->first_us != 0 && w->now_us - r->moved_us > d->stall_us)
+            d->stall_us = w->now_us - r->moved_us;
+        first_byte(w, r);
+        r->moved_us = w->now_us;
+    }
+    swarm_cursor(s, 0, r->at * piece, world_node_ms(w, node));
+    if (swarm_whole(s))
+        blob_done(w, d, node, blob);
+}
+
+/* ---- what comes ---- */
+
+/* Was a WAN request cut at or before what it has? */
+static bool
+cut_off(const struct model *d, const struct model_get *g)
+{
+    return g->peer < 0 && (g->end <= g->first || g->at >= get_bytes(d, g));
+}
+
+static void
+give_up(struct world *w, struct model *d, size_t i)
+{
+    drop_flow(w, d, i);
+    end_get(w, d, i, SWARM_FAILED, 0);
+}
+
+/* A WAN request reached a mark. */
+static void
+wan_mark(struct world *w, struct model *d, size_t i)
+{
+    struct model_get *g = &d->gets[i];
+    unsigned node = g->node, blob = g->blob;
+    struct swarm *s = swarm_of(w, d, node, blob);
+    if (s == NULL || cut_off(d, g)) {
+        give_up(w, d, i);
+        return;
+    }
+    uint64_t piece = piece_bytes(d->c->sizes[blob]), all = get_bytes(d, g);
+    uint64_t step = all - g->at < BLOCK ? all - g->at : BLOCK;
+    int64_t now_ms = world_node_ms(w, node);
+    g->at += step;
+    g->moved_us = w->now_us;
+    swarm_progress(s, g->id, step, now_ms);
+    if (g->first + (g->at - 1) / piece == d->nodes[node].readers[blob].at)
+        first_byte(w, &d->nodes[node].readers[blob]); /* a client reads what arrives */
+    if (g->at % piece == 0 || g->at == all) {
+        swarm_piece(s, g->id, g->first + (uint32_t)((g->at - 1) / piece), now_ms);
+        read_on(w, d, node, blob);
+        g = &d->gets[i]; /* the list may have grown */
+    }
+    if (g->over)
+        return;
+    if (g->at >= get_bytes(d, g)) {
+        flows_drop(&d->flows, (unsigned)g->flow);
+        end_get(w, d, i, SWARM_DONE, 0);
+        return;
+    }
+    flows_mark(&d->flows, (unsigned)g->flow, all - g->at < BLOCK ? all - g->at : BLOCK);
+    world_touch(w, node);
+}
+
+static void
+reached(struct world *w, struct model *d, unsigned flow)
+{
+    size_t i = d->flows.list[flow].owner;
+    const struct model_get *g = &d->gets[i];
+    if (g->peer < 0) {
+        wan_mark(w, d, i);
+        return;
+    }
+    unsigned peer = (unsigned)g->peer;
+    int64_t took_us = w->now_us - g->began_us;
+    int64_t at_us = w->now_us + world_delay_us(w, peer, g->node);
+    flows_drop(&d->flows, flow);
+    upload_ended(w, d, peer, took_us);
+    world_post(w, at_us, MODEL_LANDED, i, 0);
+}
+
+static void
+landed(struct world *w, struct model *d, size_t i)
+{
+    const struct model_get *g = &d->gets[i];
+    unsigned node = g->node, blob = g->blob;
+    struct swarm *s = swarm_of(w, d, node, blob);
+    if (s == NULL || g->over)
+        return;
+    swarm_piece(s, g->id, g->first, world_node_ms(w, node));
+    read_on(w, d, node, blob);
+    end_get(w, d, i, SWARM_DONE, 0);
+}
+
+/* Sources that are silent are left. */
+static void
+sweep(struct world *w, struct model *d)
+{
+    world_post(w, w->now_us + SWEEP_US, MODEL_SWEEP, 0, 0);
+    for (size_t i = d->gets_done; i < d->gets_count; i++) {
+        const struct model_get *g = &d->gets[i];
+        if (g->over || g->peer >= 0 || d->nodes[g->node].hung ||
+            w->now_us - g->moved_us < MODEL_STALL_US ||
+            (g->flow >= 0 && d->flows.list[g->flow].rate > 0))
+            continue;
+        give_up(w, d, i);
+    }
+}
+
+static void
+wan_begin(struct world *w, struct model *d, size_t i)
+{
+    const struct model_get *g = &d->gets[i];
+    if (!world_alive(w, g->node) || g->over)
+        return;
+    if (cut_off(d, g))
+        end_get(w, d, i, SWARM_FAILED, 0);
+    else
+        start_flow(w, d, i);
+}
+
+static void
+arrive(struct world *w, struct model *d, unsigned node)
+{
+    struct model_node *n = &d->nodes[node];
+    if (w->nodes[node].step == NULL)
+        world_start(w, node, 0);
+    n->arrived_us = w->now_us;
+    world_say(w, "n%u arrives", node);
+    if (!n->liar) {
+        open_blobs(w, d, node);
+        return;
+    }
+    for (unsigned b = 0; b < d->blobs; b++) {
+        struct swarm *s = step_open(w->nodes[node].step, world_node_ms(w, node), &d->digests[b],
+                                    d->c->sizes[b], WIRE_SERVES);
+        must(s != NULL);
+        for (uint32_t p = 0; p < swarm_pieces(s); p++)
+            swarm_hold(s, p);
+    }
+    world_touch(w, node);
+}
+
+/* A stopped node takes note of nothing before it goes on. */
+static bool
+later(struct world *w, const struct model *d, unsigned kind, uint64_t a, uint64_t b)
+{
+    bool of_get = kind == MODEL_BEGIN || kind == MODEL_WAN_BEGIN || kind == MODEL_LANDED ||
+                  kind == MODEL_ENDED;
+    if (!of_get && kind != MODEL_ARRIVE)
+        return false;
+    const struct world_node *n = &w->nodes[of_get ? d->gets[a].node : a];
+    if (n->step == NULL || n->paused_until_us <= w->now_us)
+        return false;
+    world_post(w, n->paused_until_us, kind, a, b);
+    return true;
+}
+
+static void
+on_event(struct world *w, unsigned kind, uint64_t a, uint64_t b)
+{
+    struct model *d = w->hooks.cookie;
+    flows_advance(&d->flows, w->now_us);
+    if (later(w, d, kind, a, b))
+        return;
+    switch ((enum model_event)kind) {
+    case MODEL_BEGIN:
+        begin_lan(w, d, a);
+        break;
+    case MODEL_WAN_BEGIN:
+        wan_begin(w, d, a);
+        break;
+    case MODEL_LANDED:
+        landed(w, d, a);
+        break;
+    case MODEL_ENDED:
+        end_get(w, d, a, (enum swarm_end)(b & 0xff), (unsigned)(b >> 8));
+        break;
+    case MODEL_ARRIVE:
+        arrive(w, d, (unsigned)a);
+        break;
+    case MODEL_SWEEP:
+        sweep(w, d);
+        break;
+    case MODEL_MISHAP:
+        mishaps_happen(w, d, &d->c->mishaps[a]);
+        break;
+    case MODEL_FLOWS: /* only time passes */
+        break;
+    }
+}
+
+/* After every event: what reached its mark is handled, and the next mark becomes an event. */
+static bool
+pump(struct world *w)
+{
+    struct model *d = w->hooks.cookie;
+    int flow;
+    flows_advance(&d->flows, w->now_us);
+    while ((flow = flows_reached(&d->flows)) >= 0)
+        reached(w, d, (unsigned)flow);
+    /* A request that was cut behind what it has. */
+    for (size_t i = 0; i < d->flows.count; i++) {
+        const struct flow *f = &d->flows.list[i];
+        if (f->used && cut_off(d, &d->gets[f->owner]))
+            give_up(w, d, f->owner);
+    }
+    if (d->mark_us <= w->now_us)
+        d->mark_us = INT64_MAX;
+    int64_t next_us = flows_next_us(&d->flows);
+    if (next_us < d->mark_us) {
+        d->mark_us = next_us > w->now_us ? next_us : w->now_us + 1;
+        world_post(w, d->mark_us, MODEL_FLOWS, 0, 0);
+    }
+    return w->broken[0] == '\0';
+}
+
+static uint64_t
+stored(struct world *w, unsigned node, const struct digest *blob)
+{
+    const struct model *d = w->hooks.cookie;
+    for (unsigned b = 0; b < d->blobs && d->nodes[node].warm; b++)
+        if (digest_equal(&d->digests[b], blob))
+            return d->c->sizes[b];
+    return 0;
+}
+
+struct world_hooks
+model_hooks(struct model *d)
+{
+    return (struct world_hooks){
+        .cookie = d, .check = pump, .event = on_event, .fetch = fetch, .stored = stored};
+}
+
+/* ---- mishaps ---- */
+
+void
+model_excuse(struct model *d, unsigned node)
+{
+    struct model_node *n = &d->nodes[node];
+    d->left -= n->counts && n->done_us == 0;
+    n->counts = false;
+}
+
+void
+model_cut(struct world *w, struct model *d, unsigned node, int64_t own_us, int64_t others_us)
+{
+    for (size_t i = d->gets_done; i < d->gets_count; i++) {
+        struct model_get *g = &d->gets[i];
+        if (g->over || (g->node != node && g->peer != (int)node))
+            continue;
+        drop_flow(w, d, i);
+        if (g->node == node && w->nodes[node].step == NULL)
+            end_get(w, d, i, SWARM_FAILED, 0);
+        else
+            world_post(w, w->now_us + (g->node == node ? own_us : others_us), MODEL_ENDED, i,
+                       SWARM_FAILED);
+    }
+}
+
+void
+model_part(struct world *w, struct model *d)
+{
+    for (size_t i = d->gets_done; i < d->gets_count; i++) {
+        struct model_get *g = &d->gets[i];
+        if (g->over || g->peer < 0 || !w->cut[g->peer][g->node])
+            continue;
+        drop_flow(w, d, i);
+        world_post(w, w->now_us + MODEL_STALL_US, MODEL_ENDED, i, SWARM_FAILED);
+    }
+}
+
+/* ---- beginning and end ---- */
+
+void
+model_init(struct model *d, const struct pulls_case *c, uint64_t keep)
+{
+    memset(d, 0, sizeof *d);
+    d->c = c;
+    d->keep = keep;
+    while (d->blobs < PULLS_BLOBS && c->sizes[d->blobs] > 0) {
+        char name[16];
+        int len = snprintf(name, sizeof name, "blob %u", d->blobs);
+        digest_of(DIGEST_SHA256, name, (size_t)len, &d->digests[d->blobs++]);
+    }
+}
+
+void
+model_release(struct model *d)
+{
+    for (unsigned i = 0; i < WORLD_NODES_MAX; i++)
+        for (unsigned b = 0; b < PULLS_BLOBS; b++)
+            mem_free(d->nodes[i].asked[b]);
+    mem_free(d->gets);
+}
+
+static int64_t
+arrival_ms(struct world *w, const struct pulls_case *c, unsigned node)
+{
+    if (c->late_ms > 0 && node == c->nodes - 1)
+        return MODEL_START_MS + c->late_ms;
+    int64_t spread_ms = c->spread_ms > 0 ? c->spread_ms : 20;
+    return MODEL_START_MS + (int64_t)rng_below(&w->rng, (uint64_t)spread_ms);
+}
+
+static void
+set_up_node(struct world *w, struct model *d, unsigned node)
+{
+    const struct pulls_case *c = d->c;
+    struct model_node *n = &d->nodes[node];
+    unsigned in_site = node % c->nodes, liars = c->warm + c->liars, hung = liars + c->hung;
+    n->warm = in_site < c->warm;
+    n->liar = !n->warm && in_site < liars;
+    n->hung = in_site >= liars && in_site < hung;
+    bool slow = in_site >= hung && in_site < hung + c->crippled;
+    n->counts = !n->warm && !n->liar;
+    d->left += n->counts;
+    for (unsigned b = 0; b < d->blobs; b++)
+        n->asked[b] = mem_zalloc(pieces_of(d, b));
+    flows_rate(&d->flows, port(d, node, 0), slow ? c->wan / CRIPPLED_F : c->lan);
+    flows_rate(&d->flows, port(d, node, 1), c->lan);
+    flows_rate(&d->flows, port(d, node, 2), c->lan);
+    slots_init(&n->slots, UPLOADS);
+    w->nodes[node].site = node / c->nodes;
+}
+
+void
+model_set_up(struct world *w, struct model *d)
+{
+    const struct pulls_case *c = d->c;
+    d->mark_us = INT64_MAX;
+    w->loss_permille = c->loss_permille;
+    w->between_us = c->between_ms * WORLD_US;
+    for (unsigned s = 0; s < c->sites; s++) {
+        flows_rate(&d->flows, model_wan(s), c->wan);
+        flows_rate(&d->flows, model_wan(s) + 1, c->wan);
+    }
+    for (unsigned i = 0; i < model_total(c); i++)
+        set_up_node(w, d, i);
+    for (unsigned i = 0; i < model_total(c); i++) {
+        if (!c->cold || d->nodes[i].warm)
+            world_start(w, i, (uint32_t)rng_below(&w->rng, 2));
+        if (!d->nodes[i].warm)
+            world_post(w, arrival_ms(w, c, i) * WORLD_US, MODEL_ARRIVE, i, 0);
+    }
+    for (unsigned i = 0; i < PULLS_MISHAPS; i++)
+        if (c->mishaps[i].kind != PULLS_NONE && (d->keep >> i & 1) != 0)
+            world_post(w, (MODEL_START_MS + c->mishaps[i].at_ms) * WORLD_US, MODEL_MISHAP, i, 0);
+    world_post(w, MODEL_START_MS * WORLD_US, MODEL_SWEEP, 0, 0);
+}

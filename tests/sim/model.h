@@ -1,0 +1,85 @@
+/* What moves bytes in a simulated pull: requests take a way's delay, bodies are flows that share
+ * links fairly, uploads wait for slots as in the daemon, clients read from the start.
+ *
+ *   links: per site its WAN in and out, then per node its own way to the WAN, its port out and in
+ */
+#ifndef TESTS_SIM_MODEL_H
+#define TESTS_SIM_MODEL_H
+
+#include "p2p/piece.h"
+#include "p2p/slots.h"
+#include "tests/sim/flows.h"
+#include "tests/sim/pulls.h"
+#include "tests/sim/world.h"
+
+#define MODEL_START_MS 3000
+#define MODEL_STALL_US 2000000 /* the daemon leaves a source that is silent for so long */
+
+enum model_event {
+    MODEL_BEGIN = WORLD_OWN,
+    MODEL_WAN_BEGIN,
+    MODEL_FLOWS,
+    MODEL_LANDED,
+    MODEL_ENDED,
+    MODEL_ARRIVE,
+    MODEL_SWEEP,
+    MODEL_MISHAP
+};
+
+struct model_get {
+    unsigned node, blob;
+    int peer; /* -1: WAN */
+    uint32_t id, first, end;
+    uint64_t at; /* bytes so far */
+    int flow;    /* -1: none */
+    int64_t began_us, moved_us;
+    bool over;
+};
+
+struct model {
+    const struct pulls_case *c;
+    uint64_t keep; /* mishaps that happen */
+    struct flows flows;
+    unsigned blobs;
+    struct digest digests[PULLS_BLOBS];
+    struct model_node {
+        struct slots slots;
+        bool warm, liar, hung, full; /* full: its disk */
+        bool counts;                 /* must finish */
+        int64_t arrived_us, done_us;
+        unsigned opened, done; /* blobs */
+        struct model_reader {
+            int64_t asked_us, first_us, moved_us;
+            uint32_t at; /* pieces that it has read */
+            bool done;
+        } readers[PULLS_BLOBS];
+        uint8_t *asked[PULLS_BLOBS]; /* per piece: requests that run for it */
+        unsigned wan_gets[PULLS_BLOBS];
+    } nodes[WORLD_NODES_MAX];
+    uint64_t prefix_area; /* sum over nodes and bytes of the time until readable, us * MiB */
+    int64_t stall_us;
+    size_t gets_count, gets_cap, gets_done; /* all before gets_done are over */
+    struct model_get *gets;
+    int64_t mark_us; /* the earliest MODEL_FLOWS event that is posted */
+    unsigned left;   /* nodes that must still finish */
+};
+
+unsigned model_total(const struct pulls_case *c); /* nodes */
+uint32_t model_wan(unsigned site);                /* link */
+
+void model_init(struct model *d, const struct pulls_case *c, uint64_t keep);
+void model_release(struct model *d);
+void model_set_up(struct world *w, struct model *d);
+struct world_hooks model_hooks(struct model *d);
+
+/* All bytes from and to a node stop where they are; it and others notice so much later. */
+void model_cut(struct world *w, struct model *d, unsigned node, int64_t own_us, int64_t others_us);
+/* Bytes between nodes that hear each other no more stop. */
+void model_part(struct world *w, struct model *d);
+void model_excuse(struct model *d, unsigned node); /* it need not finish */
+
+/* mishaps.c */
+void mishaps_happen(struct world *w, struct model *d, const struct pulls_mishap *m);
+const char *mishaps_name(enum pulls_mishap_kind kind);
+
+#endif
