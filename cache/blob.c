@@ -64,6 +64,8 @@ blob_free(struct blob *b)
     pass_free(b);
     pieces_free(b->pieces);
     digester_free(b->digester);
+    mem_free(b->spoilt);
+    mem_free(b->sums);
     fd_close(&b->fd);
     cond_release(&b->grew);
     lock_release(&b->lock);
@@ -177,7 +179,8 @@ static void look_locked(const struct blob *b, uint64_t pos, struct blob_state *r
 static void
 look_locked(const struct blob *b, uint64_t pos, struct blob_state *ret)
 {
-    *ret = (struct blob_state){.phase = b->phase, .size = b->size, .error = b->error};
+    *ret =
+        (struct blob_state){.phase = b->phase, .size = b->size, .error = b->error, .sick = b->sick};
     (void)blob_readable_locked(b, pos, &ret->readable);
     if (b->pass != NULL) {
         ret->have_bytes = pass_have_bytes_locked(b);

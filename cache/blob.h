@@ -22,6 +22,8 @@ void blob_end(struct blob *b, int code, enum blob_fate fate);
 int blob_end_by_disk(struct blob *b, const char *what, int rc, bool lost);
 /* The digest is right (hash thread). */
 void blob_verified(struct blob *b);
+/* The digest is wrong (hash thread): true when it fell sick, and the fetcher was told. */
+CHECKED bool blob_mend(struct blob *b);
 /* Gives the hasher a blob that may have work for it. Takes no reference of the caller. */
 void blob_hash(struct blob *b);
 /* Asks the disk thread; jobs of one blob are done in the order of enum blob_job. */

@@ -294,7 +294,7 @@ static bool
 hash_due(const struct blob *b)
 {
     lock_must_hold(&b->lock);
-    if (b->phase != BLOB_FILLING || b->hashing) {
+    if (b->phase != BLOB_FILLING || b->hashing || b->sick) {
         return false;
     }
     return pieces_run_end(b->pieces, b->hashed_bytes) > b->hashed_bytes ||
@@ -395,8 +395,8 @@ settle_entry(struct cache *c, struct blob *b, enum blob_fate fate)
         }
         return false;
     }
-    bool park =
-        fate == FATE_KEEP && b->writing == 0 && b->pieces != NULL && b->pieces->have_bytes > 0;
+    bool park = fate == FATE_KEEP && !b->sick && b->writing == 0 && b->pieces != NULL &&
+                b->pieces->have_bytes > 0;
     if (park) {
         e->parked = pieces_copy(b->pieces);
         entry_add_sources(c, e, b);
@@ -476,8 +476,9 @@ blob_fail(struct blob *b, int code)
     }
     lock_take(&b->lock);
     bool late = b->phase >= BLOB_VERIFIED;
+    bool sick = b->sick;
     lock_drop(&b->lock);
     if (!late) {
-        blob_end(b, code, FATE_KEEP);
+        blob_end(b, sick ? ERR_DIGEST : code, FATE_KEEP);
     }
 }

@@ -96,6 +96,7 @@ struct blob_state {
     uint64_t readable;   /* end of the bytes that may be read from `pos` on (>= pos), or pos */
     uint64_t have_bytes; /* arrived so far, anywhere */
     int error;           /* FAILED: ERR_* or -errno */
+    bool sick;           /* mend.h */
 };
 
 const struct digest *blob_digest(const struct blob *b);
@@ -109,9 +110,8 @@ void blob_wait(struct blob *b, uint64_t pos, int64_t deadline_ms, struct blob_st
 CHECKED int64_t blob_read(struct blob *b, uint64_t pos, void *ret, size_t len);
 /* WHOLE only: a new read-only descriptor of the file, for sendfile; caller closes. */
 CHECKED int blob_open_fd(struct blob *b, int *ret_fd);
-/* Bytes [pos, pos + len) for another node, which checks what it gets: also before the digest is
- * known to be right, and without hold-back. As blob_open_fd; ERR_NOT_FOUND when some of them are
- * not here, or the blob passes through or has FAILED. */
+/* The same of [pos, pos + len) for another node, which checks what it gets: in any phase but
+ * FAILED, without hold-back. ERR_NOT_FOUND when some of them are not here, or it passes through. */
 CHECKED int blob_held_fd(struct blob *b, uint64_t pos, uint64_t len, int *ret_fd);
 /* A client that was sent such a file got no further than about pos: reads on from there, and
  * a file that cannot be read any more leaves the cache, as blob_read sees to by itself. */
@@ -201,6 +201,15 @@ void cache_link_put(struct cache *c, const char *repository, uint64_t principal,
 /* Some repository that names d, for explain and for healing: false when none. */
 bool cache_link_any(struct cache *c, const struct digest *d, char ret_repository[CACHE_NAME_MAX]);
 
+/* All tags, all links, those put longest ago first. `each` is called under a lock: it looks and
+ * copies, and calls nothing of the cache. */
+void cache_each_tag(struct cache *c,
+                    void (*each)(void *arg, const char *key, const struct tag *tag), void *arg);
+void cache_each_link(struct cache *c,
+                     void (*each)(void *arg, const char *repository, uint64_t principal,
+                                  const struct digest *d, const struct link *link),
+                     void *arg);
+
 /* ---- looking after it: any thread ---- */
 
 struct cache_stats {
@@ -239,5 +248,7 @@ struct cache_verdict {
  * cache_stop_checks. */
 void cache_verify(struct cache *c, struct cache_verdict *ret,
                   void (*report)(void *arg, const struct digest *bad), void *arg);
+
+#include "cache/mend.h"
 
 #endif

@@ -60,7 +60,7 @@ next_turn(struct blob *b, uint64_t sliced, uint64_t *ret_end)
 {
     enum turn turn = TURN_HASH;
     lock_take(&b->lock);
-    if (b->phase != BLOB_FILLING) {
+    if (b->phase != BLOB_FILLING || b->sick) {
         turn = TURN_IDLE;
     } else if (b->hashed_bytes == b->size) {
         turn = TURN_DONE;
@@ -85,6 +85,8 @@ judge(struct blob *b)
     digester_finish(b->digester, &got);
     if (digest_equal(&got, &b->digest)) {
         blob_verified(b);
+    } else if (blob_mend(b)) {
+        return;
     } else {
         blob_end(b, ERR_DIGEST, b->stored ? FATE_QUARANTINE : FATE_DROP);
     }

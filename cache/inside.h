@@ -104,6 +104,11 @@ struct blob {
     unsigned cursors_count;
     void (*wake)(void *arg);
     void *wake_arg;
+    bool mendable;       /* a wrong digest makes it sick first */
+    bool sick;           /* all held, and the digest is wrong */
+    unsigned repairs;    /* calls of blob_drop */
+    uint8_t *spoilt;     /* per piece: the last repair that dropped it; NULL before the first */
+    struct digest *sums; /* of the pieces, when it fell sick last */
 
     /* the hash thread that has it in hands */
     struct digester *digester;

@@ -281,6 +281,17 @@ pieces_fill(struct pieces *p, uint64_t pos, uint64_t len)
     must(p->have_bytes <= p->size);
 }
 
+void
+pieces_drop(struct pieces *p, uint32_t piece)
+{
+    must(piece < p->count && piece_held(p, piece));
+    p->have_bytes -= p->filled[piece];
+    p->filled[piece] = 0;
+    if (p->prefix > piece) {
+        p->prefix = piece;
+    }
+}
+
 bool
 pieces_stuck(const struct pieces *p, uint64_t pos)
 {

@@ -53,6 +53,9 @@ uint64_t pieces_room_end(const struct pieces *p, uint64_t pos);
 /* [pos, pos + len) has landed; it must lie inside the room. Drops a claim that is done. */
 void pieces_fill(struct pieces *p, uint64_t pos, uint64_t len);
 
+/* A piece that is held whole is not held any more. */
+void pieces_drop(struct pieces *p, uint32_t piece);
+
 /* Does pos lie in a hole to which no running claim comes soon? Soon: its next byte is in
  * the same piece or in one of the two before. */
 bool pieces_stuck(const struct pieces *p, uint64_t pos);

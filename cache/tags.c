@@ -204,6 +204,15 @@ find_link(const struct tags *t, const char *repository, uint64_t principal, cons
     return n;
 }
 
+static struct link
+link_of(const struct link_node *n)
+{
+    struct link link = {.size = n->size, .seen_wall_s = n->seen_wall_s};
+    int rc = text_copy(link.media_type, sizeof link.media_type, n->media_type->text);
+    must(rc == 0);
+    return link;
+}
+
 bool
 tags_link_get(const struct tags *t, const char *repository, uint64_t principal,
               const struct digest *d, struct link *ret)
@@ -212,10 +221,28 @@ tags_link_get(const struct tags *t, const char *repository, uint64_t principal,
     if (n == NULL) {
         return false;
     }
-    *ret = (struct link){.size = n->size, .seen_wall_s = n->seen_wall_s};
-    int rc = text_copy(ret->media_type, sizeof ret->media_type, n->media_type->text);
-    must(rc == 0);
+    *ret = link_of(n);
     return true;
+}
+
+void
+tags_each(const struct tags *t, void (*each)(void *arg, const char *key, const struct tag *tag),
+          void *arg)
+{
+    for (const struct tag_node *n = t->tags; n != NULL; n = n->hh.next)
+        each(arg, n->key, &n->tag);
+}
+
+void
+tags_each_link(const struct tags *t,
+               void (*each)(void *arg, const char *repository, uint64_t principal,
+                            const struct digest *d, const struct link *link),
+               void *arg)
+{
+    for (const struct link_node *n = t->links; n != NULL; n = n->next) {
+        struct link link = link_of(n);
+        each(arg, n->repository->text, n->principal, &n->linked->digest, &link);
+    }
 }
 
 /* Makes room for one more link of this digest. */

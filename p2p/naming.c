@@ -113,13 +113,13 @@ shout(struct asking *a, int64_t now_ms, struct plan *p)
     a->next_ms = now_ms + (a->shout_end_ms - now_ms + 1) / 2;
 }
 
-/* The tracker cannot help, or there is none. */
+/* The tracker cannot help, or there is none. An old value is as good as what others have. */
 static void
 give_way(struct naming *n, const struct swarms_at *at, size_t i, enum names_state state,
          struct plan *p)
 {
     struct asking *a = &n->asks[i];
-    if (a->q.shout_ms <= 0 || at->members->count == 0) {
+    if (a->q.shout_ms <= 0 || a->best.known || at->members->count == 0) {
         finish(n, i, state, p);
         return;
     }
@@ -422,7 +422,8 @@ naming_hear(struct naming *n, const struct swarms_at *at, const struct node_id *
     } else if (m->type == WIRE_NAME_ASK) {
         hear_ask(n, at, who, &m->name_ask, p);
     } else if (m->type == WIRE_WHONAMES &&
-               names_mine(n->names, &m->whonames.key, at->now_ms, &said)) {
+               names_mine(n->names, &m->whonames.key, at->now_ms, &said) &&
+               (at->stored == NULL || at->stored(at->stored_arg, &said.value.digest) > 0)) {
         answer(who, m->whonames.ask, &m->whonames.key, &said, p);
     }
 }

@@ -113,7 +113,8 @@ open_admin(struct daemon *d, struct err *e)
 static int
 open_server(struct daemon *d, int fd, struct err *e)
 {
-    struct server_config config = {d->settings, d->cache, d->fetch, fd};
+    struct server_config config = {
+        .settings = d->settings, .cache = d->cache, .fetch = d->fetch, .listen_fd = fd};
     return server_open(&config, &d->server, e);
 }
 

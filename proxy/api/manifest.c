@@ -23,6 +23,7 @@
 #define OCI_INDEX       "application/vnd.oci.image.index.v1+json"
 #define OCI_ARTIFACT    "application/vnd.oci.artifact.manifest.v1+json"
 
+/* Nodes name a type by its place here, counted from 1: a new one comes last. */
 static const struct {
     const char *type;
     enum manifest_kind kind;
@@ -50,6 +51,21 @@ manifest_type(const char *content_type)
         if (strlen(types[i].type) == len && strncasecmp(content_type, types[i].type, len) == 0)
             return types[i].type;
     return "";
+}
+
+uint8_t
+manifest_type_number(const char *type)
+{
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        if (strcmp(types[i].type, type) == 0)
+            return (uint8_t)(i + 1);
+    return 0;
+}
+
+const char *
+manifest_type_of(unsigned number)
+{
+    return number >= 1 && number <= ARRAY_LEN(types) ? types[number - 1].type : "";
 }
 
 /* The content agrees with the type: see the table above. cJSON_HasObjectItem ignores case,

@@ -33,6 +33,9 @@ extern const char manifest_accept[];
 /* The name of a manifest type that is served from here (static text), without parameters;
  * "" for any other. */
 const char *manifest_type(const char *content_type);
+/* A type as nodes tell it each other: 1 and up, 0 for ""; and back, "" for no type of ours. */
+uint8_t manifest_type_number(const char *type);
+const char *manifest_type_of(unsigned number);
 /* `type` as from manifest_type. 0; ERR_SYNTAX: not a manifest, or its content disagrees with
  * the type (both manifests and layers, another mediaType); ERR_LIMIT. */
 CHECKED int manifest_parse(const char *bytes, size_t len, const char *type, struct manifest *ret);

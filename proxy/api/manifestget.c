@@ -13,6 +13,7 @@
 #include "proxy/api/ask.h"
 #include "proxy/api/flight.h"
 #include "proxy/api/shelf.h"
+#include "proxy/api/site.h"
 #include <string.h>
 
 static void
@@ -22,9 +23,8 @@ explain_refusal(const struct request *r, const char *why)
         LOG_S("error", why));
 }
 
-/* Memory, then disk. NULL when neither has it, or not as this type. */
-static struct page *
-on_hand(struct request *r, const struct digest *d, const char *media_type)
+struct page *
+manifestget_on_hand(struct request *r, const struct digest *d, const char *media_type)
 {
     const char *type = manifest_type(media_type);
     if (!type[0])
@@ -53,8 +53,8 @@ is_stored(struct request *r, const struct digest *d)
     return state.phase == BLOB_VERIFIED || state.phase == BLOB_WHOLE;
 }
 
-static void
-open_up(struct request *r, const struct page *p)
+void
+manifestget_open_up(struct request *r, const struct page *p)
 {
     access_grant(r->rooms->access, &r->origin, &p->digest, p->len, p->type);
     access_grant_children(r->rooms->access, &r->origin, &p->manifest);
@@ -72,28 +72,37 @@ manifestget_close(struct request *r, const struct digest *d)
 {
     struct link link;
     (void)access_look(r->rooms->access, &r->origin, d, &link);
-    struct page *page = on_hand(r, d, link.media_type);
+    struct page *page = manifestget_on_hand(r, d, link.media_type);
     if (page)
         access_revoke_children(r->rooms->access, &r->origin, &page->manifest);
     page_release(&page);
     access_revoke(r->rooms->access, &r->origin, d);
 }
 
-/* Upstream's body, whose digest has been checked. */
-static enum reason
-keep(struct request *r, const struct digest *d, const struct answer *a, struct page **ret)
+enum reason
+manifestget_keep(struct request *r, const struct digest *d, const char *type,
+                 const struct buf *body, struct page **ret)
 {
-    const char *type = manifest_type(a->content_type);
-    if (page_new(d, type, a->body.data, a->body.len, ret) < 0) {
+    if (page_new(d, type, body->data, body->len, ret) < 0) {
         explain_refusal(r, "not a manifest, or its content disagrees with its type");
         return REASON_manifest_refused;
     }
     /* Without room on disk it is served all the same; the cache tells why it did not fit. */
-    int err = cache_put(r->rooms->cache, d, a->body.data, a->body.len);
+    int err = cache_put(r->rooms->cache, d, body->data, body->len);
     if (err < 0 && err != ERR_FULL && err != ERR_STORE)
         explain_refusal(r, err_text(err));
     shelf_put(r->rooms->shelf, *ret);
-    open_up(r, *ret);
+    return REASON_NONE;
+}
+
+/* Upstream's body, whose digest has been checked. */
+static enum reason
+keep(struct request *r, const struct digest *d, const struct answer *a, struct page **ret)
+{
+    enum reason why = manifestget_keep(r, d, manifest_type(a->content_type), &a->body, ret);
+    if (why)
+        return why;
+    manifestget_open_up(r, *ret);
     r->source = "upstream";
     return REASON_NONE;
 }
@@ -158,11 +167,11 @@ confirm(struct request *r, const struct ref *ref, bool has_answer, struct page *
                                    &a);
     if (why)
         return why;
-    *ret = on_hand(r, &ref->digest, a.content_type);
+    *ret = manifestget_on_hand(r, &ref->digest, a.content_type);
     answer_release(&a);
     if (!*ret)
         return REASON_manifest_refused;
-    open_up(r, *ret);
+    manifestget_open_up(r, *ret);
     r->source = "cache";
     return REASON_NONE;
 }
@@ -181,7 +190,7 @@ obtain(struct request *r, const struct digest *d, enum access_verdict verdict,
     if (why == REASON_denied || why == REASON_manifest_unknown)
         manifestget_close(r, d);
     if (why == REASON_upstream && verdict == ACCESS_ASK_ELSE_YES) {
-        *ret = on_hand(r, d, link->media_type);
+        *ret = manifestget_on_hand(r, d, link->media_type);
         if (*ret) {
             r->source = "cache";
             return REASON_NONE;
@@ -197,7 +206,7 @@ take_landed(struct request *r, const struct digest *d, struct page **ret)
     struct link link;
     if (access_look(r->rooms->access, &r->origin, d, &link) == ACCESS_ASK)
         return REASON_upstream;
-    struct page *page = on_hand(r, d, link.media_type);
+    struct page *page = manifestget_on_hand(r, d, link.media_type);
     if (!page)
         return REASON_upstream;
     *ret = page;
@@ -205,12 +214,37 @@ take_landed(struct request *r, const struct digest *d, struct page **ret)
     return REASON_NONE;
 }
 
+/* Another node that has read it through the same repository, else upstream. */
+static enum reason
+obtain_through_site(struct request *r, const struct digest *d, enum access_verdict verdict,
+                    const struct link *link, struct page **ret)
+{
+    char key[SITE_KEY_MAX];
+    struct site_word word;
+    site_manifest_key(r, d, key);
+    site_ask_manifest(r, key, &word);
+    if (word.fresh && digest_equal(&word.answer.value.digest, d)) {
+        struct page *page = site_take(r, &word);
+        if (page) {
+            site_tell(r, key, page, word.answer.value.age_ms);
+            *ret = page;
+            return REASON_NONE;
+        }
+    }
+    enum reason why = obtain(r, d, verdict, link, ret);
+    if (why)
+        site_failed(r, key, why);
+    else
+        site_tell(r, key, *ret, 0);
+    return why;
+}
+
 enum reason
 manifestget_digest(struct request *r, const struct digest *d, struct page **ret)
 {
     struct link link;
     enum access_verdict verdict = access_look(r->rooms->access, &r->origin, d, &link);
-    struct page *page = verdict == ACCESS_YES ? on_hand(r, d, link.media_type) : NULL;
+    struct page *page = verdict == ACCESS_YES ? manifestget_on_hand(r, d, link.media_type) : NULL;
     if (page) {
         r->source = "cache";
         *ret = page;
@@ -219,13 +253,11 @@ manifestget_digest(struct request *r, const struct digest *d, struct page **ret)
     /* In pass mode upstream's answer is for one client only. */
     if (r->origin.registry->auth == AUTH_PASS)
         return obtain(r, d, verdict, &link, ret);
-    char digest[DIGEST_TEXT_MAX];
-    char key[CACHE_NAME_MAX + DIGEST_TEXT_MAX];
-    digest_print(d, digest);
-    must(text_printf(key, sizeof key, "%s@%s", r->repository_key, digest) == 0);
+    char key[SITE_KEY_MAX];
+    site_manifest_key(r, d, key);
     enum reason why;
     if (flight_start(r->rooms->flight, key, request_deadline_ms(r), &why)) {
-        why = obtain(r, d, verdict, &link, ret);
+        why = obtain_through_site(r, d, verdict, &link, ret);
         flight_land(r->rooms->flight, key, why);
         return why;
     }
@@ -253,7 +285,7 @@ index_stored(struct request *r, const struct manifest *m)
         const struct manifest_child *c = &m->children[i];
         if (own && !c->platform)
             continue;
-        struct page *page = on_hand(r, &c->digest, c->media_type);
+        struct page *page = manifestget_on_hand(r, &c->digest, c->media_type);
         bool stored =
             page && page->manifest.kind != MANIFEST_INDEX && all_stored(r, &page->manifest);
         page_release(&page);
@@ -266,7 +298,7 @@ index_stored(struct request *r, const struct manifest *m)
 bool
 manifestget_can_deliver(struct request *r, const struct page *p)
 {
-    if (!fetch_origin_down(r->rooms->fetch, &r->origin))
+    if (!fetch_origin_down(r->rooms->fetch, &r->origin) || site_has_others(r))
         return true;
     return p->manifest.kind == MANIFEST_INDEX ? index_stored(r, &p->manifest)
                                               : all_stored(r, &p->manifest);

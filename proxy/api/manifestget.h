@@ -1,4 +1,4 @@
-/* Manifests by digest: from memory, from the cache, from upstream. */
+/* Manifests by digest: from memory, from the cache, from the site, from upstream. */
 #ifndef PROXY_MANIFESTGET_H
 #define PROXY_MANIFESTGET_H
 
@@ -17,7 +17,15 @@ void manifestget_renew(struct request *r, const struct page *p);
 /* Upstream has just said no to the one who asked for it: it is closed, and all that it names. */
 void manifestget_close(struct request *r, const struct digest *d);
 /* Whether a containers/image client can be given it: it asks nobody else for the blobs of a
- * manifest that came from here. */
+ * manifest that came from here. Other nodes of the site are trusted to have what is missing. */
 CHECKED bool manifestget_can_deliver(struct request *r, const struct page *p);
+
+/* Memory, then disk. NULL when neither has it, or not as this type. */
+struct page *manifestget_on_hand(struct request *r, const struct digest *d, const char *media_type);
+/* Bytes whose digest has been checked go into memory and to disk: 0 or REASON_manifest_refused. */
+CHECKED enum reason manifestget_keep(struct request *r, const struct digest *d, const char *type,
+                                     const struct buf *body, struct page **ret);
+/* It has been read through the repository of the request: what it names is open there. */
+void manifestget_open_up(struct request *r, const struct page *p);
 
 #endif

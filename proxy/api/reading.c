@@ -4,6 +4,7 @@
  *   blob FAILED with         before the headers        behind them
  *   no room, disk            pass through memory       the same, at the same byte
  *   digest mismatch          404                       FIN; the next request starts clean
+ *   bytes that were passed   -                         FIN: the blob is mended, not what was sent
  *   anything else            404; a joined blob once   once more at the same byte, then FIN
  *                            more, leading it
  *
@@ -34,7 +35,8 @@ struct reading {
     bool begun; /* headers are out */
     bool tried_again;
     bool passing;
-    uint64_t passed; /* passing: next byte that the blob gives */
+    uint64_t passed;  /* passing: next byte that the blob gives */
+    unsigned repairs; /* of the blob, when what was passed on was right as far as known */
 };
 
 enum reading_next
@@ -53,6 +55,7 @@ acquire(struct reading *g)
 {
     struct rooms *rooms = g->r->rooms;
     g->blob = cache_acquire(rooms->cache, &g->digest, &g->got);
+    g->repairs = g->begun ? 0 : blob_repairs(g->blob);
     if (g->got == CACHE_LEAD)
         fetch_blob(rooms->fetch, &g->r->origin, g->blob, g->size, false);
     else if (g->got == CACHE_JOIN)
@@ -113,6 +116,7 @@ pass_through(struct reading *g, uint64_t at)
         return err;
     blob_release(&g->blob);
     g->blob = fresh;
+    g->repairs = 0;
     g->passing = true;
     g->passed = goes_on ? at : 0;
     g->r->source = "passed";
@@ -125,6 +129,8 @@ pass_through(struct reading *g, uint64_t at)
 static int
 go_on(struct reading *g, uint64_t at, int code)
 {
+    if (blob_spoilt(g->blob, g->span.start, at, &g->repairs))
+        return ERR_DIGEST; /* whatever goes on from here, what the client has is wrong */
     bool may_try_again = !g->tried_again && (g->begun || g->got == CACHE_JOIN);
     switch (reading_judge(code, g->passing, may_try_again)) {
     case READING_PASS:
@@ -253,6 +259,8 @@ reading_read(void *reading, uint64_t pos, char *buf, size_t max)
         int64_t n = 0;
         if (!g->passing || g->passed == at)
             n = blob_read(g->blob, at, buf, max);
+        if (n > 0 && blob_spoilt(g->blob, g->span.start, at + (uint64_t)n, &g->repairs))
+            return cut(g, ERR_DIGEST);
         if (n > 0) {
             g->passed = at + (uint64_t)n;
             g->r->sent_bytes += (uint64_t)n;

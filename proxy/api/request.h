@@ -19,6 +19,7 @@ struct breaker;
 struct conn;
 struct flight;
 struct listener_verdict;
+struct p2p;
 struct page;
 struct prefetch;
 struct reading;
@@ -28,6 +29,7 @@ struct shelf;
 struct rooms {
     struct cache *cache;
     struct fetch *fetch;
+    struct p2p *p2p; /* NULL: this node runs alone */
     struct access *access;
     struct breaker *breaker;
     struct flight *flight;

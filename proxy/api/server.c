@@ -15,6 +15,7 @@
 #include "proxy/api/prefetch.h"
 #include "proxy/api/request.h"
 #include "proxy/api/shelf.h"
+#include "proxy/api/site.h"
 #include "proxy/http/acceptor.h"
 #include "proxy/http/conns.h"
 #include "proxy/http/listener.h"
@@ -110,6 +111,7 @@ furnish(struct server *s, const struct server_config *config)
     s->conns = conns_new(&rules);
     s->rooms.cache = config->cache;
     s->rooms.fetch = config->fetch;
+    s->rooms.p2p = config->p2p;
     s->rooms.access = access_new(config->cache);
     s->rooms.breaker = breaker_new();
     s->rooms.flight = flight_new();
@@ -123,6 +125,7 @@ server_open(const struct server_config *config, struct server **ret, struct err 
 {
     struct server *s = mem_zalloc(sizeof *s);
     furnish(s, config);
+    site_remember(config->p2p, config->cache, config->settings);
     struct listener_config listener = {.conns = s->conns, .ops = &ops, .arg = s};
     int listen_fd = config->listen_fd;
     int err = prefetch_open(config->cache, config->fetch, &s->rooms.prefetch, e);

@@ -2,12 +2,14 @@
  * What a tag names: revalidated upstream by HEAD, and for a while stale when upstream fails.
  *
  *   known, younger than tags.revalidate      serve
+ *   another node of the site knows it so     its manifest, from that node
  *   HEAD: the digest that we know            serve, and it is young again
  *   HEAD: another digest                     its manifest, by digest
  *   HEAD without a digest, or of one that    GET by tag
  *     upstream does not have
  *   404                                      forget the tag
- *   no answer                                stale, up to tags.stale_if_error
+ *   no answer                                stale, up to tags.stale_if_error: what this node knows
+ *                                            or what another one does, whichever is younger
  */
 #include "proxy/api/tagget.h"
 #include "base/clock.h"
@@ -19,6 +21,7 @@
 #include "proxy/api/flight.h"
 #include "proxy/api/manifestget.h"
 #include "proxy/api/shelf.h"
+#include "proxy/api/site.h"
 #include <string.h>
 
 enum tag_plan
@@ -31,11 +34,16 @@ tagget_judge(bool known, int64_t age_ms, int64_t revalidate_ms, int64_t stale_ms
     return age_ms <= stale_ms ? TAG_ASK_ELSE_STALE : TAG_ASK;
 }
 
+/* Of a registry that says nothing, so that there is time left to ask the site. */
+#define SILENT_WAIT_MS 3500
+
 struct lookup {
     char key[CACHE_TAG_KEY_MAX];
     bool known;
     struct tag tag; /* known */
+    int64_t age_ms; /* known; since upstream confirmed it, negative after a clock jump */
     enum tag_plan plan;
+    struct site_word site; /* what other nodes said, all zero before they were asked */
 };
 
 static void
@@ -43,8 +51,8 @@ look(struct request *r, struct lookup *ret)
 {
     must(text_printf(ret->key, sizeof ret->key, "%s:%s", r->repository_key, r->route.ref.tag) == 0);
     ret->known = cache_tag_get(r->rooms->cache, ret->key, &ret->tag);
-    int64_t age_s = ret->known ? clock_wall_s() - ret->tag.checked_wall_s : 0;
-    ret->plan = tagget_judge(ret->known, age_s * 1000, r->settings->tags_revalidate_ms,
+    ret->age_ms = ret->known ? (clock_wall_s() - ret->tag.checked_wall_s) * 1000 : 0;
+    ret->plan = tagget_judge(ret->known, ret->age_ms, r->settings->tags_revalidate_ms,
                              r->settings->tags_stale_if_error_ms);
 }
 
@@ -53,7 +61,10 @@ head_tag(struct request *r, const struct lookup *l, struct answer *ret)
 {
     char path[ASK_PATH_MAX];
     ask_path("manifests", &r->route.ref, path);
-    int64_t wait_ms_max = ask_wait_ms(r, l->plan == TAG_ASK_ELSE_STALE);
+    bool has_answer = l->plan == TAG_ASK_ELSE_STALE || l->site.stale;
+    int64_t wait_ms_max = ask_wait_ms(r, has_answer);
+    if (wait_ms_max == 0 && site_has_others(r))
+        wait_ms_max = SILENT_WAIT_MS;
     return ask_upstream(r,
                         &(struct question){.head = true,
                                            .path = path,
@@ -79,6 +90,14 @@ follow_head(struct request *r, const struct answer *a, struct page **ret)
     return manifestget_upstream(r, &r->route.ref, ret);
 }
 
+static void
+put(struct request *r, const struct lookup *l, const struct page *page, int64_t checked_wall_s)
+{
+    struct tag tag = {.digest = page->digest, .checked_wall_s = checked_wall_s, .size = page->len};
+    must(text_copy(tag.media_type, sizeof tag.media_type, page->type) == 0);
+    cache_tag_put(r->rooms->cache, l->key, &tag);
+}
+
 static enum reason
 ask(struct request *r, const struct lookup *l, struct page **ret)
 {
@@ -95,11 +114,57 @@ ask(struct request *r, const struct lookup *l, struct page **ret)
     if (why)
         return why;
     manifestget_renew(r, *ret);
-    struct tag tag = {
-        .digest = (*ret)->digest, .checked_wall_s = clock_wall_s(), .size = (*ret)->len};
-    must(text_copy(tag.media_type, sizeof tag.media_type, (*ret)->type) == 0);
-    cache_tag_put(r->rooms->cache, l->key, &tag);
+    put(r, l, *ret, clock_wall_s());
     return REASON_NONE;
+}
+
+/* What another node says that the tag names. */
+static bool
+take_from_site(struct request *r, const struct lookup *l, struct page **ret)
+{
+    struct page *page = site_take(r, &l->site);
+    if (!page)
+        return false;
+    uint64_t age_ms = l->site.answer.value.age_ms;
+    put(r, l, page, clock_wall_s() - (int64_t)((age_ms + 999) / 1000));
+    site_tell(r, l->key, page, age_ms);
+    *ret = page;
+    return true;
+}
+
+static enum reason
+ask_through_site(struct request *r, struct lookup *l, struct page **ret)
+{
+    site_ask_tag(r, l->key, &l->site);
+    if (l->site.fresh && take_from_site(r, l, ret))
+        return REASON_NONE;
+    enum reason why = ask(r, l, ret);
+    if (why)
+        site_failed(r, l->key, why);
+    else
+        site_tell(r, l->key, *ret, 0);
+    return why;
+}
+
+static void
+tell_stale(struct request *r, const struct lookup *l, uint64_t age_ms)
+{
+    metric_add(M_manifest_stale, 1);
+    LOG(tag_stale, LOG_U("request", r->id), LOG_S("tag", l->key), LOG_U("age_s", age_ms / 1000));
+    r->source = "stale";
+}
+
+static bool
+serve_stale_of_site(struct request *r, struct lookup *l, struct page **ret)
+{
+    if (!l->site.answer.known)
+        site_ask_anybody(r, l->key, &l->site);
+    uint64_t age_ms = l->site.answer.value.age_ms;
+    bool younger = l->plan != TAG_ASK_ELSE_STALE || l->age_ms < 0 || age_ms < (uint64_t)l->age_ms;
+    if (!l->site.stale || !younger || !take_from_site(r, l, ret))
+        return false;
+    tell_stale(r, l, age_ms);
+    return true;
 }
 
 static enum reason
@@ -108,10 +173,7 @@ serve_stale(struct request *r, const struct lookup *l, struct page **ret)
     enum reason why = manifestget_digest(r, &l->tag.digest, ret);
     if (why)
         return why;
-    metric_add(M_manifest_stale, 1);
-    LOG(tag_stale, LOG_U("request", r->id), LOG_S("tag", l->key),
-        LOG_U("age_s", clock_wall_s() - l->tag.checked_wall_s));
-    r->source = "stale";
+    tell_stale(r, l, l->age_ms > 0 ? (uint64_t)l->age_ms : 0);
     return REASON_NONE;
 }
 
@@ -122,7 +184,7 @@ renew(struct request *r, struct lookup *l, struct page **ret)
         return ask(r, l, ret);
     enum reason why;
     if (flight_start(r->rooms->flight, l->key, request_deadline_ms(r), &why)) {
-        why = ask(r, l, ret);
+        why = ask_through_site(r, l, ret);
         flight_land(r->rooms->flight, l->key, why);
         return why;
     }
@@ -135,12 +197,14 @@ renew(struct request *r, struct lookup *l, struct page **ret)
 enum reason
 tagget_find(struct request *r, struct page **ret)
 {
-    struct lookup l;
+    struct lookup l = {.known = false};
     look(r, &l);
     if (l.plan == TAG_SERVE && manifestget_digest(r, &l.tag.digest, ret) == REASON_NONE)
         return REASON_NONE;
     enum reason why = renew(r, &l, ret);
     bool failed = why == REASON_upstream || why == REASON_manifest_refused;
+    if (failed && serve_stale_of_site(r, &l, ret))
+        return REASON_NONE;
     if (failed && l.plan == TAG_ASK_ELSE_STALE)
         return serve_stale(r, &l, ret);
     return why;

@@ -26,8 +26,8 @@
 #include "cache/cache.h"
 #include "proxy/http/conns.h"
 #include "proxy/http/guard.h"
-#include "proxy/peer/blocks.h"
 #include "proxy/peer/parcel.h"
+#include "proxy/peer/sums.h"
 #include "proxy/peer/uploads.h"
 #include <microhttpd.h>
 #include <poll.h>
@@ -281,7 +281,7 @@ static bool
 answer_bytes(struct demand *d)
 {
     AUTO(fd_close) int fd = -1;
-    char sums[BLOCKS_TEXT_MAX];
+    char sums[SUMS_TEXT_MAX];
     unsigned busy_ms = 0;
     unsigned status = find_bytes(d, &fd);
     if (status != 0)
@@ -297,7 +297,7 @@ answer_bytes(struct demand *d)
     d->uploads = !small;
     d->turn_us = clock_us();
     /* What cannot be read is not here; its blob learns of it by its own reading. */
-    if (blocks_sum(fd, d->start, (size_t)d->body_bytes, sums) < 0)
+    if (sums_print(fd, d->start, (size_t)d->body_bytes, sums) < 0)
         return refuse(d, MHD_HTTP_NOT_FOUND);
     int handed = fd;
     fd = -1;

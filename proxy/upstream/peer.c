@@ -102,7 +102,7 @@ judge_partial(const struct head *h, const struct gap *asked, uint64_t size)
         return broken("another range than asked");
     if (h->content_length != asked->end - asked->start || h->encoded)
         return broken("body that is not its range");
-    if (sums_parse(h->crcs, asked->end - asked->start, &v.sums) != 0)
+    if (blocksum_parse(h->crcs, asked->end - asked->start, &v.sums) != 0)
         return broken("without a checksum for each block");
     return v;
 }

@@ -88,7 +88,7 @@ count(const struct run *r, size_t len)
 static int
 take(struct run *r, const char *bytes, size_t len)
 {
-    struct sums *sums = &r->call.verdict.sums;
+    struct blocksum *sums = &r->call.verdict.sums;
     size_t before = r->good;
     must(r->held + len <= RUN_BUFFER_BYTES); /* less than a block is left after a flush */
     memcpy(r->buffer + r->held, bytes, len);
@@ -96,7 +96,7 @@ take(struct run *r, const char *bytes, size_t len)
     if (sums->count > 0) {
         uint64_t start = sums->at + len - r->held; /* where in the body the buffer begins */
         uint64_t good = 0;
-        int code = sums_add(sums, bytes, len, &good);
+        int code = blocksum_add(sums, bytes, len, &good);
         if (code != 0)
             return code;
         r->good = good > start ? (size_t)(good - start) : 0;

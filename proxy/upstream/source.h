@@ -12,9 +12,9 @@
 #define PROXY_SOURCE_H
 
 #include "proxy/upstream/backoff.h"
+#include "proxy/upstream/blocksum.h"
 #include "proxy/upstream/exchange.h"
 #include "proxy/upstream/fetch.h"
-#include "proxy/upstream/sums.h"
 
 struct source;
 
@@ -42,12 +42,12 @@ enum verdict_kind {
 
 struct verdict {
     enum verdict_kind kind;
-    uint64_t skip;      /* GO */
-    uint64_t size;      /* GO: of the whole blob as the answer says, or CACHE_SIZE_UNKNOWN */
-    struct sums sums;   /* GO: checksums of the body; count 0: none */
-    unsigned busy_ms;   /* WAIT, of a peer */
-    int code;           /* WAIT, GONE, BROKEN */
-    const char *reason; /* not GO: for people, static text */
+    uint64_t skip;        /* GO */
+    uint64_t size;        /* GO: of the whole blob as the answer says, or CACHE_SIZE_UNKNOWN */
+    struct blocksum sums; /* GO: checksums of the body; count 0: none */
+    unsigned busy_ms;     /* WAIT, of a peer */
+    int code;             /* WAIT, GONE, BROKEN */
+    const char *reason;   /* not GO: for people, static text */
 };
 
 #define SOURCE_NAME_MAX 256

@@ -14,7 +14,7 @@ may p2p '(base|p2p)/[a-z0-9_]+\.(h|def)'
 below='base/[a-z0-9_]+\.(h|def)|cache/cache\.h|p2p/p2p\.h|proxy/settings\.h'
 may proxy/upstream "$below|proxy/upstream/[a-z0-9_]+\.(h|def)"
 may proxy/http 'base/[a-z0-9_]+\.(h|def)|proxy/http/[a-z0-9_]+\.h'
-may proxy/api "$below|proxy/http/[a-z0-9_]+\.h|proxy/api/[a-z0-9_]+\.(h|def)|proxy/upstream/fetch\.h"
+may proxy/api "$below|proxy/http/[a-z0-9_]+\.h|proxy/api/[a-z0-9_]+\.(h|def)|proxy/upstream/(fetch|peerfile)\.h"
 may proxy/peer "$below|proxy/(http|peer)/[a-z0-9_]+\.h"
 may proxy/cli "$below|proxy/cli/[a-z0-9_]+\.(h|def)|proxy/daemon\.h|proxy/api/(manifest|ref)\.h"
 doors="proxy/(peer/port|http/guard)\.h|proxy/api/(server|manifest|ref)\.h"

@@ -153,11 +153,33 @@ types_lose_their_parameters_and_unknown_ones_are_empty(void **state)
                         "");
 }
 
+/* Nodes of different versions must agree. */
+static void
+a_type_has_a_number_for_ever(void **state)
+{
+    (void)state;
+    static const char *const types[] = {
+        "",
+        "application/vnd.docker.distribution.manifest.v2+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.oci.artifact.manifest.v1+json",
+    };
+    for (unsigned i = 0; i < ARRAY_LEN(types); i++) {
+        assert_string_equal(manifest_type_of(i), types[i]);
+        assert_int_equal(manifest_type_number(types[i]), i);
+    }
+    assert_string_equal(manifest_type_of(200), "");
+    assert_int_equal(manifest_type_number("text/html"), 0);
+}
+
 int
 main(void)
 {
     json_init();
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_type_has_a_number_for_ever),
         cmocka_unit_test(an_image_names_its_config_and_layers),
         cmocka_unit_test(an_index_names_manifests_with_their_types),
         cmocka_unit_test(an_artifact_names_its_blobs_but_not_its_subject),

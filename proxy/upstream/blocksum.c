@@ -1,5 +1,5 @@
 /* CRC32C of one block after the other. */
-#include "proxy/upstream/sums.h"
+#include "proxy/upstream/blocksum.h"
 #include "base/hash.h"
 
 #define HEX_DIGITS 8
@@ -20,10 +20,10 @@ parse_sum(const char *text, uint32_t *ret)
 }
 
 int
-sums_parse(const char *text, uint64_t len, struct sums *ret)
+blocksum_parse(const char *text, uint64_t len, struct blocksum *ret)
 {
     uint64_t count = (len + PIECE_BLOCK_BYTES - 1) / PIECE_BLOCK_BYTES;
-    struct sums b = {.len = len, .count = (uint32_t)count};
+    struct blocksum b = {.len = len, .count = (uint32_t)count};
     if (len == 0 || len > PIECE_BYTES_MAX || strlen(text) != count * HEX_DIGITS)
         return ERR_SYNTAX;
     for (uint32_t i = 0; i < b.count; i++)
@@ -34,7 +34,7 @@ sums_parse(const char *text, uint64_t len, struct sums *ret)
 }
 
 int
-sums_add(struct sums *b, const void *bytes, size_t len, uint64_t *ret_good)
+blocksum_add(struct blocksum *b, const void *bytes, size_t len, uint64_t *ret_good)
 {
     const uint8_t *from = bytes;
     if (len > b->len - b->at)

@@ -1,6 +1,6 @@
 /* Checksums of a body from another node, block by block. */
 #include "base/hash.h"
-#include "proxy/upstream/sums.h"
+#include "proxy/upstream/blocksum.h"
 // clang-format off
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,19 +28,19 @@ bytes_are_good_when_their_block_is_whole(void **state)
 {
     (void)state;
     char sums[25];
-    struct sums b;
+    struct blocksum b;
     uint64_t good = 9;
     sums_of(body, sums);
-    assert_int_equal(sums_parse(sums, LEN, &b), 0);
-    assert_int_equal(sums_add(&b, body, PIECE_BLOCK_BYTES - 1, &good), 0);
+    assert_int_equal(blocksum_parse(sums, LEN, &b), 0);
+    assert_int_equal(blocksum_add(&b, body, PIECE_BLOCK_BYTES - 1, &good), 0);
     assert_int_equal(good, 0);
-    assert_int_equal(sums_add(&b, body + PIECE_BLOCK_BYTES - 1, PIECE_BLOCK_BYTES, &good), 0);
+    assert_int_equal(blocksum_add(&b, body + PIECE_BLOCK_BYTES - 1, PIECE_BLOCK_BYTES, &good), 0);
     assert_int_equal(good, PIECE_BLOCK_BYTES);
-    assert_int_equal(sums_add(&b, body + 2 * PIECE_BLOCK_BYTES - 1, 1000, &good), 0);
+    assert_int_equal(blocksum_add(&b, body + 2 * PIECE_BLOCK_BYTES - 1, 1000, &good), 0);
     assert_int_equal(good, 2 * PIECE_BLOCK_BYTES);
-    assert_int_equal(sums_add(&b, body + LEN - 1, 1, &good), 0);
+    assert_int_equal(blocksum_add(&b, body + LEN - 1, 1, &good), 0);
     assert_int_equal(good, LEN);
-    assert_int_equal(sums_add(&b, body, 1, &good), ERR_LIMIT);
+    assert_int_equal(blocksum_add(&b, body, 1, &good), ERR_LIMIT);
 }
 
 static void
@@ -48,34 +48,34 @@ a_wrong_bit_is_found_at_the_end_of_its_block(void **state)
 {
     (void)state;
     char sums[25];
-    struct sums b;
+    struct blocksum b;
     uint64_t good = 0;
     sums_of(body, sums);
-    assert_int_equal(sums_parse(sums, LEN, &b), 0);
+    assert_int_equal(blocksum_parse(sums, LEN, &b), 0);
     body[PIECE_BLOCK_BYTES + 5] ^= 4;
-    assert_int_equal(sums_add(&b, body, 2 * PIECE_BLOCK_BYTES - 1, &good), 0);
+    assert_int_equal(blocksum_add(&b, body, 2 * PIECE_BLOCK_BYTES - 1, &good), 0);
     assert_int_equal(good, PIECE_BLOCK_BYTES);
-    assert_int_equal(sums_add(&b, body + 2 * PIECE_BLOCK_BYTES - 1, 1, &good), ERR_DIGEST);
+    assert_int_equal(blocksum_add(&b, body + 2 * PIECE_BLOCK_BYTES - 1, 1, &good), ERR_DIGEST);
 }
 
 static void
 there_is_one_checksum_for_each_block(void **state)
 {
     (void)state;
-    struct sums b;
+    struct blocksum b;
     char many[PIECE_BLOCKS_MAX * 8 + 9];
     memset(many, 'a', sizeof many - 1);
     many[sizeof many - 1] = '\0';
-    assert_int_equal(sums_parse(many, PIECE_BYTES_MAX + 1, &b), ERR_SYNTAX);
-    assert_int_equal(sums_parse(many + 8, PIECE_BYTES_MAX, &b), 0);
-    assert_int_equal(sums_parse("", 0, &b), ERR_SYNTAX);
-    assert_int_equal(sums_parse("", 5, &b), ERR_SYNTAX);
-    assert_int_equal(sums_parse("0123abc", 5, &b), ERR_SYNTAX);
-    assert_int_equal(sums_parse("0123ABCD", 5, &b), ERR_SYNTAX);
-    assert_int_equal(sums_parse("0123abcd0", 5, &b), ERR_SYNTAX);
-    assert_int_equal(sums_parse("0123abcd", 5, &b), 0);
+    assert_int_equal(blocksum_parse(many, PIECE_BYTES_MAX + 1, &b), ERR_SYNTAX);
+    assert_int_equal(blocksum_parse(many + 8, PIECE_BYTES_MAX, &b), 0);
+    assert_int_equal(blocksum_parse("", 0, &b), ERR_SYNTAX);
+    assert_int_equal(blocksum_parse("", 5, &b), ERR_SYNTAX);
+    assert_int_equal(blocksum_parse("0123abc", 5, &b), ERR_SYNTAX);
+    assert_int_equal(blocksum_parse("0123ABCD", 5, &b), ERR_SYNTAX);
+    assert_int_equal(blocksum_parse("0123abcd0", 5, &b), ERR_SYNTAX);
+    assert_int_equal(blocksum_parse("0123abcd", 5, &b), 0);
     assert_int_equal(b.blocks[0], 0x0123abcd);
-    assert_int_equal(sums_parse("0123abcd", UINT64_MAX, &b), ERR_SYNTAX);
+    assert_int_equal(blocksum_parse("0123abcd", UINT64_MAX, &b), ERR_SYNTAX);
 }
 
 int

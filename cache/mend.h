@@ -1,0 +1,31 @@
+/* Blobs whose digest is wrong although somebody may find out which bytes are to blame. A part of
+ * the front door: include cache.h. */
+#ifndef CACHE_MEND_H
+#define CACHE_MEND_H
+
+#include "cache/cache.h"
+
+/* How often blob_drop may bring a blob back to FILLING; the next wrong digest FAILS it. */
+#define BLOB_REPAIRS_MAX 3
+
+/* ---- the fetch thread ---- */
+
+/* For a fetcher that takes bytes from other nodes: while the blob has a waker, a wrong digest makes
+ * it sick instead of FAILED, and wakes the fetcher. A sick blob holds all its bytes and stays as it
+ * is, its tail held back; failing it removes its file. */
+void blob_set_mendable(struct blob *b, bool on);
+/* SHA-256 of each piece of a sick blob; false when it is not sick, or has more than max. */
+CHECKED bool blob_sums(struct blob *b, struct digest *ret, size_t max);
+/* These pieces (bit i % 8 of bits[i / 8]) of a sick blob are missing again, and it is FILLING as
+ * before. No effect on one that is not sick. */
+void blob_drop(struct blob *b, const uint8_t *bits);
+
+/* ---- readers: any thread ---- */
+
+/* How often pieces were dropped. */
+unsigned blob_repairs(struct blob *b);
+/* Of a reader that has bytes of [start, end): was one of their pieces dropped after *since? Then
+ * what it has may be wrong. Sets *since to now. */
+CHECKED bool blob_spoilt(struct blob *b, uint64_t start, uint64_t end, unsigned *since);
+
+#endif
