@@ -201,14 +201,10 @@ void cache_link_put(struct cache *c, const char *repository, uint64_t principal,
 /* Some repository that names d, for explain and for healing: false when none. */
 bool cache_link_any(struct cache *c, const struct digest *d, char ret_repository[CACHE_NAME_MAX]);
 
-/* All tags, all links, those put longest ago first. `each` is called under a lock: it looks and
- * copies, and calls nothing of the cache. */
-void cache_each_tag(struct cache *c,
-                    void (*each)(void *arg, const char *key, const struct tag *tag), void *arg);
-void cache_each_link(struct cache *c,
-                     void (*each)(void *arg, const char *repository, uint64_t principal,
-                                  const struct digest *d, const struct link *link),
-                     void *arg);
+/* All names, those put longest ago first: tags, and manifests that a link opens to all as
+ * "registry/repository@digest". `each` is called under a lock: it looks and copies. */
+void cache_each_name(struct cache *c,
+                     void (*each)(void *arg, const char *name, const struct tag *t), void *arg);
 
 /* ---- looking after it: any thread ---- */
 

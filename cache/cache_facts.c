@@ -128,21 +128,10 @@ cache_link_any(struct cache *c, const struct digest *d, char ret_repository[CACH
 }
 
 void
-cache_each_tag(struct cache *c, void (*each)(void *arg, const char *key, const struct tag *tag),
-               void *arg)
-{
-    lock_take(&c->facts_lock);
-    tags_each(c->tags, each, arg);
-    lock_drop(&c->facts_lock);
-}
-
-void
-cache_each_link(struct cache *c,
-                void (*each)(void *arg, const char *repository, uint64_t principal,
-                             const struct digest *d, const struct link *link),
+cache_each_name(struct cache *c, void (*each)(void *arg, const char *name, const struct tag *t),
                 void *arg)
 {
     lock_take(&c->facts_lock);
-    tags_each_link(c->tags, each, arg);
+    tags_each(c->tags, each, arg);
     lock_drop(&c->facts_lock);
 }

@@ -204,15 +204,6 @@ find_link(const struct tags *t, const char *repository, uint64_t principal, cons
     return n;
 }
 
-static struct link
-link_of(const struct link_node *n)
-{
-    struct link link = {.size = n->size, .seen_wall_s = n->seen_wall_s};
-    int rc = text_copy(link.media_type, sizeof link.media_type, n->media_type->text);
-    must(rc == 0);
-    return link;
-}
-
 bool
 tags_link_get(const struct tags *t, const char *repository, uint64_t principal,
               const struct digest *d, struct link *ret)
@@ -221,28 +212,36 @@ tags_link_get(const struct tags *t, const char *repository, uint64_t principal,
     if (n == NULL) {
         return false;
     }
-    *ret = link_of(n);
+    *ret = (struct link){.size = n->size, .seen_wall_s = n->seen_wall_s};
+    int rc = text_copy(ret->media_type, sizeof ret->media_type, n->media_type->text);
+    must(rc == 0);
     return true;
 }
 
+/* The manifest that a link opens, as if a tag named it. */
+static void
+each_manifest(const struct link_node *n,
+              void (*each)(void *arg, const char *name, const struct tag *t), void *arg)
+{
+    char digest[DIGEST_TEXT_MAX];
+    char name[CACHE_NAME_MAX + DIGEST_TEXT_MAX];
+    struct tag tag = {
+        .digest = n->linked->digest, .checked_wall_s = n->seen_wall_s, .size = n->size};
+    digest_print(&tag.digest, digest);
+    must(text_copy(tag.media_type, sizeof tag.media_type, n->media_type->text) == 0);
+    if (text_printf(name, sizeof name, "%s@%s", n->repository->text, digest) == 0)
+        each(arg, name, &tag);
+}
+
 void
-tags_each(const struct tags *t, void (*each)(void *arg, const char *key, const struct tag *tag),
+tags_each(const struct tags *t, void (*each)(void *arg, const char *name, const struct tag *t),
           void *arg)
 {
     for (const struct tag_node *n = t->tags; n != NULL; n = n->hh.next)
         each(arg, n->key, &n->tag);
-}
-
-void
-tags_each_link(const struct tags *t,
-               void (*each)(void *arg, const char *repository, uint64_t principal,
-                            const struct digest *d, const struct link *link),
-               void *arg)
-{
-    for (const struct link_node *n = t->links; n != NULL; n = n->next) {
-        struct link link = link_of(n);
-        each(arg, n->repository->text, n->principal, &n->linked->digest, &link);
-    }
+    for (const struct link_node *n = t->links; n != NULL; n = n->next)
+        if (n->principal == 0 && n->media_type->text[0])
+            each_manifest(n, each, arg);
 }
 
 /* Makes room for one more link of this digest. */

@@ -28,13 +28,9 @@ bool tags_link_put(struct tags *t, const char *repository, uint64_t principal,
 bool tags_link_any(const struct tags *t, const struct digest *d,
                    char ret_repository[CACHE_NAME_MAX]);
 
-/* All of them, those put longest ago first. */
-void tags_each(const struct tags *t,
-               void (*each)(void *arg, const char *key, const struct tag *tag), void *arg);
-void tags_each_link(const struct tags *t,
-                    void (*each)(void *arg, const char *repository, uint64_t principal,
-                                 const struct digest *d, const struct link *link),
-                    void *arg);
+/* See cache_each_name. */
+void tags_each(const struct tags *t, void (*each)(void *arg, const char *name, const struct tag *t),
+               void *arg);
 
 void tags_count(const struct tags *t, size_t *ret_tags, size_t *ret_links);
 /* Takes a record of the journal; kinds that are not about tags are ignored. */

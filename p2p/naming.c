@@ -1,34 +1,6 @@
 /* Questions about names and their answers. */
-#include "p2p/naming.h"
 #include "base/mem.h"
-
-#define REJOIN_AGAIN_MS 200 /* the tracker itself was not heard yet */
-
-struct asking {
-    struct naming_question q;
-    int64_t begun_ms;
-    int64_t next_ms; /* when it is asked again; of a shout too */
-    unsigned tries;
-    int64_t shout_end_ms;     /* 0: not shouted */
-    enum names_state before;  /* shouted: what the tracker said */
-    struct names_answer best; /* the youngest value that anybody told */
-};
-
-struct naming {
-    struct names_holder self; /* fixed at new */
-    struct names *names;
-    size_t asks_count;
-    struct asking asks[NAMING_ASKS_MAX];
-    size_t tells_count;
-    struct wire_name_tell tells[NAMING_TELLS_MAX];
-    struct names_own lately[NAMING_BATCH];     /* scratch */
-    struct wire_name_tell batch[NAMING_BATCH]; /* scratch */
-    int64_t learn_ms;                          /* in office: nobody is told to resolve before */
-    int64_t rejoin_ms;                         /* when a new tracker is told; 0: done */
-    int64_t deputy_ms;                         /* when a new deputy is told; 0: done */
-    struct node_id deputy;                     /* who was seen as deputy last */
-    struct rng rng;
-};
+#include "p2p/naming_inside.h"
 
 struct naming *
 naming_new(const struct node_id *self, const struct node_addr *addr, uint64_t seed)
@@ -51,33 +23,31 @@ naming_free(struct naming *n)
 
 /* ---- whom to ask ---- */
 
-static bool
-in_office(const struct swarms_at *at)
+bool
+naming_in_office(const struct swarms_at *at)
 {
     return at->elect->role == ELECT_TRACKER;
 }
 
-/* The tracker while there is one, NULL for this node or none. */
-static const struct member *
-tracker_of(const struct swarms_at *at)
+const struct member *
+naming_tracker(const struct swarms_at *at)
 {
     const struct elect *e = at->elect;
-    if (e->tracker.epoch == 0 || e->role == ELECT_CANDIDATE || e->probed || in_office(at))
+    if (e->tracker.epoch == 0 || e->role == ELECT_CANDIDATE || e->probed || naming_in_office(at))
         return NULL;
     return member_find(at->members, &e->tracker.id);
 }
 
-static const struct member *
-deputy_of(const struct swarms_at *at)
+const struct member *
+naming_deputy(const struct swarms_at *at)
 {
-    if (in_office(at))
+    if (naming_in_office(at))
         return member_best(at->members, at->elect->site);
     return node_is_none(&at->elect->deputy) ? NULL : member_find(at->members, &at->elect->deputy);
 }
 
-/* For what one question or one record leads to. */
-static bool
-has_room(const struct plan *p)
+bool
+naming_has_room(const struct plan *p)
 {
     return p->count + 4 <= PLAN_ACTIONS_MAX && p->bytes_used + 4096 <= PLAN_BYTES_MAX;
 }
@@ -95,13 +65,20 @@ take_value(struct asking *a, const struct names_answer *said)
     }
 }
 
+/* Addresses change; what a node says of itself is newer than what somebody noted. */
 static void
-finish(struct naming *n, size_t i, enum names_state state, struct plan *p)
+finish(struct naming *n, const struct swarms_at *at, size_t i, enum names_state state,
+       struct plan *p)
 {
     struct plan_action *act = plan_add(p, PLAN_NAME);
     act->ask = n->asks[i].q.id;
     act->name = n->asks[i].best;
     act->name.state = state;
+    for (size_t j = 0; j < act->name.holders_count; j++) {
+        const struct member *m = member_find(at->members, &act->name.holders[j].node);
+        if (m != NULL)
+            act->name.holders[j].addr = m->addr;
+    }
     n->asks[i] = n->asks[--n->asks_count];
 }
 
@@ -120,7 +97,7 @@ give_way(struct naming *n, const struct swarms_at *at, size_t i, enum names_stat
 {
     struct asking *a = &n->asks[i];
     if (a->q.shout_ms <= 0 || a->best.known || at->members->count == 0) {
-        finish(n, i, state, p);
+        finish(n, at, i, state, p);
         return;
     }
     a->before = state;
@@ -136,7 +113,7 @@ take_answer(struct naming *n, const struct swarms_at *at, size_t i, const struct
     take_value(a, said);
     switch (said->state) {
     case NAMES_KNOWN:
-        finish(n, i, NAMES_KNOWN, p);
+        finish(n, at, i, NAMES_KNOWN, p);
         return;
     case NAMES_WAIT:
         a->tries = 0;
@@ -184,7 +161,7 @@ ask_table(struct naming *n, const struct swarms_at *at, const struct digest *key
           const struct node_id *asker, const struct names_question *q, struct names_answer *ret)
 {
     struct names_question mine = *q;
-    bool learning = in_office(at) && at->now_ms < n->learn_ms;
+    bool learning = naming_in_office(at) && at->now_ms < n->learn_ms;
     if (learning)
         mine.may_resolve = false;
     names_ask(n->names, key, asker, &mine, at->now_ms, ret);
@@ -197,14 +174,14 @@ static void
 ask_on(struct naming *n, const struct swarms_at *at, size_t i, struct plan *p)
 {
     struct asking *a = &n->asks[i];
-    if (in_office(at)) {
+    if (naming_in_office(at)) {
         struct names_question q = question_of(a, at->now_ms);
         struct names_answer said;
         ask_table(n, at, &a->q.key, at->self, &q, &said);
         take_answer(n, at, i, &said, p);
         return;
     }
-    const struct member *tracker = tracker_of(at), *deputy = deputy_of(at);
+    const struct member *tracker = naming_tracker(at), *deputy = naming_deputy(at);
     bool both = tracker == NULL || a->tries > 0;
     if (a->tries == NAMING_TRIES || (tracker == NULL && deputy == NULL)) {
         give_way(n, at, i, NAMES_NONE, p);
@@ -224,9 +201,9 @@ step_ask(struct naming *n, const struct swarms_at *at, size_t i, struct plan *p)
 {
     struct asking *a = &n->asks[i];
     if (a->shout_end_ms > 0 && at->now_ms >= a->shout_end_ms)
-        finish(n, i, a->best.known ? NAMES_KNOWN : a->before, p);
+        finish(n, at, i, a->best.known ? NAMES_KNOWN : a->before, p);
     else if (at->now_ms >= a->q.deadline_ms)
-        finish(n, i, a->shout_end_ms > 0 ? a->before : NAMES_NONE, p);
+        finish(n, at, i, a->shout_end_ms > 0 ? a->before : NAMES_NONE, p);
     else if (at->now_ms >= a->next_ms && a->shout_end_ms > 0)
         shout(a, at->now_ms, p);
     else if (at->now_ms >= a->next_ms)
@@ -237,97 +214,13 @@ void
 naming_ask(struct naming *n, const struct swarms_at *at, const struct naming_question *q,
            struct plan *p)
 {
-    if (n->asks_count == NAMING_ASKS_MAX || !has_room(p)) {
+    if (n->asks_count == NAMING_ASKS_MAX || !naming_has_room(p)) {
         struct plan_action *act = plan_add(p, PLAN_NAME);
         act->ask = q->id;
         return;
     }
     n->asks[n->asks_count] = (struct asking){.q = *q, .begun_ms = at->now_ms};
     step_ask(n, at, n->asks_count++, p);
-}
-
-/* ---- telling ---- */
-
-static struct wire_name_tell
-tell_of(const struct digest *key, enum names_state state, const struct names_value *v)
-{
-    struct wire_name_tell t;
-    memset(&t, 0, sizeof t);
-    t.key = *key;
-    t.state = (uint8_t)state;
-    if (v != NULL) {
-        t.digest = v->digest;
-        t.size = v->size;
-        t.type = v->type;
-        t.age_ms = v->age_ms;
-    }
-    return t;
-}
-
-void
-naming_tell(struct naming *n, const struct digest *key, enum names_state state,
-            const struct names_value *value, int64_t now_ms)
-{
-    names_tell(n->names, key, &n->self, state, value, now_ms);
-    if (n->tells_count == NAMING_TELLS_MAX)
-        memmove(&n->tells[0], &n->tells[1], --n->tells_count * sizeof n->tells[0]);
-    n->tells[n->tells_count++] = tell_of(key, state, value);
-}
-
-void
-naming_hold(struct naming *n, const struct names_own *own, int64_t now_ms)
-{
-    names_tell(n->names, &own->key, &n->self, NAMES_KNOWN, &own->value, now_ms);
-}
-
-/* One request to the tracker, the same to the deputy. False when this plan has no room for it. */
-static bool
-post(const struct wire_name_tell *list, size_t count, const struct member *tracker,
-     const struct member *deputy, struct plan *p)
-{
-    struct scribe out;
-    struct wire_msg m = {.type = WIRE_NAME_TELL};
-    if (count == 0 || (tracker == NULL && deputy == NULL))
-        return true;
-    plan_write(p, WIRE_CONTROL_MAX, &out);
-    for (size_t i = 0; i < count; i++) {
-        m.name_tell = list[i];
-        wire_put(&out, &m);
-    }
-    if (out.bad)
-        return false;
-    struct plan_action *a =
-        tracker != NULL ? plan_to(p, PLAN_POST, tracker) : plan_to(p, PLAN_COPY, deputy);
-    plan_wrote(p, a, &out);
-    if (tracker == NULL || deputy == NULL)
-        return true;
-    struct plan_action *copy = plan_to(p, PLAN_COPY, deputy);
-    copy->at = a->at;
-    copy->len = a->len;
-    return true;
-}
-
-static bool
-tell_lately(struct naming *n, const struct swarms_at *at, const struct member *tracker,
-            const struct member *deputy, struct plan *p)
-{
-    size_t count = names_lately(n->names, at->now_ms, n->lately, NAMING_BATCH);
-    /* The one used last is told last, so that it is the last to be forgotten. */
-    for (size_t i = 0; i < count; i++) {
-        const struct names_own *own = &n->lately[count - 1 - i];
-        n->batch[i] = tell_of(&own->key, NAMES_KNOWN, &own->value);
-    }
-    return post(n->batch, count, tracker, deputy, p);
-}
-
-void
-naming_told(struct naming *n, const struct node_id *from, const struct node_addr *addr,
-            const struct wire_name_tell *m, int64_t now_ms)
-{
-    struct names_holder holder = {*from, *addr};
-    struct names_value value = {m->digest, m->size, m->type, m->age_ms};
-    if (m->state < NAMES_STATES)
-        names_tell(n->names, &m->key, &holder, (enum names_state)m->state, &value, now_ms);
 }
 
 /* ---- datagrams ---- */
@@ -388,7 +281,7 @@ hear_answer(struct naming *n, const struct swarms_at *at, const struct node_id *
     if (a->shout_end_ms > 0) {
         take_value(a, &said);
         if (a->best.known && a->q.any_will_do)
-            finish(n, i, NAMES_KNOWN, p);
+            finish(n, at, i, NAMES_KNOWN, p);
     } else if (node_equal(from, &at->elect->tracker.id) || node_equal(from, &at->elect->deputy)) {
         take_answer(n, at, i, &said, p);
     }
@@ -399,10 +292,10 @@ static void
 hear_ask(struct naming *n, const struct swarms_at *at, const struct member *from,
          const struct wire_name_ask *m, struct plan *p)
 {
-    bool reads_along = !in_office(at) && tracker_of(at) != NULL;
+    bool reads_along = !naming_in_office(at) && naming_tracker(at) != NULL;
     struct names_question q = {m->max_age_ms, m->since_ms, m->may_resolve != 0 && !reads_along};
     struct names_answer said;
-    if (!in_office(at) && !node_equal(&at->elect->deputy, at->self))
+    if (!naming_in_office(at) && !node_equal(&at->elect->deputy, at->self))
         return;
     ask_table(n, at, &m->key, &from->id, &q, &said);
     if (!reads_along || said.state == NAMES_KNOWN)
@@ -415,9 +308,11 @@ naming_hear(struct naming *n, const struct swarms_at *at, const struct node_id *
 {
     const struct member *who = member_find(at->members, from);
     struct names_answer said;
-    if (who == NULL || who->site != at->elect->site || !has_room(p))
+    if (who == NULL || who->site != at->elect->site || !naming_has_room(p))
         return;
-    if (m->type == WIRE_NAME) {
+    if (m->type == WIRE_NAME_TELL) {
+        naming_told(n, from, &who->addr, &m->name_tell, at->now_ms);
+    } else if (m->type == WIRE_NAME) {
         hear_answer(n, at, from, &m->name, p);
     } else if (m->type == WIRE_NAME_ASK) {
         hear_ask(n, at, who, &m->name_ask, p);
@@ -430,55 +325,19 @@ naming_hear(struct naming *n, const struct swarms_at *at, const struct node_id *
 
 /* ---- what is due ---- */
 
-static int64_t
-soon_ms(struct naming *n, const struct swarms_at *at)
-{
-    uint64_t spread_ms = (at->members->count + 1) * SWARMS_JITTER_MS;
-    return at->now_ms + 1 + (int64_t)rng_below(&n->rng, spread_ms < 500 ? spread_ms : 500);
-}
-
-void
-naming_elected(struct naming *n, const struct swarms_at *at, bool was_deputy)
-{
-    if (in_office(at) && !was_deputy && at->members->count > 0)
-        n->learn_ms = at->now_ms + SWARMS_LEARN_MS;
-    n->rejoin_ms = soon_ms(n, at);
-}
-
 void
 naming_gone(struct naming *n, const struct node_id *node)
 {
     names_gone(n->names, node);
 }
 
-static void
-tell_what_is_due(struct naming *n, const struct swarms_at *at, struct plan *p)
-{
-    const struct member *tracker = tracker_of(at), *deputy = deputy_of(at);
-    if (deputy != NULL && !node_equal(&n->deputy, &deputy->id)) {
-        n->deputy = deputy->id;
-        n->deputy_ms = soon_ms(n, at);
-    }
-    bool to_tracker = n->rejoin_ms > 0 && at->now_ms >= n->rejoin_ms;
-    bool to_deputy = n->deputy_ms > 0 && at->now_ms >= n->deputy_ms;
-    if ((to_tracker || to_deputy) &&
-        !tell_lately(n, at, to_tracker ? tracker : NULL, to_deputy ? deputy : NULL, p))
-        return; /* with the next plan */
-    if (to_tracker)
-        n->rejoin_ms = tracker != NULL || in_office(at) ? 0 : at->now_ms + REJOIN_AGAIN_MS;
-    if (to_deputy)
-        n->deputy_ms = 0;
-    if (post(n->tells, n->tells_count, tracker, deputy, p))
-        n->tells_count = 0;
-}
-
 void
 naming_settle(struct naming *n, const struct swarms_at *at, struct plan *p)
 {
-    for (size_t i = n->asks_count; i-- > 0 && has_room(p);)
+    for (size_t i = n->asks_count; i-- > 0 && naming_has_room(p);)
         step_ask(n, at, i, p);
-    if (has_room(p))
-        tell_what_is_due(n, at, p);
+    if (naming_has_room(p))
+        naming_settle_tells(n, at, p);
 }
 
 static int64_t
@@ -491,11 +350,7 @@ ask_wake_ms(const struct asking *a)
 int64_t
 naming_wake_ms(const struct naming *n, int64_t now_ms)
 {
-    int64_t due_ms = n->tells_count > 0 ? now_ms : INT64_MAX;
-    if (n->rejoin_ms > 0 && n->rejoin_ms < due_ms)
-        due_ms = n->rejoin_ms;
-    if (n->deputy_ms > 0 && n->deputy_ms < due_ms)
-        due_ms = n->deputy_ms;
+    int64_t due_ms = naming_tells_wake_ms(n);
     for (size_t i = 0; i < n->asks_count; i++)
         if (ask_wake_ms(&n->asks[i]) < due_ms)
             due_ms = ask_wake_ms(&n->asks[i]);

@@ -8,8 +8,8 @@
  *   SHOUTED --a node holds it (WHONAMES), or shout_ms over-->                 PLAN_NAME
  *   any     --deadline-->                                                     PLAN_NAME
  *
- * Questions are datagrams, repeated to tracker and deputy. What was learned goes by request to
- * the tracker, with a copy to the deputy; a new tracker or deputy is told what was used last. */
+ * Questions are datagrams, repeated to tracker and deputy, and so is what was learned; a new
+ * tracker or deputy is told what was used last. */
 #ifndef P2P_NAMING_H
 #define P2P_NAMING_H
 
@@ -17,7 +17,7 @@
 
 #define NAMING_ASKS_MAX  256 /* more questions at a time are answered with NONE */
 #define NAMING_TELLS_MAX 256 /* waiting to be sent; the oldest goes first */
-#define NAMING_BATCH     256 /* names for a new tracker: 40 KiB, two thirds of a request */
+#define NAMING_BATCH     256 /* names for a new tracker: 22 KiB, a third of a request */
 #define NAMING_RETRY_MS  40
 #define NAMING_TRIES     3
 

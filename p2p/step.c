@@ -217,7 +217,8 @@ step_datagram(struct step *s, int64_t now_ms, const struct step_from *from, cons
             hear_beacon(s, now_ms, from, &m.beacon, p);
         else if (m.type == WIRE_PROBE)
             hear_probe(s, now_ms, from, m.probe.echo, p);
-        else if (m.type == WIRE_NAME || m.type == WIRE_NAME_ASK || m.type == WIRE_WHONAMES)
+        else if (m.type == WIRE_NAME || m.type == WIRE_NAME_ASK || m.type == WIRE_WHONAMES ||
+                 m.type == WIRE_NAME_TELL)
             naming_hear(s->naming, &here, &from->node, &m, p);
         else
             hear_others(s, &here, &from->node, &m, p);

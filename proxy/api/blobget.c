@@ -18,7 +18,7 @@
 #include "proxy/api/breaker.h"
 #include "proxy/api/reading.h"
 #include "proxy/api/reply.h"
-#include "proxy/api/site.h"
+#include "proxy/api/shared.h"
 #include "proxy/http/conns.h"
 
 /* Below this a copy is cheaper than a descriptor. */
@@ -117,7 +117,7 @@ acquire_head(struct request *r)
     uint64_t size = state.size == CACHE_SIZE_UNKNOWN ? link.size : state.size;
     /* A GET would fail: HEAD says the same. Other nodes may have it, though. */
     if (state.phase == BLOB_FAILED && fetch_origin_down(r->rooms->fetch, &r->origin) &&
-        !site_has_others(r))
+        !shared_has_others(r))
         return REASON_blob_failed;
     if (size == CACHE_SIZE_UNKNOWN)
         return REASON_blob_unknown;

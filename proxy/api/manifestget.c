@@ -12,8 +12,8 @@
 #include "proxy/api/access.h"
 #include "proxy/api/ask.h"
 #include "proxy/api/flight.h"
+#include "proxy/api/shared.h"
 #include "proxy/api/shelf.h"
-#include "proxy/api/site.h"
 #include <string.h>
 
 static void
@@ -219,23 +219,23 @@ static enum reason
 obtain_through_site(struct request *r, const struct digest *d, enum access_verdict verdict,
                     const struct link *link, struct page **ret)
 {
-    char key[SITE_KEY_MAX];
-    struct site_word word;
-    site_manifest_key(r, d, key);
-    site_ask_manifest(r, key, &word);
+    char key[SHARED_KEY_MAX];
+    struct shared_word word;
+    shared_manifest_key(r, d, key);
+    shared_ask_manifest(r, key, &word);
     if (word.fresh && digest_equal(&word.answer.value.digest, d)) {
-        struct page *page = site_take(r, &word);
+        struct page *page = shared_take(r, &word);
         if (page) {
-            site_tell(r, key, page, word.answer.value.age_ms);
+            shared_tell(r, key, page, word.answer.value.age_ms);
             *ret = page;
             return REASON_NONE;
         }
     }
     enum reason why = obtain(r, d, verdict, link, ret);
     if (why)
-        site_failed(r, key, why);
+        shared_failed(r, key, why);
     else
-        site_tell(r, key, *ret, 0);
+        shared_tell(r, key, *ret, 0);
     return why;
 }
 
@@ -253,8 +253,8 @@ manifestget_digest(struct request *r, const struct digest *d, struct page **ret)
     /* In pass mode upstream's answer is for one client only. */
     if (r->origin.registry->auth == AUTH_PASS)
         return obtain(r, d, verdict, &link, ret);
-    char key[SITE_KEY_MAX];
-    site_manifest_key(r, d, key);
+    char key[SHARED_KEY_MAX];
+    shared_manifest_key(r, d, key);
     enum reason why;
     if (flight_start(r->rooms->flight, key, request_deadline_ms(r), &why)) {
         why = obtain_through_site(r, d, verdict, &link, ret);
@@ -298,7 +298,7 @@ index_stored(struct request *r, const struct manifest *m)
 bool
 manifestget_can_deliver(struct request *r, const struct page *p)
 {
-    if (!fetch_origin_down(r->rooms->fetch, &r->origin) || site_has_others(r))
+    if (!fetch_origin_down(r->rooms->fetch, &r->origin) || shared_has_others(r))
         return true;
     return p->manifest.kind == MANIFEST_INDEX ? index_stored(r, &p->manifest)
                                               : all_stored(r, &p->manifest);

@@ -14,8 +14,8 @@
 #include "proxy/api/flight.h"
 #include "proxy/api/prefetch.h"
 #include "proxy/api/request.h"
+#include "proxy/api/shared.h"
 #include "proxy/api/shelf.h"
-#include "proxy/api/site.h"
 #include "proxy/http/acceptor.h"
 #include "proxy/http/conns.h"
 #include "proxy/http/listener.h"
@@ -125,7 +125,7 @@ server_open(const struct server_config *config, struct server **ret, struct err 
 {
     struct server *s = mem_zalloc(sizeof *s);
     furnish(s, config);
-    site_remember(config->p2p, config->cache, config->settings);
+    shared_remember(config->p2p, config->cache, config->settings);
     struct listener_config listener = {.conns = s->conns, .ops = &ops, .arg = s};
     int listen_fd = config->listen_fd;
     int err = prefetch_open(config->cache, config->fetch, &s->rooms.prefetch, e);

@@ -20,8 +20,8 @@
 #include "proxy/api/ask.h"
 #include "proxy/api/flight.h"
 #include "proxy/api/manifestget.h"
+#include "proxy/api/shared.h"
 #include "proxy/api/shelf.h"
-#include "proxy/api/site.h"
 #include <string.h>
 
 enum tag_plan
@@ -43,7 +43,7 @@ struct lookup {
     struct tag tag; /* known */
     int64_t age_ms; /* known; since upstream confirmed it, negative after a clock jump */
     enum tag_plan plan;
-    struct site_word site; /* what other nodes said, all zero before they were asked */
+    struct shared_word site; /* what other nodes said, all zero before they were asked */
 };
 
 static void
@@ -63,7 +63,7 @@ head_tag(struct request *r, const struct lookup *l, struct answer *ret)
     ask_path("manifests", &r->route.ref, path);
     bool has_answer = l->plan == TAG_ASK_ELSE_STALE || l->site.stale;
     int64_t wait_ms_max = ask_wait_ms(r, has_answer);
-    if (wait_ms_max == 0 && site_has_others(r))
+    if (wait_ms_max == 0 && shared_has_others(r))
         wait_ms_max = SILENT_WAIT_MS;
     return ask_upstream(r,
                         &(struct question){.head = true,
@@ -122,12 +122,12 @@ ask(struct request *r, const struct lookup *l, struct page **ret)
 static bool
 take_from_site(struct request *r, const struct lookup *l, struct page **ret)
 {
-    struct page *page = site_take(r, &l->site);
+    struct page *page = shared_take(r, &l->site);
     if (!page)
         return false;
     uint64_t age_ms = l->site.answer.value.age_ms;
     put(r, l, page, clock_wall_s() - (int64_t)((age_ms + 999) / 1000));
-    site_tell(r, l->key, page, age_ms);
+    shared_tell(r, l->key, page, age_ms);
     *ret = page;
     return true;
 }
@@ -135,14 +135,14 @@ take_from_site(struct request *r, const struct lookup *l, struct page **ret)
 static enum reason
 ask_through_site(struct request *r, struct lookup *l, struct page **ret)
 {
-    site_ask_tag(r, l->key, &l->site);
+    shared_ask_tag(r, l->key, &l->site);
     if (l->site.fresh && take_from_site(r, l, ret))
         return REASON_NONE;
     enum reason why = ask(r, l, ret);
     if (why)
-        site_failed(r, l->key, why);
+        shared_failed(r, l->key, why);
     else
-        site_tell(r, l->key, *ret, 0);
+        shared_tell(r, l->key, *ret, 0);
     return why;
 }
 
@@ -158,7 +158,7 @@ static bool
 serve_stale_of_site(struct request *r, struct lookup *l, struct page **ret)
 {
     if (!l->site.answer.known)
-        site_ask_anybody(r, l->key, &l->site);
+        shared_ask_anybody(r, l->key, &l->site);
     uint64_t age_ms = l->site.answer.value.age_ms;
     bool younger = l->plan != TAG_ASK_ELSE_STALE || l->age_ms < 0 || age_ms < (uint64_t)l->age_ms;
     if (!l->site.stale || !younger || !take_from_site(r, l, ret))

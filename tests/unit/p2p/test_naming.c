@@ -48,7 +48,7 @@ deliver(unsigned from, unsigned to, const struct plan *p, const struct plan_acti
     struct swarms_at here = at(to);
     cursor_init(&c, p->bytes + a->at, a->len);
     while (wire_next(&c, &m) == 1) {
-        if (m.type == WIRE_NAME_TELL)
+        if (a->kind == PLAN_POST || a->kind == PLAN_COPY)
             naming_told(nodes[to].naming, &nodes[from].id, &nodes[from].addr, &m.name_tell, now_ms);
         else
             naming_hear(nodes[to].naming, &here, &nodes[from].id, &m, answer);
@@ -189,6 +189,33 @@ of_all_that_ask_one_resolves_and_all_learn_it(void **state)
         assert_int_equal(nodes[i].answer.holders_count, 1);
         assert_int_equal(nodes[i].answer.holders[0].addr.port, 1);
     }
+}
+
+static void
+a_lost_word_is_told_again_and_is_no_younger_then(void **state)
+{
+    (void)state;
+    nodes[1].deaf = nodes[2].deaf = true;
+    tell(4, 1, NAMES_KNOWN);
+    nodes[1].deaf = nodes[2].deaf = false;
+    ask(3, 1, &fresh);
+    assert_int_equal(nodes[3].answer.state, NAMES_YOURS);
+    run(200);
+    ask(3, 1, &fresh);
+    assert_int_equal(nodes[3].answer.state, NAMES_KNOWN);
+    assert_int_equal(nodes[3].answer.value.age_ms, 200);
+}
+
+static void
+a_holder_is_where_it_says_that_it_is(void **state)
+{
+    (void)state;
+    struct member moved = {
+        .id = nodes[4].id, .addr = {{0}, 44}, .site = 1, .seq = 2, .priority = 6};
+    tell(4, 1, NAMES_KNOWN);
+    assert_true(member_heard(&nodes[3].members, &moved, now_ms));
+    ask(3, 1, &fresh);
+    assert_int_equal(nodes[3].answer.holders[0].addr.port, 44);
 }
 
 static void
@@ -364,6 +391,8 @@ main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_site, close_site)
     const struct CMUnitTest tests[] = {
         TEST(of_all_that_ask_one_resolves_and_all_learn_it),
+        TEST(a_lost_word_is_told_again_and_is_no_younger_then),
+        TEST(a_holder_is_where_it_says_that_it_is),
         TEST(a_lost_question_is_asked_again_and_then_the_deputy_too),
         TEST(a_deputy_tells_nobody_to_resolve_while_the_tracker_lives),
         TEST(a_new_tracker_is_told_what_was_used_lately_and_waits_for_it),

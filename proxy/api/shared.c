@@ -1,5 +1,5 @@
 /* Names through p2p/p2p.h, manifests from their holders. */
-#include "proxy/api/site.h"
+#include "proxy/api/shared.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -8,13 +8,14 @@
 #include "proxy/upstream/peerfile.h"
 #include <string.h>
 
-#define WAIT_MS        (NAMES_RESOLVE_MS + 300) /* for another node that resolves it */
-#define KEEP_MS        2000 /* of the request's time, for asking upstream after that */
-#define SHOUT_MS       20   /* what the site has in its caches, before upstream is asked */
-#define SHOUT_DOWN_MS  100  /* when nobody else is left to ask */
-#define HOLDER_MS      1000 /* for one holder */
-#define SEND_MS        100  /* of the request's time, for our own answer */
-#define REMEMBERED_MAX (NAMES_MAX / 2) /* the rest of the table is for what others tell */
+#define WAIT_MS       (NAMES_RESOLVE_MS + 300) /* for another node that resolves it */
+#define KEEP_MS       2000 /* of the request's time, for asking upstream after that */
+#define SHOUT_MS      20   /* what the site has in its caches, before upstream is asked */
+#define SHOUT_DOWN_MS 100  /* when nobody else is left to ask */
+#define HOLDER_MS     1000 /* for one holder */
+#define SEND_MS       100  /* of the request's time, for our own answer */
+/* More than have a place: most links are of manifests that nobody asked for. */
+#define REMEMBERED_MAX 65536
 
 static bool
 shares(const struct request *r)
@@ -23,17 +24,17 @@ shares(const struct request *r)
 }
 
 bool
-site_has_others(const struct request *r)
+shared_has_others(const struct request *r)
 {
     return r->rooms->p2p != NULL && p2p_others(r->rooms->p2p) > 0;
 }
 
 void
-site_manifest_key(const struct request *r, const struct digest *d, char ret_key[SITE_KEY_MAX])
+shared_manifest_key(const struct request *r, const struct digest *d, char ret_key[SHARED_KEY_MAX])
 {
     char digest[DIGEST_TEXT_MAX];
     digest_print(d, digest);
-    must(text_printf(ret_key, SITE_KEY_MAX, "%s@%s", r->repository_key, digest) == 0);
+    must(text_printf(ret_key, SHARED_KEY_MAX, "%s@%s", r->repository_key, digest) == 0);
 }
 
 /* ---- asking ---- */
@@ -48,9 +49,9 @@ deadline_ms(const struct request *r, int64_t wait_ms, int64_t keep_ms)
 
 static void
 ask(const struct request *r, const char *key, const struct p2p_name_want *want,
-    struct site_word *ret)
+    struct shared_word *ret)
 {
-    *ret = (struct site_word){.fresh = false};
+    *ret = (struct shared_word){.fresh = false};
     if (!shares(r))
         return;
     p2p_name_ask(r->rooms->p2p, key, want, &ret->answer);
@@ -60,7 +61,7 @@ ask(const struct request *r, const char *key, const struct p2p_name_want *want,
 }
 
 void
-site_ask_tag(struct request *r, const char *key, struct site_word *ret)
+shared_ask_tag(struct request *r, const char *key, struct shared_word *ret)
 {
     bool down = fetch_origin_down(r->rooms->fetch, &r->origin);
     uint64_t young_ms = (uint64_t)r->settings->tags_revalidate_ms;
@@ -76,7 +77,7 @@ site_ask_tag(struct request *r, const char *key, struct site_word *ret)
 }
 
 void
-site_ask_manifest(struct request *r, const char *key, struct site_word *ret)
+shared_ask_manifest(struct request *r, const char *key, struct shared_word *ret)
 {
     bool down = fetch_origin_down(r->rooms->fetch, &r->origin);
     ask(r, key,
@@ -89,7 +90,7 @@ site_ask_manifest(struct request *r, const char *key, struct site_word *ret)
 }
 
 void
-site_ask_anybody(struct request *r, const char *key, struct site_word *ret)
+shared_ask_anybody(struct request *r, const char *key, struct shared_word *ret)
 {
     ask(r, key,
         &(struct p2p_name_want){.max_age_ms = UINT64_MAX,
@@ -100,7 +101,7 @@ site_ask_anybody(struct request *r, const char *key, struct site_word *ret)
 }
 
 struct page *
-site_take(struct request *r, const struct site_word *w)
+shared_take(struct request *r, const struct shared_word *w)
 {
     const struct names_value *v = &w->answer.value;
     const char *type = manifest_type_of(v->type);
@@ -125,20 +126,20 @@ site_take(struct request *r, const struct site_word *w)
 /* ---- telling ---- */
 
 void
-site_tell(struct request *r, const char *key, const struct page *p, uint64_t age_ms)
+shared_tell(struct request *r, const char *key, const struct page *p, uint64_t age_ms)
 {
-    char own[SITE_KEY_MAX];
+    char own[SHARED_KEY_MAX];
     struct names_value v = {p->digest, p->len, manifest_type_number(p->type), age_ms};
     if (!shares(r))
         return;
-    site_manifest_key(r, &p->digest, own);
+    shared_manifest_key(r, &p->digest, own);
     p2p_name_tell(r->rooms->p2p, own, NAMES_KNOWN, &v);
     if (strcmp(own, key) != 0)
         p2p_name_tell(r->rooms->p2p, key, NAMES_KNOWN, &v);
 }
 
 void
-site_failed(struct request *r, const char *key, enum reason why)
+shared_failed(struct request *r, const char *key, enum reason why)
 {
     if (shares(r))
         p2p_name_tell(r->rooms->p2p, key,
@@ -155,53 +156,26 @@ struct memory {
 };
 
 static void
-remember(struct memory *m, const char *name, const struct names_own *own)
+remember(void *arg, const char *name, const struct tag *tag)
 {
+    struct memory *m = arg;
     char host[CACHE_NAME_MAX];
     size_t len = strcspn(name, "/");
-    if (own->value.type == 0 || len >= sizeof host)
+    uint8_t type = manifest_type_number(tag->media_type);
+    if (type == 0 || len >= sizeof host)
         return;
     memcpy(host, name, len);
     host[len] = 0;
     const struct registry *registry = settings_registry(m->settings, host);
     if (registry == NULL || registry->auth != AUTH_PUBLIC)
         return;
-    m->list[m->at] = *own;
-    p2p_name_key(name, &m->list[m->at].key);
+    int64_t age_s = m->now_wall_s - tag->checked_wall_s;
+    struct names_own *own = &m->list[m->at];
+    own->value =
+        (struct names_value){tag->digest, tag->size, type, age_s > 0 ? (uint64_t)age_s * 1000 : 0};
+    p2p_name_key(name, &own->key);
     m->at = (m->at + 1) % REMEMBERED_MAX;
     m->count += m->count < REMEMBERED_MAX;
-}
-
-static uint64_t
-age_ms(const struct memory *m, int64_t wall_s)
-{
-    return m->now_wall_s > wall_s ? (uint64_t)(m->now_wall_s - wall_s) * 1000 : 0;
-}
-
-static void
-remember_tag(void *arg, const char *key, const struct tag *tag)
-{
-    struct memory *m = arg;
-    remember(
-        m, key,
-        &(struct names_own){.value = {tag->digest, tag->size, manifest_type_number(tag->media_type),
-                                      age_ms(m, tag->checked_wall_s)}});
-}
-
-static void
-remember_link(void *arg, const char *repository, uint64_t principal, const struct digest *d,
-              const struct link *link)
-{
-    struct memory *m = arg;
-    char digest[DIGEST_TEXT_MAX];
-    char name[SITE_KEY_MAX];
-    if (principal != 0 || !link->media_type[0])
-        return;
-    digest_print(d, digest);
-    must(text_printf(name, sizeof name, "%s@%s", repository, digest) == 0);
-    remember(m, name,
-             &(struct names_own){.value = {*d, link->size, manifest_type_number(link->media_type),
-                                           age_ms(m, link->seen_wall_s)}});
 }
 
 /* An index links manifests that were never asked for, and some have been evicted. */
@@ -212,28 +186,19 @@ is_stored(struct cache *c, const struct digest *d)
     return cache_info(c, d, &info) == 0 && info.phase == BLOB_WHOLE;
 }
 
-static void
-hold_stored(struct p2p *p, struct cache *c, struct memory *m)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < m->count; i++)
-        if (is_stored(c, &m->list[i].value.digest))
-            m->list[kept++] = m->list[i];
-    p2p_name_hold(p, m->list, kept);
-}
-
 void
-site_remember(struct p2p *p, struct cache *c, const struct settings *s)
+shared_remember(struct p2p *p, struct cache *c, const struct settings *s)
 {
     if (p == NULL)
         return;
     struct memory *m = mem_zalloc(sizeof *m);
     m->settings = s;
     m->now_wall_s = clock_wall_s();
-    cache_each_tag(c, remember_tag, m);
-    hold_stored(p, c, m);
-    m->count = m->at = 0;
-    cache_each_link(c, remember_link, m);
-    hold_stored(p, c, m);
+    cache_each_name(c, remember, m);
+    size_t kept = 0;
+    for (size_t i = 0; i < m->count; i++)
+        if (is_stored(c, &m->list[i].value.digest))
+            m->list[kept++] = m->list[i];
+    p2p_name_hold(p, m->list, kept);
     mem_free(m);
 }
