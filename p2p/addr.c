@@ -84,6 +84,18 @@ addr_equal(const struct node_addr *a, const struct node_addr *b)
 }
 
 bool
+addr_same_net(const struct node_addr *a, const struct node_addr *b, const struct node_addr *mask)
+{
+    bool v4 = addr_is_v4(a);
+    if (v4 != addr_is_v4(b) || v4 != addr_is_v4(mask))
+        return false;
+    for (size_t i = v4 ? 12 : 0; i < sizeof a->ip; i++)
+        if (((a->ip[i] ^ b->ip[i]) & mask->ip[i]) != 0)
+            return false;
+    return true;
+}
+
+bool
 addr_is_any(const struct node_addr *a)
 {
     static const uint8_t zero[16];

@@ -17,6 +17,9 @@ void addr_print(const struct node_addr *a, char ret_text[ADDR_TEXT_MAX]);
 /* The same without the port: "10.0.0.1", "fd00::1". */
 void addr_print_host(const struct node_addr *a, char ret_text[ADDR_TEXT_MAX]);
 bool addr_equal(const struct node_addr *a, const struct node_addr *b);
+/* Are both in one network of that mask? */
+bool addr_same_net(const struct node_addr *a, const struct node_addr *b,
+                   const struct node_addr *mask);
 bool addr_is_v4(const struct node_addr *a);
 bool addr_is_any(const struct node_addr *a); /* 0.0.0.0 or :: */
 bool addr_is_loopback(const struct node_addr *a);

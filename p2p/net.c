@@ -219,14 +219,14 @@ join(struct net *n, unsigned index, int family)
 static bool
 is_ours(const struct net *n, const struct ifaddrs *i)
 {
-    struct node_addr a;
+    struct node_addr a, mask;
     bool any = addr_is_any(&n->bound);
     if (i->ifa_addr == NULL || (i->ifa_flags & IFF_UP) == 0 || !addr_of(i->ifa_addr, &a))
         return false;
     if (any)
         return (i->ifa_flags & IFF_MULTICAST) != 0 && (i->ifa_flags & IFF_LOOPBACK) == 0;
-    a.port = n->bound.port;
-    return addr_equal(&a, &n->bound);
+    return i->ifa_netmask != NULL && addr_of(i->ifa_netmask, &mask) &&
+           addr_same_net(&a, &n->bound, &mask);
 }
 
 void

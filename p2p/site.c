@@ -188,7 +188,7 @@ network_of(const struct node_addr *source)
     for (const struct ifaddrs *i = all; i != NULL; i = i->ifa_next) {
         struct node_addr a, mask;
         if (i->ifa_addr == NULL || i->ifa_netmask == NULL || !addr_of(i->ifa_addr, &a) ||
-            memcmp(a.ip, source->ip, sizeof a.ip) != 0 || !addr_of(i->ifa_netmask, &mask))
+            !addr_of(i->ifa_netmask, &mask) || !addr_same_net(&a, source, &mask))
             continue;
         for (size_t b = addr_is_v4(&a) ? 12 : 0; b < sizeof net.ip; b++)
             net.ip[b] &= mask.ip[b];

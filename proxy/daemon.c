@@ -1,8 +1,9 @@
 /*
  * Wiring, order of start and stop, signals. All of it runs on the main thread.
  *
- *   start   settings -> sockets -> admin -> cache -> fetch -> registry API -> READY=1
- *   stop    admin says draining -> requests end -> registry API -> admin -> fetch -> cache
+ *   start   settings -> sockets -> admin -> cache -> fetch -> swarm -> registry API -> READY=1
+ *   stop    admin says draining -> requests end -> registry API -> admin -> fetch stops -> swarm
+ *           -> fetch -> cache
  *
  * The admin listener comes first, so that a long start can be seen; each part is given up
  * before those that it uses, and the admin, which asks all of them, before any.
@@ -23,6 +24,7 @@
 #include "proxy/api/server.h"
 #include "proxy/footprint.h"
 #include "proxy/notify.h"
+#include "proxy/peering.h"
 #include "proxy/report.h"
 #include "proxy/report_swarm.h"
 #include <malloc.h>
@@ -46,6 +48,7 @@ struct daemon {
     struct settings *settings;
     struct cache *cache;
     struct fetch *fetch;
+    struct peering *peering; /* NULL: this node is alone */
     struct admin *admin;
     struct server *server;
     char listen[SERVER_ADDRESS_MAX];
@@ -113,8 +116,11 @@ open_admin(struct daemon *d, struct err *e)
 static int
 open_server(struct daemon *d, int fd, struct err *e)
 {
-    struct server_config config = {
-        .settings = d->settings, .cache = d->cache, .fetch = d->fetch, .listen_fd = fd};
+    struct server_config config = {.settings = d->settings,
+                                   .cache = d->cache,
+                                   .fetch = d->fetch,
+                                   .p2p = peering_p2p(d->peering),
+                                   .listen_fd = fd};
     return server_open(&config, &d->server, e);
 }
 
@@ -137,11 +143,14 @@ start(struct daemon *d, struct err *e)
 {
     AUTO(fd_close) int fd = -1;
     int bad = listen_socket(d, &fd, e);
+    bad = bad ? bad : peering_listen(d->settings, &d->peering, e);
     bad = bad ? bad : open_admin(d, e);
     if (!bad)
         notify_send("STATUS=opening the cache");
     bad = bad ? bad : open_cache(d, e);
     bad = bad ? bad : fetch_open(&d->fetch, e);
+    if (!bad && d->peering)
+        bad = peering_open(d->peering, d->settings, d->cache, d->fetch, e);
     if (bad)
         return bad;
     int handed = fd;
@@ -150,6 +159,7 @@ start(struct daemon *d, struct err *e)
     if (bad)
         return bad;
     footprint_trim();
+    admin_swarm(d->admin, peering_p2p(d->peering));
     admin_serving(d->admin, d->cache, d->fetch, d->listen);
     return 0;
 }
@@ -184,7 +194,8 @@ announce(struct daemon *d)
     admin_look(d->admin, &r);
     LOG(ready, LOG_S("listen", r.listen), LOG_S("admin", r.admin),
         LOG_U("registries", d->settings->registry_count));
-    LOG(alone, LOG_S("reason", report_swarm_alone(d->settings, room)));
+    if (!d->peering)
+        LOG(alone, LOG_S("reason", report_swarm_alone(d->settings, room)));
     warn_about(d->settings);
     admin_forget(&r);
     notify_send("READY=1\nSTATUS=serving on %s", d->listen);
@@ -223,6 +234,7 @@ take_over(struct daemon *d, struct settings *fresh)
     cache_set_limits(d->cache, fresh->cache_size_bytes, fresh->cache_size_percent,
                      fresh->cache_min_free_bytes);
     server_reload(d->server, fresh);
+    peering_reload(d->peering, fresh);
     admin_reload(d->admin, fresh);
     settings_release(&old);
     LOG(reload, LOG_U("registries", fresh->registry_count));
@@ -306,6 +318,7 @@ stop(struct daemon *d)
         admin_close(d->admin);
     if (d->fetch)
         fetch_close(d->fetch);
+    peering_close(d->peering);
     cache_close(d->cache);
     settings_release(&d->settings);
 }

@@ -28,6 +28,10 @@ static const struct config_key keys[] = {
 #define GET_DURATION(field, item, name) GET_NUMBER(field, item, name)
 #define GET_CHOICE(field, item, name)   GET_NUMBER(field, item, name)
 
+/* As p2p/ takes them. */
+#define P2P_SEEDS_MAX 64
+#define P2P_SITE_MAX  63
+
 static const char docker_host[] = "docker.io";
 static const char docker_url[] = "https://registry-1.docker.io";
 
@@ -156,6 +160,39 @@ check_default_registry(const struct config *c, struct err *e)
     return config_fail(c, NULL, "default_registry", e, "\"%s\" is none of the registries", name);
 }
 
+/* NAME:PORT, a NAME of letters, digits, dots and dashes, or an [IPv6 address]. */
+static bool
+is_node(const char *text)
+{
+    static const char chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
+    const char *colon = strrchr(text, ':');
+    uint64_t port;
+    if (!colon || colon == text || text_u64(colon + 1, strlen(colon + 1), &port) || port == 0 ||
+        port > UINT16_MAX)
+        return false;
+    size_t len = (size_t)(colon - text);
+    return text[0] == '[' ? colon[-1] == ']' : strspn(text, chars) == len && len <= 253;
+}
+
+static int
+check_p2p(const struct config *c, struct err *e)
+{
+    const char *const *seeds;
+    size_t count = config_texts(c, "p2p.seeds", &seeds);
+    for (size_t i = 0; i < count; i++)
+        if (!is_node(text_starts(seeds[i], "dns:") ? seeds[i] + 4 : seeds[i]))
+            return config_fail(c, NULL, "p2p.seeds", e, "expected HOST:PORT or dns:NAME:PORT");
+    if (count > P2P_SEEDS_MAX)
+        return config_fail(c, NULL, "p2p.seeds", e, "at most %d", P2P_SEEDS_MAX);
+    const char *site = config_text(c, NULL, "p2p.site");
+    if (!*site || strlen(site) > P2P_SITE_MAX)
+        return config_fail(c, NULL, "p2p.site", e, "expected auto, or a name of 1 to %d bytes",
+                           P2P_SITE_MAX);
+    if (!*config_text(c, NULL, "p2p.advertise"))
+        return config_fail(c, NULL, "p2p.advertise", e, "expected auto, HOST or HOST:PORT");
+    return 0;
+}
+
 static int
 check(const struct config *c, struct err *e)
 {
@@ -167,7 +204,8 @@ check(const struct config *c, struct err *e)
     const char *listen = config_text(c, NULL, "listen");
     if (strcmp(listen, config_text(c, NULL, "admin")) == 0 && !text_ends(listen, ":0"))
         return config_fail(c, NULL, "admin", e, "the same address as listen");
-    return check_default_registry(c, e);
+    int bad = check_default_registry(c, e);
+    return bad ? bad : check_p2p(c, e);
 }
 
 /* ---- layers ---- */

@@ -1,0 +1,158 @@
+/* The parts of the swarm, opened in order and closed in reverse. */
+#include "proxy/peering.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cache/cache.h"
+#include "p2p/p2p.h"
+#include "proxy/api/server.h"
+#include "proxy/peer/port.h"
+#include "proxy/settings.h"
+#include "proxy/upstream/fetch.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define KEY_BYTES_MAX 256 /* a key and white space; a longer file is something else */
+
+struct peering {
+    struct seal_key key;
+    int fd; /* -1 when the port has it */
+    char listen[SERVER_ADDRESS_MAX];
+    struct cache *cache;
+    struct fetch *fetch;
+    struct p2p *p2p;
+    struct port *port;
+};
+
+/* ---- the key ---- */
+
+static int
+read_key(int fd, const char *path, struct seal_key *ret, struct err *e)
+{
+    char text[KEY_BYTES_MAX];
+    struct stat st;
+    if (fstat(fd, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+        LOG(config_warning, LOG_S("key", "p2p.key_file"), LOG_S("file", path),
+            LOG_S("reason", "other users of this machine may read it"));
+    ssize_t len = read(fd, text, sizeof text);
+    if (len < 0)
+        return err_errno(e, "p2p.key_file: %s", path);
+    int rc = seal_key_parse(text, (size_t)len, ret);
+    OPENSSL_cleanse(text, sizeof text);
+    return rc == 0 ? 0
+                   : err_set(e, ERR_CONFIG,
+                             "p2p.key_file: %s: expected one line, psk-v1: and 64 hex digits, as "
+                             "`peersync cluster key` prints it",
+                             path);
+}
+
+/* 0; ERR_NOT_FOUND: there is no such file. Links are followed: that is how secrets are mounted. */
+static int
+open_key(const char *path, struct seal_key *ret, struct err *e)
+{
+    AUTO(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return ERR_NOT_FOUND;
+    return fd < 0 ? err_errno(e, "p2p.key_file: %s", path) : read_key(fd, path, ret, e);
+}
+
+/* ---- what the p2p thread asks of this node ---- */
+
+static void
+on_get(void *arg, const struct digest *blob, const struct swarm_get *get)
+{
+    (void)arg, (void)blob, (void)get; /* the fetch thread wants nothing of the swarm */
+}
+
+static void
+on_stop(void *arg, const struct digest *blob, uint32_t get, uint32_t end)
+{
+    (void)arg, (void)blob, (void)get, (void)end;
+}
+
+static uint64_t
+on_stored(void *arg, const struct digest *blob)
+{
+    struct peering *p = arg;
+    return cache_stored(p->cache, blob);
+}
+
+/* ---- life ---- */
+
+int
+peering_listen(const struct settings *s, struct peering **ret, struct err *e)
+{
+    struct seal_key key;
+    if (!s->p2p_enabled)
+        return 0;
+    int rc = open_key(s->p2p_key_file, &key, e);
+    if (rc == ERR_NOT_FOUND)
+        return 0;
+    if (rc < 0)
+        return rc;
+    struct peering *p = mem_zalloc(sizeof *p);
+    p->key = key;
+    p->fd = -1;
+    OPENSSL_cleanse(&key, sizeof key);
+    rc = server_listen(s->p2p_listen, &p->fd, e);
+    if (rc == 0 && (rc = server_address(p->fd, p->listen)) < 0)
+        (void)err_set(e, rc, "p2p.listen: %s", err_text(rc));
+    if (rc < 0) {
+        peering_close(p);
+        return rc;
+    }
+    *ret = p;
+    return 0;
+}
+
+int
+peering_open(struct peering *p, const struct settings *s, struct cache *cache, struct fetch *fetch,
+             struct err *e)
+{
+    struct p2p_ops ops = {p, on_get, on_stop, on_stored};
+    struct p2p_config swarm = {.listen = p->listen, /* UDP gets the number that TCP has */
+                               .advertise = s->p2p_advertise,
+                               .site = s->p2p_site,
+                               .dir = s->cache_dir,
+                               .key = &p->key,
+                               .multicast = s->p2p_multicast,
+                               .seeds = s->p2p_seeds,
+                               .seeds_count = s->p2p_seed_count,
+                               .priority = s->p2p_priority};
+    p->cache = cache;
+    p->fetch = fetch;
+    int rc = p2p_open(&swarm, &ops, &p->p2p, e);
+    if (rc < 0)
+        return rc;
+    struct port_config port = {s, cache, p->p2p, p->fd};
+    p->fd = -1;
+    return port_open(&port, &p->port, e);
+}
+
+struct p2p *
+peering_p2p(struct peering *p)
+{
+    return p != NULL ? p->p2p : NULL;
+}
+
+void
+peering_reload(struct peering *p, const struct settings *s)
+{
+    if (p != NULL)
+        port_reload(p->port, s);
+}
+
+void
+peering_close(struct peering *p)
+{
+    if (p == NULL)
+        return;
+    port_close(p->port);
+    p2p_close(p->p2p);
+    fd_close(&p->fd);
+    OPENSSL_cleanse(&p->key, sizeof p->key);
+    mem_free(p);
+}
