@@ -38,7 +38,8 @@ hash(const char *kind, const void *bytes, size_t len)
 static void
 name_it(struct site *s)
 {
-    if (text_printf(s->name, sizeof s->name, "auto-%012" PRIx64, s->id & 0xffffffffffff) < 0)
+    const char *kind = (s->id & SITE_AUTO) != 0 ? "auto" : "named"; /* elsewhere, as it is called */
+    if (text_printf(s->name, sizeof s->name, "%s-%012" PRIx64, kind, s->id & 0xffffffffffff) < 0)
         never("a number longer than a name");
 }
 

@@ -1,0 +1,119 @@
+#include "tests/unit/p2p/unit.h"
+
+#include "base/clock.h"
+#include "base/metric.h"
+#include "p2p/sealer.h"
+
+/* Large: not on the stack. */
+static struct sealer one, two, enemy;
+static uint8_t msg[256];
+
+static int
+set_up(void **state)
+{
+    static const struct seal_key key = {{1}}, other = {{2}};
+    struct node_id a = unit_node(1), b = unit_node(2), c = unit_node(3);
+    (void)state;
+    sealer_init(&one, &key, &a);
+    sealer_init(&two, &key, &b);
+    sealer_init(&enemy, &other, &c);
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    (void)state;
+    sealer_release(&one);
+    sealer_release(&two);
+    sealer_release(&enemy);
+    return 0;
+}
+
+static size_t
+say(struct sealer *s, enum seal_kind kind)
+{
+    memcpy(msg + SEAL_HEAD, "hello", 5);
+    return sealer_close(s, kind, msg, 5);
+}
+
+static void
+a_message_is_believed_once(void **state)
+{
+    (void)state;
+    struct seal_head h;
+    uint64_t before = metric_get(M_p2p_refused_replay);
+    size_t len = say(&one, SEAL_DATAGRAM);
+    assert_int_equal(sealer_open(&two, SEAL_DATAGRAM, msg, len, "10.0.0.1", &h), 0);
+    assert_int_equal(h.sender.bytes[0], 1);
+    assert_int_equal(h.len, 5);
+    assert_int_equal(sealer_open(&two, SEAL_DATAGRAM, msg, len, "10.0.0.1", &h), ERR_REFUSED);
+    assert_int_equal(metric_get(M_p2p_refused_replay), before + 1);
+}
+
+static void
+another_key_another_kind_and_noise_are_refused_and_counted(void **state)
+{
+    (void)state;
+    struct seal_head h;
+    uint64_t key = metric_get(M_p2p_refused_key), syntax = metric_get(M_p2p_refused_syntax);
+    size_t len = say(&enemy, SEAL_DATAGRAM);
+    assert_int_equal(sealer_open(&two, SEAL_DATAGRAM, msg, len, "10.0.0.1", &h), ERR_DENIED);
+    len = say(&one, SEAL_REQUEST);
+    assert_int_equal(sealer_open(&two, SEAL_DATAGRAM, msg, len, NULL, &h), ERR_SYNTAX);
+    assert_int_equal(sealer_open(&two, SEAL_DATAGRAM, msg, 3, NULL, &h), ERR_SYNTAX);
+    assert_int_equal(metric_get(M_p2p_refused_key), key + 1);
+    assert_int_equal(metric_get(M_p2p_refused_syntax), syntax + 2);
+}
+
+static void
+a_clock_that_is_wrong_is_refused_and_counted(void **state)
+{
+    (void)state;
+    struct seal_head h = {.kind = SEAL_DATAGRAM, .sender = unit_node(1), .boot = 1, .seq = 1};
+    uint64_t before = metric_get(M_p2p_refused_clock);
+    h.stamp_ms = (uint64_t)clock_wall_ms() - 2 * SEAL_SKEW_MS;
+    size_t len = seal_close(&one.key, &h, msg);
+    assert_int_equal(sealer_open(&two, SEAL_DATAGRAM, msg, len, "10.0.0.1", &h), ERR_TIMEOUT);
+    assert_int_equal(metric_get(M_p2p_refused_clock), before + 1);
+}
+
+static void
+our_own_messages_are_neither_believed_nor_counted(void **state)
+{
+    (void)state;
+    struct seal_head h;
+    uint64_t before = metric_get(M_p2p_refused_replay);
+    size_t len = say(&one, SEAL_DATAGRAM);
+    assert_int_equal(sealer_open(&one, SEAL_DATAGRAM, msg, len, "10.0.0.1", &h), ERR_AGAIN);
+    assert_int_equal(sealer_open(&one, SEAL_DATAGRAM, msg, len, "10.0.0.1", &h), ERR_AGAIN);
+    assert_int_equal(metric_get(M_p2p_refused_replay), before);
+}
+
+static void
+a_signed_request_passes_once_and_for_its_own_text_only(void **state)
+{
+    (void)state;
+    char text[SEAL_TEXT_MAX];
+    struct node_id from;
+    assert_int_equal(sealer_sign(&one, "GET /a bytes=0-9", text), 0);
+    assert_int_equal(sealer_verify(&two, text, "GET /b bytes=0-9", &from), ERR_DENIED);
+    assert_int_equal(sealer_verify(&two, text, "GET /a bytes=0-9", &from), 0);
+    assert_int_equal(from.bytes[0], 1);
+    assert_int_equal(sealer_verify(&two, text, "GET /a bytes=0-9", &from), ERR_REFUSED);
+}
+
+#define WITH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH(a_message_is_believed_once),
+        WITH(another_key_another_kind_and_noise_are_refused_and_counted),
+        WITH(a_clock_that_is_wrong_is_refused_and_counted),
+        WITH(our_own_messages_are_neither_believed_nor_counted),
+        WITH(a_signed_request_passes_once_and_for_its_own_text_only),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
