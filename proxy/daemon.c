@@ -317,8 +317,9 @@ stop(struct daemon *d)
     if (d->admin)
         admin_close(d->admin);
     if (d->fetch)
-        fetch_close(d->fetch);
+        fetch_stop(d->fetch);
     peering_close(d->peering);
+    fetch_close(d->fetch);
     cache_close(d->cache);
     settings_release(&d->settings);
 }

@@ -64,13 +64,15 @@ open_key(const char *path, struct seal_key *ret, struct err *e)
 static void
 on_get(void *arg, const struct digest *blob, const struct swarm_get *get)
 {
-    (void)arg, (void)blob, (void)get; /* the fetch thread wants nothing of the swarm */
+    struct peering *p = arg;
+    fetch_order_get(p->fetch, blob, get);
 }
 
 static void
 on_stop(void *arg, const struct digest *blob, uint32_t get, uint32_t end)
 {
-    (void)arg, (void)blob, (void)get, (void)end;
+    struct peering *p = arg;
+    fetch_order_stop(p->fetch, blob, get, end);
 }
 
 static uint64_t
@@ -127,6 +129,7 @@ peering_open(struct peering *p, const struct settings *s, struct cache *cache, s
     int rc = p2p_open(&swarm, &ops, &p->p2p, e);
     if (rc < 0)
         return rc;
+    fetch_join(fetch, p->p2p);
     struct port_config port = {s, cache, p->p2p, p->fd};
     p->fd = -1;
     return port_open(&port, &p->port, e);
