@@ -127,6 +127,13 @@ struct p2p_peer {
     unsigned queue_ms;
     uint64_t free_bytes;
 };
+/* A blob that is exchanged now. */
+struct p2p_blob {
+    struct digest digest;
+    uint64_t size;
+    struct swarm_sum sum;
+    bool wants; /* false: it is only served */
+};
 struct p2p_state {
     struct node_id self, tracker, deputy; /* none: all zero */
     struct node_addr addr;
@@ -135,12 +142,14 @@ struct p2p_state {
     enum elect_role role;
     uint32_t epoch, priority;
     int64_t tracker_since_ms;     /* how long ago it became known */
-    enum elect_event tracker_why; /* what made it tracker, as this node saw it */
+    enum elect_event tracker_why; /* what this node saw before: SUSPECTS, LOST, RESIGNS, YIELDS,
+                                   * or how it came to know it: WON, FOLLOWS */
     bool multicast_works;
     struct tracker_sum tracker_sum; /* of this node's own table, while it is in office */
-    size_t swarms;                  /* blobs that this node exchanges now */
     size_t peers_count;
     struct p2p_peer *peers; /* tracker first, then by id */
+    size_t blobs_count;
+    struct p2p_blob *blobs; /* those that are wanted first, then by digest */
 };
 /* Asks the thread; 0, ERR_TIMEOUT or ERR_CLOSED. Release what it gave. */
 CHECKED int p2p_look(struct p2p *p, struct p2p_state *ret);

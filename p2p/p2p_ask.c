@@ -95,54 +95,6 @@ step_down(struct p2p *p)
     return 0;
 }
 
-static int
-order_of_peers(const void *a, const void *b)
-{
-    const struct p2p_peer *x = a, *y = b;
-    if (x->is_tracker != y->is_tracker)
-        return x->is_tracker ? -1 : 1;
-    return node_compare(&x->id, &y->id);
-}
-
-static struct p2p_state *
-look(const struct p2p *p)
-{
-    const struct elect *e = step_elect(p->step);
-    const struct members *all = step_members(p->step);
-    struct p2p_state *s = mem_zalloc(sizeof *s);
-    s->self = p->self;
-    s->addr = p->addr;
-    memcpy(s->site, p->site.name, sizeof s->site);
-    s->site_from = p->site.from;
-    s->role = e->role;
-    s->epoch = e->tracker.epoch;
-    s->priority = e->priority;
-    s->deputy = e->deputy;
-    if (e->tracker.epoch > 0) {
-        s->tracker = e->tracker.id;
-        s->tracker_since_ms = p->now_ms - e->since_ms;
-    }
-    s->tracker_sum = step_tracker_sum(p->step);
-    s->peers = mem_zalloc((all->count + 1) * sizeof *s->peers);
-    for (size_t i = 0; i < all->count; i++) {
-        const struct member *m = &all->list[i];
-        struct p2p_peer *to = &s->peers[s->peers_count++];
-        to->id = m->id;
-        to->addr = m->addr;
-        to->same_site = m->site == e->site;
-        to->is_tracker = e->tracker.epoch > 0 && node_equal(&m->id, &e->tracker.id);
-        to->is_deputy = node_equal(&m->id, &e->deputy);
-        to->priority = m->priority;
-        to->heard_ms_ago = p->now_ms - m->heard_ms;
-        to->queue_ms = m->queue_ms;
-        to->free_bytes = (uint64_t)m->free_mib << 20;
-        site_print(&p->site, m->site, to->site);
-        s->multicast_works = s->multicast_works || member_by_group(m, p->now_ms);
-    }
-    qsort(s->peers, s->peers_count, sizeof *s->peers, order_of_peers);
-    return s;
-}
-
 void
 p2p_answer_ask(struct p2p *p, struct p2p_ask *a)
 {
@@ -152,7 +104,7 @@ p2p_answer_ask(struct p2p *p, struct p2p_ask *a)
         code = take_request(p, a);
         break;
     case P2P_ASK_LOOK:
-        a->state = look(p);
+        a->state = p2p_draw(p);
         break;
     case P2P_ASK_RESIGN:
         code = step_down(p);
@@ -230,18 +182,11 @@ p2p_look(struct p2p *p, struct p2p_state *ret)
     int rc = wait_for(p, a);
     if (rc == 0) {
         *ret = *a->state;
-        a->state->peers = NULL;
+        mem_free(a->state);
+        a->state = NULL;
     }
     ask_leave(a);
     return rc;
-}
-
-void
-p2p_state_release(struct p2p_state *s)
-{
-    mem_free(s->peers);
-    s->peers = NULL;
-    s->peers_count = 0;
 }
 
 int

@@ -21,7 +21,7 @@ shout(struct p2p *p, const struct plan_action *a)
 }
 
 static void
-tell_election(const struct p2p *p, enum elect_event event)
+tell_election(struct p2p *p, enum elect_event event)
 {
     const struct elect *e = step_elect(p->step);
     char tracker[IDENTITY_TEXT_MAX] = "none";
@@ -29,8 +29,13 @@ tell_election(const struct p2p *p, enum elect_event event)
         identity_print(&e->tracker.id, tracker);
     LOG(elected, LOG_S("what", elect_event_text(event)), LOG_S("tracker", tracker),
         LOG_U("epoch", e->tracker.epoch), LOG_S("role", elect_role_name(e->role)));
-    if (event == ELECT_WON || event == ELECT_FOLLOWS || event == ELECT_YIELDS)
+    if (event == ELECT_WON || event == ELECT_FOLLOWS || event == ELECT_YIELDS) {
         metric_add(M_elections, 1);
+        p->why = event == ELECT_YIELDS || p->lately == ELECT_NOTHING ? event : p->lately;
+        p->lately = ELECT_NOTHING;
+    } else if (event == ELECT_SUSPECTS || event == ELECT_LOST || event == ELECT_RESIGNS) {
+        p->lately = event;
+    }
 }
 
 static void

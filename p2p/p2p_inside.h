@@ -1,7 +1,7 @@
 /* What the files of the p2p thread share, and nobody else: p2p.c (life and turns of the thread),
  * p2p_mail.c (notes from other threads), p2p_carry.c (plans carried out), p2p_ask.c (questions
- * that wait for the thread), p2p_names.c (names), p2p_meet.c (who is spoken to, and how nodes get
- * to know each other). */
+ * that wait for the thread), p2p_look.c (pictures for people), p2p_names.c (names), p2p_meet.c (who
+ * is spoken to, and how nodes get to know each other). */
 #ifndef P2P_P2P_INSIDE_H
 #define P2P_P2P_INSIDE_H
 
@@ -70,7 +70,8 @@ struct p2p {
         size_t hint_next;      /* member that gets hints first */
         int64_t hints_us;      /* hints may go out from then on: one every P2P_HINT_US */
     } meet;
-    uint64_t revocations; /* of the tracker's table, as far as they are counted */
+    enum elect_event why, lately; /* of this tracker; what happened since, ELECT_NOTHING */
+    uint64_t revocations;         /* of the tracker's table, as far as they are counted */
     struct net_heard heard;
     struct p2p_naming *namings; /* questions about names that wait */
     uint32_t naming_id;         /* of the last one */
@@ -107,6 +108,8 @@ enum p2p_ask_kind {
 };
 struct p2p_ask;
 void p2p_answer_ask(struct p2p *p, struct p2p_ask *a);
+/* p2p_look.c: the picture that people get; the caller owns it. */
+struct p2p_state *p2p_draw(const struct p2p *p);
 /* The body that answers the request the step is about. */
 void p2p_reply(struct p2p *p, const uint8_t *body, size_t len);
 void p2p_drop_ask(struct p2p_ask *a, int code); /* the thread ends */

@@ -323,6 +323,12 @@ step_located(struct step *s)
     return l;
 }
 
+const struct swarm *
+step_each(const struct step *s, size_t i)
+{
+    return swarms_each(s->swarms, i);
+}
+
 void
 step_load(struct step *s, unsigned queue_ms, uint64_t free_bytes)
 {

@@ -54,6 +54,7 @@ struct swarm *step_open(struct step *s, int64_t now_ms, const struct digest *dig
  * requests for it that run still end, unnoticed. */
 void step_leave(struct step *s, int64_t now_ms, const struct digest *digest);
 struct swarm *step_swarm(struct step *s, const struct digest *digest); /* NULL: not open */
+const struct swarm *step_each(const struct step *s, size_t i);         /* NULL: no more */
 
 /* Who has these blobs, for people: asks all. One question at a time; what is known and answered
  * until then is taken, and freed, by the caller of step_located (NULL: nothing was asked).

@@ -210,6 +210,13 @@ swarm_gone(struct swarm *s, const struct node_id *node)
         peer_bit(s, p, i, false);
 }
 
+struct swarm_sum
+swarm_sum(const struct swarm *s)
+{
+    return (struct swarm_sum){s->pieces, s->held_count, (unsigned)s->peers_count, s->lan_gets,
+                              s->wan_gets};
+}
+
 bool
 swarm_other(const struct swarm *s, size_t i, struct node_id *ret_node, struct node_addr *ret_addr,
             uint32_t *ret_held)

@@ -69,6 +69,13 @@ void swarm_peer(struct swarm *s, const struct wire_peer *said);
 void swarm_have(struct swarm *s, const struct node_id *node, const struct node_addr *addr,
                 const struct wire_have *said);
 void swarm_gone(struct swarm *s, const struct node_id *node);
+/* For people. */
+struct swarm_sum {
+    uint32_t pieces, held;
+    unsigned peers;              /* other nodes that were heard of */
+    unsigned lan_gets, wan_gets; /* requests that run now */
+};
+struct swarm_sum swarm_sum(const struct swarm *s);
 /* The i-th other node that was heard of and how many pieces it has; false: there are no more. */
 bool swarm_other(const struct swarm *s, size_t i, struct node_id *ret_node,
                  struct node_addr *ret_addr, uint32_t *ret_held);

@@ -97,6 +97,12 @@ make_room(struct swarms *x)
     return oldest != NULL;
 }
 
+const struct swarm *
+swarms_each(const struct swarms *x, size_t i)
+{
+    return i < x->count ? x->list[i].swarm : NULL;
+}
+
 struct swarm *
 swarms_open(struct swarms *x, const struct digest *digest, uint64_t size, uint8_t flags,
             int64_t now_ms)

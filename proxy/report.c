@@ -111,6 +111,7 @@ add_counts(cJSON *to)
     json_add_u64(bytes, "remote_peer", metric_get(M_body_remote_peer));
     json_add_u64(bytes, "upstream", upstream);
     json_add_u64(bytes, "served", served);
+    json_add_u64(bytes, "peer_upload", metric_get(M_peer_upload));
     json_add_u64(bytes, "saved_wan", served > upstream ? served - upstream : 0);
     cJSON *pulls = cJSON_AddObjectToObject(to, "pulls");
     json_add_u64(pulls, "hit", metric_get(M_pulls_hit));
@@ -123,6 +124,40 @@ add_counts(cJSON *to)
     json_add_u64(to, "connections", metric_get(M_connections));
 }
 
+/* What came by this transfer by source; what it did not bring was cached already. */
+static void
+add_sources(const struct transfer_info *t, cJSON *to)
+{
+    cJSON *from = cJSON_AddObjectToObject(to, "from_bytes");
+    uint64_t sum = 0;
+    for (int i = 0; i < BLOB_SOURCES; i++)
+        sum += t->from_bytes[i];
+    json_add_u64(from, "cache", t->have_bytes > sum ? t->have_bytes - sum : 0);
+    json_add_u64(from, "peer", t->from_bytes[BLOB_FROM_PEER]);
+    json_add_u64(from, "remote_peer", t->from_bytes[BLOB_FROM_REMOTE_PEER]);
+    json_add_u64(from, "upstream", t->from_bytes[BLOB_FROM_UPSTREAM]);
+}
+
+static cJSON *
+transfer(const struct transfer_info *t)
+{
+    cJSON *one = cJSON_CreateObject();
+    char digest[DIGEST_TEXT_MAX];
+    digest_print(&t->digest, digest);
+    report_add_text(one, "digest", digest);
+    report_add_text(one, "registry", t->host);
+    report_add_text(one, "repository", t->repository);
+    add_size(one, "size_bytes", t->size);
+    json_add_u64(one, "have_bytes", t->have_bytes);
+    add_sources(t, one);
+    json_add_u64(one, "rate_bytes_s", t->rate_bytes_s);
+    json_add_u64(one, "requests", t->requests);
+    json_add_u64(one, "attempts", t->attempts);
+    json_add_u64(one, "peer_attempts", t->peer_attempts);
+    cJSON_AddBoolToObject(one, "background", t->background);
+    return one;
+}
+
 static void
 add_transfers(const struct report *r, cJSON *to)
 {
@@ -131,27 +166,10 @@ add_transfers(const struct report *r, cJSON *to)
         return;
     struct transfer_info *infos = mem_alloc(REPORT_TRANSFERS_MAX * sizeof *infos);
     size_t count = fetch_list(r->fetch, infos, REPORT_TRANSFERS_MAX);
-    for (size_t i = 0; i < count; i++) {
-        const struct transfer_info *t = &infos[i];
-        cJSON *one = cJSON_CreateObject();
-        char digest[DIGEST_TEXT_MAX];
-        digest_print(&t->digest, digest);
-        report_add_text(one, "digest", digest);
-        report_add_text(one, "registry", t->host);
-        report_add_text(one, "repository", t->repository);
-        add_size(one, "size_bytes", t->size);
-        json_add_u64(one, "have_bytes", t->have_bytes);
-        json_add_u64(one, "rate_bytes_s", t->rate_bytes_s);
-        json_add_u64(one, "requests", t->requests);
-        json_add_u64(one, "attempts", t->attempts);
-        json_add_u64(one, "peer_attempts", t->peer_attempts);
-        json_add_u64(one, "from_upstream_bytes", t->from_bytes[BLOB_FROM_UPSTREAM]);
-        json_add_u64(one, "from_peer_bytes", t->from_bytes[BLOB_FROM_PEER]);
-        json_add_u64(one, "from_remote_peer_bytes", t->from_bytes[BLOB_FROM_REMOTE_PEER]);
-        cJSON_AddBoolToObject(one, "swarm", t->swarm);
-        cJSON_AddBoolToObject(one, "background", t->background);
-        cJSON_AddItemToArray(list, one);
-    }
+    for (size_t i = 0; i < count; i++)
+        cJSON_AddItemToArray(list, transfer(&infos[i]));
+    if (count > 0)
+        report_swarm_transfers(r, list);
     mem_free(infos);
 }
 

@@ -163,7 +163,7 @@ add_state(const struct p2p_state *s, cJSON *to)
     report_add_text(to, "role", elect_role_name(s->role));
     json_add_u64(to, "priority", s->priority);
     cJSON_AddBoolToObject(to, "multicast", s->multicast_works);
-    json_add_u64(to, "swarms", s->swarms);
+    json_add_u64(to, "swarms", s->blobs_count);
     add_refused(to);
     add_asked(to);
     add_tracker(s, to);
@@ -215,6 +215,47 @@ peer(const struct p2p_peer *p)
     return one;
 }
 
+static void
+add_exchange(const struct p2p_blob *b, cJSON *to)
+{
+    json_add_u64(to, "pieces", b->sum.pieces);
+    json_add_u64(to, "held", b->sum.held);
+    json_add_u64(to, "peers", b->sum.peers);
+    json_add_u64(to, "lan_requests", b->sum.lan_gets);
+    json_add_u64(to, "wan_requests", b->sum.wan_gets);
+}
+
+static cJSON *
+blob(const struct p2p_blob *b)
+{
+    cJSON *one = cJSON_CreateObject();
+    char digest[DIGEST_TEXT_MAX];
+    digest_print(&b->digest, digest);
+    report_add_text(one, "digest", digest);
+    json_add_u64(one, "size_bytes", b->size);
+    cJSON_AddBoolToObject(one, "wants", b->wants);
+    add_exchange(b, one);
+    return one;
+}
+
+void
+report_swarm_transfers(const struct report *r, cJSON *list)
+{
+    AUTO(p2p_state_release) struct p2p_state s = {0};
+    cJSON *one;
+    if (!r->p2p || p2p_look(r->p2p, &s))
+        return;
+    cJSON_ArrayForEach(one, list)
+    {
+        char digest[DIGEST_TEXT_MAX];
+        for (size_t i = 0; i < s.blobs_count; i++) {
+            digest_print(&s.blobs[i].digest, digest);
+            if (strcmp(digest, json_text(one, "digest")) == 0)
+                add_exchange(&s.blobs[i], cJSON_AddObjectToObject(one, "swarm"));
+        }
+    }
+}
+
 cJSON *
 report_swarm_peers(const struct report *r)
 {
@@ -225,6 +266,9 @@ report_swarm_peers(const struct report *r)
     cJSON *list = cJSON_AddArrayToObject(doc, "peers");
     for (size_t i = 0; i < s.peers_count; i++)
         cJSON_AddItemToArray(list, peer(&s.peers[i]));
+    cJSON *blobs = cJSON_AddArrayToObject(doc, "blobs");
+    for (size_t i = 0; i < s.blobs_count; i++)
+        cJSON_AddItemToArray(blobs, blob(&s.blobs[i]));
     return doc;
 }
 

@@ -18,6 +18,13 @@
  *   peers       [{id, address, site, same_site, role, priority, heard_ms_ago, queue_ms,
  *               free_bytes}], the tracker first, then by id; role: member, deputy or tracker
  *
+ *   blobs       exchanged now: [{digest, size_bytes, wants, pieces, held, peers, lan_requests,
+ *               wan_requests}]; wants false: it is only served to others
+ *
+ *   GET /api/v1/transfers, and the same in /api/v1/status
+ *   swarm       of each transfer that the swarm takes part in: {pieces, held, peers, lan_requests,
+ *               wan_requests}
+ *
  *   GET /api/v1/blobs/DIGEST?holders=1   /api/v1/images?...&holders=1
  *   holders     of each blob: [{id, address, held_pieces, pieces}], other nodes that say now that
  *               they have it; not there on a node that runs alone
@@ -30,6 +37,8 @@
 
 cJSON *report_swarm_peers(const struct report *r);
 void report_swarm_add(const struct report *r, cJSON *to);
+/* Adds to transfers what the swarm knows of them. */
+void report_swarm_transfers(const struct report *r, cJSON *list);
 /* Asks all nodes who has the first LOCATE_BLOBS_MAX blobs that the document names. */
 void report_swarm_holders(const struct report *r, cJSON *doc);
 /* The metrics with a node in them. 0 or ERR_LIMIT. */

@@ -50,8 +50,9 @@ static const struct command {
      "State, cache, registries, where bytes came from, what is arriving now.\n\n"
      "Example: peersync status -o json | jq .bytes\n"},
     {"top", cli_top, "cAoh", 0, 0, "", "live transfers, redrawn each second",
-     "As status, again each second until Ctrl-C. With -o json or without a terminal it prints\n"
-     "once.\n\n"
+     "As status, again each second until Ctrl-C: transfers with their bytes by source (cache,\n"
+     "peers, other sites, upstream), pieces and peers. With -o json or without a terminal it\n"
+     "prints once.\n\n"
      "Example: peersync top\n"},
     {"peers", cli_peers, "cAoh", 0, 0, "", "the other nodes and the tracker",
      "Who is tracker of the site, since when and why, its deputy, and the nodes that were heard:\n"

@@ -46,6 +46,8 @@ print_bytes(const cJSON *doc)
     if (cli_number(b, "peer") || cli_number(b, "remote_peer"))
         (void)printf(", %s from peers, %s from other sites", size_of(b, "peer").text,
                      size_of(b, "remote_peer").text);
+    if (cli_number(b, "peer_upload"))
+        (void)printf("; %s went to peers", size_of(b, "peer_upload").text);
     (void)printf("\nsaved       %s of WAN", size_of(b, "saved_wan").text);
     if (served)
         (void)printf(" (%.0f %%)", 100.0 * (double)cli_number(b, "saved_wan") / (double)served);
@@ -73,6 +75,36 @@ print_registries(const cJSON *doc)
 }
 
 static void
+print_source(const char *name, const cJSON *from, const char *key, const char **sep)
+{
+    if (!cli_number(from, key))
+        return;
+    (void)printf("%s%s from %s", *sep, size_of(from, key).text, name);
+    *sep = ", ";
+}
+
+/* Where the bytes of a transfer came from, and what its swarm does for it now. */
+static void
+print_sources(const cJSON *t)
+{
+    const cJSON *from = json_object(t, "from_bytes"), *swarm = json_object(t, "swarm");
+    const char *sep = "            ";
+    print_source("cache", from, "cache", &sep);
+    print_source("peers", from, "peer", &sep);
+    print_source("other sites", from, "remote_peer", &sep);
+    print_source("upstream", from, "upstream", &sep);
+    if (swarm)
+        (void)printf("%s%llu of %llu pieces, %llu peers; asks %llu of them and %llu x upstream",
+                     sep, (unsigned long long)cli_number(swarm, "held"),
+                     (unsigned long long)cli_number(swarm, "pieces"),
+                     (unsigned long long)cli_number(swarm, "peers"),
+                     (unsigned long long)cli_number(swarm, "lan_requests"),
+                     (unsigned long long)cli_number(swarm, "wan_requests"));
+    if (swarm || *sep == ',')
+        (void)putchar('\n');
+}
+
+static void
 print_transfers(const cJSON *doc)
 {
     const cJSON *one;
@@ -89,6 +121,7 @@ print_transfers(const cJSON *doc)
                      size_of(one, "size_bytes").text, size_of(one, "rate_bytes_s").text,
                      cli_text(one, "registry"), cli_text(one, "repository"),
                      cli_true(one, "background") ? " (prefetch)" : "");
+        print_sources(one);
         title = "";
     }
 }

@@ -1,0 +1,98 @@
+/* The picture of the swarm that people get. */
+#include "base/mem.h"
+#include "p2p/p2p_inside.h"
+#include <stdlib.h>
+
+static int
+order_of_peers(const void *a, const void *b)
+{
+    const struct p2p_peer *x = a, *y = b;
+    if (x->is_tracker != y->is_tracker)
+        return x->is_tracker ? -1 : 1;
+    return node_compare(&x->id, &y->id);
+}
+
+static int
+order_of_blobs(const void *a, const void *b)
+{
+    const struct p2p_blob *x = a, *y = b;
+    if (x->wants != y->wants)
+        return x->wants ? -1 : 1;
+    return memcmp(&x->digest, &y->digest, sizeof x->digest);
+}
+
+static void
+draw_peers(const struct p2p *p, struct p2p_state *s)
+{
+    const struct elect *e = step_elect(p->step);
+    const struct members *all = step_members(p->step);
+    s->peers = mem_zalloc((all->count + 1) * sizeof *s->peers);
+    for (size_t i = 0; i < all->count; i++) {
+        const struct member *m = &all->list[i];
+        struct p2p_peer *to = &s->peers[s->peers_count++];
+        to->id = m->id;
+        to->addr = m->addr;
+        to->same_site = m->site == e->site;
+        to->is_tracker = e->tracker.epoch > 0 && node_equal(&m->id, &e->tracker.id);
+        to->is_deputy = node_equal(&m->id, &e->deputy);
+        to->priority = m->priority;
+        to->heard_ms_ago = p->now_ms - m->heard_ms;
+        to->queue_ms = m->queue_ms;
+        to->free_bytes = (uint64_t)m->free_mib << 20;
+        site_print(&p->site, m->site, to->site);
+        s->multicast_works = s->multicast_works || member_by_group(m, p->now_ms);
+    }
+    qsort(s->peers, s->peers_count, sizeof *s->peers, order_of_peers);
+}
+
+static void
+draw_blobs(const struct p2p *p, struct p2p_state *s)
+{
+    const struct swarm *swarm;
+    size_t count = 0;
+    while (step_each(p->step, count) != NULL)
+        count++;
+    s->blobs = mem_zalloc((count + 1) * sizeof *s->blobs);
+    for (size_t i = 0; i < count && (swarm = step_each(p->step, i)) != NULL; i++) {
+        struct p2p_blob *to = &s->blobs[s->blobs_count++];
+        to->digest = *swarm_digest(swarm);
+        to->size = swarm_size(swarm);
+        to->sum = swarm_sum(swarm);
+        to->wants = (swarm_has_flags(swarm) & WIRE_WANTS) != 0;
+    }
+    qsort(s->blobs, s->blobs_count, sizeof *s->blobs, order_of_blobs);
+}
+
+struct p2p_state *
+p2p_draw(const struct p2p *p)
+{
+    const struct elect *e = step_elect(p->step);
+    struct p2p_state *s = mem_zalloc(sizeof *s);
+    s->self = p->self;
+    s->addr = p->addr;
+    memcpy(s->site, p->site.name, sizeof s->site);
+    s->site_from = p->site.from;
+    s->role = e->role;
+    s->epoch = e->tracker.epoch;
+    s->priority = e->priority;
+    s->deputy = e->deputy;
+    if (e->tracker.epoch > 0) {
+        s->tracker = e->tracker.id;
+        s->tracker_since_ms = p->now_ms - e->since_ms;
+        s->tracker_why = p->why;
+    }
+    s->tracker_sum = step_tracker_sum(p->step);
+    draw_peers(p, s);
+    draw_blobs(p, s);
+    return s;
+}
+
+void
+p2p_state_release(struct p2p_state *s)
+{
+    mem_free(s->peers);
+    mem_free(s->blobs);
+    s->peers = NULL;
+    s->blobs = NULL;
+    s->peers_count = s->blobs_count = 0;
+}
