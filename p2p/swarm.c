@@ -151,10 +151,13 @@ find_peer(struct swarm *s, const struct node_id *id)
     return NULL;
 }
 
+/* NULL when there is no place, or when nothing that it says is believed. */
 static struct swarm_link *
 make_peer(struct swarm *s, const struct node_id *id, const struct node_addr *addr)
 {
     struct swarm_link *p = find_peer(s, id);
+    if (p != NULL && s->now_ms < p->doubt_ms)
+        return NULL;
     if (p == NULL && s->peers_count < SWARM_PEERS_MAX) {
         p = &s->peers[s->peers_count++];
         memset(p, 0, sizeof *p);
@@ -208,6 +211,8 @@ swarm_gone(struct swarm *s, const struct node_id *node)
     struct swarm_link *p = find_peer(s, node);
     for (uint32_t i = 0; p != NULL && i < s->pieces; i++)
         peer_bit(s, p, i, false);
+    if (p != NULL)
+        p->refused = p->doubts = 0;
 }
 
 struct swarm_sum
@@ -335,6 +340,21 @@ score(struct swarm_link *p, enum swarm_end how, uint64_t bytes, int64_t took_us,
     }
 }
 
+/* A peer that gives nothing of what it says to hold is as one that holds nothing, for a while:
+ * others, or the WAN, must give what it seemed to have. */
+static void
+refused(struct swarm *s, struct swarm_link *p, int64_t now_ms)
+{
+    if (++p->refused < SWARM_REFUSED_MAX || now_ms < p->doubt_ms)
+        return;
+    for (uint32_t i = 0; i < s->pieces; i++)
+        peer_bit(s, p, i, false);
+    unsigned doublings = p->doubts < SWARM_DOUBTS_MAX ? p->doubts : SWARM_DOUBTS_MAX;
+    p->doubt_ms = now_ms + ((int64_t)SWARM_DOUBT_MS << doublings);
+    p->doubts++;
+    s->urgent = true;
+}
+
 void
 swarm_end(struct swarm *s, uint32_t get, enum swarm_end how, int64_t took_us, unsigned busy_ms,
           int64_t now_ms)
@@ -357,8 +377,11 @@ swarm_end(struct swarm *s, uint32_t get, enum swarm_end how, int64_t took_us, un
         p->rank.inflight_bytes -= len;
         s->lan_gets--;
         score(p, how, len, took_us, busy_ms, now_ms);
+        if (how == SWARM_DONE)
+            p->refused = p->doubts = 0;
         if (how == SWARM_FAILED) {
             peer_bit(s, p, g->first, false);
+            refused(s, p, now_ms);
             s->lan_failed = g->first;
             s->lan_failed_ms = now_ms;
         }

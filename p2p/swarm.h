@@ -24,6 +24,9 @@
 #define SWARM_WHOHAS_MS      10   /* for answers, before a lease is asked for */
 #define SWARM_SHOUT_MS       1000 /* between two questions to all, without a tracker */
 #define SWARM_IHAVE_BYTES    1024 /* of bits in a datagram; who holds part of more says nothing */
+#define SWARM_REFUSED_MAX    3    /* requests in a row that gave nothing: it has not what it says */
+#define SWARM_DOUBT_MS       2000 /* it is not believed for so long, doubled each time */
+#define SWARM_DOUBTS_MAX     5    /* doublings */
 #define SWARM_RUN            8    /* pieces with one such owner */
 #define SWARM_STALL_MS       250
 #define SWARM_RESCUE_MS      2000 /* a reader stands still: one piece straight from upstream */
@@ -121,6 +124,8 @@ void swarm_announce(struct swarm *s, int64_t now_ms, struct wire_blob *ret);
 /* One record for each running or ended WAN range. swarm_told: all were sent; swarm_taken: the
  * tracker has read them, so that ended ones are forgotten. */
 bool swarm_report(const struct swarm *s, size_t *at, struct wire_fetching *ret);
+/* One record for each peer that gives nothing of what it says to hold. */
+bool swarm_doubt(const struct swarm *s, size_t *at, struct wire_doubt *ret);
 void swarm_told(struct swarm *s);
 void swarm_taken(struct swarm *s, int64_t now_ms);
 void swarm_announce_now(struct swarm *s); /* to a new tracker */

@@ -19,6 +19,9 @@ struct swarm_link {
     struct node_addr addr;
     struct rank rank;
     unsigned requests;
+    unsigned refused; /* requests in a row that gave nothing */
+    unsigned doubts;  /* how often that became too many since it last gave a piece */
+    int64_t doubt_ms; /* until then nothing that it says is believed */
     uint8_t *bits;
 };
 
@@ -50,6 +53,7 @@ struct swarm {
     unsigned shouts;  /* how often all were asked who has it */
     int64_t shout_ms; /* when they were last */
     int64_t ask_ms;   /* no lease is asked for before */
+    int64_t now_ms;   /* of the last decision */
     int64_t announced_ms;
     int64_t taken_ms;      /* when the tracker answered last */
     int64_t rescue_ms;     /* when a piece was last taken without a lease for a reader */

@@ -200,6 +200,7 @@ take_rescue(struct swarm *s, const struct swarm_moment *at)
 bool
 swarm_next(struct swarm *s, const struct swarm_moment *at, struct swarm_get *ret)
 {
+    s->now_ms = at->now_ms;
     if ((s->flags & WIRE_WANTS) == 0 || swarm_whole(s))
         return false;
     if (next_wan(s, at->now_ms, ret) || next_lan(s, at->now_ms, at->rng, ret))

@@ -115,6 +115,19 @@ swarm_report(const struct swarm *s, size_t *at, struct wire_fetching *ret)
     return duty_report(&s->duties, at, ret);
 }
 
+bool
+swarm_doubt(const struct swarm *s, size_t *at, struct wire_doubt *ret)
+{
+    while (*at < s->peers_count) {
+        const struct swarm_link *p = &s->peers[(*at)++];
+        if (p->doubts == 0)
+            continue;
+        *ret = (struct wire_doubt){s->digest, p->id};
+        return true;
+    }
+    return false;
+}
+
 void
 swarm_told(struct swarm *s)
 {

@@ -282,11 +282,15 @@ write_announcement(struct swarm *s, int64_t now_ms, struct scribe *out)
     size_t at = 0;
     while (swarm_report(s, &at, &m.fetching))
         wire_put(out, &m);
+    m.type = WIRE_DOUBT;
+    at = 0;
+    while (swarm_doubt(s, &at, &m.doubt))
+        wire_put(out, &m);
     swarm_told(s);
 }
 
-/* A blob's announcement at its largest, and a peer's bits. */
-#define ANNOUNCE_ROOM (WIRE_BITS_MAX + 1024)
+/* A blob's announcement at its largest, with doubts about all, and a peer's bits. */
+#define ANNOUNCE_ROOM (WIRE_BITS_MAX + 1024 + SWARM_PEERS_MAX * (sizeof(struct wire_doubt) + 3))
 #define ANSWER_ROOM   512 /* for what a blob gets besides peers */
 
 /* Those that are due now, and those that are nearly, in one request. */
@@ -323,6 +327,7 @@ take_own(struct swarms *x, const struct swarms_at *at, struct swarm *s, struct p
     struct tracker_orders orders = {.count = 0};
     struct wire_blob blob;
     struct wire_fetching fetching;
+    struct wire_doubt doubt;
     struct wire_grant grant;
     struct wire_peer peer;
     swarm_announce(s, at->now_ms, &blob);
@@ -330,6 +335,9 @@ take_own(struct swarms *x, const struct swarms_at *at, struct swarm *s, struct p
     size_t i = 0;
     while (swarm_report(s, &i, &fetching))
         tracker_fetching(x->tracker, at->self, &fetching, at->now_ms, &orders);
+    i = 0;
+    while (swarm_doubt(s, &i, &doubt))
+        tracker_doubt(x->tracker, at->self, &doubt, at->now_ms);
     swarm_told(s);
     swarm_taken(s, at->now_ms);
     while (at->now_ms >= x->learn_ms &&
@@ -405,6 +413,8 @@ swarms_request(struct swarms *x, const struct swarms_at *at, const struct node_i
             tracker_blob(x->tracker, from, addr, &m.blob, at->now_ms, &orders);
         else if (m.type == WIRE_FETCHING)
             tracker_fetching(x->tracker, from, &m.fetching, at->now_ms, &orders);
+        else if (m.type == WIRE_DOUBT)
+            tracker_doubt(x->tracker, from, &m.doubt, at->now_ms);
     }
     if (rc < 0)
         return rc;

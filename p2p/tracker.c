@@ -140,11 +140,58 @@ set_bit(struct tracker_blob *b, struct tracker_entry *e, uint32_t piece, bool he
         return;
     if (held) {
         bits_set(e->bits, piece);
-        b->holders[piece]++;
+        b->holders[piece] = (uint16_t)(b->holders[piece] + e->counts);
     } else {
         bits_clear(e->bits, piece);
-        b->holders[piece]--;
+        b->holders[piece] = (uint16_t)(b->holders[piece] - e->counts);
     }
+}
+
+static bool
+doubted(const struct tracker_blob *b, const struct tracker_entry *e, int64_t now_ms)
+{
+    unsigned doubters = 0;
+    for (size_t i = 0; i < TRACKER_DOUBTERS_MAX; i++)
+        doubters += now_ms < e->doubters[i].until_ms;
+    unsigned others = tracker_wanting(b) - ((e->flags & WIRE_WANTS) != 0);
+    return doubters > 0 && (doubters == TRACKER_DOUBTERS_MAX || 2 * doubters >= others);
+}
+
+void
+tracker_recount(struct tracker_blob *b, struct tracker_entry *e, int64_t now_ms)
+{
+    bool counts = (e->flags & WIRE_SERVES) != 0 && !doubted(b, e, now_ms);
+    if (counts == e->counts)
+        return;
+    e->counts = counts;
+    for (uint32_t p = 0; p < b->book.pieces; p++)
+        if (bits_get(e->bits, p))
+            b->holders[p] = (uint16_t)(counts ? b->holders[p] + 1 : b->holders[p] - 1);
+}
+
+void
+tracker_doubt(struct tracker *t, const struct node_id *node, const struct wire_doubt *said,
+              int64_t now_ms)
+{
+    struct tracker_blob *b = tracker_find(t, &said->digest);
+    int from = tracker_node(t, node), about = tracker_node(t, &said->node);
+    struct tracker_entry *e = b != NULL && about >= 0 ? tracker_entry(b, (unsigned)about) : NULL;
+    if (e == NULL || from < 0 || from == about || tracker_entry(b, (unsigned)from) == NULL)
+        return;
+    struct tracker_doubter *place = NULL;
+    for (size_t i = 0; i < TRACKER_DOUBTERS_MAX; i++) {
+        struct tracker_doubter *d = &e->doubters[i];
+        bool runs = now_ms < d->until_ms;
+        if (runs && d->node == (unsigned)from) {
+            place = d;
+            break;
+        }
+        if (!runs)
+            place = d;
+    }
+    if (place != NULL)
+        *place = (struct tracker_doubter){(unsigned)from, now_ms + TRACKER_DOUBT_MS};
+    tracker_recount(b, e, now_ms);
 }
 
 static void
@@ -243,6 +290,7 @@ tracker_blob(struct tracker *t, const struct node_id *node, const struct node_ad
     e->cursor = said->cursor;
     e->announced_ms = now_ms;
     b->touched_ms = now_ms;
+    tracker_recount(b, e, now_ms);
     for (uint32_t p = 0; p < b->book.pieces; p++)
         set_bit(b, e, p, wire_bit(&said->held, p));
     if (!newly)
@@ -367,7 +415,7 @@ tracker_peer(struct tracker *t, const struct node_id *node, const struct digest 
     e->peers_ms = now_ms;
     while (*at < b->entries_count) {
         const struct tracker_entry *o = b->entries[(*at)++];
-        if (o == e || (o->flags & WIRE_SERVES) == 0 || !lacks(e, o, bytes))
+        if (o == e || !o->counts || !lacks(e, o, bytes))
             continue;
         e->peers_helped = true;
         *ret = (struct wire_peer){
@@ -382,9 +430,11 @@ tracker_forget_old(struct tracker *t, int64_t now_ms)
 {
     for (size_t i = t->blobs_count; i-- > 0;) {
         struct tracker_blob *b = t->blobs[i];
-        for (size_t j = b->entries_count; j-- > 0;)
+        for (size_t j = b->entries_count; j-- > 0;) {
+            tracker_recount(b, b->entries[j], now_ms);
             if (now_ms - b->entries[j]->announced_ms > TRACKER_ENTRY_TTL_MS)
                 drop_entry(b, j);
+        }
         if (b->entries_count == 0) {
             blob_free(b);
             t->blobs[i] = t->blobs[--t->blobs_count];

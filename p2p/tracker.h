@@ -20,6 +20,8 @@
 #define TRACKER_QUARANTINE_MS_MAX 128000
 #define TRACKER_FASTER            2
 #define TRACKER_NUDGE_MS          50   /* between two nudges of one node */
+#define TRACKER_DOUBT_MS          2000 /* ten announcements */
+#define TRACKER_DOUBTERS_MAX      8    /* so many are enough in any site */
 #define TRACKER_PEERS_MS          1000 /* between two full lists of peers to one node */
 #define TRACKER_ORDERS_MAX        64
 
@@ -53,6 +55,10 @@ void tracker_fetching(struct tracker *t, const struct node_id *node,
                       struct tracker_orders *orders);
 /* A piece that somebody told of. */
 void tracker_have(struct tracker *t, const struct node_id *node, const struct wire_have *said);
+/* `node` asked another in vain for what it says to hold. When half of those that want the blob say
+ * so, it counts as one that holds nothing, until they do not for TRACKER_DOUBT_MS. */
+void tracker_doubt(struct tracker *t, const struct node_id *node, const struct wire_doubt *said,
+                   int64_t now_ms);
 void tracker_gone(struct tracker *t, const struct node_id *node); /* dead or left */
 
 /* A lease for a node that announced idle leases; false: none now. Needs an office. */

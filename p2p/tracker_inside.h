@@ -6,7 +6,8 @@
  *           `- nodes: address, WAN rate, quarantine
  *
  * Invariants:
- *  1. holders[p] is the number of entries whose bit p is set.
+ *  1. holders[p] is the number of entries that count and whose bit p is set; an entry counts whose
+ *     node serves, and is not doubted by too many.
  *  2. A piece is granted only while holders[p] and of[p] are 0, so never twice at a time.
  *  3. A node in quarantine gets no lease. */
 #ifndef P2P_TRACKER_INSIDE_H
@@ -33,6 +34,11 @@ struct tracker_entry {
     uint64_t cursor;
     int64_t announced_ms, peers_ms, nudged_ms;
     bool peers_helped; /* the last list of peers named pieces that it lacked */
+    bool counts;
+    struct tracker_doubter {
+        unsigned node;
+        int64_t until_ms; /* 0: free */
+    } doubters[TRACKER_DOUBTERS_MAX];
     uint8_t bits[];
 };
 
@@ -61,6 +67,8 @@ struct tracker {
 struct tracker_blob *tracker_find(const struct tracker *t, const struct digest *digest);
 int tracker_node(const struct tracker *t, const struct node_id *id); /* its index, or -1 */
 struct tracker_entry *tracker_entry(const struct tracker_blob *b, unsigned node); /* or NULL */
+/* Does the entry count now? Adapts holders[]. */
+void tracker_recount(struct tracker_blob *b, struct tracker_entry *e, int64_t now_ms);
 unsigned tracker_wanting(const struct tracker_blob *b);
 /* Could any other node take a lease over? */
 bool tracker_has_other(const struct tracker *t, const struct tracker_blob *b, unsigned node,

@@ -91,6 +91,37 @@ a_failed_request_goes_to_another_peer(void **state)
 }
 
 static void
+a_peer_that_gives_nothing_is_not_believed_for_a_while(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    struct wire_doubt d;
+    size_t at = 0;
+    peer_has(s, 2, 0, PIECES);
+    for (unsigned i = 0; i < SWARM_REFUSED_MAX; i++) {
+        assert_false(swarm_doubt(s, &at, &d));
+        at = 0;
+        assert_true(next(s, 0, 0, &g));
+        swarm_end(s, g.id, SWARM_FAILED, 0, 0, 0);
+    }
+    assert_true(swarm_doubt(s, &at, &d));
+    assert_int_equal(d.node.bytes[0], 2);
+    assert_false(swarm_doubt(s, &at, &d));
+    const int64_t rested_ms = RANK_QUARANTINE_MS_MAX;
+    (void)next(s, 0, SWARM_DOUBT_MS - 1, &g);
+    peer_has(s, 2, 0, PIECES);
+    assert_false(next(s, 0, SWARM_DOUBT_MS + rested_ms, &g));
+    peer_has(s, 2, 0, PIECES);
+    assert_true(next(s, 0, SWARM_DOUBT_MS + rested_ms, &g));
+    swarm_piece(s, g.id, g.first, SWARM_DOUBT_MS);
+    swarm_end(s, g.id, SWARM_DONE, 1000, 0, SWARM_DOUBT_MS);
+    at = 0;
+    assert_false(swarm_doubt(s, &at, &d));
+    swarm_free(s);
+}
+
+static void
 a_busy_peer_is_left_alone_as_long_as_it_said(void **state)
 {
     (void)state;
@@ -296,6 +327,7 @@ main(void)
         cmocka_unit_test(nothing_is_asked_for_that_nobody_has),
         cmocka_unit_test(a_piece_that_came_is_held_and_told),
         cmocka_unit_test(a_failed_request_goes_to_another_peer),
+        cmocka_unit_test(a_peer_that_gives_nothing_is_not_believed_for_a_while),
         cmocka_unit_test(a_busy_peer_is_left_alone_as_long_as_it_said),
         cmocka_unit_test(a_granted_lease_becomes_one_request_without_what_is_held),
         cmocka_unit_test(what_a_trim_takes_away_may_come_from_a_peer),

@@ -105,6 +105,55 @@ what_somebody_holds_is_not_granted(void **state)
 }
 
 static void
+doubt(struct tracker *t, uint8_t from, uint8_t about, int64_t now_ms)
+{
+    struct node_id id = unit_node(from);
+    struct wire_doubt d = {unit_blob(1), unit_node(about)};
+    tracker_doubt(t, &id, &d, now_ms);
+}
+
+static void
+what_half_of_the_others_ask_for_in_vain_is_granted(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker_of(3);
+    const uint8_t all[2] = {0xff, 0xff};
+    struct wire_grant g;
+    announce_held(t, 4, 0, all, 0);
+    assert_false(grant(t, 1, 0, &g));
+    doubt(t, 1, 4, 0);
+    doubt(t, 1, 4, 1); /* still one */
+    doubt(t, 4, 4, 1);
+    doubt(t, 9, 4, 1); /* wants nothing here */
+    assert_false(grant(t, 1, 1, &g));
+    doubt(t, 2, 4, 1);
+    announce_held(t, 4, 0, all, 2);
+    assert_true(grant(t, 1, 2, &g));
+    assert_int_equal(g.first, 0);
+    /* It is believed again when nobody doubts any more. */
+    tracker_tick(t, 1 + TRACKER_DOUBT_MS, &orders);
+    assert_false(grant(t, 2, 1 + TRACKER_DOUBT_MS, &g));
+    tracker_free(t);
+}
+
+static void
+what_a_node_holds_that_serves_nothing_is_granted(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker_of(2);
+    const uint8_t all[2] = {0xff, 0xff};
+    struct node_id id = unit_node(3);
+    struct node_addr addr = {.port = 3};
+    struct wire_blob b = {
+        .digest = unit_blob(1), .size = SIZE, .flags = WIRE_WANTS, .held = {all, 2}};
+    struct wire_grant g;
+    tracker_blob(t, &id, &addr, &b, 0, &orders);
+    assert_true(grant(t, 1, 0, &g));
+    assert_int_equal(g.first, 0);
+    tracker_free(t);
+}
+
+static void
 a_lease_is_as_long_as_its_holder_is_fast(void **state)
 {
     (void)state;
@@ -359,6 +408,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_are_granted_in_order_and_once),
         cmocka_unit_test(what_somebody_holds_is_not_granted),
+        cmocka_unit_test(what_half_of_the_others_ask_for_in_vain_is_granted),
+        cmocka_unit_test(what_a_node_holds_that_serves_nothing_is_granted),
         cmocka_unit_test(a_lease_is_as_long_as_its_holder_is_fast),
         cmocka_unit_test(a_node_alone_gets_a_long_lease_and_gives_it_up_to_the_second),
         cmocka_unit_test(a_trim_is_said_again_until_the_holder_agrees),
