@@ -21,6 +21,16 @@ order_of_blobs(const void *a, const void *b)
     return memcmp(&x->digest, &y->digest, sizeof x->digest);
 }
 
+/* The tracker itself names its deputy anew in each beacon. */
+static struct node_id
+deputy_of(const struct elect *e, const struct members *all)
+{
+    const struct member *best = member_best(all, e->site);
+    if (e->role != ELECT_TRACKER)
+        return e->deputy;
+    return best != NULL ? best->id : node_none;
+}
+
 static void
 draw_peers(const struct p2p *p, struct p2p_state *s)
 {
@@ -34,7 +44,7 @@ draw_peers(const struct p2p *p, struct p2p_state *s)
         to->addr = m->addr;
         to->same_site = m->site == e->site;
         to->is_tracker = e->tracker.epoch > 0 && node_equal(&m->id, &e->tracker.id);
-        to->is_deputy = node_equal(&m->id, &e->deputy);
+        to->is_deputy = node_equal(&m->id, &s->deputy);
         to->priority = m->priority;
         to->heard_ms_ago = p->now_ms - m->heard_ms;
         to->queue_ms = m->queue_ms;
@@ -75,7 +85,7 @@ p2p_draw(const struct p2p *p)
     s->role = e->role;
     s->epoch = e->tracker.epoch;
     s->priority = e->priority;
-    s->deputy = e->deputy;
+    s->deputy = deputy_of(e, step_members(p->step));
     if (e->tracker.epoch > 0) {
         s->tracker = e->tracker.id;
         s->tracker_since_ms = p->now_ms - e->since_ms;
