@@ -168,6 +168,7 @@ help:
 	@echo 'make unit         unit tests (MODE=asan|tsan; make unit-base unit-cache unit-p2p unit-proxy)'
 	@echo 'make fuzz         libFuzzer on every parser (SECONDS=60 each)'
 	@echo 'make sim          elections of many nodes in virtual time (SEEDS=2000 SEED=; SIM=pull: whole pulls)'
+	@echo 'make lab          sites of real nodes behind thin WANs in namespaces, and their table'
 	@echo 'make bench-node   the table of figures of one node (QUICK=1)'
 	@echo 'make deps         installs the Debian packages that are missing (as root)'
 	@echo 'make install      DESTDIR= PREFIX=$(PREFIX)'

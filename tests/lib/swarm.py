@@ -13,6 +13,7 @@ client is a thread with sockets in the namespace of its node, reads the manifest
 at once, and compares their digests. It asks once: an answer that is cut short is a failed pull.
 """
 import contextlib
+import datetime
 import hashlib
 import json
 import os
@@ -31,9 +32,11 @@ sys.path.insert(0, os.path.join(HERE, '..', 'fake'))
 from client import Get  # noqa: E402
 from content import Content  # noqa: E402
 from lab import Node, wait_for  # noqa: E402
-from netlab import Net, missing  # noqa: E402
+from netlab import HEAD_BYTES, Net, missing  # noqa: E402
 
 HOST = 'hub.test'
+FULL = os.environ.get('LAB') == 'full'  # make lab: full sizes, all rounds
+MIB = 1 << 20
 MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json'
 LAYER_TYPE = 'application/vnd.oci.image.layer.v1.tar'
 CONFIG_TYPE = 'application/vnd.oci.image.config.v1+json'
@@ -255,23 +258,21 @@ class Pull:
 
 
 class Swarm:
-    def __init__(self, lab, sites, p2p=True, **settings):
+    def __init__(self, lab, sites, p2p=True, name='swarm', **settings):
         """sites: keys of the topology (and what EDGE says); settings: of every node."""
         if missing():
             lab.skip(missing())
         if shutil.which('nginx') is None:
             lab.skip('nginx is not installed')
-        self.lab, self.folder = lab, os.path.join(lab.folder, 'swarm')
+        self.lab, self.folder = lab, os.path.join(lab.folder, name)
         os.makedirs(self.folder)
         self.caches = self.room()
         self.net = Net(self.folder, {'cloud': CLOUD, **{s: {**EDGE, **k} for s, k in sites.items()}})
-        lab.at_end.append(self.net.down)
         self.origin = Origin(self.net, os.path.join(self.folder, 'origin'))
-        lab.at_end.append(self.origin.stop)
         self.key = os.path.join(self.folder, 'cluster.key')
         self.write_key(self.key)
         self.random = random.Random(lab.name)
-        self.node = {}
+        self.node, self.strangers = {}, 0
         for name in self.net.site:
             if not name.startswith('cloud'):
                 self.add(name, p2p, settings)
@@ -280,7 +281,10 @@ class Swarm:
         return self
 
     def __exit__(self, *_):
-        """Lab ends the nodes, then what is in at_end."""
+        """The next swarm of a scenario finds the addresses free; the lab looks at the exit codes."""
+        self.lab.all(lambda n: self.node[n].stop(), self.running())
+        self.origin.stop()
+        self.net.down()
 
     @staticmethod
     def write_key(path, digit='5'):
@@ -311,9 +315,11 @@ class Swarm:
     def nodes(self, site=None):
         return [n for n in self.node if site is None or self.net.site[n] == site]
 
-    def start(self, *names):
-        """Starts these nodes, or all, and waits until each knows all others of its site."""
+    def start(self, *names, strangers=0):
+        """Starts these nodes, or all, and waits until each knows all others of its site, but for so
+        many strangers that run there."""
         self.lab.all(lambda n: self.node[n].start(), names or self.nodes())
+        self.strangers = strangers
         if self.node[(names or self.nodes())[0]].settings['p2p']['enabled']:
             self.joined()
 
@@ -327,9 +333,10 @@ class Swarm:
 
     def agreed(self, site):
         names = self.running(site)
-        looks = [self.look(n) for n in names]
-        return all(x and x['peers'] >= len(names) - 1 for x in looks) and \
-            (len(names) == 1 or len({x['tracker'] for x in looks}) == 1 and looks[0]['tracker'])
+        looks = [x for x in map(self.look, names) if x]
+        one = [x for x in looks if x['peers'] == len(names) - 1 - self.strangers]
+        return len(one) == len(names) - self.strangers and \
+            (len(names) == 1 or len({x['tracker'] for x in one}) == 1 and one[0]['tracker'])
 
     def look(self, name):
         """{'self', 'tracker', 'deputy': ids, 'peers': how many of its site it hears}, or None."""
@@ -337,9 +344,11 @@ class Swarm:
             said = self.node[name].peers()
         except (OSError, ValueError):
             return None
-        if 'self' not in said:
+        if said.get('alone', True):
             return None
-        return said_by(said)
+        return {'self': said['id'], 'tracker': (said['tracker'] or {}).get('id'),
+                'deputy': (said['deputy'] or {}).get('id'),
+                'peers': sum(p['same_site'] for p in said['peers'])}
 
     def tracker(self, site='edge'):
         """The name of the node that most of the site take for the tracker."""
@@ -352,6 +361,44 @@ class Swarm:
                 votes[look['tracker']] = votes.get(look['tracker'], 0) + 1
         best = max(votes, key=votes.get, default=None)
         return ids.get(best)
+
+    def leaders(self, site='edge'):
+        """Names of tracker and deputy, when there are both."""
+        tracker = self.tracker(site)
+        if not tracker:
+            return None
+        ids = {x['self']: n for n in self.running(site) for x in [self.look(n)] if x}
+        deputy = ids.get((self.look(tracker) or {}).get('deputy'))
+        return (tracker, deputy) if deputy else None
+
+    def another(self, dead, site='edge'):
+        """The tracker's name, once that is not the dead one."""
+        name = self.tracker(site)
+        return name if name != dead else None
+
+    def elected_s(self, dead, since):
+        """How long after that wall time the first node took office, as its log says."""
+        times = [stamp(line) for n in self.nodes() if n != dead
+                 for line in self.node[n].log().splitlines()
+                 if 'event=elected' in line and 'role=tracker' in line]
+        after = [t - since for t in times if t > since]
+        return min(after) if after else float('inf')
+
+    def node_get(self, address, port, target):
+        """A request of the cloud's own node."""
+        with self.net.inside('cloud-1'):
+            request = Get((address, port), target, timeout=5)
+        return request.run()
+
+    def from_cloud(self):
+        """Payload bytes that left the registry's site."""
+        up = self.net.counters()['link', 'cloud.up']
+        return int(up['bytes']) - HEAD_BYTES * int(up['pkts'])
+
+    @staticmethod
+    def pause(seconds):
+        """Time that is part of what is tried: how long a fault lasts."""
+        time.sleep(seconds)
 
     def image(self, name, sizes, tag='v1'):
         return self.origin.image(name, tag, sizes)
@@ -405,14 +452,31 @@ class Swarm:
     @contextlib.contextmanager
     def counted(self, *sites):
         """Counters of what happens in the block: a dict by site, filled at its end."""
+        sites = sites or {self.net.site[n] for n in self.nodes()}
+        lan = {site: self.net.lan_bytes(site) for site in sites}
         sums, before = {}, self.net.counters()
         yield sums
         after = self.net.counters()
-        for site in sites or {self.net.site[n] for n in self.nodes()}:
+        for site in sites:
             a, b = self.net.into(site, before), self.net.into(site, after)
             sums[site] = {'wan': b.bytes - a.bytes, 'payload': b.payload - a.payload,
-                          'lan': self.net.lan_bytes(site, after) - self.net.lan_bytes(site, before)}
+                          'lan': self.net.lan_bytes(site) - lan[site]}
         sums['late'] = int(after['loop', '']['late_10ms']) - int(before['loop', '']['late_10ms'])
+
+    def judge(self, what, pulls, counted, bound_s, site='edge', wan_most=1.02, time_most=1.10):
+        """Checks pulls of one image against the bound and one copy, and prints a row of the table."""
+        right = self.right(pulls, what)
+        image, seconds = pulls[0].image, [p.seconds for p in pulls]
+        time_ratio, copies = max(seconds) / bound_s, counted[site]['payload'] / image.bytes
+        print(f'row | {what} | {len(pulls)} x {image.bytes / MIB:.0f} MiB | {bound_s:.2f} '
+              f'| {spread(seconds)} | {time_ratio:.3f} | {copies:.4f} '
+              f'| {counted[site]["lan"] / image.bytes / max(1, len(pulls) - 1):.2f} '
+              f'| {max(p.first_byte_s or 0 for p in pulls):.2f} | {max(p.stall_s for p in pulls):.2f} '
+              f'| {sum(1 for p in pulls if p.failed or p.wrong)} | {counted["late"]} |', flush=True)
+        self.lab.check(copies <= wan_most, f'{what}: {copies:.4f} copies over the WAN, most {wan_most}')
+        self.lab.check(time_ratio <= time_most,
+                       f'{what}: the last after {time_ratio:.3f} T*, most {time_most}')
+        return right
 
     def right(self, pulls, what='pulls'):
         """No failed pull, no wrong byte."""
@@ -428,12 +492,11 @@ class Swarm:
         return time.time()
 
 
-def said_by(said):
-    peers = said.get('peers', [])
-    site = said['self'].get('site')
-    return {'self': said['self'].get('id'), 'tracker': said.get('tracker'),
-            'deputy': said.get('deputy'),
-            'peers': sum(1 for p in peers if p.get('site') == site and p.get('id') != said['self'].get('id'))}
+def stamp(line):
+    """Seconds since 1970 of a log line."""
+    found = re.search(r'(\d{4}-\d\d-\d\dT[\d:.]+)Z', line)
+    when = datetime.datetime.fromisoformat(found[1]).replace(tzinfo=datetime.timezone.utc)
+    return when.timestamp()
 
 
 def spread(values):
