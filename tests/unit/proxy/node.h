@@ -13,7 +13,9 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "cache/cache.h"
+#include "p2p/p2p.h"
 #include "proxy/api/server.h"
+#include "proxy/peer/port.h"
 #include "proxy/upstream/fetch.h"
 #include "tests/unit/base/unit.h"
 #include <arpa/inet.h>
@@ -70,6 +72,9 @@ struct node {
     struct fetch *fetch;
     struct server *server;
     int port;
+    struct p2p *p2p;        /* NULL: alone */
+    struct port *peer_port; /* with p2p */
+    int peer_number;
 };
 
 /* ---- the registry ---- */
@@ -269,6 +274,31 @@ write_config(struct node *n, const char *registry, const char *extra, char ret_p
     assert_int_equal(fclose(f), 0);
 }
 
+static inline int
+listen_on_free_port(int *ret_fd)
+{
+    struct err e = {0};
+    char address[SERVER_ADDRESS_MAX];
+    if (server_listen("127.0.0.1:0", ret_fd, &e) < 0)
+        fail_msg("%s", e.text);
+    assert_int_equal(server_address(*ret_fd, address), 0);
+    return (int)strtol(strrchr(address, ':') + 1, NULL, 10);
+}
+
+static inline void
+open_server(struct node *n)
+{
+    struct err e = {0};
+    struct server_config server = {.settings = n->settings,
+                                   .cache = n->cache,
+                                   .fetch = n->fetch,
+                                   .p2p = n->p2p,
+                                   .listen_fd = -1};
+    n->port = listen_on_free_port(&server.listen_fd);
+    if (server_open(&server, &n->server, &e) < 0)
+        fail_msg("%s", e.text);
+}
+
 /* `registry`: YAML keys of the one registry besides host and url, e.g. ", auth: node"; `extra`:
  * YAML behind the common part. */
 static inline struct node *
@@ -277,8 +307,6 @@ node_open(const char *registry, const char *extra)
     struct node *n = mem_zalloc(sizeof *n);
     struct err e = {0};
     char path[96];
-    char address[SERVER_ADDRESS_MAX];
-    int fd = -1;
     json_init();
     log_configure(LOG_ERROR, false);
     struct sigaction ignored = {.sa_handler = SIG_IGN};
@@ -296,16 +324,10 @@ node_open(const char *registry, const char *extra)
     char *folder = mem_printf("%s/cache", n->folder);
     struct cache_config config = {
         .dir = folder, .size_bytes = n->settings->cache_size_bytes, .hash_threads = 1};
-    if (cache_open(&config, &n->cache, &e) < 0 || fetch_open(&n->fetch, &e) < 0 ||
-        server_listen(n->settings->listen, &fd, &e) < 0)
+    if (cache_open(&config, &n->cache, &e) < 0 || fetch_open(&n->fetch, &e) < 0)
         fail_msg("%s", e.text);
     mem_free(folder);
-    assert_int_equal(server_address(fd, address), 0);
-    n->port = (int)strtol(strrchr(address, ':') + 1, NULL, 10);
-    struct server_config server = {
-        .settings = n->settings, .cache = n->cache, .fetch = n->fetch, .listen_fd = fd};
-    if (server_open(&server, &n->server, &e) < 0)
-        fail_msg("%s", e.text);
+    open_server(n);
     return n;
 }
 
@@ -318,11 +340,81 @@ remove_one(const char *path, const struct stat *info, int kind, struct FTW *wher
     return remove(path);
 }
 
+/* ---- with others ---- */
+
+static inline uint64_t
+stored_bytes(void *arg, const struct digest *d)
+{
+    const struct node *n = arg;
+    struct blob_info info;
+    return cache_info(n->cache, d, &info) == 0 && info.phase == BLOB_WHOLE ? info.size : 0;
+}
+
+static inline void
+order_nothing(void *arg, const struct digest *d, const struct swarm_get *get)
+{
+    (void)arg, (void)d, (void)get;
+}
+
+static inline void
+stop_nothing(void *arg, const struct digest *d, uint32_t get, uint32_t end)
+{
+    (void)arg, (void)d, (void)get, (void)end;
+}
+
+/* Opens the registry API again, with a peer port and names shared with the node `seed`, if any. */
+static inline void
+node_join(struct node *n, const struct node *seed)
+{
+    static const struct seal_key key = {{9}};
+    struct p2p_ops ops = {n, order_nothing, stop_nothing, stored_bytes};
+    struct err e = {0};
+    char listen[32];
+    char seed_text[32];
+    char *seeds[] = {seed_text};
+    struct port_config port = {n->settings, n->cache, NULL, -1};
+    server_close(n->server);
+    n->peer_number = listen_on_free_port(&port.listen_fd);
+    (void)snprintf(listen, sizeof listen, "127.0.0.1:%d", n->peer_number);
+    (void)snprintf(seed_text, sizeof seed_text, "127.0.0.1:%d", seed ? seed->peer_number : 1);
+    struct p2p_config config = {.listen = listen,
+                                .advertise = "auto",
+                                .site = "here",
+                                .dir = n->folder,
+                                .key = &key,
+                                .seeds = seeds,
+                                .seeds_count = seed != NULL};
+    if (p2p_open(&config, &ops, &n->p2p, &e) < 0)
+        fail_msg("%s", e.text);
+    port.p2p = n->p2p;
+    if (port_open(&port, &n->peer_port, &e) < 0)
+        fail_msg("%s", e.text);
+    open_server(n);
+}
+
+/* Until it hears so many others and there is a tracker. */
+static inline void
+node_wait_for(struct node *n, size_t others)
+{
+    int64_t until_ms = clock_ms() + 20000;
+    bool ready = false;
+    while (!ready && clock_ms() < until_ms) {
+        struct p2p_state s;
+        assert_int_equal(p2p_look(n->p2p, &s), 0);
+        ready = s.peers_count >= others && s.epoch > 0 && s.role != ELECT_CANDIDATE;
+        p2p_state_release(&s);
+        clock_sleep_ms(5);
+    }
+    assert_true(ready);
+}
+
 static inline void
 node_close(struct node *n)
 {
     atomic_store(&n->closing, true);
     server_close(n->server);
+    port_close(n->peer_port);
+    p2p_close(n->p2p);
     fetch_close(n->fetch);
     cache_close(n->cache);
     settings_release(&n->settings);
