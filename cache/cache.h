@@ -110,9 +110,6 @@ void blob_wait(struct blob *b, uint64_t pos, int64_t deadline_ms, struct blob_st
 CHECKED int64_t blob_read(struct blob *b, uint64_t pos, void *ret, size_t len);
 /* WHOLE only: a new read-only descriptor of the file, for sendfile; caller closes. */
 CHECKED int blob_open_fd(struct blob *b, int *ret_fd);
-/* The same of [pos, pos + len) for another node, which checks what it gets: in any phase but
- * FAILED, without hold-back. ERR_NOT_FOUND when some of them are not here, or it passes through. */
-CHECKED int blob_held_fd(struct blob *b, uint64_t pos, uint64_t len, int *ret_fd);
 /* A client that was sent such a file got no further than about pos: reads on from there, and
  * a file that cannot be read any more leaves the cache, as blob_read sees to by itself. */
 void blob_doubt(struct blob *b, uint64_t pos);
@@ -157,10 +154,6 @@ uint64_t blob_claim_limit(struct blob *b, const struct gap *g);
 enum blob_source { BLOB_FROM_UPSTREAM, BLOB_FROM_PEER, BLOB_FROM_REMOTE_PEER, BLOB_SOURCES };
 CHECKED int blob_write(struct blob *b, uint64_t pos, const void *bytes, size_t len,
                        enum blob_source source);
-/* End of the run of bytes that are here from pos on, held back or not; pos when there is none. */
-uint64_t blob_held_end(struct blob *b, uint64_t pos);
-/* Sets bit i % 8 of bits[i / 8] for each piece i that is here whole; FILLING or later. */
-void blob_held_bits(struct blob *b, uint8_t *bits);
 /* Where readers wait now, the lowest first, each place once: how many, `max` at most. */
 size_t blob_cursors(struct blob *b, uint64_t *ret, size_t max);
 bool blob_passes(const struct blob *b); /* has no file */

@@ -1,9 +1,20 @@
-/* Blobs whose digest is wrong although somebody may find out which bytes are to blame. A part of
- * the front door: include cache.h. */
+/* Bytes for other nodes, and bytes of other nodes, which may be wrong: a blob whose digest is wrong
+ * although somebody may find out which pieces are to blame. A part of the front door: include
+ * cache.h. */
 #ifndef CACHE_MEND_H
 #define CACHE_MEND_H
 
 #include "cache/cache.h"
+
+/* ---- what is held: any thread ---- */
+
+/* [pos, pos + len) for another node, which checks what it gets: as blob_open_fd, in any phase but
+ * FAILED, without hold-back. ERR_NOT_FOUND when some of them are not here, or it passes through. */
+CHECKED int blob_held_fd(struct blob *b, uint64_t pos, uint64_t len, int *ret_fd);
+/* End of the run of bytes that are here from pos on, held back or not; pos when there is none. */
+uint64_t blob_held_end(struct blob *b, uint64_t pos);
+/* Sets bit i % 8 of bits[i / 8] for each piece i that is here whole; FILLING or later. */
+void blob_held_bits(struct blob *b, uint8_t *bits);
 
 /* How often blob_drop may bring a blob back to FILLING; the next wrong digest FAILS it. */
 #define BLOB_REPAIRS_MAX 3

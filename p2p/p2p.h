@@ -73,6 +73,8 @@ void p2p_end(struct p2p *p, const struct digest *blob, uint32_t get, enum swarm_
              int64_t took_us, unsigned busy_ms);
 /* Pieces [first, first + count) are gone: evicted, or their bytes were wrong. */
 void p2p_dropped(struct p2p *p, const struct digest *blob, uint32_t first, uint32_t count);
+/* What that node says it holds is not believed for that long (INT64_MAX: for ever). */
+void p2p_ban(struct p2p *p, const struct node_id *node, int64_t wait_ms);
 /* Other nodes that are heard now; never waits. 0: what upstream refuses nobody else can bring. */
 size_t p2p_others(struct p2p *p);
 /* ---- names: any thread; what tags and manifests stand for (names.h) ---- */

@@ -131,6 +131,7 @@ enum p2p_note {
     P2P_END,
     P2P_DROPPED,
     P2P_LOAD,
+    P2P_BAN,
     P2P_NAME_ASK,
     P2P_NAME_TELL,
     P2P_NAME_HOLD,
@@ -165,6 +166,10 @@ struct p2p_mail {
             unsigned queue_ms;
             uint64_t free_bytes;
         } load;
+        struct {
+            struct node_id node;
+            int64_t wait_ms;
+        } ban;
         struct p2p_ask *ask;
         struct p2p_naming *naming;
         struct {

@@ -132,6 +132,15 @@ p2p_load(struct p2p *p, unsigned queue_ms, uint64_t free_bytes)
     note(p, m);
 }
 
+void
+p2p_ban(struct p2p *p, const struct node_id *node, int64_t wait_ms)
+{
+    struct p2p_mail *m = p2p_new_mail(P2P_BAN, NULL, 0);
+    m->ban.node = *node;
+    m->ban.wait_ms = wait_ms;
+    note(p, m);
+}
+
 /* ---- p2p thread ---- */
 
 static void
@@ -190,6 +199,7 @@ take_of_swarm(struct p2p *p, struct swarm *s, const struct p2p_mail *m)
         break;
     case P2P_WANT:
     case P2P_LOAD:
+    case P2P_BAN:
     case P2P_NAME_ASK:
     case P2P_NAME_TELL:
     case P2P_NAME_HOLD:
@@ -209,6 +219,10 @@ take(struct p2p *p, struct p2p_mail *m)
         break;
     case P2P_LOAD:
         step_load(p->step, m->load.queue_ms, m->load.free_bytes);
+        break;
+    case P2P_BAN:
+        step_ban(p->step, p->now_ms, &m->ban.node, m->ban.wait_ms);
+        p->noted = true;
         break;
     case P2P_NAME_ASK:
     case P2P_NAME_TELL:

@@ -330,6 +330,12 @@ step_each(const struct step *s, size_t i)
 }
 
 void
+step_ban(struct step *s, int64_t now_ms, const struct node_id *node, int64_t wait_ms)
+{
+    swarms_ban(s->swarms, node, wait_ms < INT64_MAX - now_ms ? now_ms + wait_ms : INT64_MAX);
+}
+
+void
 step_load(struct step *s, unsigned queue_ms, uint64_t free_bytes)
 {
     uint64_t free_mib = free_bytes >> 20;

@@ -64,6 +64,9 @@ CHECKED int step_locate(struct step *s, int64_t now_ms, const struct digest *blo
                         struct plan *p);
 struct locate *step_located(struct step *s);
 
+/* What that node says it holds is not believed for that long; INT64_MAX: for ever. */
+void step_ban(struct step *s, int64_t now_ms, const struct node_id *node, int64_t wait_ms);
+
 /* Load of this node, for its beacons. */
 void step_load(struct step *s, unsigned queue_ms, uint64_t free_bytes);
 

@@ -9,6 +9,7 @@
 #define SWARMS_MAX       256
 #define SWARMS_SEED_MS   60000 /* that long a stored blob that nobody asks for is offered */
 #define SWARMS_LEARN_MS  300   /* a tracker that was not deputy listens before it grants */
+#define SWARMS_BANNED    64    /* the one that ends first gives up its place */
 #define SWARMS_JITTER_MS 5     /* times members: spread of announcements to a new tracker */
 
 struct swarms;
@@ -37,6 +38,8 @@ void swarms_leave(struct swarms *x, const struct digest *digest, int64_t now_ms)
 /* Another tracker, perhaps this node. */
 void swarms_elected(struct swarms *x, const struct swarms_at *at, bool was_deputy);
 void swarms_gone(struct swarms *x, const struct node_id *node);
+/* What it says it holds is not believed until then. */
+void swarms_ban(struct swarms *x, const struct node_id *node, int64_t until_ms);
 /* One record of a datagram. */
 void swarms_hear(struct swarms *x, const struct swarms_at *at, const struct node_id *from,
                  const struct wire_msg *m, struct plan *p);

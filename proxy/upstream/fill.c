@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "proxy/upstream/mend.h"
 #include "proxy/upstream/ordered.h"
 #include "proxy/upstream/peer.h"
 #include "proxy/upstream/solo.h"
@@ -96,6 +97,7 @@ fill_start(struct fill *f, struct source *s, const struct gap *gap, const char *
     bool peer = is_peer(s);
     r->blob = f->blob;
     r->patience = &f->patience;
+    r->trail = f->trail;
     r->call.source = s;
     r->call.want.origin = &f->origin;
     r->call.want.class = class;
@@ -196,6 +198,7 @@ fill_free(struct fill *f, int code)
 {
     if (!f->over)
         fill_end(f, code, NULL);
+    mend_free(f);
     upstream_drop(&f->upstream);
     blob_release(&f->blob);
     origin_release(&f->origin);
@@ -224,7 +227,8 @@ begin(struct fill *f, int64_t now_ms)
     f->begun = true;
     blob_look(f->blob, 0, &st);
     f->patience.any_byte = st.have_bytes > 0;
-    (void)ordered_open(f, now_ms);
+    if (ordered_open(f, now_ms))
+        mend_watch(f);
 }
 
 /* The swarm heard of pieces that are wrong. */
@@ -247,6 +251,10 @@ look(struct fill *f, int64_t now_ms)
     f->look_ms = now_ms + (complete ? CHECK_LOOK_MS : LOOK_MS);
     if (f->shared && st.phase == BLOB_FAILED && st.error == ERR_DIGEST)
         take_back(f);
+    if (st.sick && f->trail != NULL)
+        mend_step(f, now_ms);
+    if (st.phase == BLOB_VERIFIED || st.phase == BLOB_WHOLE)
+        mend_settle(f, now_ms);
     if (st.phase >= BLOB_VERIFIED || (complete && !f->shared))
         fill_end(f, 0, NULL);
     return complete;

@@ -10,6 +10,7 @@
 #define PROXY_FILL_H
 
 #include "base/rng.h"
+#include "proxy/upstream/bans.h"
 #include "proxy/upstream/call.h"
 #include "proxy/upstream/upstream.h"
 
@@ -24,6 +25,7 @@ struct fill_world {
     struct upstreams *upstreams;
     struct rng rng;
     struct peers *peers;
+    struct bans bans;
     struct p2p *p2p;         /* NULL: this node is alone */
     unsigned blob_calls;     /* open now, at registries */
     unsigned peer_calls;     /* open now, at other nodes */

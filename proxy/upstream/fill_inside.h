@@ -12,6 +12,7 @@
 
 #define FILL_RUNS_MAX SWARM_GETS_MAX
 
+struct mend;
 struct ordered;
 
 struct fill {
@@ -27,6 +28,8 @@ struct fill {
     bool patient;            /* the clock of patience runs */
     char etag[128];          /* strong one of the last good answer of the registry, or "" */
     struct ordered *ordered; /* NULL: solo */
+    struct trail *trail;     /* once other nodes may give bytes */
+    struct mend *mend;       /* once the digest was wrong */
     bool shared;             /* the swarm knew of it: whole, it is a seed */
 
     /* the requests; a place without one is NULL */

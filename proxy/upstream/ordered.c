@@ -355,6 +355,10 @@ ordered_get(struct fill *f, const struct swarm_get *get)
         return;
     }
     bool far = get->source == SWARM_WAN;
+    if (!node_is_none(&get->node) && bans_hold(&f->world->bans, &get->node, clock_ms())) {
+        p2p_end(w->p2p, blob_digest(f->blob), get->id, SWARM_FAILED, 0, 0);
+        return;
+    }
     w->any = true;
     o->id = get->id;
     o->source = f->upstream;

@@ -180,6 +180,7 @@ peer_take(struct peers *all, struct p2p *p2p, const struct node_id *id,
         p->all = all;
         p->source.ops = &ops;
         p->source.body_source = body_source;
+        p->source.node = *id;
         p->source.head_wait_ms = PEER_HEAD_MS;
         peer_name(addr, p->source.name);
         HASH_ADD(hh, all->map, key, sizeof p->key, p);

@@ -8,6 +8,16 @@
 
 #define BLOCKED_POLL_MS 100 /* the waker says when there is room; this is the belt */
 
+/* They were written just now. */
+static void
+note_bytes(struct run *r, size_t len)
+{
+    const struct node_id *node = &r->call.source->node;
+    if (r->trail != NULL && len > 0)
+        trail_bytes(r->trail, &r->hand, node_is_none(node) ? NULL : node, r->gap.start, r->buffer,
+                    len);
+}
+
 /* 0; ERR_AGAIN: no room, everything is kept; 1: the claim ends before what is held. */
 static int
 flush(struct run *r)
@@ -26,6 +36,7 @@ flush(struct run *r)
         r->own_fault = !r->blocked;
         return code;
     }
+    note_bytes(r, len);
     bool cut = len < r->good;
     r->gap.start += len;
     r->got_bytes += len;
@@ -161,6 +172,7 @@ static void
 over(struct run *r, int code)
 {
     call_stop(&r->call);
+    trail_put_down(&r->hand);
     mem_free(r->buffer);
     r->buffer = NULL;
     r->held = r->good = 0;

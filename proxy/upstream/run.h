@@ -12,6 +12,7 @@
 
 #include "proxy/upstream/call.h"
 #include "proxy/upstream/patience.h"
+#include "proxy/upstream/trail.h"
 
 #define RUN_BUFFER_BYTES (256 * 1024) /* docs: the knee of write cost */
 #define FLUSH_MS         2
@@ -23,6 +24,7 @@ struct run {
     /* set by the owner before the start */
     struct blob *blob;
     struct patience *patience; /* of the blob */
+    struct trail *trail;       /* the same; NULL: nobody asks where bytes came from */
 
     enum run_phase phase;
     struct call call;
@@ -38,7 +40,8 @@ struct run {
     char *buffer;
     size_t held, good;     /* bytes in the buffer; those that were checked or need no check */
     int64_t good_since_ms; /* the first of them */
-    bool blocked;          /* the blob has no room at this moment */
+    struct trail_hand hand;
+    bool blocked; /* the blob has no room at this moment */
 };
 
 /* `gap` is claimed, or NULL: all of a blob whose size is not known yet. call.source and

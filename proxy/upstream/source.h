@@ -70,6 +70,7 @@ struct source {
     char name[SOURCE_NAME_MAX]; /* for people: host of a registry, address of a peer */
     enum blob_source body_source;
     int64_t head_wait_ms;      /* a request is left without a head after this; 0: by patience */
+    struct node_id node;       /* none: a registry */
     unsigned refs;             /* fills and asks that hold it */
     unsigned blob_calls;       /* open now, for blobs */
     unsigned asks;             /* open now, small ones */

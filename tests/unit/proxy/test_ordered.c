@@ -26,7 +26,10 @@ struct p2p {
     pthread_mutex_t lock;
     pthread_cond_t news;
     /* lock */
-    unsigned wants, leaves, cursors, drops;
+    unsigned wants, leaves, cursors, drops, bans;
+    uint32_t dropped; /* bits */
+    struct node_id banned;
+    int64_t ban_ms;
     uint8_t flags;
     uint8_t held[BITS_BYTES(PIECES)];
     uint64_t cursor;
@@ -126,8 +129,20 @@ p2p_dropped(struct p2p *p, const struct digest *blob, uint32_t first, uint32_t c
 {
     (void)blob;
     swarm_lock();
-    must(first == 0 && count == PIECES);
+    must(first < PIECES && count <= PIECES - first);
     p->drops++;
+    for (uint32_t i = first; i < first + count; i++)
+        p->dropped |= 1u << i;
+    swarm_unlock();
+}
+
+void
+p2p_ban(struct p2p *p, const struct node_id *node, int64_t wait_ms)
+{
+    swarm_lock();
+    p->bans++;
+    p->banned = *node;
+    p->ban_ms = wait_ms;
     swarm_unlock();
 }
 
@@ -321,6 +336,8 @@ order_at(struct bench *b, unsigned port, uint32_t id, uint32_t piece)
     memcpy(get.addr.ip, ip, sizeof ip);
     get.addr.port = (uint16_t)port;
     get.node.bytes[0] = 7;
+    get.node.bytes[1] = (uint8_t)(port >> 8);
+    get.node.bytes[2] = (uint8_t)port;
     fetch_order_get(b->fetch, &b->fake.digest, &get);
 }
 
@@ -759,6 +776,191 @@ transfers_tell_what_came_from_whom(void **state)
     assert_int_equal(end_pull(&p), 0);
 }
 
+/* ---- liars: wrong bytes with right checksums ---- */
+
+/* A client that is careful with its own bytes only: takes what it is given. */
+struct taker {
+    struct bench *bench;
+    struct blob *blob;
+    uint64_t start;
+    bool wrong; /* some of what it has */
+    int code;
+    pthread_t thread;
+};
+
+static void *
+take_all(void *arg)
+{
+    struct taker *t = arg;
+    unsigned char room[65536];
+    unsigned repairs = blob_repairs(t->blob);
+    uint64_t pos = t->start;
+    int64_t deadline_ms = clock_ms() + SOON_MS;
+    t->code = ERR_TIMEOUT;
+    while (clock_ms() < deadline_ms) {
+        struct blob_state st;
+        blob_wait(t->blob, pos, clock_ms() + 100, &st);
+        int64_t n = blob_read(t->blob, pos, room, sizeof room);
+        if (blob_spoilt(t->blob, t->start, pos + (n > 0 ? (uint64_t)n : 0), &repairs)) {
+            t->code = ERR_DIGEST;
+            break;
+        }
+        if (n > 0) {
+            t->wrong = t->wrong || memcmp(room, t->bench->fake.bytes + pos, (size_t)n) != 0;
+            pos += (uint64_t)n;
+        } else if (pos == FAKE_BYTES || st.phase == BLOB_FAILED) {
+            t->code = pos == FAKE_BYTES ? 0 : st.error;
+            break;
+        }
+    }
+    return NULL;
+}
+
+static void
+start_taker(struct pull *p, uint64_t start, struct taker *ret)
+{
+    *ret = (struct taker){.bench = p->bench, .blob = p->blob, .start = start};
+    must(pthread_create(&ret->thread, NULL, take_all, ret) == 0);
+}
+
+static void
+start_lies(struct bench *b, struct pull *p)
+{
+    struct origin o = {.settings = b->settings,
+                       .registry = settings_registry(b->settings, "reg.test"),
+                       .host = "reg.test",
+                       .repository = "plain"};
+    enum cache_got got;
+    swarm_lock();
+    unsigned wants = swarm.wants;
+    swarm_unlock();
+    *p = (struct pull){.bench = b};
+    p->blob = cache_acquire(b->cache, &b->fake.digest, &got);
+    assert_int_equal(got, CACHE_LEAD);
+    fetch_blob(b->fetch, &o, p->blob, FAKE_BYTES, false);
+    swarm_wait(is_wanted, wants + 1);
+}
+
+static struct blob_state
+last_phase(const struct pull *p)
+{
+    struct blob_state st;
+    int64_t deadline_ms = clock_ms() + SOON_MS;
+    do
+        blob_wait(p->blob, FAKE_BYTES, clock_ms() + 100, &st);
+    while (st.phase < BLOB_WHOLE && clock_ms() < deadline_ms);
+    return st;
+}
+
+static bool
+has_bans(uint32_t times)
+{
+    return swarm.bans >= times;
+}
+
+static void
+wrong_pieces_come_again_and_their_sender_is_banned(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    struct taker reader, late;
+    struct fake_seen seen[8];
+    for (uint32_t i = 0; i < PIECES; i++)
+        b->peers[1].bytes[i * PIECE + 70] ^= 1;
+    uint64_t before = metric_get(M_peers_banned);
+    start_lies(b, &p);
+    start_taker(&p, 0, &reader);
+    start_taker(&p, 8 * PIECE, &late);
+    order_lan(b, 0, 1, 1);
+    order_lan(b, 1, 2, 3);
+    order_lan(b, 1, 3, 4);
+    order_lan(b, 0, 4, 6);
+    order_lan(b, 0, 5, 9);
+    for (uint32_t i = 1; i <= 5; i++)
+        assert_int_equal(outcome(i), SWARM_DONE);
+    order_wan(b, 6, 0, PIECES);
+    (void)pthread_join(reader.thread, NULL);
+    assert_int_equal(reader.code, ERR_DIGEST); /* it had pieces 3 and 4 */
+    (void)pthread_join(late.thread, NULL);
+    assert_int_equal(last_phase(&p).phase, BLOB_WHOLE);
+    swarm_wait(has_bans, 1);
+    assert_int_equal(swarm.bans, 1);
+    assert_int_equal(swarm.banned.bytes[2], (uint8_t)b->peers[1].port);
+    assert_int_equal(swarm.ban_ms, 600000);
+    assert_int_equal(metric_get(M_peers_banned) - before, 1);
+    /* Without words of others all pieces of nodes were in doubt, and nothing else. */
+    assert_int_equal(swarm.dropped, 1u << 1 | 1u << 3 | 1u << 4 | 1u << 6 | 1u << 9);
+    assert_int_equal(fake_asked(&b->fake, "/plain/", seen, 8), 5 + 4);
+    /* Whole, all bytes are right. */
+    struct taker again;
+    start_taker(&p, 0, &again);
+    (void)pthread_join(again.thread, NULL);
+    assert_int_equal(again.code, 0);
+    assert_false(again.wrong);
+    blob_release(&p.blob);
+}
+
+static void
+a_banned_node_is_asked_for_nothing(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    struct fake_seen seen[8];
+    for (uint32_t i = 0; i < PIECES; i++)
+        b->peers[1].bytes[i * PIECE + 70] ^= 1;
+    start_lies(b, &p);
+    order_lan(b, 1, 1, 3);
+    assert_int_equal(outcome(1), SWARM_DONE);
+    order_wan(b, 2, 0, PIECES);
+    swarm_wait(has_bans, 1);
+    assert_int_equal(last_phase(&p).phase, BLOB_WHOLE);
+    blob_release(&p.blob);
+    while (cache_stored(b->cache, &b->fake.digest) > 0) /* as long as its fill holds it */
+        (void)cache_gc(b->cache, 0, false, NULL, NULL);
+    start_lies(b, &p);
+    order_lan(b, 1, 3, 3);
+    assert_int_equal(outcome(3), SWARM_FAILED);
+    order_lan(b, 0, 4, 3);
+    assert_int_equal(outcome(4), SWARM_DONE);
+    order_wan(b, 5, 0, PIECES);
+    assert_int_equal(outcome(5), SWARM_DONE);
+    assert_int_equal(fake_asked(&b->peers[1], "/p2p/", seen, 8), 1);
+    assert_int_equal(swarm.bans, 1);
+    blob_release(&p.blob);
+}
+
+static void
+who_passed_a_few_wrong_pieces_on_is_not_banned(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    b->peers[0].bytes[4 * PIECE + 70] ^= 1;
+    start_lies(b, &p);
+    for (uint32_t i = 1; i <= 5; i++)
+        order_lan(b, 0, i, i);
+    for (uint32_t i = 1; i <= 5; i++)
+        assert_int_equal(outcome(i), SWARM_DONE);
+    order_wan(b, 6, 0, PIECES);
+    assert_int_equal(last_phase(&p).phase, BLOB_WHOLE);
+    swarm_wait(is_wanted, 2);
+    assert_int_equal(swarm.bans, 0);
+    blob_release(&p.blob);
+}
+
+static void
+a_registry_that_lies_alone_fails_the_blob(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    b->fake.bytes[5] ^= 1;
+    start_lies(b, &p);
+    order_wan(b, 1, 0, PIECES);
+    struct blob_state st = last_phase(&p);
+    assert_int_equal(st.phase, BLOB_FAILED);
+    assert_int_equal(st.error, ERR_DIGEST);
+    blob_release(&p.blob);
+}
+
 int
 main(void)
 {
@@ -787,6 +989,10 @@ main(void)
         WITH_NODE(where_the_swarm_has_no_place_it_goes_alone_at_once),
         WITH_NODE(a_background_blob_hurries_when_a_client_comes),
         WITH_NODE(transfers_tell_what_came_from_whom),
+        WITH_NODE(wrong_pieces_come_again_and_their_sender_is_banned),
+        WITH_NODE(a_banned_node_is_asked_for_nothing),
+        WITH_NODE(who_passed_a_few_wrong_pieces_on_is_not_banned),
+        WITH_NODE(a_registry_that_lies_alone_fails_the_blob),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,23 @@
+/* What a fill does when the digest of its blob is wrong and other nodes gave some of it: it finds
+ * the pieces to blame, has the registry say them again, and bans who gave wrong ones.
+ *
+ *   round 1   pieces that differ from what the registry's fetcher says of them (words), and those
+ *             of other nodes that nobody has a word for; all of other nodes when there is no word
+ *   later     all pieces of other nodes
+ *
+ * A node is banned when most of its pieces that could be judged were wrong: one that only passed
+ * on what it got itself has mostly right ones. Fetch thread only. */
+#ifndef PROXY_MEND_H
+#define PROXY_MEND_H
+
+#include "proxy/upstream/fill_inside.h"
+
+/* From now on other nodes may give bytes. */
+void mend_watch(struct fill *f);
+/* The blob is sick. */
+void mend_step(struct fill *f, int64_t now_ms);
+/* The digest is right: who gave what is known now. */
+void mend_settle(struct fill *f, int64_t now_ms);
+void mend_free(struct fill *f);
+
+#endif

@@ -1,0 +1,40 @@
+/* Where the bytes of one blob came from, piece by piece, and what the pieces hash to that came
+ * from its registry as a whole: the word that others can compare theirs with. Pure but for memory.
+ *
+ * of a piece   NONE      it was here before, or is not here
+ *              REGISTRY  all that came since is the registry's
+ *              a node    and nobody else but the registry
+ *              MANY      several nodes */
+#ifndef PROXY_TRAIL_H
+#define PROXY_TRAIL_H
+
+#include "base/digest.h"
+#include "p2p/p2p.h"
+
+#define TRAIL_NODES_MAX 64 /* SWARM_PEERS_MAX; bytes of more are MANY */
+
+enum trail_of { TRAIL_NONE, TRAIL_REGISTRY, TRAIL_NODE, TRAIL_MANY };
+
+struct trail;
+
+/* One request on its way: hashes the piece at work. */
+struct trail_hand {
+    struct digester *digester; /* NULL: this piece was not here from its start */
+    uint64_t at;
+};
+
+struct trail *trail_new(uint64_t size);
+void trail_free(struct trail *t); /* NULL is fine */
+void trail_put_down(struct trail_hand *h);
+
+/* Bytes at pos were written; `from` NULL: the registry. Calls `whole` for each piece of which all
+ * bytes came from the registry through this hand. */
+void trail_bytes(struct trail *t, struct trail_hand *h, const struct node_id *from, uint64_t pos,
+                 const void *bytes, size_t len);
+void trail_on_whole(struct trail *t,
+                    void (*whole)(void *arg, uint32_t piece, const struct digest *sum), void *arg);
+enum trail_of trail_of(const struct trail *t, uint32_t piece, struct node_id *ret_node);
+void trail_forget(struct trail *t, uint32_t piece);
+uint32_t trail_pieces(const struct trail *t);
+
+#endif
