@@ -32,6 +32,8 @@ struct discover {
     size_t last_count;
     struct node_addr last[DISCOVER_PEERS_MAX];
 
+    int64_t write_ms; /* the thread's: no write of the file before */
+
     struct lock lock;
     struct cond changed;
     bool closing;     /* lock, like all below */
@@ -145,7 +147,8 @@ write_file(const char *folder, const struct buf *text)
     return rc < 0 ? rc : fs_rename_at(dir, FRESH_FILE, dir, DISCOVER_FILE);
 }
 
-static void
+/* False when there was nothing new. */
+static bool
 write_peers(struct discover *d)
 {
     AUTO(buf_release) struct buf text;
@@ -164,10 +167,11 @@ write_peers(struct discover *d)
         rc = buf_printf(&text, "%s\n", line);
     }
     if (!fresh || count == 0) /* nobody heard: what is in the file is better than nothing */
-        return;
+        return false;
     rc = rc < 0 ? rc : write_file(d->dir, &text);
     if (rc < 0)
         LOG(peers_file, LOG_S("dir", d->dir), LOG_S("error", err_text(rc)));
+    return true;
 }
 
 /* ---- the thread ---- */
@@ -178,7 +182,7 @@ rest(struct discover *d, int64_t until_ms)
 {
     bool in_time = true;
     lock_take(&d->lock);
-    while (!d->closing && in_time)
+    while (!d->closing && in_time && (!d->peers_fresh || clock_ms() < d->write_ms))
         in_time = cond_wait(&d->changed, &d->lock, until_ms);
     bool goes_on = !d->closing;
     lock_drop(&d->lock);
@@ -189,18 +193,16 @@ static void
 run(void *arg)
 {
     struct discover *d = arg;
-    int64_t resolve_ms = 0, file_ms = clock_ms() + DISCOVER_FILE_EVERY_MS;
+    int64_t resolve_ms = 0;
     bool goes_on = true;
     while (goes_on) {
         if (clock_ms() >= resolve_ms) {
             bool good = resolve_all(d);
             resolve_ms = clock_ms() + (good ? DISCOVER_EVERY_MS : DISCOVER_SOON_MS);
         }
-        if (clock_ms() >= file_ms) {
-            write_peers(d);
-            file_ms = clock_ms() + DISCOVER_FILE_EVERY_MS;
-        }
-        goes_on = rest(d, resolve_ms < file_ms ? resolve_ms : file_ms);
+        if (clock_ms() >= d->write_ms && write_peers(d))
+            d->write_ms = clock_ms() + DISCOVER_FILE_EVERY_MS;
+        goes_on = rest(d, resolve_ms);
     }
     leave(d);
 }
@@ -275,7 +277,7 @@ discover_close(struct discover *d)
 {
     if (d == NULL)
         return;
-    write_peers(d);
+    (void)write_peers(d);
     lock_take(&d->lock);
     d->closing = true;
     cond_wake(&d->changed);
@@ -314,5 +316,6 @@ discover_remember(struct discover *d, const struct node_addr *peers, size_t coun
     memcpy(d->peers, peers, count * sizeof *peers);
     d->peers_count = count;
     d->peers_fresh = true;
+    cond_wake(&d->changed);
     lock_drop(&d->lock);
 }

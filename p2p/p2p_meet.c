@@ -8,7 +8,7 @@
  *
  * So that one seed is enough: a node that follows no tracker yet is told by who hears it who else
  * is there; the tracker repeats that to one member after the other. A node of another site is
- * shown to the tracker, and the tracker to it. */
+ * shown to the tracker, and the tracker to it; a tracker shows sites to each other. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "p2p/p2p_inside.h"
@@ -20,7 +20,8 @@
 #define REMEMBER_MS 10000
 #define SETTINGS_MS NET_REJOIN_MS
 /* Of one datagram: a contact record takes 45 bytes. */
-#define TOLD_MAX 24
+#define TOLD_MAX     24
+#define TOLD_FAR_MAX 64 /* of a newcomer; others hear of it in their turn */
 /* In a larger site a newcomer gets a sample, and the rest from those. */
 #define TOLD_ALL_MAX 96
 
@@ -107,7 +108,16 @@ greet_contacts(struct p2p *p)
     }
 }
 
-/* Tells `to` of members of this site, from the given one on. */
+/* Who should know of whom: the nodes of one site of each other, and sites of third ones. */
+static bool
+concerns(const struct p2p *p, const struct member *to, const struct member *o)
+{
+    if (to->site == p->site.id)
+        return o != to && o->site == p->site.id;
+    return o->site != p->site.id && o->site != to->site;
+}
+
+/* Tells `to` of members that concern it, from the given one on. */
 static void
 introduce(struct p2p *p, const struct member *to, size_t from)
 {
@@ -118,7 +128,7 @@ introduce(struct p2p *p, const struct member *to, size_t from)
     plan_write(&p->plan, WIRE_DATAGRAM_MAX, &out);
     for (size_t i = 0; i < all->count && told < TOLD_MAX; i++) {
         const struct member *o = &all->list[(from + i) % all->count];
-        if (o == to || o->site != p->site.id)
+        if (!concerns(p, to, o))
             continue;
         m.contact = (struct wire_contact){o->id, o->addr, o->site};
         wire_put(&out, &m);
@@ -147,9 +157,9 @@ p2p_meet_knows(const struct p2p *p, const struct node_id *node)
     return member_find(step_members(p->step), node) != NULL;
 }
 
-/* A node of another site: the trackers should hear each other. */
+/* A node of another site and our tracker, which is another node, should hear each other. */
 static void
-meet_far(struct p2p *p, const struct member *who)
+show_tracker(struct p2p *p, const struct member *who)
 {
     const struct elect *e = step_elect(p->step);
     const struct member *tracker = member_find(step_members(p->step), &e->tracker.id);
@@ -157,6 +167,23 @@ meet_far(struct p2p *p, const struct member *who)
         return;
     introduce_one(p, who, &tracker->id, &tracker->addr, p->site.id);
     introduce_one(p, tracker, &who->id, &who->addr, who->site);
+}
+
+static void
+meet_far(struct p2p *p, const struct member *who)
+{
+    const struct members *all = step_members(p->step);
+    if (step_elect(p->step)->role != ELECT_TRACKER) {
+        show_tracker(p, who);
+        return;
+    }
+    introduce(p, who, 0);
+    for (size_t i = 0, told = 0; i < all->count && told < TOLD_FAR_MAX; i++) {
+        if (concerns(p, &all->list[i], who)) {
+            introduce_one(p, &all->list[i], &who->id, &who->addr, who->site);
+            told++;
+        }
+    }
 }
 
 /* A newcomer of the site that multicast did not bring. */
@@ -228,20 +255,25 @@ take_seeds(struct p2p *p)
         contact_seeds(&p->contacts, seeds, count, p->now_ms);
 }
 
-/* The tracker tells the next member that multicast does not reach of the others. */
+/* One member after the other, since datagrams get lost and trackers change: the tracker tells it
+ * of the others, another node brings those of other sites together with the tracker. */
 static void
 introduce_next(struct p2p *p)
 {
     const struct members *all = step_members(p->step);
+    bool office = step_elect(p->step)->role == ELECT_TRACKER;
     p->meet.introduce_ms = p->now_ms + INTRODUCE_MS;
-    if (step_elect(p->step)->role != ELECT_TRACKER)
-        return;
     for (size_t i = 0; i < all->count; i++) {
         const struct member *to = &all->list[p->meet.introduce_next++ % all->count];
-        if (to->site != p->site.id || member_by_group(to, p->now_ms))
-            continue;
-        introduce(p, to, p->meet.introduce_next * TOLD_MAX % all->count);
-        return;
+        bool far = to->site != p->site.id;
+        if (far && !office) {
+            show_tracker(p, to);
+            return;
+        }
+        if (office && (far || !member_by_group(to, p->now_ms))) {
+            introduce(p, to, p->meet.introduce_next * TOLD_MAX % all->count);
+            return;
+        }
     }
 }
 

@@ -85,6 +85,24 @@ the_nodes_of_one_run_are_known_in_the_next(void **state)
 }
 
 static void
+a_node_that_is_killed_has_written_them_already(void **state)
+{
+    (void)state;
+    struct node_addr peer = at("10.0.0.7:5002"), last[DISCOVER_PEERS_MAX];
+    struct discover *d = discover(NULL, 0), *next = NULL;
+    discover_remember(d, &peer, 1);
+    int64_t until_ms = clock_ms() + WAIT_MS;
+    bool there = false;
+    while (!there && clock_ms() < until_ms) {
+        next = discover(NULL, 0);
+        there = discover_last(next, last) == 1 && addr_equal(&last[0], &peer);
+        discover_close(next);
+    }
+    assert_true(there);
+    discover_close(d);
+}
+
+static void
 lines_that_are_no_addresses_are_passed_over(void **state)
 {
     (void)state;
@@ -121,6 +139,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(seeds_are_resolved_soon),
         cmocka_unit_test(the_nodes_of_one_run_are_known_in_the_next),
+        cmocka_unit_test(a_node_that_is_killed_has_written_them_already),
         cmocka_unit_test(lines_that_are_no_addresses_are_passed_over),
         cmocka_unit_test(a_seed_that_is_none_is_said),
     };
