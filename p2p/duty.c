@@ -19,22 +19,36 @@ bytes_of(const struct duties *r, const struct duty *a)
     return (to < r->size ? to : r->size) - from;
 }
 
-bool
-duty_add(struct duties *r, uint32_t lease, uint32_t epoch, uint32_t first, uint32_t count)
+struct duty *
+duty_add(struct duties *r, const struct wire_grant *g)
 {
     for (size_t i = 0; i < DUTIES_MAX; i++) {
-        if (r->list[i].phase != DUTY_NONE)
+        struct duty *a = &r->list[i];
+        if (a->phase != DUTY_NONE)
             continue;
-        if (lease == 0)
-            lease = r->own_ids = r->own_ids % DUTY_OWN_IDS + 1;
-        r->list[i] = (struct duty){.phase = DUTY_READY,
-                                   .lease = lease,
-                                   .epoch = epoch,
-                                   .first = first,
-                                   .end = first + count};
-        return true;
+        *a = (struct duty){.phase = DUTY_READY,
+                           .lease = g->lease,
+                           .epoch = g->epoch,
+                           .first = g->first,
+                           .end = g->first + g->count};
+        if (g->source == WIRE_REMOTE_SITE) {
+            a->node = g->node;
+            a->addr = g->addr;
+        }
+        return a;
     }
-    return false;
+    return NULL;
+}
+
+bool
+duty_take(struct duties *r, uint32_t first, uint32_t count)
+{
+    uint32_t id = r->own_ids % DUTY_OWN_IDS + 1;
+    struct wire_grant g = {.lease = id, .first = first, .count = count};
+    if (duty_add(r, &g) == NULL)
+        return false;
+    r->own_ids = id;
+    return true;
 }
 
 struct duty *
@@ -131,20 +145,21 @@ duty_progress(struct duties *r, struct duty *a, uint64_t bytes, int64_t now_ms)
 }
 
 void
-duty_end(struct duties *r, struct duty *a, int64_t now_ms)
+duty_end(struct duties *r, struct duty *a, bool busy, int64_t now_ms)
 {
     must(a->phase == DUTY_RUNS);
     uint64_t rate = rate_of(a, now_ms);
-    r->wan_rate = r->wan_rate == 0 ? rate : (r->wan_rate * (WEIGHT - 1) + rate) / WEIGHT;
-    a->state = a->done_bytes == bytes_of(r, a) ? WIRE_DONE : WIRE_FAILED;
+    if (node_is_none(&a->node))
+        r->wan_rate = r->wan_rate == 0 ? rate : (r->wan_rate * (WEIGHT - 1) + rate) / WEIGHT;
+    a->state = a->done_bytes == bytes_of(r, a) ? WIRE_DONE : busy ? WIRE_BUSY : WIRE_FAILED;
     a->phase = DUTY_OVER;
 }
 
 static void
-give_up(struct duties *r, enum duty_phase from)
+give_up(struct duties *r, enum duty_phase from, bool upstream_only)
 {
     for (size_t i = 0; i < DUTIES_MAX; i++) {
-        if (r->list[i].phase != from)
+        if (r->list[i].phase != from || (upstream_only && !node_is_none(&r->list[i].node)))
             continue;
         r->list[i].phase = DUTY_OVER;
         r->list[i].state = WIRE_LEFT;
@@ -154,14 +169,14 @@ give_up(struct duties *r, enum duty_phase from)
 void
 duty_refuse(struct duties *r)
 {
-    give_up(r, DUTY_READY);
+    give_up(r, DUTY_READY, true);
 }
 
 void
 duty_leave(struct duties *r)
 {
-    give_up(r, DUTY_READY);
-    give_up(r, DUTY_RUNS);
+    give_up(r, DUTY_READY, false);
+    give_up(r, DUTY_RUNS, false);
 }
 
 bool

@@ -22,7 +22,9 @@ struct duty {
     uint32_t lease, epoch, first, end, get; /* get: the request, while it runs */
     uint64_t done_bytes;
     int64_t began_ms;
-    uint8_t state; /* enum wire_fetch_state when over */
+    uint8_t state;       /* enum wire_fetch_state when over */
+    struct node_id node; /* a holder in another site; none: upstream */
+    struct node_addr addr;
 };
 
 struct duties {
@@ -34,8 +36,9 @@ struct duties {
 };
 
 void duty_init(struct duties *r, uint64_t size, uint32_t piece_bytes);
-/* lease 0: taken without a tracker. False when there is no place. */
-bool duty_add(struct duties *r, uint32_t lease, uint32_t epoch, uint32_t first, uint32_t count);
+/* NULL when there is no place. */
+struct duty *duty_add(struct duties *r, const struct wire_grant *g);
+bool duty_take(struct duties *r, uint32_t first, uint32_t count); /* without a tracker */
 struct duty *duty_ready(struct duties *r);                 /* one that waits for its request */
 struct duty *duty_running(struct duties *r, uint32_t get); /* the one of that request */
 unsigned duty_working(const struct duties *r);             /* ready or running */
@@ -46,8 +49,8 @@ void duty_spare(struct duties *r, struct duty *a);
 bool duty_trim(struct duties *r, const struct wire_trim *t, struct duty **ret, uint32_t *ret_end);
 /* More bytes; true when it is time to ask for the next lease. */
 bool duty_progress(struct duties *r, struct duty *a, uint64_t bytes, int64_t now_ms);
-void duty_end(struct duties *r, struct duty *a, int64_t now_ms);
-/* The node gives up, through no fault of its WAN: what was not asked for yet, or all. */
+void duty_end(struct duties *r, struct duty *a, bool busy, int64_t now_ms);
+/* The node gives up, through no fault of its WAN: what was not yet asked for upstream, or all. */
 void duty_refuse(struct duties *r);
 void duty_leave(struct duties *r);
 /* What the tracker should know, one by one from *at on; digest is left alone. */

@@ -44,6 +44,7 @@ struct lease {
     enum lease_phase phase;
     uint32_t id;         /* epoch and count: no two trackers give the same */
     unsigned node;       /* index of the holder in the tracker's table */
+    unsigned source;     /* where it fetches, index in the tracker's table; 0: upstream */
     uint32_t first, end; /* pieces; first < end */
     uint32_t end_wanted; /* a trim waits for the holder's word; == end otherwise */
     uint64_t done_bytes; /* from the start of `first` */

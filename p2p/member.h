@@ -17,6 +17,7 @@ struct member {
     uint64_t site;
     uint64_t boot, seq; /* of the newest message: older ones are not believed */
     uint32_t priority;
+    bool is_tracker;
     uint16_t queue_ms; /* what an upload from it waits, as it says */
     uint32_t free_mib;
     int64_t heard_ms;

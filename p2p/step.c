@@ -153,6 +153,7 @@ hear_beacon(struct step *s, int64_t now_ms, const struct step_from *from,
                           .boot = from->boot,
                           .seq = from->seq,
                           .priority = b->priority,
+                          .is_tracker = b->role == ELECT_TRACKER,
                           .queue_ms = b->queue_ms,
                           .free_mib = b->free_mib};
     const struct member *before = member_find(&s->members, &from->node);

@@ -257,7 +257,7 @@ swarm_granted(struct swarm *s, const struct wire_grant *g)
 {
     /* What has no place here the tracker takes back, when no progress comes. */
     if (g->count > 0 && g->first < s->pieces && g->count <= s->pieces - g->first)
-        (void)duty_add(&s->duties, g->lease, g->epoch, g->first, g->count);
+        (void)duty_add(&s->duties, g);
     s->urgent = false;
     if ((s->flags & WIRE_MAY_FETCH) == 0) {
         duty_refuse(&s->duties);
@@ -369,7 +369,7 @@ swarm_end(struct swarm *s, uint32_t get, enum swarm_end how, int64_t took_us, un
         s->wan_gets--;
         s->urgent = true;
         if (a != NULL)
-            duty_end(&s->duties, a, now_ms);
+            duty_end(&s->duties, a, how == SWARM_BUSY, now_ms);
     } else {
         struct swarm_link *p = &s->peers[g->peer];
         uint64_t len = swarm_piece_len(s, g->first);

@@ -38,11 +38,14 @@
 
 enum swarm_source { SWARM_LAN, SWARM_WAN };
 
-/* A request to be made: pieces [first, first + count) of the blob. */
+/* A request to be made: pieces [first, first + count) of the blob. LAN: one piece of a node of this
+ * site. WAN: a lease, of upstream, or with a node of that one, which is in another site; the pieces
+ * are asked for in order, one by one or in runs, and a refusal ends it (SWARM_BUSY, SWARM_FAILED).
+ */
 struct swarm_get {
     uint32_t id;
     enum swarm_source source;
-    struct node_id node; /* LAN */
+    struct node_id node; /* none: upstream */
     struct node_addr addr;
     uint32_t first, count;
 };

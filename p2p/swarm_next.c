@@ -52,6 +52,8 @@ next_wan(struct swarm *s, int64_t now_ms, struct swarm_get *ret)
             continue;
         }
         start(s, g, -1, a->first, a->end, ret);
+        ret->node = a->node;
+        ret->addr = a->addr;
         duty_run(a, g->id, now_ms);
         return true;
     }
@@ -158,7 +160,7 @@ take_own_run(struct swarm *s, const struct swarm_moment *now)
             continue;
         for (end = at; end < s->pieces && end < first + SWARM_RUN && missing(s, end);)
             end++;
-        return duty_add(&s->duties, 0, 0, at, end - at);
+        return duty_take(&s->duties, at, end - at);
     }
     return false;
 }
@@ -192,7 +194,7 @@ take_rescue(struct swarm *s, const struct swarm_moment *at)
         if (at->now_ms - c->moved_ms < patience_ms(s, at, piece) + turn_ms)
             continue;
         s->rescue_ms = at->now_ms;
-        return duty_add(&s->duties, 0, 0, piece, 1);
+        return duty_take(&s->duties, piece, 1);
     }
     return false;
 }

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "p2p/piece.h"
+#include "p2p/sites.h"
 
 struct one {
     struct swarm *swarm;
@@ -25,6 +26,7 @@ struct swarms {
     int64_t rejoin_ms;  /* when all blobs are announced to a new tracker; 0: done */
     int64_t tracked_ms; /* last tick of the tracker's table */
     int64_t settled_ms; /* last time when there was a tracker */
+    struct sites sites;
     struct rng rng;
 };
 
@@ -283,21 +285,100 @@ hear_have(struct swarms *x, const struct swarms_at *at, const struct member *who
     tracker_have(x->tracker, &who->id, have);
 }
 
+/* ---- other sites ---- */
+
+static void
+tell_site(const struct swarms_at *at, const struct node_id *to, const struct wire_site_have *have,
+          struct plan *p)
+{
+    const struct member *m = member_find(at->members, to);
+    struct wire_msg msg = {.type = WIRE_SITE_HAVE, .site_have = *have};
+    if (m != NULL && !plan_full(p))
+        plan_record(p, PLAN_DATAGRAM, m, &msg);
+}
+
+/* The tracker of another site asks for a blob. */
+static void
+hear_site_ask(struct swarms *x, const struct swarms_at *at, const struct member *who,
+              const struct digest *digest, struct plan *p)
+{
+    struct wire_site_have have;
+    struct wire_msg m = {.type = WIRE_WHOHAS, .whohas = {*digest}};
+    if (!in_office(at))
+        return;
+    if (tracker_holder(x->tracker, digest, &have)) {
+        tell_site(at, &who->id, &have, p);
+        return;
+    }
+    const struct one *o = find(x, digest);
+    if (o == NULL)
+        o = open_seed(x, at, digest);
+    if (o != NULL && swarm_whole(o->swarm)) {
+        have = (struct wire_site_have){*digest, swarm_size(o->swarm), *at->self, *at->addr};
+        tell_site(at, &who->id, &have, p);
+    } else if (sites_wait(&x->sites, digest, &who->id, at->now_ms) && !plan_full(p)) {
+        plan_record(p, PLAN_SHOUT, NULL, &m);
+    }
+}
+
+static void
+hear_ihave(struct swarms *x, const struct swarms_at *at, const struct member *who,
+           const struct wire_ihave *said, struct plan *p)
+{
+    struct swarm *s = swarms_find(x, &said->digest);
+    struct wire_site_have have = {said->digest, said->size, who->id, who->addr};
+    struct node_id asker;
+    if (s != NULL)
+        swarm_ihave(s, &who->id, &who->addr, said, at->now_ms);
+    while (said->held.len == 0 && sites_found(&x->sites, &said->digest, at->now_ms, &asker))
+        tell_site(at, &asker, &have, p);
+}
+
+/* Asks the trackers of other sites for what nobody here has. */
+static void
+ask_sites(struct swarms *x, const struct swarms_at *at, struct plan *p)
+{
+    struct digest digest;
+    size_t from = 0;
+    if (at->members->count == member_count(at->members, at->elect->site))
+        return;
+    while (!plan_full(p) && tracker_asks(x->tracker, at->now_ms, &from, &digest)) {
+        struct wire_msg m = {.type = WIRE_SITE_ASK, .site_ask = {digest}};
+        for (size_t i = 0; i < at->members->count && !plan_full(p); i++) {
+            const struct member *to = &at->members->list[i];
+            if (to->is_tracker && to->site != at->elect->site)
+                plan_record(p, PLAN_DATAGRAM, to, &m);
+        }
+    }
+}
+
+static void
+hear_far(struct swarms *x, const struct swarms_at *at, const struct member *who,
+         const struct wire_msg *m, struct plan *p)
+{
+    struct tracker_orders orders = {.count = 0};
+    if (m->type == WIRE_SITE_ASK)
+        hear_site_ask(x, at, who, &m->site_ask.digest, p);
+    else if (m->type == WIRE_SITE_HAVE && in_office(at))
+        tracker_remote(x->tracker, &m->site_have, who->site, at->now_ms, &orders);
+    give_orders(x, at, &orders, p);
+}
+
 void
 swarms_hear(struct swarms *x, const struct swarms_at *at, const struct node_id *from,
             const struct wire_msg *m, struct plan *p)
 {
     const struct member *who = member_find(at->members, from);
-    struct swarm *s;
     if (who == NULL)
         return;
-    if (m->type == WIRE_HAVE)
+    if (who->site != at->elect->site)
+        hear_far(x, at, who, m, p);
+    else if (m->type == WIRE_HAVE)
         hear_have(x, at, who, &m->have);
     else if (m->type == WIRE_WHOHAS)
         hear_whohas(x, at, who, &m->whohas.digest, p);
-    else if (m->type == WIRE_IHAVE && !is_banned(x, from, at->now_ms) &&
-             (s = swarms_find(x, &m->ihave.digest)) != NULL)
-        swarm_ihave(s, &who->id, &who->addr, &m->ihave, at->now_ms);
+    else if (m->type == WIRE_IHAVE && !is_banned(x, from, at->now_ms))
+        hear_ihave(x, at, who, &m->ihave, p);
     else if (m->type == WIRE_TRIM && node_equal(from, &at->elect->tracker.id))
         obey(x, &m->trim, p);
     else if (m->type == WIRE_NUDGE && node_equal(from, &at->elect->tracker.id))
@@ -550,6 +631,8 @@ swarms_settle(struct swarms *x, const struct swarms_at *at, struct plan *p)
     for (size_t i = x->count; i-- > 0;)
         if (is_over(&x->list[i], at))
             drop(x, &x->list[i]);
+    if (in_office(at) && has_room(p))
+        ask_sites(x, at, p);
     if (at->now_ms - x->tracked_ms >= TRACK_MS) {
         struct tracker_orders orders = {.count = 0};
         x->tracked_ms = at->now_ms;

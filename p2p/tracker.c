@@ -7,6 +7,7 @@ tracker_new(void)
 {
     struct tracker *t = mem_zalloc(sizeof *t);
     climb_init(&t->climb);
+    t->sources_count = 1;
     return t;
 }
 
@@ -244,9 +245,9 @@ tracker_trim(const struct tracker *t, const struct tracker_blob *b, struct lease
 }
 
 /* The leases of a blob that one node wanted alone are long; now others want it too. */
-static void
-shorten_solo(struct tracker *t, struct tracker_blob *b, int64_t now_ms,
-             struct tracker_orders *orders)
+void
+tracker_shorten(struct tracker *t, struct tracker_blob *b, int64_t now_ms,
+                struct tracker_orders *orders)
 {
     for (unsigned i = 0; i < LEASES_MAX; i++) {
         struct lease *l = &b->book.list[i];
@@ -297,7 +298,7 @@ tracker_blob(struct tracker *t, const struct node_id *node, const struct node_ad
         return;
     popular_hit(&b->popular, now_ms);
     if (tracker_wanting(b) == 2)
-        shorten_solo(t, b, now_ms, orders);
+        tracker_shorten(t, b, now_ms, orders);
 }
 
 void
@@ -356,6 +357,24 @@ tracker_strike(struct tracker_node *n, int64_t now_ms)
     n->free_ms = now_ms + wait_ms;
 }
 
+/* The holder of a lease gave it up. */
+static void
+ended_early(struct tracker *t, struct tracker_blob *b, struct lease *l, uint8_t state,
+            int64_t now_ms)
+{
+    struct tracker_node *n = &t->nodes[l->node];
+    t->sum.expiries++;
+    if (l->source != 0 && state == WIRE_BUSY)
+        rank_block(&t->sources[l->source].rank, now_ms + TRACKER_BUSY_MS);
+    else if (l->source != 0 && state == WIRE_FAILED)
+        tracker_remote_failed(t, b, l->source, now_ms);
+    else if (state != WIRE_LEFT && tracker_has_other(t, b, l->node, now_ms))
+        tracker_strike(n, now_ms);
+    else if (state != WIRE_LEFT)
+        n->free_ms = now_ms + TRACKER_PAUSE_MS;
+    lease_end(&b->book, l, LEASE_EXPIRED);
+}
+
 void
 tracker_fetching(struct tracker *t, const struct node_id *node, const struct wire_fetching *said,
                  int64_t now_ms, struct tracker_orders *orders)
@@ -375,20 +394,15 @@ tracker_fetching(struct tracker *t, const struct node_id *node, const struct wir
     bool done = lease_progress(&b->book, l, end, said->done_bytes, now_ms);
     uint64_t came = l->done_bytes - before;
     climb_bytes(&t->climb, came);
+    tracker_source_gave(t, l, came, now_ms);
     if (done || before / b->book.piece_bytes != l->done_bytes / b->book.piece_bytes)
         climb_piece(&t->climb, lease_rate(l, now_ms), now_ms);
-    if (done || said->state == WIRE_DONE) {
+    if (done || said->state == WIRE_DONE)
         n->strikes = 0;
-        if (!done)
-            lease_end(&b->book, l, LEASE_DONE);
-    } else if (said->state != WIRE_RUNS) {
-        t->sum.expiries++;
-        lease_end(&b->book, l, LEASE_EXPIRED);
-        if (said->state == WIRE_FAILED && tracker_has_other(t, b, l->node, now_ms))
-            tracker_strike(n, now_ms);
-        else if (said->state == WIRE_FAILED)
-            n->free_ms = now_ms + TRACKER_PAUSE_MS;
-    }
+    if (!done && said->state == WIRE_DONE)
+        lease_end(&b->book, l, LEASE_DONE);
+    else if (!done && said->state != WIRE_RUNS)
+        ended_early(t, b, l, said->state, now_ms);
 }
 
 static bool

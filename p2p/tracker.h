@@ -18,12 +18,18 @@
 #define TRACKER_QUARANTINE_MS     2000
 #define TRACKER_PAUSE_MS          500 /* of who failed when nobody else could take over */
 #define TRACKER_QUARANTINE_MS_MAX 128000
+#define TRACKER_BUSY_MS           100 /* of a site that has no place for an upload */
 #define TRACKER_FASTER            2
 #define TRACKER_NUDGE_MS          50   /* between two nudges of one node */
 #define TRACKER_DOUBT_MS          2000 /* ten announcements */
 #define TRACKER_DOUBTERS_MAX      8    /* so many are enough in any site */
 #define TRACKER_PEERS_MS          1000 /* between two full lists of peers to one node */
 #define TRACKER_ORDERS_MAX        64
+#define TRACKER_SOURCES_MAX       65 /* upstream and 64 other sites */
+#define TRACKER_REMOTES_MAX       4  /* holders in other sites of one blob */
+#define TRACKER_REMOTE_MS         60000
+#define TRACKER_ASK_AGAIN_MS      100  /* the second question to other sites about one blob */
+#define TRACKER_ASK_MS            5000 /* all later ones */
 
 struct tracker;
 
@@ -64,6 +70,13 @@ void tracker_gone(struct tracker *t, const struct node_id *node); /* dead or lef
 /* A lease for a node that announced idle leases; false: none now. Needs an office. */
 bool tracker_grant(struct tracker *t, const struct node_id *node, const struct digest *digest,
                    int64_t now_ms, struct wire_grant *ret, struct tracker_orders *orders);
+/* Other sites. A blob to ask their trackers for now, from index *at on, which moves. */
+bool tracker_asks(struct tracker *t, int64_t now_ms, size_t *at, struct digest *ret);
+/* What one of them answered. */
+void tracker_remote(struct tracker *t, const struct wire_site_have *said, uint64_t site,
+                    int64_t now_ms, struct tracker_orders *orders);
+/* A node here that holds the blob whole; false: none is known. */
+bool tracker_holder(struct tracker *t, const struct digest *digest, struct wire_site_have *ret);
 /* Tells nodes that wait for a lease of the blob when there are places: they need not guess. */
 void tracker_nudge(struct tracker *t, const struct digest *digest, int64_t now_ms,
                    struct tracker_orders *orders);

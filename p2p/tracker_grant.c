@@ -11,10 +11,11 @@ leases_of(const struct tracker_blob *b, unsigned node)
 }
 
 static bool
-could_fetch(const struct tracker *t, const struct tracker_entry *e, int64_t now_ms)
+could_fetch(const struct tracker *t, const struct tracker_blob *b, const struct tracker_entry *e,
+            int64_t now_ms)
 {
-    const uint8_t both = WIRE_WANTS | WIRE_MAY_FETCH;
-    return (e->flags & both) == both && now_ms >= t->nodes[e->node].free_ms;
+    return (e->flags & WIRE_WANTS) != 0 && now_ms >= t->nodes[e->node].free_ms &&
+           ((e->flags & WIRE_MAY_FETCH) != 0 || tracker_has_remote(t, b, now_ms));
 }
 
 /* Should the idle node o get the place that the node e asks for? */
@@ -34,13 +35,13 @@ static bool
 may_fetch(const struct tracker *t, const struct tracker_blob *b, const struct tracker_entry *e,
           int64_t now_ms)
 {
-    if (!could_fetch(t, e, now_ms))
+    if (!could_fetch(t, b, e, now_ms))
         return false;
     unsigned before = 0, known = 0, unknown = 0;
     bool runs = leases_of(b, e->node) > 0;
     for (size_t i = 0; i < b->entries_count; i++) {
         const struct tracker_entry *o = b->entries[i];
-        if (o == e || !could_fetch(t, o, now_ms))
+        if (o == e || !could_fetch(t, b, o, now_ms))
             continue;
         if (leases_of(b, o->node) > 0)
             *(t->nodes[o->node].wan_rate > 0 ? &known : &unknown) += 1;
@@ -57,7 +58,7 @@ tracker_has_other(const struct tracker *t, const struct tracker_blob *b, unsigne
                   int64_t now_ms)
 {
     for (size_t i = 0; i < b->entries_count; i++)
-        if (b->entries[i]->node != node && could_fetch(t, b->entries[i], now_ms))
+        if (b->entries[i]->node != node && could_fetch(t, b, b->entries[i], now_ms))
             return true;
     return false;
 }
@@ -90,7 +91,7 @@ run_length(const struct tracker *t, const struct tracker_blob *b, unsigned node,
 {
     uint64_t bytes = t->nodes[node].wan_rate * LEASE_MS / 1000;
     bytes = bytes < LEASE_BYTES_MAX ? bytes : LEASE_BYTES_MAX;
-    if (tracker_wanting(b) == 1)
+    if (tracker_wanting(b) == 1 && b->remotes_count == 0)
         bytes = b->book.size; /* one plain request, until a second node wants the blob */
     uint32_t most = (uint32_t)(bytes / b->book.piece_bytes), count = 1;
     while (count < most && first + count < b->book.pieces && piece_free(b, first + count))
@@ -126,6 +127,10 @@ tracker_grant(struct tracker *t, const struct node_id *node, const struct digest
         return false;
     }
     uint32_t count = run_length(t, b, (unsigned)at, first);
+    bool upstream = (e->flags & WIRE_MAY_FETCH) != 0;
+    int source = tracker_choose(t, b, upstream, now_ms, (uint64_t)count * b->book.piece_bytes);
+    if (source == TRACKER_NOWHERE)
+        return false;
     uint64_t rate = t->nodes[at].wan_rate;
     struct lease *l = lease_grant(&b->book, (unsigned)at, first, count, rate, now_ms);
     if (l == NULL)
@@ -140,6 +145,13 @@ tracker_grant(struct tracker *t, const struct node_id *node, const struct digest
                                .count = count,
                                .source = WIRE_UPSTREAM,
                                .expiry_ms = (uint32_t)(l->expiry_ms - now_ms)};
+    if (source == TRACKER_UPSTREAM)
+        return true;
+    const struct tracker_remote *r = &b->remotes[source];
+    l->source = r->source;
+    ret->source = WIRE_REMOTE_SITE;
+    ret->node = r->node;
+    ret->addr = r->addr;
     return true;
 }
 
@@ -150,7 +162,7 @@ best_idle(const struct tracker *t, const struct tracker_blob *b, int64_t now_ms)
     struct tracker_entry *best = NULL;
     for (size_t i = 0; i < b->entries_count; i++) {
         struct tracker_entry *e = b->entries[i];
-        if (e->idle > 0 && could_fetch(t, e, now_ms) && leases_of(b, e->node) == 0 &&
+        if (e->idle > 0 && could_fetch(t, b, e, now_ms) && leases_of(b, e->node) == 0 &&
             now_ms - e->nudged_ms >= TRACKER_NUDGE_MS &&
             (best == NULL || goes_before(t, e, best, false)))
             best = e;
@@ -205,7 +217,10 @@ judge(struct tracker *t, struct tracker_blob *b, struct lease *l, int64_t now_ms
         t->sum.expiries++;
     else
         t->sum.revocations++;
-    tracker_strike(&t->nodes[l->node], now_ms);
+    if (l->source == 0 || v == LEASE_SILENT)
+        tracker_strike(&t->nodes[l->node], now_ms);
+    else
+        tracker_remote_failed(t, b, l->source, now_ms);
     lease_end(&b->book, l, v == LEASE_OVERDUE ? LEASE_EXPIRED : LEASE_REVOKED);
 }
 

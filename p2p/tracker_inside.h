@@ -16,6 +16,7 @@
 #include "p2p/bits.h"
 #include "p2p/climb.h"
 #include "p2p/piece.h"
+#include "p2p/rank.h"
 #include "p2p/tracker.h"
 
 struct tracker_node {
@@ -42,6 +43,21 @@ struct tracker_entry {
     uint8_t bits[];
 };
 
+/* Where a lease may be fetched: upstream is the first, the others are sites. */
+struct tracker_source {
+    uint64_t site;
+    struct rank rank;
+    int64_t gave_ms; /* when bytes last came */
+};
+
+/* A node of another site that holds a blob whole. */
+struct tracker_remote {
+    unsigned source;
+    struct node_id node;
+    struct node_addr addr;
+    int64_t until_ms;
+};
+
 struct tracker_blob {
     struct digest digest;
     struct lease_book book;
@@ -51,6 +67,10 @@ struct tracker_blob {
     uint8_t *of;       /* per piece, for the book */
     uint16_t *holders; /* per piece */
     int64_t touched_ms;
+    size_t remotes_count;
+    struct tracker_remote remotes[TRACKER_REMOTES_MAX];
+    unsigned asks; /* how often other sites were asked, and when last */
+    int64_t asked_ms;
 };
 
 struct tracker {
@@ -61,6 +81,9 @@ struct tracker {
     size_t nodes_count;
     struct tracker_node nodes[TRACKER_NODES_MAX];
     struct climb climb;
+    unsigned sources_count;
+    struct tracker_source sources[TRACKER_SOURCES_MAX];
+    unsigned lent; /* how often a holder was named to another site */
     struct tracker_sum sum;
 };
 
@@ -70,6 +93,20 @@ struct tracker_entry *tracker_entry(const struct tracker_blob *b, unsigned node)
 /* Does the entry count now? Adapts holders[]. */
 void tracker_recount(struct tracker_blob *b, struct tracker_entry *e, int64_t now_ms);
 unsigned tracker_wanting(const struct tracker_blob *b);
+/* Its leases are long because one node wanted it alone, from upstream: that is over. */
+void tracker_shorten(struct tracker *t, struct tracker_blob *b, int64_t now_ms,
+                     struct tracker_orders *orders);
+
+/* Where `len` bytes are fetched at least cost: index of a remote of the blob, or: */
+#define TRACKER_UPSTREAM (-1)
+#define TRACKER_NOWHERE  (-2)
+int tracker_choose(struct tracker *t, struct tracker_blob *b, bool upstream, int64_t now_ms,
+                   uint64_t len);
+bool tracker_has_remote(const struct tracker *t, const struct tracker_blob *b, int64_t now_ms);
+void tracker_source_gave(struct tracker *t, const struct lease *l, uint64_t bytes, int64_t now_ms);
+void tracker_remote_failed(struct tracker *t, struct tracker_blob *b, unsigned source,
+                           int64_t now_ms);
+
 /* Could any other node take a lease over? */
 bool tracker_has_other(const struct tracker *t, const struct tracker_blob *b, unsigned node,
                        int64_t now_ms);

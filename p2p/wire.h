@@ -23,7 +23,13 @@ enum wire_blob_flag {
     WIRE_CLIENT = 4,    /* a client waits for it */
     WIRE_SERVES = 8     /* its pieces may be asked for */
 };
-enum wire_fetch_state { WIRE_RUNS, WIRE_DONE, WIRE_FAILED, WIRE_LEFT /* nobody wants it */ };
+enum wire_fetch_state {
+    WIRE_RUNS,
+    WIRE_DONE,
+    WIRE_FAILED,
+    WIRE_LEFT, /* nobody wants it any more */
+    WIRE_BUSY  /* the source has no place now */
+};
 enum wire_source { WIRE_UPSTREAM, WIRE_REMOTE_SITE };
 enum wire_trim_why { WIRE_SPLIT, WIRE_SLOW, WIRE_SILENT, WIRE_EXPIRED, WIRE_HELD, WIRE_DOUBLE };
 

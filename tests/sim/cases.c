@@ -33,6 +33,8 @@ static const struct {
     {"thin-layers", "wan=10M size=3M,20M,10M,30M max-ratio=1100 max-wan=1020 max-first=5000"},
     {"warm", "warm=1 max-ratio=1150 max-wan=20 misses=1"},
     {"three-sites", "sites=3 nodes=4 between=10 size=64M max-ratio=1100 max-wan=1020 misses=1"},
+    {"far-warm", "sites=3 nodes=4 warm=4 warm-sites=1 registry=20M between=10 size=64M "
+                 "max-ratio=2300 max-wan=1050"},
     {"small", "size=16M max-ratio=1250 max-wan=1050"},
     {"fast-wan", "nodes=32 wan=1G max-ratio=1100 max-wan=1050 misses=1"},
     {"alone", "nodes=1 wan=1600M lan=10G max-ratio=1150 max-wan=1010"},

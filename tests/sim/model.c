@@ -25,6 +25,12 @@ model_wan(unsigned site)
     return 2 * site;
 }
 
+static uint32_t
+registry_link(const struct pulls_case *c)
+{
+    return 2 * c->sites + 3 * model_total(c);
+}
+
 /* Link of a node: 0 its way to the WAN, 1 its port out, 2 its port in. */
 static uint32_t
 port(const struct model *d, unsigned node, unsigned which)
@@ -84,7 +90,7 @@ stop(struct world *w, struct model *d, unsigned node, unsigned blob, const struc
         if (g->over || g->node != node || g->blob != blob || g->id != s->id)
             continue;
         set_end(d, g, s->first);
-        if (g->peer < 0 && d->nodes[node].hung && g->end <= g->first)
+        if (g->wan && d->nodes[node].hung && g->end <= g->first)
             world_post(w, w->now_us, MODEL_ENDED, i, SWARM_FAILED);
     }
 }
@@ -108,7 +114,7 @@ fetch(struct world *w, unsigned node, const struct plan_action *a)
         d->gets = mem_realloc(d->gets, d->gets_cap * sizeof *d->gets);
     }
     bool lan = a->get.source == SWARM_LAN;
-    int peer = lan ? world_node_of(w, &a->get.node) : -1;
+    int peer = node_is_none(&a->get.node) ? -1 : world_node_of(w, &a->get.node);
     struct model_node *n = &d->nodes[node];
     for (uint32_t p = a->get.first; p < a->get.first + a->get.count; p++)
         n->asked[blob][p]++;
@@ -116,15 +122,18 @@ fetch(struct world *w, unsigned node, const struct plan_action *a)
     d->gets[d->gets_count] = (struct model_get){.node = node,
                                                 .blob = blob,
                                                 .peer = peer,
+                                                .wan = !lan,
                                                 .id = a->get.id,
                                                 .first = a->get.first,
                                                 .end = a->get.first + a->get.count,
                                                 .flow = -1,
                                                 .began_us = w->now_us,
                                                 .moved_us = w->now_us};
-    int64_t delay_us = lan ? world_delay_us(w, node, (unsigned)peer) : d->c->rtt_ms * WORLD_US;
+    int64_t delay_us =
+        peer >= 0 ? world_delay_us(w, node, (unsigned)peer) : d->c->rtt_ms * WORLD_US;
     if (lan || !n->hung)
-        world_post(w, w->now_us + delay_us, lan ? MODEL_BEGIN : MODEL_WAN_BEGIN, d->gets_count, 0);
+        world_post(w, w->now_us + delay_us, peer >= 0 ? MODEL_BEGIN : MODEL_WAN_BEGIN,
+                   d->gets_count, 0);
     d->gets_count++;
 }
 
@@ -147,7 +156,7 @@ end_get(struct world *w, struct model *d, size_t i, enum swarm_end how, unsigned
         return;
     g->over = true;
     set_end(d, g, g->first);
-    n->wan_gets[g->blob] -= g->peer < 0;
+    n->wan_gets[g->blob] -= g->wan;
     while (d->gets_done < d->gets_count && d->gets[d->gets_done].over)
         d->gets_done++;
     struct swarm *s = swarm_of(w, d, g->node, g->blob);
@@ -166,6 +175,8 @@ start_flow(struct world *w, struct model *d, size_t i)
                                       FLOWS_NO_LINK, FLOWS_NO_LINK};
     if (g->peer >= 0)
         links[1] = port(d, from, 1);
+    else if (d->c->registry > 0)
+        links[1] = registry_link(d->c);
     if (g->peer < 0 || w->nodes[from].site != site) {
         links[2] = model_wan(site);
         links[3] = port(d, g->node, 0);
@@ -174,7 +185,7 @@ start_flow(struct world *w, struct model *d, size_t i)
         links[4] = model_wan(w->nodes[from].site) + 1;
     uint64_t all = get_bytes(d, g);
     g->began_us = g->moved_us = w->now_us;
-    g->flow = (int)flows_add(&d->flows, links, g->peer < 0 && all > BLOCK ? BLOCK : all, i);
+    g->flow = (int)flows_add(&d->flows, links, g->wan && all > BLOCK ? BLOCK : all, i);
 }
 
 static void
@@ -308,7 +319,7 @@ read_on(struct world *w, struct model *d, unsigned node, unsigned blob)
 static bool
 cut_off(const struct model *d, const struct model_get *g)
 {
-    return g->peer < 0 && (g->end <= g->first || g->at >= get_bytes(d, g));
+    return g->wan && (g->end <= g->first || g->at >= get_bytes(d, g));
 }
 
 static void
@@ -345,7 +356,7 @@ wan_mark(struct world *w, struct model *d, size_t i)
     if (g->over)
         return;
     if (g->at >= get_bytes(d, g)) {
-        flows_drop(&d->flows, (unsigned)g->flow);
+        drop_flow(w, d, i);
         end_get(w, d, i, SWARM_DONE, 0);
         return;
     }
@@ -358,7 +369,7 @@ reached(struct world *w, struct model *d, unsigned flow)
 {
     size_t i = d->flows.list[flow].owner;
     const struct model_get *g = &d->gets[i];
-    if (g->peer < 0) {
+    if (g->wan) {
         wan_mark(w, d, i);
         return;
     }
@@ -390,7 +401,7 @@ sweep(struct world *w, struct model *d)
     world_post(w, w->now_us + SWEEP_US, MODEL_SWEEP, 0, 0);
     for (size_t i = d->gets_done; i < d->gets_count; i++) {
         const struct model_get *g = &d->gets[i];
-        if (g->over || g->peer >= 0 || d->nodes[g->node].hung ||
+        if (g->over || !g->wan || d->nodes[g->node].hung ||
             w->now_us - g->moved_us < MODEL_STALL_US ||
             (g->flow >= 0 && d->flows.list[g->flow].rate > 0))
             continue;
@@ -599,8 +610,9 @@ set_up_node(struct world *w, struct model *d, unsigned node)
 {
     const struct pulls_case *c = d->c;
     struct model_node *n = &d->nodes[node];
-    unsigned in_site = node % c->nodes, liars = c->warm + c->liars, hung = liars + c->hung;
-    n->warm = in_site < c->warm;
+    unsigned warm = c->warm_sites == 0 || node / c->nodes < c->warm_sites ? c->warm : 0;
+    unsigned in_site = node % c->nodes, liars = warm + c->liars, hung = liars + c->hung;
+    n->warm = in_site < warm;
     n->liar = !n->warm && in_site < liars;
     n->hung = in_site >= liars && in_site < hung;
     bool slow = in_site >= hung && in_site < hung + c->crippled;
@@ -622,6 +634,7 @@ model_set_up(struct world *w, struct model *d)
     d->mark_us = INT64_MAX;
     w->loss_permille = c->loss_permille;
     w->between_us = c->between_ms * WORLD_US;
+    flows_rate(&d->flows, registry_link(c), c->registry);
     for (unsigned s = 0; s < c->sites; s++) {
         flows_rate(&d->flows, model_wan(s), c->wan);
         flows_rate(&d->flows, model_wan(s) + 1, c->wan);

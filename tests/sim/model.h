@@ -1,7 +1,8 @@
 /* What moves bytes in a simulated pull: requests take a way's delay, bodies are flows that share
  * links fairly, uploads wait for slots as in the daemon, clients read from the start.
  *
- *   links: per site its WAN in and out, then per node its own way to the WAN, its port out and in
+ *   links: per site its WAN in and out, then per node its own way to the WAN, its port out and in,
+ *          then the registry
  */
 #ifndef TESTS_SIM_MODEL_H
 #define TESTS_SIM_MODEL_H
@@ -28,7 +29,8 @@ enum model_event {
 
 struct model_get {
     unsigned node, blob;
-    int peer; /* -1: WAN */
+    int peer; /* -1: upstream */
+    bool wan; /* a lease: upstream, or a peer in another site */
     uint32_t id, first, end;
     uint64_t at; /* bytes so far */
     int flow;    /* -1: none */

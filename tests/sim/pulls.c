@@ -45,7 +45,8 @@ pulls_bound_us(const struct pulls_case *c, unsigned site)
     uint64_t image = pulls_image(c);
     uint64_t most = image * 1000000 / c->lan;
     uint64_t supply = c->nodes * image / 1000 * 1000000 / ((c->wan + c->nodes * c->lan) / 1000);
-    uint64_t wan = c->warm == 0 ? wan_us(c, site, image) : 0;
+    bool is_warm = c->warm > 0 && (c->warm_sites == 0 || site < c->warm_sites);
+    uint64_t wan = is_warm ? 0 : wan_us(c, site, image);
     most = wan > most ? wan : most;
     return most > supply ? most : supply;
 }
@@ -96,11 +97,12 @@ sum_up(const struct world *w, const struct model *d, struct pulls_result *ret)
 {
     uint64_t image = pulls_image(d->c), nodes = 0;
     int64_t start_us = first_arrival_us(d);
-    *ret = (struct pulls_result){.events = w->events,
-                                 .datagrams = w->datagrams,
-                                 .hash = w->hash,
-                                 .bound_ms = (int64_t)(pulls_bound_us(d->c, 0) / 1000),
-                                 .stall_ms = d->stall_us / 1000};
+    *ret =
+        (struct pulls_result){.events = w->events,
+                              .datagrams = w->datagrams,
+                              .hash = w->hash,
+                              .bound_ms = (int64_t)(pulls_bound_us(d->c, d->c->sites - 1) / 1000),
+                              .stall_ms = d->stall_us / 1000};
     for (unsigned i = 0; i < model_total(d->c); i++) {
         sum_node(w, d, i, start_us, ret);
         nodes += d->nodes[i].done_us > 0;
@@ -114,8 +116,8 @@ sum_up(const struct world *w, const struct model *d, struct pulls_result *ret)
     }
     ret->lan_bytes -= ret->wan_bytes;
     if (nodes > 0)
-        ret->prefix_permille =
-            (unsigned)(d->prefix_area / nodes * 1024 / image * 1000 / pulls_bound_us(d->c, 0));
+        ret->prefix_permille = (unsigned)(d->prefix_area / nodes * 1024 / image * 1000 /
+                                          pulls_bound_us(d->c, d->c->sites - 1));
 }
 
 static bool
@@ -170,7 +172,7 @@ pulls_run(const struct pulls_case *c, uint64_t seed, uint64_t keep, bool traced,
     w->traced = traced;
     model_set_up(w, d);
     int64_t limit_ms = MODEL_START_MS + c->spread_ms + c->late_ms + 10000 +
-                       (int64_t)(pulls_bound_us(c, 0) * LIMIT_F / 1000);
+                       (int64_t)(pulls_bound_us(c, c->sites - 1) * LIMIT_F / 1000);
     while (d->left > 0 && world_ms(w) < limit_ms && world_run(w, world_ms(w) + 100))
         continue;
     sum_up(w, d, ret);

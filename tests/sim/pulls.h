@@ -32,17 +32,19 @@ struct pulls_case {
     unsigned sites, nodes;       /* nodes of each site */
     uint64_t sizes[PULLS_BLOBS]; /* of the image's blobs, in their order; 0 ends */
     uint64_t wan, lan;           /* bytes/s of a site's WAN, of each node's port */
+    uint64_t registry;           /* bytes/s that it gives to all sites together; 0: no limit */
     int64_t rtt_ms;              /* to the registry */
     int64_t between_ms;          /* one way between two sites */
     unsigned loss_permille;      /* of datagrams */
     /* The first nodes of each site, none of them the same: */
-    unsigned warm;     /* hold the image before, and want nothing */
-    unsigned crippled; /* their way to the WAN is 500 times slower */
-    unsigned liars;    /* say that they hold all, and have nothing */
-    unsigned hung;     /* accept leases, and no byte comes */
-    int64_t spread_ms; /* arrivals are spread over it */
-    int64_t late_ms;   /* the last node of the first site arrives then; 0: with the others */
-    bool cold;         /* nodes start and pull at once, before there is a tracker */
+    unsigned warm;       /* hold the image before, and want nothing */
+    unsigned warm_sites; /* only in so many sites; 0: in all */
+    unsigned crippled;   /* their way to the WAN is 500 times slower */
+    unsigned liars;      /* say that they hold all, and have nothing */
+    unsigned hung;       /* accept leases, and no byte comes */
+    int64_t spread_ms;   /* arrivals are spread over it */
+    int64_t late_ms;     /* the last node of the first site arrives then; 0: with the others */
+    bool cold;           /* nodes start and pull at once, before there is a tracker */
     struct pulls_mishap mishaps[PULLS_MISHAPS];
     /* What must hold; 0: only told. */
     unsigned ratio_max_permille, wan_max_permille;

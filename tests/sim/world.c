@@ -225,13 +225,15 @@ call_node(struct world *w, unsigned from, unsigned kind, const struct plan_actio
     call(w, from, (unsigned)to, kind, a);
 }
 
-/* Multicast in the site; elsewhere the seed of each site, its first node, and who was heard. */
+/* Multicast in the site; elsewhere the seed of each site, its first node, who was heard, and the
+ * tracker, to which the seed shows trackers. */
 static bool
 hears_shouts(const struct world *w, unsigned from, unsigned to)
 {
     const struct world_node *n = &w->nodes[to];
     bool seed = to == 0 || w->nodes[to - 1].site != n->site;
-    return n->site == w->nodes[from].site || seed ||
+    bool trackers = world_is_tracker(w, from) && world_is_tracker(w, to);
+    return n->site == w->nodes[from].site || seed || trackers ||
            member_find(step_members(w->nodes[from].step), &n->id) != NULL;
 }
 

@@ -15,7 +15,8 @@ duties(void)
 static struct duty *
 running(struct duties *r, uint32_t lease, uint32_t first, uint32_t count, uint32_t get)
 {
-    assert_true(duty_add(r, lease, 1, first, count));
+    struct wire_grant g = {.lease = lease, .epoch = 1, .first = first, .count = count};
+    assert_non_null(duty_add(r, &g));
     struct duty *a = duty_ready(r);
     assert_non_null(a);
     duty_run(a, get, 0);
@@ -31,7 +32,7 @@ what_ended_is_reported_until_the_tracker_has_read_it(void **state)
     struct wire_fetching f;
     size_t at = 0;
     (void)duty_progress(&r, a, 1500, 1000);
-    duty_end(&r, a, 1000);
+    duty_end(&r, a, false, 1000);
     assert_true(duty_report(&r, &at, &f));
     assert_int_equal(f.state, WIRE_DONE);
     duty_told(&r);
@@ -52,7 +53,7 @@ a_range_that_ends_early_has_failed(void **state)
     struct wire_fetching f;
     size_t at = 0;
     (void)duty_progress(&r, a, 1999, 1000);
-    duty_end(&r, a, 1000);
+    duty_end(&r, a, false, 1000);
     assert_true(duty_report(&r, &at, &f));
     assert_int_equal(f.state, WIRE_FAILED);
     assert_int_equal(f.done_bytes, 1999);
@@ -98,7 +99,8 @@ a_revoked_lease_that_was_not_begun_is_gone(void **state)
     struct duty *hit;
     struct wire_trim t = {.lease = 70000, .end = 0};
     uint32_t end;
-    assert_true(duty_add(&r, 70000, 1, 0, 2));
+    struct wire_grant g = {.lease = 70000, .epoch = 1, .count = 2};
+    assert_non_null(duty_add(&r, &g));
     assert_false(duty_trim(&r, &t, &hit, &end));
     assert_null(duty_ready(&r));
     assert_int_equal(duty_working(&r), 0);
@@ -120,8 +122,8 @@ there_is_a_limit_and_own_ids_stay_below_leases(void **state)
     (void)state;
     struct duties r = duties();
     for (unsigned i = 0; i < DUTIES_MAX; i++)
-        assert_true(duty_add(&r, 0, 0, i, 1));
-    assert_false(duty_add(&r, 0, 0, 8, 1));
+        assert_true(duty_take(&r, i, 1));
+    assert_false(duty_take(&r, 8, 1));
     for (unsigned i = 0; i < DUTIES_MAX; i++)
         assert_in_range(r.list[i].lease, 1, DUTY_OWN_IDS);
     assert_int_not_equal(r.list[0].lease, r.list[1].lease);

@@ -181,7 +181,7 @@ a_node_alone_gets_a_long_lease_and_gives_it_up_to_the_second(void **state)
     uint32_t end = orders.list[0].trim.end;
     assert_in_range(end, 1, 3);
     assert_false(grant(t, 2, 1, &g)); /* not before the holder agreed */
-    struct wire_grant cut = {g.digest, 3, orders.list[0].trim.lease, 0, end, 0, 0, 0};
+    struct wire_grant cut = {.epoch = 3, .lease = orders.list[0].trim.lease, .count = end};
     cut.digest = unit_blob(1);
     report(t, 1, &cut, 10, WIRE_RUNS, 2);
     assert_true(grant(t, 2, 3, &g));

@@ -1,0 +1,211 @@
+#include "tests/unit/p2p/unit.h"
+
+#include "p2p/piece.h"
+#include "p2p/tracker.h"
+
+#define PIECES 16u
+#define SIZE   ((uint64_t)PIECES * PIECE_BYTES_MIN)
+#define WANTS  (WIRE_WANTS | WIRE_MAY_FETCH | WIRE_SERVES)
+
+static struct tracker_orders orders;
+
+static void
+announce(struct tracker *t, uint8_t node, uint8_t flags, const uint8_t held[2], int64_t now_ms)
+{
+    struct node_id id = unit_node(node);
+    struct node_addr addr = {.port = node};
+    struct wire_blob b = {.digest = unit_blob(1),
+                          .size = SIZE,
+                          .flags = flags,
+                          .wan_rate = (uint64_t)8 * PIECE_BYTES_MIN,
+                          .idle_leases = 1,
+                          .held = {held, held != NULL ? 2 : 0}};
+    tracker_blob(t, &id, &addr, &b, now_ms, &orders);
+}
+
+static bool
+grant(struct tracker *t, uint8_t node, int64_t now_ms, struct wire_grant *ret)
+{
+    struct node_id id = unit_node(node);
+    struct digest d = unit_blob(1);
+    return tracker_grant(t, &id, &d, now_ms, ret, &orders);
+}
+
+static void
+report(struct tracker *t, uint8_t node, const struct wire_grant *g, uint64_t done, uint8_t how,
+       int64_t now_ms)
+{
+    struct node_id id = unit_node(node);
+    struct wire_fetching f = {g->digest, g->epoch, g->lease, g->first, g->count, done, how};
+    tracker_fetching(t, &id, &f, now_ms, &orders);
+}
+
+static void
+remote_has(struct tracker *t, uint64_t size, int64_t now_ms)
+{
+    struct wire_site_have have = {unit_blob(1), size, unit_node(200), {.port = 200}};
+    tracker_remote(t, &have, 77, now_ms, &orders);
+}
+
+static struct tracker *
+tracker(void)
+{
+    struct tracker *t = tracker_new();
+    orders.count = 0;
+    tracker_office(t, 3);
+    return t;
+}
+
+static void
+other_sites_are_asked_for_what_nobody_here_has(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker();
+    struct digest d;
+    size_t at = 0;
+    const uint8_t all[2] = {0xff, 0xff};
+    announce(t, 1, WANTS, NULL, 0);
+    assert_true(tracker_asks(t, 0, &at, &d));
+    at = 0;
+    assert_false(tracker_asks(t, TRACKER_ASK_AGAIN_MS - 1, &at, &d));
+    at = 0;
+    assert_true(tracker_asks(t, TRACKER_ASK_AGAIN_MS, &at, &d));
+    at = 0;
+    assert_false(tracker_asks(t, 2 * TRACKER_ASK_AGAIN_MS, &at, &d));
+    announce(t, 2, WIRE_SERVES, all, 0);
+    at = 0;
+    assert_false(tracker_asks(t, 2 * TRACKER_ASK_MS, &at, &d));
+    tracker_free(t);
+}
+
+static void
+a_holder_elsewhere_is_the_cheaper_source_while_nothing_is_measured(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker();
+    struct wire_grant g;
+    announce(t, 1, WANTS, NULL, 0);
+    remote_has(t, SIZE + 1, 0); /* another blob */
+    announce(t, 2, WANTS, NULL, 0);
+    assert_true(grant(t, 1, 0, &g));
+    assert_int_equal(g.source, WIRE_UPSTREAM);
+    report(t, 1, &g, 0, WIRE_LEFT, 1);
+    remote_has(t, SIZE, 1);
+    announce(t, 1, WANTS, NULL, 1);
+    assert_true(grant(t, 1, 1, &g));
+    assert_int_equal(g.source, WIRE_REMOTE_SITE);
+    assert_int_equal(g.node.bytes[0], 200);
+    assert_int_equal(g.addr.port, 200);
+    tracker_free(t);
+}
+
+static void
+a_remote_holder_that_fails_is_left_and_who_asked_it_not_punished(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker();
+    struct wire_grant g, again;
+    announce(t, 1, WANTS, NULL, 0);
+    announce(t, 2, WANTS, NULL, 0);
+    remote_has(t, SIZE, 0);
+    assert_true(grant(t, 1, 0, &g));
+    assert_int_equal(g.source, WIRE_REMOTE_SITE);
+    report(t, 1, &g, 0, WIRE_FAILED, 10);
+    announce(t, 1, WANTS, NULL, 10);
+    assert_true(grant(t, 1, 10, &again));
+    assert_int_equal(again.source, WIRE_UPSTREAM);
+    assert_int_equal(again.first, g.first);
+    tracker_free(t);
+}
+
+static void
+a_busy_site_is_asked_again_after_a_while(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker();
+    struct wire_grant g;
+    announce(t, 1, WANTS, NULL, 0);
+    announce(t, 2, WANTS, NULL, 0);
+    remote_has(t, SIZE, 0);
+    assert_true(grant(t, 1, 0, &g));
+    report(t, 1, &g, 0, WIRE_BUSY, 10);
+    announce(t, 1, WANTS, NULL, 10);
+    assert_true(grant(t, 1, 10, &g));
+    assert_int_equal(g.source, WIRE_UPSTREAM);
+    report(t, 1, &g, 0, WIRE_LEFT, 10);
+    announce(t, 1, WANTS, NULL, 10 + TRACKER_BUSY_MS);
+    assert_true(grant(t, 1, 10 + TRACKER_BUSY_MS, &g));
+    assert_int_equal(g.source, WIRE_REMOTE_SITE);
+    tracker_free(t);
+}
+
+static void
+a_slow_site_loses_to_a_fast_upstream(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker();
+    struct wire_grant g;
+    announce(t, 1, WANTS, NULL, 0);
+    announce(t, 2, WANTS, NULL, 0);
+    remote_has(t, SIZE, 0);
+    assert_true(grant(t, 1, 0, &g));
+    assert_int_equal(g.source, WIRE_REMOTE_SITE);
+    report(t, 1, &g, 20000, WIRE_LEFT, 1000); /* 20 kB/s */
+    announce(t, 1, WANTS, NULL, 1000);
+    assert_true(grant(t, 1, 1000, &g));
+    assert_int_equal(g.source, WIRE_UPSTREAM);
+    tracker_free(t);
+}
+
+static void
+who_may_not_read_upstream_may_fetch_from_another_site(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker();
+    struct wire_grant g;
+    announce(t, 1, WIRE_WANTS | WIRE_SERVES, NULL, 0);
+    assert_false(grant(t, 1, 0, &g));
+    remote_has(t, SIZE, 0);
+    assert_true(grant(t, 1, 0, &g));
+    assert_int_equal(g.source, WIRE_REMOTE_SITE);
+    tracker_free(t);
+}
+
+static void
+holders_are_named_in_turn_and_only_those_of_all(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker();
+    struct digest d = unit_blob(1);
+    struct wire_site_have have, next;
+    const uint8_t all[2] = {0xff, 0xff}, half[2] = {0xff, 0};
+    announce(t, 1, WANTS, half, 0);
+    assert_false(tracker_holder(t, &d, &have));
+    announce(t, 2, WIRE_SERVES, all, 0);
+    announce(t, 3, WIRE_SERVES, all, 0);
+    announce(t, 4, 0, all, 0); /* does not serve */
+    bool both = false;
+    assert_true(tracker_holder(t, &d, &have));
+    for (unsigned i = 0; i < 4; i++) {
+        assert_true(tracker_holder(t, &d, &next));
+        assert_in_range(next.node.bytes[0], 2, 3);
+        both = both || next.node.bytes[0] != have.node.bytes[0];
+    }
+    assert_true(both);
+    tracker_free(t);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(other_sites_are_asked_for_what_nobody_here_has),
+        cmocka_unit_test(a_holder_elsewhere_is_the_cheaper_source_while_nothing_is_measured),
+        cmocka_unit_test(a_remote_holder_that_fails_is_left_and_who_asked_it_not_punished),
+        cmocka_unit_test(a_busy_site_is_asked_again_after_a_while),
+        cmocka_unit_test(a_slow_site_loses_to_a_fast_upstream),
+        cmocka_unit_test(who_may_not_read_upstream_may_fetch_from_another_site),
+        cmocka_unit_test(holders_are_named_in_turn_and_only_those_of_all),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
