@@ -153,6 +153,12 @@ class SwarmNode(Node):
         self.address, self.admin = ('127.0.0.1', 5000), ('127.0.0.1', 5001)
         self.write_config()
 
+    def write_config(self, registries=None, p2p=None, **settings):
+        """As Node; keys of p2p that are not named stay."""
+        if p2p:
+            settings['p2p'] = {**self.settings['p2p'], **p2p}
+        super().write_config(registries, **settings)
+
     def ask(self, address, target, **how):
         """The request's socket is the node's; it is read by whoever runs it."""
         with self.swarm.net.inside(self.name):
