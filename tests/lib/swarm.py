@@ -335,7 +335,11 @@ class Swarm:
     def joined(self, seconds=15.0, sites=None):
         """Every running node of these sites hears all others of its site and has one tracker."""
         for site in sites or {self.net.site[n] for n in self.running()}:
-            wait_for(f'{site} is one swarm', lambda s=site: self.agreed(s), seconds)
+            try:
+                wait_for(f'{site} is one swarm', lambda s=site: self.agreed(s), seconds)
+            except AssertionError as why:
+                raise AssertionError(f'{why}: ' + '; '.join(
+                    f'{n} {self.look(n)}' for n in self.running(site))) from why
 
     def agreed(self, site):
         names = self.running(site)
