@@ -181,12 +181,17 @@ note_holder(const struct names *n, struct name *x, const struct names_holder *h)
     x->holders_count++;
 }
 
+static uint64_t
+age_of(const struct names_value *v)
+{
+    return v->age_ms < NAMES_AGE_MAX_MS ? v->age_ms : NAMES_AGE_MAX_MS;
+}
+
 static void
 learn(const struct names *n, struct name *x, const struct names_holder *from,
       const struct names_value *v, int64_t now_ms)
 {
-    uint64_t age_ms = v->age_ms < NAMES_AGE_MAX_MS ? v->age_ms : NAMES_AGE_MAX_MS;
-    int64_t said_ms = now_ms - (int64_t)age_ms;
+    int64_t said_ms = now_ms - (int64_t)age_of(v);
     bool same = x->known && digest_equal(&x->digest, &v->digest);
     if (x->known && !same && said_ms < x->said_ms)
         return;
@@ -212,12 +217,15 @@ names_tell(struct names *n, const struct digest *key, const struct names_holder 
     if (x == NULL)
         return;
     bool resolver = node_equal(&x->resolver, &from->node);
-    if (state == NAMES_KNOWN)
+    if (state == NAMES_KNOWN) {
         learn(n, x, from, value, now_ms);
-    else if (!resolver || (state != NAMES_FAILED && state != NAMES_GONE))
+        /* Not by what it had heard before, and says once more. */
+        resolver = resolver && now_ms - x->resolver_ms >= (int64_t)age_of(value);
+    } else if (!resolver || (state != NAMES_FAILED && state != NAMES_GONE)) {
         return;
-    else
+    } else {
         x->failed_ms = now_ms;
+    }
     if (resolver)
         x->resolver = node_none;
     if (state == NAMES_GONE)

@@ -2,6 +2,7 @@
 #   make sim [SIM=elect] [SEEDS=2000] [SEED=N [KEEP=MASK]]   elections under faults
 #   make sim-mutate                                          what notices a broken rule of elections
 #   make sim SIM=pull [SEEDS=1], SIM=pull/NAME [SEED=N]      whole pulls; SEED=N tells the story
+#   make sim SIM=names SEEDS=200                             what a site knows of tags
 #   make sim ARGS='pull nodes=8 wan=50M tracker@4000'         any pull (tests/sim/words.c)
 SIM ?= elect
 SEEDS ?= $(if $(filter elect,$(SIM)),2000,1)

@@ -355,6 +355,15 @@ world_touch(struct world *w, unsigned node)
     carry_out(w, node, node);
 }
 
+void
+world_ask_name(struct world *w, unsigned node, const struct naming_question *q)
+{
+    struct world_node *n = &w->nodes[node];
+    plan_clear(&w->plan);
+    step_name_ask(n->step, node_ms(n, w->now_us), q, &w->plan);
+    carry_out(w, node, node);
+}
+
 int64_t
 world_node_ms(const struct world *w, unsigned node)
 {

@@ -91,6 +91,8 @@ bool world_run(struct world *w, int64_t until_ms);
 
 /* Something happened to a node's swarms: its step looks at them. */
 void world_touch(struct world *w, unsigned node);
+/* A node asks its site; the hook `named` hears the answer, perhaps before this returns. */
+void world_ask_name(struct world *w, unsigned node, const struct naming_question *q);
 int64_t world_node_ms(const struct world *w, unsigned node); /* its own clock */
 /* Of one message, drawn. */
 int64_t world_delay_us(struct world *w, unsigned from, unsigned to);

@@ -112,6 +112,23 @@ a_resolver_that_fails_dies_or_says_nothing_holds_up_nobody(void **state)
     names_free(n);
 }
 
+/* Words are said more than once. */
+static void
+what_the_resolver_had_heard_before_does_not_end_its_turn(void **state)
+{
+    (void)state;
+    struct names *n = names_new(&self);
+    tell(n, 1, 2, 7, 29990, 100000);
+    assert_int_equal(ask(n, 1, 2, &now, 100020).state, NAMES_YOURS);
+    tell(n, 1, 2, 7, 30020, 100030);
+    assert_int_equal(ask(n, 1, 3, &now, 100040).state, NAMES_WAIT);
+    tell(n, 1, 2, 7, 0, 100100);
+    assert_int_equal(ask(n, 1, 3, &now, 100110).state, NAMES_KNOWN);
+    assert_int_equal(ask(n, 1, 3, &(struct names_question){.may_resolve = true}, 100110).state,
+                     NAMES_YOURS);
+    names_free(n);
+}
+
 static void
 a_name_that_upstream_took_back_is_forgotten(void **state)
 {
@@ -268,6 +285,7 @@ main(void)
         cmocka_unit_test(a_name_that_is_too_old_is_resolved_once_more_and_its_old_value_shown),
         cmocka_unit_test(what_was_learned_while_a_node_asked_is_young_for_it),
         cmocka_unit_test(a_resolver_that_fails_dies_or_says_nothing_holds_up_nobody),
+        cmocka_unit_test(what_the_resolver_had_heard_before_does_not_end_its_turn),
         cmocka_unit_test(a_name_that_upstream_took_back_is_forgotten),
         cmocka_unit_test(who_cannot_ask_upstream_is_not_told_to),
         cmocka_unit_test(of_two_values_the_younger_one_is_believed),
