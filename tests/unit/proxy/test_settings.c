@@ -1,6 +1,7 @@
 /* proxy/settings: the table, what only it checks, and the files that are made from it. */
 #include "base/buf.h"
 #include "base/fs.h"
+#include "base/text.h"
 #include "proxy/settings.h"
 #include <fcntl.h>
 #include <setjmp.h>
@@ -129,6 +130,27 @@ values_that_cannot_be_meant_are_refused_with_their_place(void **state)
 }
 
 static void
+what_the_swarm_could_not_use_is_refused(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"a",     "a:0",    "a:65536", ":5",
+                                      "dns:a", "dns::5", "a b:5",   "a:b:5"};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        char text[128];
+        assert_int_equal(text_printf(text, sizeof text, "p2p: {seeds: [\"%s\"]}\n", bad[i]), 0);
+        assert_refused(text, "a.yaml:1:7: p2p.seeds: expected HOST:PORT or dns:NAME:PORT");
+    }
+    AUTO(settings_release)
+    struct settings *good =
+        parsed("p2p: {seeds: [\"10.0.0.1:5002\", \"[fd00::1]:5002\", \"dns:a.test:5\"]}\n");
+    assert_int_equal(good->p2p_seed_count, 3);
+    assert_refused("p2p: {site: \"\"}\n",
+                   "a.yaml:1:7: p2p.site: expected auto, or a name of 1 to 63 bytes");
+    assert_refused("p2p: {advertise: \"\"}\n",
+                   "a.yaml:1:7: p2p.advertise: expected auto, HOST or HOST:PORT");
+}
+
+static void
 keys_that_need_a_restart_are_named(void **state)
 {
     (void)state;
@@ -208,6 +230,7 @@ main(void)
         cmocka_unit_test(a_registry_without_url_is_at_its_host_by_https),
         cmocka_unit_test(a_registry_is_found_by_name_or_by_the_star),
         cmocka_unit_test(values_that_cannot_be_meant_are_refused_with_their_place),
+        cmocka_unit_test(what_the_swarm_could_not_use_is_refused),
         cmocka_unit_test(keys_that_need_a_restart_are_named),
         cmocka_unit_test(the_reference_in_configs_is_up_to_date),
         cmocka_unit_test(the_files_in_configs_are_the_defaults),
