@@ -132,6 +132,7 @@ enum p2p_note {
     P2P_DROPPED,
     P2P_LOAD,
     P2P_BAN,
+    P2P_ATTEST,
     P2P_NAME_ASK,
     P2P_NAME_TELL,
     P2P_NAME_HOLD,
@@ -170,6 +171,10 @@ struct p2p_mail {
             struct node_id node;
             int64_t wait_ms;
         } ban;
+        struct {
+            uint32_t piece;
+            uint8_t word[ATTEST_BYTES];
+        } attest;
         struct p2p_ask *ask;
         struct p2p_naming *naming;
         struct {

@@ -141,6 +141,16 @@ p2p_ban(struct p2p *p, const struct node_id *node, int64_t wait_ms)
     note(p, m);
 }
 
+void
+p2p_attest(struct p2p *p, const struct digest *blob, uint32_t piece,
+           const uint8_t word[ATTEST_BYTES])
+{
+    struct p2p_mail *m = p2p_new_mail(P2P_ATTEST, blob, 0);
+    m->attest.piece = piece;
+    memcpy(m->attest.word, word, ATTEST_BYTES);
+    note(p, m);
+}
+
 /* ---- p2p thread ---- */
 
 static void
@@ -200,6 +210,7 @@ take_of_swarm(struct p2p *p, struct swarm *s, const struct p2p_mail *m)
     case P2P_WANT:
     case P2P_LOAD:
     case P2P_BAN:
+    case P2P_ATTEST:
     case P2P_NAME_ASK:
     case P2P_NAME_TELL:
     case P2P_NAME_HOLD:
@@ -219,6 +230,9 @@ take(struct p2p *p, struct p2p_mail *m)
         break;
     case P2P_LOAD:
         step_load(p->step, m->load.queue_ms, m->load.free_bytes);
+        break;
+    case P2P_ATTEST:
+        step_attest(p->step, &m->blob, m->attest.piece, m->attest.word);
         break;
     case P2P_BAN:
         step_ban(p->step, p->now_ms, &m->ban.node, m->ban.wait_ms);

@@ -22,6 +22,7 @@ struct swarms {
     size_t count;
     struct one list[SWARMS_MAX];
     struct tracker *tracker;
+    struct attest *attest;
     int64_t learn_ms;   /* no grants before */
     int64_t rejoin_ms;  /* when all blobs are announced to a new tracker; 0: done */
     int64_t tracked_ms; /* last tick of the tracker's table */
@@ -35,6 +36,7 @@ swarms_new(uint64_t seed)
 {
     struct swarms *x = mem_zalloc(sizeof *x);
     x->tracker = tracker_new();
+    x->attest = attest_new();
     x->settled_ms = INT64_MIN;
     rng_init(&x->rng, seed);
     return x;
@@ -48,6 +50,7 @@ swarms_free(struct swarms *x)
     for (size_t i = 0; i < x->count; i++)
         swarm_free(x->list[i].swarm);
     tracker_free(x->tracker);
+    attest_free(x->attest);
     mem_free(x);
 }
 
@@ -385,6 +388,29 @@ swarms_hear(struct swarms *x, const struct swarms_at *at, const struct node_id *
         nudged(x, &m->nudge.digest);
 }
 
+/* ---- words about pieces ---- */
+
+void
+swarms_attest(struct swarms *x, const struct digest *digest, uint32_t piece,
+              const uint8_t word[ATTEST_BYTES])
+{
+    attest_own(x->attest, digest, piece, word);
+}
+
+static void
+hear_words(const struct wire_attested *said, struct plan *p)
+{
+    struct scribe out;
+    if (plan_full(p) || plan_room(p) < said->words.len)
+        return;
+    plan_write(p, said->words.len, &out);
+    scribe_bytes(&out, said->words.bytes, said->words.len);
+    struct plan_action *a = plan_add(p, PLAN_WORDS);
+    a->blob = said->digest;
+    a->get.first = said->first;
+    plan_wrote(p, a, &out);
+}
+
 /* ---- announcements: to others ---- */
 
 static void
@@ -427,6 +453,7 @@ post(struct swarms *x, const struct swarms_at *at, struct plan *p)
         if (swarm_announce_due(x->list[i].swarm, at->now_ms) ||
             swarm_announce_near(x->list[i].swarm, at->now_ms))
             write_announcement(x->list[i].swarm, at->now_ms, &out);
+    attest_say(x->attest, &out);
     struct plan_action *a = plan_to(p, PLAN_POST, to);
     plan_wrote(p, a, &out);
     if (deputy == NULL)
@@ -464,6 +491,10 @@ take_own(struct swarms *x, const struct swarms_at *at, struct swarm *s, struct p
     while (tracker_peer(x->tracker, at->self, &blob.digest, at->now_ms, &i, &peer))
         if (!is_banned(x, &peer.node, at->now_ms))
             swarm_peer(s, &peer);
+    struct wire_attested words;
+    uint32_t piece = 0;
+    while ((blob.flags & WIRE_WARY) != 0 && attest_next(x->attest, &blob.digest, &piece, &words))
+        hear_words(&words, p);
     give_orders(x, at, &orders, p);
 }
 
@@ -499,6 +530,17 @@ write_peers(struct swarms *x, const struct swarms_at *at, const struct node_id *
         wire_put(out, &m);
 }
 
+static void
+write_words(struct swarms *x, const struct digest *digest, struct scribe *out)
+{
+    struct wire_msg m;
+    uint32_t piece = 0;
+    memset(&m, 0, sizeof m);
+    m.type = WIRE_ATTESTED;
+    while (scribe_room(out) >= ANNOUNCE_ROOM && attest_next(x->attest, digest, &piece, &m.attested))
+        wire_put(out, &m);
+}
+
 /* Grants for all blobs of the request first, then peers as far as there is room. */
 static void
 write_answer(struct swarms *x, const struct swarms_at *at, const struct node_id *from,
@@ -512,6 +554,8 @@ write_answer(struct swarms *x, const struct swarms_at *at, const struct node_id 
     c = *body;
     while (wire_next(&c, &m) == 1)
         if (m.type == WIRE_BLOB) {
+            if ((m.blob.flags & WIRE_WARY) != 0)
+                write_words(x, &m.blob.digest, out);
             write_peers(x, at, from, &m.blob.digest, out);
             if (at->now_ms >= x->learn_ms)
                 tracker_nudge(x->tracker, &m.blob.digest, at->now_ms, orders);
@@ -533,6 +577,8 @@ swarms_request(struct swarms *x, const struct swarms_at *at, const struct node_i
             tracker_fetching(x->tracker, from, &m.fetching, at->now_ms, &orders);
         else if (m.type == WIRE_DOUBT)
             tracker_doubt(x->tracker, from, &m.doubt, at->now_ms);
+        else if (m.type == WIRE_ATTEST && !is_banned(x, from, at->now_ms))
+            attest_hear(x->attest, &m.attest.digest, m.attest.first, &m.attest.words);
     }
     if (rc < 0)
         return rc;
@@ -546,7 +592,7 @@ swarms_request(struct swarms *x, const struct swarms_at *at, const struct node_i
 }
 
 int
-swarms_reply(struct swarms *x, const struct swarms_at *at, struct cursor *body)
+swarms_reply(struct swarms *x, const struct swarms_at *at, struct cursor *body, struct plan *p)
 {
     struct wire_msg m;
     int rc;
@@ -559,6 +605,8 @@ swarms_reply(struct swarms *x, const struct swarms_at *at, struct cursor *body)
         else if (m.type == WIRE_PEER && (s = swarms_find(x, &m.peer.digest)) != NULL &&
                  !node_equal(&m.peer.node, at->self) && !is_banned(x, &m.peer.node, at->now_ms))
             swarm_peer(s, &m.peer);
+        else if (m.type == WIRE_ATTESTED && swarms_find(x, &m.attested.digest) != NULL)
+            hear_words(&m.attested, p);
     }
     return rc;
 }
@@ -626,7 +674,9 @@ swarms_settle(struct swarms *x, const struct swarms_at *at, struct plan *p)
             swarm_announce_now(x->list[i].swarm);
         settle_swarm(x, at, &x->list[i], p);
     }
-    if (has_tracker(at->elect) && !in_office(at))
+    if (in_office(at))
+        attest_hush(x->attest);
+    else if (has_tracker(at->elect))
         post(x, at, p);
     for (size_t i = x->count; i-- > 0;)
         if (is_over(&x->list[i], at))

@@ -23,7 +23,7 @@
 #define LIST_MS      250  /* how old the list may be */
 #define SLEEP_MS_MAX 1000
 
-enum note_kind { NOTE_BLOB, NOTE_HURRY, NOTE_GET, NOTE_STOP };
+enum note_kind { NOTE_BLOB, NOTE_HURRY, NOTE_GET, NOTE_STOP, NOTE_WORDS };
 
 /* On its way to the thread. */
 struct note {
@@ -33,8 +33,9 @@ struct note {
     struct blob *blob;    /* BLOB, HURRY */
     uint64_t size;        /* BLOB */
     bool background;      /* BLOB */
-    struct digest digest; /* GET, STOP */
-    struct swarm_get get; /* GET; STOP: id, and first: where it ends */
+    struct digest digest; /* GET, STOP, WORDS */
+    struct swarm_get get; /* GET; STOP: id, and first: where it ends; WORDS: first, count */
+    uint8_t *words;       /* WORDS */
 };
 
 struct fill_node {
@@ -96,6 +97,7 @@ answer_release(struct answer *a)
 static void
 free_note(struct note *n)
 {
+    mem_free(n->words);
     blob_release(&n->blob);
     origin_release(&n->origin);
     mem_free(n);
@@ -148,6 +150,14 @@ take_stop(struct fetch *f, const struct note *n)
 }
 
 static void
+take_words(struct fetch *f, const struct note *n)
+{
+    struct fill *fill = find_fill(f, &n->digest);
+    if (fill != NULL)
+        fill_words(fill, n->get.first, n->get.count, n->words);
+}
+
+static void
 take_note(struct fetch *f, const struct note *n, int64_t now_ms)
 {
     switch (n->kind) {
@@ -162,6 +172,9 @@ take_note(struct fetch *f, const struct note *n, int64_t now_ms)
         return;
     case NOTE_STOP:
         take_stop(f, n);
+        return;
+    case NOTE_WORDS:
+        take_words(f, n);
         return;
     }
     never("kind of a note");
@@ -491,6 +504,22 @@ fetch_order_stop(struct fetch *f, const struct digest *blob, uint32_t get, uint3
     n->digest = *blob;
     n->get.id = get;
     n->get.first = end;
+    if (mailbox_post(&f->notes, &n->mail) != 0)
+        free_note(n);
+}
+
+void
+fetch_order_words(struct fetch *f, const struct digest *blob, uint32_t first, uint32_t count,
+                  const uint8_t *words)
+{
+    struct note *n = mem_zalloc(sizeof *n);
+    size_t bytes = (size_t)count * ATTEST_BYTES;
+    n->kind = NOTE_WORDS;
+    n->digest = *blob;
+    n->get.first = first;
+    n->get.count = count;
+    n->words = mem_alloc(bytes);
+    memcpy(n->words, words, bytes);
     if (mailbox_post(&f->notes, &n->mail) != 0)
         free_note(n);
 }

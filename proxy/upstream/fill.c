@@ -366,6 +366,13 @@ fill_cut(struct fill *f, uint32_t get, uint32_t end)
         ordered_stop(f, get, end);
 }
 
+void
+fill_words(struct fill *f, uint32_t first, uint32_t count, const uint8_t *words)
+{
+    if (f->trail != NULL)
+        mend_words(f, first, count, words);
+}
+
 struct blob *
 fill_blob(const struct fill *f)
 {

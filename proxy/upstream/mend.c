@@ -8,6 +8,9 @@
 #include "p2p/p2p.h"
 #include "proxy/upstream/ordered.h"
 
+/* From the question to the tracker to its answer; a client waits for its tail meanwhile. */
+#define WORDS_MS 1000
+
 /* A piece that was dropped: what it was, and whose. */
 struct suspect {
     bool known; /* one node gave it */
@@ -21,11 +24,15 @@ struct tally {
 };
 
 struct mend {
-    uint32_t dropped;
     unsigned rounds;
+    int64_t asked_ms; /* for words; 0: not yet */
     size_t tallies_count;
     struct tally tallies[TRAIL_NODES_MAX];
-    struct suspect suspects[]; /* per piece */
+    struct piece {
+        struct suspect suspect;
+        bool has_word;
+        uint8_t word[ATTEST_BYTES];
+    } pieces[];
 };
 
 /* ---- judgement ---- */
@@ -49,9 +56,10 @@ static void
 on_whole(void *arg, uint32_t piece, const struct digest *sum)
 {
     struct fill *f = arg;
-    if (f->mend == NULL || !f->mend->suspects[piece].known)
+    p2p_attest(f->world->p2p, blob_digest(f->blob), piece, sum->bytes);
+    if (f->mend == NULL || !f->mend->pieces[piece].suspect.known)
         return;
-    struct suspect *s = &f->mend->suspects[piece];
+    struct suspect *s = &f->mend->pieces[piece].suspect;
     tally(f->mend, &s->node, digest_equal(&s->sum, sum));
     s->known = false;
 }
@@ -90,6 +98,20 @@ is_doubtful(const struct fill *f, uint32_t piece, struct suspect *ret)
     return of != TRAIL_REGISTRY;
 }
 
+/* In the first round, when there is a word for the piece: is it as the word says? */
+static bool
+is_vouched(struct fill *f, uint32_t piece, struct suspect *s)
+{
+    const struct piece *p = &f->mend->pieces[piece];
+    if (f->mend->rounds > 0 || !p->has_word)
+        return false;
+    bool good = memcmp(p->word, s->sum.bytes, ATTEST_BYTES) == 0;
+    if (s->known)
+        tally(f->mend, &s->node, good);
+    s->known = false;
+    return good;
+}
+
 /* Marks what has to come again; how many pieces. */
 static uint32_t
 choose(struct fill *f, const struct digest *sums, uint8_t *bits)
@@ -97,13 +119,33 @@ choose(struct fill *f, const struct digest *sums, uint8_t *bits)
     uint32_t count = 0;
     for (uint32_t i = 0; i < trail_pieces(f->trail); i++) {
         struct suspect s = {.sum = sums[i]};
-        if (!is_doubtful(f, i, &s))
+        if (!is_doubtful(f, i, &s) || is_vouched(f, i, &s))
             continue;
-        f->mend->suspects[i] = s;
+        f->mend->pieces[i].suspect = s;
         bits[i / 8] |= (uint8_t)(1u << i % 8);
         count++;
     }
     return count;
+}
+
+/* Words for all pieces that need one are here, or will not come. */
+static bool
+has_words(struct fill *f, int64_t now_ms)
+{
+    struct suspect s;
+    struct mend *m = f->mend;
+    if (f->ordered == NULL || m->rounds > 0)
+        return true;
+    if (m->asked_ms == 0) {
+        m->asked_ms = now_ms;
+        ordered_wary(f);
+    }
+    if (now_ms - m->asked_ms >= WORDS_MS)
+        return true;
+    for (uint32_t i = 0; i < trail_pieces(f->trail); i++)
+        if (!m->pieces[i].has_word && is_doubtful(f, i, &s))
+            return false;
+    return true;
 }
 
 static bool
@@ -143,11 +185,14 @@ drop(struct fill *f, const struct digest *sums, int64_t now_ms)
 {
     uint8_t *bits = mem_zalloc(BITS_BYTES(trail_pieces(f->trail)));
     uint32_t count = choose(f, sums, bits);
+    f->mend->rounds++;
+    if (count == 0) { /* all as the words say: then these are wrong */
+        f->mend->tallies_count = 0;
+        count = choose(f, sums, bits);
+    }
     if (count == 0) {
         fill_end(f, ERR_DIGEST, "the registry's own bytes do not match");
     } else {
-        f->mend->rounds++;
-        f->mend->dropped += count;
         tell(f, count);
         leave(f, bits);
         blob_drop(f->blob, bits);
@@ -166,13 +211,35 @@ mend_watch(struct fill *f)
     blob_set_mendable(f->blob, true);
 }
 
+static void
+begin(struct fill *f)
+{
+    if (f->mend == NULL)
+        f->mend = mem_zalloc(sizeof *f->mend + trail_pieces(f->trail) * sizeof f->mend->pieces[0]);
+}
+
+void
+mend_words(struct fill *f, uint32_t first, uint32_t count, const uint8_t *words)
+{
+    uint32_t pieces = trail_pieces(f->trail);
+    if (first >= pieces || count > pieces - first)
+        return;
+    begin(f);
+    for (uint32_t i = 0; i < count; i++) {
+        struct piece *p = &f->mend->pieces[first + i];
+        p->has_word = true;
+        memcpy(p->word, words + (size_t)i * ATTEST_BYTES, ATTEST_BYTES);
+    }
+}
+
 void
 mend_step(struct fill *f, int64_t now_ms)
 {
     uint32_t pieces = trail_pieces(f->trail);
+    begin(f);
+    if (!has_words(f, now_ms))
+        return;
     struct digest *sums = mem_alloc(pieces * sizeof *sums);
-    if (f->mend == NULL)
-        f->mend = mem_zalloc(sizeof *f->mend + pieces * sizeof f->mend->suspects[0]);
     if (blob_sums(f->blob, sums, pieces))
         drop(f, sums, now_ms);
     mem_free(sums);

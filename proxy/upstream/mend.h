@@ -14,6 +14,8 @@
 
 /* From now on other nodes may give bytes. */
 void mend_watch(struct fill *f);
+/* What others say of its pieces: ATTEST_BYTES each. */
+void mend_words(struct fill *f, uint32_t first, uint32_t count, const uint8_t *words);
 /* The blob is sick. */
 void mend_step(struct fill *f, int64_t now_ms);
 /* The digest is right: who gave what is known now. */

@@ -455,6 +455,13 @@ ordered_hurry(struct fill *f)
 }
 
 void
+ordered_wary(struct fill *f)
+{
+    f->ordered->flags |= WIRE_WARY;
+    want(f);
+}
+
+void
 ordered_close(struct fill *f, bool leave)
 {
     struct ordered *w = f->ordered;

@@ -14,6 +14,8 @@ void ordered_get(struct fill *f, const struct swarm_get *get);
 void ordered_stop(struct fill *f, uint32_t get, uint32_t end);
 /* A client waits for it from now on. */
 void ordered_hurry(struct fill *f);
+/* Its bytes are wrong: asks the swarm what others say of the pieces. */
+void ordered_wary(struct fill *f);
 /* Forgets the orders; their requests are stopped. `leave`: the swarm is told. NULL is fine. */
 void ordered_close(struct fill *f, bool leave);
 /* A blob that was in the swarm is whole here: its other nodes may have it. */

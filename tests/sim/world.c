@@ -282,6 +282,7 @@ carry_out(struct world *w, unsigned node, unsigned asker)
         case PLAN_STOP:
             w->hooks.fetch(w, node, a);
             break;
+        case PLAN_WORDS:
         case PLAN_NAME:
             if (w->hooks.named != NULL)
                 w->hooks.named(w, node, a);

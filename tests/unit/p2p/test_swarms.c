@@ -51,7 +51,7 @@ run_lease(struct swarms *x, const struct swarms_at *at)
     wire_put(&s, &m);
     struct cursor c;
     cursor_init(&c, body, scribe_len(&s));
-    assert_int_equal(swarms_reply(x, at, &c), 0);
+    assert_int_equal(swarms_reply(x, at, &c, &plan), 0);
     swarms_settle(x, at, &plan);
     assert_int_equal(count(PLAN_GET), 1);
 }

@@ -27,7 +27,9 @@ struct p2p {
     pthread_cond_t news;
     /* lock */
     unsigned wants, leaves, cursors, drops, bans;
-    uint32_t dropped; /* bits */
+    uint32_t dropped;  /* bits */
+    uint32_t attested; /* bits */
+    uint8_t words[PIECES][ATTEST_BYTES];
     struct node_id banned;
     int64_t ban_ms;
     uint8_t flags;
@@ -143,6 +145,18 @@ p2p_ban(struct p2p *p, const struct node_id *node, int64_t wait_ms)
     p->bans++;
     p->banned = *node;
     p->ban_ms = wait_ms;
+    swarm_unlock();
+}
+
+void
+p2p_attest(struct p2p *p, const struct digest *blob, uint32_t piece,
+           const uint8_t word[ATTEST_BYTES])
+{
+    (void)blob;
+    swarm_lock();
+    must(piece < PIECES);
+    p->attested |= 1u << piece;
+    memcpy(p->words[piece], word, ATTEST_BYTES);
     swarm_unlock();
 }
 
@@ -900,6 +914,86 @@ wrong_pieces_come_again_and_their_sender_is_banned(void **state)
     blob_release(&p.blob);
 }
 
+static bool
+is_wary(uint32_t unused)
+{
+    (void)unused;
+    return (swarm.flags & WIRE_WARY) != 0;
+}
+
+/* What the registry's bytes hash to. */
+static void
+say_words(struct bench *b, uint32_t first, uint32_t count, bool lie)
+{
+    uint8_t words[PIECES][ATTEST_BYTES];
+    for (uint32_t i = first; i < first + count; i++) {
+        struct digest d;
+        size_t len = i + 1 < PIECES ? PIECE : FAKE_BYTES - i * PIECE;
+        const unsigned char *from = lie ? b->peers[1].bytes : b->fake.bytes;
+        digest_of(DIGEST_SHA256, from + (size_t)i * PIECE, len, &d);
+        memcpy(words[i - first], d.bytes, ATTEST_BYTES);
+    }
+    fetch_order_words(b->fetch, &b->fake.digest, first, count, words[0]);
+}
+
+/* Pieces 1, 6, 9 of an honest node, 3 and 4 of a liar, the rest of the registry. */
+static void
+gather_lies(struct bench *b, struct pull *p)
+{
+    for (uint32_t i = 0; i < PIECES; i++)
+        b->peers[1].bytes[i * PIECE + 70] ^= 1;
+    start_lies(b, p);
+    order_lan(b, 0, 1, 1);
+    order_lan(b, 1, 2, 3);
+    order_lan(b, 1, 3, 4);
+    order_lan(b, 0, 4, 6);
+    order_lan(b, 0, 5, 9);
+    for (uint32_t i = 1; i <= 5; i++)
+        assert_int_equal(outcome(i), SWARM_DONE);
+    order_wan(b, 6, 0, PIECES);
+    swarm_wait(is_wary, 0);
+}
+
+static void
+words_of_others_tell_the_wrong_pieces_from_the_right(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    gather_lies(b, &p);
+    say_words(b, 0, 5, false);
+    say_words(b, 6, 4, false);
+    assert_int_equal(last_phase(&p).phase, BLOB_WHOLE);
+    swarm_wait(has_bans, 1);
+    assert_int_equal(swarm.bans, 1);
+    assert_int_equal(swarm.banned.bytes[2], (uint8_t)b->peers[1].port);
+    assert_int_equal(swarm.dropped, 1u << 3 | 1u << 4);
+    /* What came from the registry was told to others, the first time and again. */
+    assert_int_equal(swarm.attested & (1u << 0 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 12),
+                     1u << 0 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 12);
+    assert_int_equal(swarm.attested & (1u << 1 | 1u << 6 | 1u << 9), 0);
+    struct digest d;
+    digest_of(DIGEST_SHA256, b->fake.bytes + 12 * PIECE, 77, &d);
+    assert_memory_equal(swarm.words[12], d.bytes, ATTEST_BYTES);
+    blob_release(&p.blob);
+}
+
+static void
+words_that_lie_are_found_out(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    gather_lies(b, &p);
+    say_words(b, 3, 2, true); /* the liar's own */
+    say_words(b, 1, 1, false);
+    say_words(b, 6, 1, false);
+    say_words(b, 9, 1, false);
+    assert_int_equal(last_phase(&p).phase, BLOB_WHOLE);
+    swarm_wait(has_bans, 1);
+    assert_int_equal(swarm.bans, 1);
+    assert_int_equal(swarm.banned.bytes[2], (uint8_t)b->peers[1].port);
+    blob_release(&p.blob);
+}
+
 static void
 a_banned_node_is_asked_for_nothing(void **state)
 {
@@ -990,6 +1084,8 @@ main(void)
         WITH_NODE(a_background_blob_hurries_when_a_client_comes),
         WITH_NODE(transfers_tell_what_came_from_whom),
         WITH_NODE(wrong_pieces_come_again_and_their_sender_is_banned),
+        WITH_NODE(words_of_others_tell_the_wrong_pieces_from_the_right),
+        WITH_NODE(words_that_lie_are_found_out),
         WITH_NODE(a_banned_node_is_asked_for_nothing),
         WITH_NODE(who_passed_a_few_wrong_pieces_on_is_not_banned),
         WITH_NODE(a_registry_that_lies_alone_fails_the_blob),
