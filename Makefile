@@ -148,7 +148,7 @@ bench-node: deps-build-bench
 
 demo: deps-build-demo
 	@echo 'building $(BUILD)/peersync'
-	@$(MAKE) --no-print-directory -s all
+	@$(MAKE) --no-print-directory -s all $(B)/tests/netlab/wanem
 	@PEERSYNC=$(abspath $(BUILD))/peersync KEEP=$(KEEP) tests/demo/demo.sh
 
 install: all
@@ -162,7 +162,7 @@ clean:
 
 help:
 	@echo 'make              build $(BUILD)/peersync (MODE=asan|tsan: $(BUILD)/MODE/peersync)'
-	@echo 'make demo         real dockerd, containerd and skopeo pull through it (KEEP=1 keeps it running)'
+	@echo 'make demo         real runtimes pull through one node, six nodes share a pull (KEEP=1 keeps it)'
 	@echo "make test         everything that must pass (ONLY='name or pattern' picks; tests/run --list)"
 	@echo 'make lint         compilers, clang-tidy, cppcheck, house rules ($(LINT_PARTS:%=lint-%))'
 	@echo 'make unit         unit tests (MODE=asan|tsan; make unit-base unit-cache unit-p2p unit-proxy)'

@@ -56,8 +56,8 @@ cli_swarm_print(const cJSON *p)
         return;
     }
     const cJSON *nodes = json_object(p, "nodes");
-    (void)printf("swarm       site %s (from %s), %llu other nodes here, %llu in other sites; "
-                 "%llu blobs exchanged now\n",
+    (void)printf("swarm       site %s (from %s); nodes: %llu more here, %llu in other sites; "
+                 "blobs exchanged now: %llu\n",
                  *cli_text(p, "site") ? cli_text(p, "site") : "without a name",
                  *cli_text(p, "site_from") ? cli_text(p, "site_from") : "nothing yet",
                  (unsigned long long)cli_number(nodes, "site"),
@@ -75,8 +75,9 @@ cli_swarm_print(const cJSON *p)
 static void
 print_peer(const cJSON *one, bool with_site)
 {
-    char room[TEXT_SIZE_MAX];
-    text_print_size(cli_number(one, "free_bytes"), room);
+    char room[TEXT_SIZE_MAX] = "not said";
+    if (cli_number(one, "free_bytes"))
+        text_print_size(cli_number(one, "free_bytes"), room);
     (void)printf("%-17.*s %-24s %-8s %7s ago %5llu ms %10s", NAME_DIGITS, cli_text(one, "id"),
                  cli_text(one, "address"), cli_text(one, "role"),
                  duration_of(one, "heard_ms_ago").is,

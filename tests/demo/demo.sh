@@ -1,7 +1,8 @@
 #!/bin/bash
-# The demo (make demo): real dockerd, containerd and skopeo pull a real image through peersync, then a
-# second dockerd does so with the registry switched off. All of it lives in a cell (tests/lib/cell.sh),
-# a loopback network with processes and mounts of its own, and goes with it.
+# The demo (make demo). One node: real dockerd, containerd and skopeo pull a real image through peersync,
+# then a second dockerd does so with the registry switched off. A swarm (swarm.py): six nodes in two
+# sites behind thin WANs pull at once. All of it lives in a cell (tests/lib/cell.sh), a network with
+# processes and mounts of its own, and goes with it.
 #
 #   demo.sh         runs it; with KEEP=1 it stays up afterwards
 #   demo.sh enter   a shell in the demo that was kept
@@ -11,6 +12,7 @@ DEMO=$(readlink -f "$0")
 HERE=$(dirname "$DEMO")
 KEPT=/var/lib/peersync-demo
 LIMIT_S=900
+LAB=$HERE/../netlab/netlab
 KEPT_LIMIT_S=86400
 
 kept_pid() { cat "$KEPT/pid" 2>/dev/null; }
@@ -67,6 +69,9 @@ It is all still running, in network, mount and PID namespaces of its own. To loo
     docker -H unix://\$CELL/second/sock images
     ctr -a \$CELL/ctr/sock -n demo images ls
     less \$CELL/peersync.log
+    $LAB exec north-1 $PEERSYNC peers     the swarm: north-1 .. 3, south-1 .. 3
+    $LAB exec south-2 $PEERSYNC top
+    $LAB links                            bytes over the WANs
   sudo $DEMO stop                        ends it and leaves nothing behind
 END
 }
@@ -77,7 +82,7 @@ if [ "${1:-}" != inside ]; then
         exit 1
     fi
     PEERSYNC=$(readlink -f "${PEERSYNC:-$HERE/../../build/peersync}")
-    export PEERSYNC
+    export PEERSYNC WANEM=${WANEM:-$(dirname "$PEERSYNC")/release/tests/netlab/wanem}
     if [ -t 1 ]; then export DEMO_TTY=1; fi
     case ${1:-run} in
     run)
@@ -104,7 +109,7 @@ fi
 # shellcheck source=tests/lib/lib.sh
 . "$HERE/../lib/lib.sh"
 IMAGE=library/demo:v1
-STEPS=9
+STEPS=14
 step=0
 rows=()
 
@@ -213,7 +218,17 @@ run 'docker run --network none demo:v1' docker_run second demo:v1
 
 title 'who got what from where'
 table
+
+# ---- the swarm -------------------------------------------------------------------------------
+swarm() { "$HERE/swarm.py" $((step + 1)) $STEPS; }
+swarm_ready() { [ -e "$CELL/swarm-ready" ]; }
 if [ -n "${DEMO_KEEP:-}" ]; then
+    swarm &
+    until swarm_ready || ! kill -0 $! 2>/dev/null; do sleep 0.2; done
     : >"$CELL/ready"
     wait "${PID[peersync]}"
+else
+    docker_stop second
+    node_stop
+    swarm
 fi
