@@ -428,6 +428,12 @@ pieces_come_from_where_they_were_ordered(void **state)
     assert_string_equal(seen[1].range, range);
 }
 
+static bool
+stands_at(uint32_t piece)
+{
+    return swarm.cursor == (uint64_t)piece * PIECE;
+}
+
 static void
 a_reader_that_waits_is_told_and_its_piece_hurries(void **state)
 {
@@ -438,10 +444,7 @@ a_reader_that_waits_is_told_and_its_piece_hurries(void **state)
     swarm_wait(is_wanted, 1);
     order_lan(b, 0, 1, 0);
     assert_int_equal(outcome(1), SWARM_DONE);
-    int64_t deadline_ms = clock_ms() + SOON_MS;
-    while (swarm.cursor != PIECE && clock_ms() < deadline_ms)
-        clock_sleep_ms(1);
-    assert_int_equal(swarm.cursor, PIECE);
+    swarm_wait(stands_at, 1);
     order_lan(b, 0, 2, 1);
     assert_int_equal(outcome(2), SWARM_DONE);
     assert_int_equal(fake_asked(&b->peers[0], "/p2p/", seen, 4), 2);
