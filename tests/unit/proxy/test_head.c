@@ -148,11 +148,29 @@ retry_after_is_seconds_or_a_date(void **state)
     assert_int_equal(head_retry_after("soon", WALL_S, &wait_ms), ERR_SYNTAX);
 }
 
+static void
+what_a_peer_says_is_read(void **state)
+{
+    (void)state;
+    struct head h;
+    feed(&h, (const char *const[]){"HTTP/1.1 206 x", "ps-crc32c: 0123abcd01234567", NULL});
+    assert_string_equal(h.crcs, "0123abcd01234567");
+    assert_int_equal(h.busy_ms, -1);
+    feed(&h, (const char *const[]){"HTTP/1.1 503 x", "Ps-Busy-Ms: 40", NULL});
+    assert_string_equal(h.crcs, "");
+    assert_int_equal(h.busy_ms, 40);
+    feed(&h, (const char *const[]){"HTTP/1.1 503 x", "Ps-Busy-Ms: 99999999999", NULL});
+    assert_int_equal(h.busy_ms, 10000);
+    feed(&h, (const char *const[]){"HTTP/1.1 503 x", "Ps-Busy-Ms: -1", NULL});
+    assert_int_equal(h.busy_ms, -1);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_fields_that_matter_are_read),
+        cmocka_unit_test(what_a_peer_says_is_read),
         cmocka_unit_test(a_new_status_line_forgets_what_came_before),
         cmocka_unit_test(contradictions_make_a_head_bad),
         cmocka_unit_test(challenges_of_several_lines_are_joined),

@@ -453,6 +453,38 @@ a_reader_that_waits_is_told_and_its_piece_hurries(void **state)
     assert_int_equal(end_pull(&p), 0);
 }
 
+static bool
+has_four_pieces(uint32_t get)
+{
+    return swarm.pieces[get] == 0xf;
+}
+
+static void
+a_blob_that_goes_on_tells_what_is_here(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    struct err e = {0};
+    start_pull(b, "reg.test", "stall", &p);
+    swarm_wait(is_wanted, 1);
+    order_wan(b, 1, 0, PIECES);
+    swarm_wait(has_four_pieces, 1);
+    fetch_stop(b->fetch);
+    swarm_wait(is_left, 1);
+    assert_int_equal(end_pull(&p), ERR_CLOSED);
+    fetch_close(b->fetch);
+    assert_int_equal(fetch_open(&b->fetch, &e), 0);
+    fetch_join(b->fetch, &swarm);
+    start_pull(b, "reg.test", "plain", &p);
+    swarm_wait(is_wanted, 2);
+    assert_int_equal(swarm.held[0], 0xf);
+    assert_int_equal(swarm.held[1], 0);
+    order_wan(b, 2, 4, PIECES - 4);
+    assert_int_equal(outcome(2), SWARM_DONE);
+    assert_int_equal(end_pull(&p), 0);
+    assert_int_equal(swarm.progress_bytes[2], FAKE_BYTES - FAKE_CUT);
+}
+
 /* ---- peers that fail ---- */
 
 /* One request to such a peer, then the registry brings what is left. */
@@ -546,12 +578,6 @@ an_order_for_pieces_that_do_not_exist_fails(void **state)
 }
 
 /* ---- stops ---- */
-
-static bool
-has_four_pieces(uint32_t get)
-{
-    return swarm.pieces[get] == 0xf;
-}
 
 static void
 a_stopped_request_ends_where_it_is(void **state)
@@ -1066,6 +1092,7 @@ main(void)
         WITH_NODE(a_lease_of_all_is_one_plain_get),
         WITH_NODE(pieces_come_from_where_they_were_ordered),
         WITH_NODE(a_reader_that_waits_is_told_and_its_piece_hurries),
+        WITH_NODE(a_blob_that_goes_on_tells_what_is_here),
         WITH_NODE(a_wrong_block_is_not_kept_and_what_was_right_is),
         WITH_NODE(a_short_piece_goes_on_elsewhere_at_the_same_block),
         WITH_NODE(a_peer_without_the_piece_costs_nothing),
