@@ -192,8 +192,10 @@ meet_near(struct p2p *p, const struct member *who, const struct wire_beacon *sai
 {
     const struct elect *e = step_elect(p->step);
     const struct members *all = step_members(p->step);
-    bool follows =
-        said->epoch > 0 && e->tracker.epoch > 0 && node_equal(&said->tracker, &e->tracker.id);
+    /* A tracker that was not heard before may know nobody else: it is told like any newcomer. */
+    bool follows = said->epoch > 0 && e->tracker.epoch > 0 &&
+                   node_equal(&said->tracker, &e->tracker.id) &&
+                   !node_equal(&who->id, &e->tracker.id);
     contact_add(&p->contacts, &who->addr, CONTACT_LAST, p->now_ms);
     if (follows || member_by_group(who, p->now_ms))
         return;
