@@ -19,6 +19,8 @@
           */
 #define REMEMBER_MS 10000
 #define SETTINGS_MS NET_REJOIN_MS
+/* While there is no network yet: the daemon starts before it, perhaps. */
+#define SETTINGS_SOON_MS 2000
 /* Of one datagram: a contact record takes 45 bytes. */
 #define TOLD_MAX     24
 #define TOLD_FAR_MAX 64 /* of a newcomer; others hear of it in their turn */
@@ -204,16 +206,22 @@ meet_near(struct p2p *p, const struct member *who, const struct wire_beacon *sai
         introduce(p, who, from);
 }
 
+/* The site is another one now. */
+static void
+enter_site(struct p2p *p)
+{
+    LOG(site_changed, LOG_S("site", p->site.name), LOG_S("from", p->site.from));
+    step_site(p->step, p->site.id, p->now_ms);
+}
+
 static void
 hear_beacon(struct p2p *p, const struct node_id *from, bool knew, const struct wire_beacon *said)
 {
     const struct member *who = member_find(step_members(p->step), from);
     if (who == NULL)
         return;
-    if (member_by_group(who, p->now_ms) && site_heard(&p->site, who->site)) {
-        LOG(site_changed, LOG_S("site", p->site.name), LOG_S("from", p->site.from));
-        step_site(p->step, p->site.id, p->now_ms);
-    }
+    if (member_by_group(who, p->now_ms) && site_heard(&p->site, who->site))
+        enter_site(p);
     if (knew)
         return;
     if (who->site == p->site.id)
@@ -296,12 +304,16 @@ remember(struct p2p *p)
 static void
 look_around(struct p2p *p)
 {
-    p->meet.settings_ms = p->now_ms + SETTINGS_MS;
     net_rejoin(p->net);
     if (p->advertise_auto) {
         p->addr = net_source(p->net);
         step_moved(p->step, &p->addr);
     }
+    if (site_again(&p->site, &p->addr))
+        enter_site(p);
+    bool any = addr_is_any(net_bound(p->net));
+    bool waits = any && (addr_is_loopback(&p->addr) || p->site.tries > 0);
+    p->meet.settings_ms = p->now_ms + (waits ? SETTINGS_SOON_MS : SETTINGS_MS);
     uint32_t priority = member_priority(p->priority, p->wired, p->now_ms - p->opened_ms, p->cpus);
     if (priority != step_elect(p->step)->priority)
         (void)step_priority(p->step, priority); /* in office: perhaps next time */
@@ -315,7 +327,7 @@ p2p_meet_open(struct p2p *p)
     size_t count = discover_last(p->discover, last);
     for (size_t i = 0; i < count; i++)
         contact_add(&p->contacts, &last[i], CONTACT_LAST, clock_ms());
-    p->meet.settings_ms = clock_ms() + SETTINGS_MS;
+    p->meet.settings_ms = clock_ms() + SETTINGS_SOON_MS;
     p->meet.remember_ms = clock_ms() + REMEMBER_MS;
 }
 

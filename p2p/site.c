@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/digest.h"
+#include "base/err.h"
 #include "base/fs.h"
 #include "base/text.h"
 #include "p2p/addr.h"
@@ -46,8 +47,10 @@ name_it(struct site *s)
 static void
 decide(struct site *ret, uint64_t id, const char *from)
 {
-    ret->id = id | SITE_AUTO;
+    bool network = strcmp(from, "network") == 0;
+    ret->id = (id & ~SITE_NETWORK) | SITE_AUTO | (network ? SITE_NETWORK : 0);
     ret->from = from;
+    ret->tries = 0;
     name_it(ret);
 }
 
@@ -131,7 +134,8 @@ read_proc(const char *name, struct buf *ret)
 {
     AUTO(fd_close) int fd = -1;
     buf_init(ret, PROC_BYTES_MAX);
-    return fs_open_dir("/proc/net", false, &fd) == 0 && fs_read_file(fd, name, ret) == 0;
+    /* Not /proc/net: a service manager may hide all of /proc but processes. */
+    return fs_open_dir("/proc/self/net", false, &fd) == 0 && fs_read_file(fd, name, ret) == 0;
 }
 
 /* The kernel asks for the MAC when there is something to send. */
@@ -145,34 +149,41 @@ poke(uint32_t ip)
 }
 
 static bool
-find_mac(uint32_t ip, const char *dev, uint8_t ret_mac[6])
+look_up_mac(uint32_t ip, const char *dev, uint8_t ret_mac[6])
 {
-    bool found = false;
-    int64_t until_ms = clock_ms() + SITE_WAIT_MS;
-    for (unsigned i = 0; !found && clock_ms() < until_ms; i++) {
-        AUTO(buf_release) struct buf text;
-        found = read_proc("arp", &text) && site_read_arp(buf_text(&text), ip, dev, ret_mac);
-        if (i == 0 && !found)
-            poke(ip);
-        if (!found)
-            clock_sleep_ms(WAIT_STEP_MS);
+    AUTO(buf_release) struct buf text;
+    return read_proc("arp", &text) && site_read_arp(buf_text(&text), ip, dev, ret_mac);
+}
+
+static bool
+find_mac(uint32_t ip, const char *dev, int64_t wait_ms, uint8_t ret_mac[6])
+{
+    int64_t until_ms = clock_ms() + wait_ms;
+    bool found = look_up_mac(ip, dev, ret_mac);
+    if (!found)
+        poke(ip);
+    while (!found && clock_ms() < until_ms) {
+        clock_sleep_ms(WAIT_STEP_MS);
+        found = look_up_mac(ip, dev, ret_mac);
     }
     return found;
 }
 
-static bool
-by_gateway(struct site *ret)
+/* 0; ERR_NOT_FOUND: there is no gateway; ERR_TIMEOUT: it did not tell its MAC yet. */
+static int
+by_gateway(struct site *ret, int64_t wait_ms)
 {
     AUTO(buf_release) struct buf text;
     uint32_t ip;
     char dev[16];
     uint8_t who[6 + sizeof ip];
-    if (!read_proc("route", &text) || !site_read_route(buf_text(&text), &ip, dev) ||
-        !find_mac(ip, dev, who))
-        return false;
+    if (!read_proc("route", &text) || !site_read_route(buf_text(&text), &ip, dev))
+        return ERR_NOT_FOUND;
+    if (!find_mac(ip, dev, wait_ms, who))
+        return ERR_TIMEOUT;
     memcpy(who + 6, &ip, sizeof ip);
     decide(ret, hash("gateway", who, sizeof who), "gateway");
-    return true;
+    return 0;
 }
 
 /* ---- the network ---- */
@@ -199,6 +210,13 @@ network_of(const struct node_addr *source)
     return net;
 }
 
+static void
+by_network(struct site *ret, const struct node_addr *source)
+{
+    struct node_addr net = network_of(source);
+    decide(ret, hash("network", net.ip, sizeof net.ip), "network");
+}
+
 /* ---- outside ---- */
 
 void
@@ -207,12 +225,28 @@ site_open(const char *name, const struct node_addr *source, struct site *ret)
     if (strcmp(name, "auto") != 0 && text_copy(ret->name, sizeof ret->name, name) == 0) {
         ret->id = hash("name", name, strlen(name)) & ~SITE_AUTO;
         ret->from = "configuration";
+        ret->tries = 0;
         return;
     }
-    if (!addr_is_loopback(source) && by_gateway(ret))
-        return;
-    struct node_addr net = network_of(source);
-    decide(ret, hash("network", net.ip, sizeof net.ip), "network");
+    if (addr_is_loopback(source) || by_gateway(ret, SITE_WAIT_MS) < 0)
+        by_network(ret, source);
+}
+
+bool
+site_again(struct site *s, const struct node_addr *source)
+{
+    struct site now;
+    if (strcmp(s->from, "network") != 0)
+        return false;
+    int rc = addr_is_loopback(source) ? ERR_NOT_FOUND : by_gateway(&now, 0);
+    if (rc == ERR_TIMEOUT && s->tries++ < SITE_TRIES)
+        return false;
+    if (rc < 0)
+        by_network(&now, source);
+    if (now.id == s->id)
+        return false;
+    *s = now;
+    return true;
 }
 
 bool
@@ -221,6 +255,7 @@ site_heard(struct site *s, uint64_t other)
     if ((s->id & SITE_AUTO) == 0 || other >= s->id)
         return false;
     s->id = other;
+    s->tries = 0;
     s->from = "multicast";
     name_it(s);
     return true;

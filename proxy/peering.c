@@ -34,9 +34,9 @@ read_key(int fd, const char *path, struct seal_key *ret, struct err *e)
 {
     char text[KEY_BYTES_MAX];
     struct stat st;
-    if (fstat(fd, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+    if (fstat(fd, &st) == 0 && (st.st_mode & S_IRWXO) != 0)
         LOG(config_warning, LOG_S("key", "p2p.key_file"), LOG_S("file", path),
-            LOG_S("reason", "other users of this machine may read it"));
+            LOG_S("reason", "every user of this machine may read it"));
     ssize_t len = read(fd, text, sizeof text);
     if (len < 0)
         return err_errno(e, "p2p.key_file: %s", path);

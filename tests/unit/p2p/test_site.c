@@ -112,6 +112,35 @@ who_hears_a_smaller_site_by_multicast_is_in_it(void **state)
 }
 
 static void
+a_gateway_rules_a_network(void **state)
+{
+    (void)state;
+    struct site network = site_at("auto", "127.0.0.1:5");
+    struct site gateway = {.id = SITE_AUTO | 9, .from = "gateway"};
+    assert_true((network.id & SITE_NETWORK) != 0);
+    assert_false(site_heard(&gateway, SITE_AUTO | SITE_NETWORK | 1));
+    assert_true(site_heard(&network, gateway.id));
+}
+
+static void
+a_node_that_got_its_network_late_is_in_the_site_of_that(void **state)
+{
+    (void)state;
+    struct site s = site_at("auto", "127.0.0.1:5"), named = site_at("bonn", "127.0.0.1:5");
+    struct node_addr here, there;
+    assert_int_equal(addr_parse("127.0.0.1:5", &here), 0);
+    assert_int_equal(addr_parse("198.51.100.7:5", &there), 0);
+    uint64_t before = s.id;
+    assert_false(site_again(&s, &here));
+    bool changed = false;
+    for (unsigned i = 0; i <= SITE_TRIES && !changed; i++)
+        changed = site_again(&s, &there);
+    assert_true(changed);
+    assert_true(s.id != before);
+    assert_false(site_again(&named, &there));
+}
+
+static void
 another_site_has_a_name_for_people(void **state)
 {
     (void)state;
@@ -135,6 +164,8 @@ main(void)
         cmocka_unit_test(a_configured_site_is_its_name),
         cmocka_unit_test(nodes_of_one_network_without_gateway_are_one_site),
         cmocka_unit_test(who_hears_a_smaller_site_by_multicast_is_in_it),
+        cmocka_unit_test(a_gateway_rules_a_network),
+        cmocka_unit_test(a_node_that_got_its_network_late_is_in_the_site_of_that),
         cmocka_unit_test(another_site_has_a_name_for_people),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
