@@ -34,8 +34,8 @@ tagget_judge(bool known, int64_t age_ms, int64_t revalidate_ms, int64_t stale_ms
     return age_ms <= stale_ms ? TAG_ASK_ELSE_STALE : TAG_ASK;
 }
 
-/* Of a registry that says nothing, so that there is time left to ask the site. */
-#define SILENT_WAIT_MS 3500
+/* Of a request's time, so that the site can still be asked when the registry says nothing. */
+#define SITE_MS 1250
 
 struct lookup {
     char key[CACHE_TAG_KEY_MAX];
@@ -63,8 +63,9 @@ head_tag(struct request *r, const struct lookup *l, struct answer *ret)
     ask_path("manifests", &r->route.ref, path);
     bool has_answer = l->plan == TAG_ASK_ELSE_STALE || l->site.stale;
     int64_t wait_ms_max = ask_wait_ms(r, has_answer);
+    int64_t left_ms = request_deadline_ms(r) - clock_ms() - SITE_MS;
     if (wait_ms_max == 0 && shared_has_others(r))
-        wait_ms_max = SILENT_WAIT_MS;
+        wait_ms_max = left_ms > 1 ? left_ms : 1;
     return ask_upstream(r,
                         &(struct question){.head = true,
                                            .path = path,
