@@ -12,7 +12,7 @@ DEMO=$(readlink -f "$0")
 HERE=$(dirname "$DEMO")
 KEPT=/var/lib/peersync-demo
 LIMIT_S=900
-LAB=$HERE/../netlab/netlab
+LAB=$(dirname "$HERE")/netlab/netlab
 KEPT_LIMIT_S=86400
 
 kept_pid() { cat "$KEPT/pid" 2>/dev/null; }
@@ -81,7 +81,7 @@ if [ "${1:-}" != inside ]; then
         echo 'The demo needs root: dockerd and containerd mount file systems. sudo make demo' >&2
         exit 1
     fi
-    PEERSYNC=$(readlink -f "${PEERSYNC:-$HERE/../../build/peersync}")
+    PEERSYNC=$(readlink -m "${PEERSYNC:-$HERE/../../build/peersync}")
     export PEERSYNC WANEM=${WANEM:-$(dirname "$PEERSYNC")/release/tests/netlab/wanem}
     if [ -t 1 ]; then export DEMO_TTY=1; fi
     case ${1:-run} in
