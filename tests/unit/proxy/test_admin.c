@@ -242,7 +242,8 @@ static struct p2p *
 open_swarm(const struct world *w)
 {
     static const struct seal_key key = {{7}};
-    static const struct p2p_ops ops = {NULL, swarm_get, swarm_stop, swarm_stored};
+    static const struct p2p_ops ops = {
+        .get = swarm_get, .stop = swarm_stop, .stored = swarm_stored};
     struct p2p_config c = {
         .listen = "127.0.0.1:0", .advertise = "auto", .site = "here", .dir = w->dir, .key = &key};
     struct p2p *p = NULL;
