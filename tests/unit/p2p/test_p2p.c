@@ -84,7 +84,7 @@ remove_dir(const struct node *n)
 static void
 node_open(struct node *n, const struct seal_key *k, char *seed)
 {
-    struct p2p_ops ops = {&n->seen, get, stop, stored};
+    struct p2p_ops ops = {.arg = &n->seen, .get = get, .stop = stop, .stored = stored};
     struct p2p_config c = {.listen = "127.0.0.1:0",
                            .advertise = "auto",
                            .site = "here",
@@ -374,7 +374,7 @@ what_cannot_be_opened_is_said_in_a_sentence(void **state)
 {
     (void)state;
     struct node n = {.p = NULL};
-    struct p2p_ops ops = {&n.seen, get, stop, stored};
+    struct p2p_ops ops = {.arg = &n.seen, .get = get, .stop = stop, .stored = stored};
     char nowhere[] = "nowhere";
     char *bad = nowhere;
     struct p2p_config good = {.listen = "127.0.0.1:0",

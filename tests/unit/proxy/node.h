@@ -367,7 +367,8 @@ static inline void
 node_join(struct node *n, const struct node *seed)
 {
     static const struct seal_key key = {{9}};
-    struct p2p_ops ops = {n, order_nothing, stop_nothing, stored_bytes};
+    struct p2p_ops ops = {
+        .arg = n, .get = order_nothing, .stop = stop_nothing, .stored = stored_bytes};
     struct err e = {0};
     char listen[32];
     char seed_text[32];

@@ -47,7 +47,7 @@ stored(void *arg, const struct digest *blob)
 static struct p2p *
 swarm(char dir[64], const struct seal_key *k)
 {
-    static const struct p2p_ops ops = {NULL, get, stop, stored};
+    static const struct p2p_ops ops = {.get = get, .stop = stop, .stored = stored};
     struct p2p *p = NULL;
     struct err e = {0};
     make_folder(dir);
