@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "p2p/addr.h"
+#include "p2p/bans.h"
 #include "p2p/bits.h"
 #include "p2p/identity.h"
 #include "p2p/names.h"

@@ -11,14 +11,8 @@ struct one {
     bool leaves;     /* closed after one last announcement */
 };
 
-struct banned {
-    struct node_id node;
-    int64_t until_ms;
-};
-
 struct swarms {
-    size_t banned_count;
-    struct banned banned[SWARMS_BANNED];
+    struct bans bans;
     size_t count;
     struct one list[SWARMS_MAX];
     struct tracker *tracker;
@@ -166,32 +160,13 @@ swarms_gone(struct swarms *x, const struct node_id *node)
         swarm_gone(x->list[i].swarm, node);
 }
 
-static bool
-is_banned(const struct swarms *x, const struct node_id *node, int64_t now_ms)
-{
-    for (size_t i = 0; i < x->banned_count; i++)
-        if (node_equal(&x->banned[i].node, node))
-            return now_ms < x->banned[i].until_ms;
-    return false;
-}
-
 void
 swarms_ban(struct swarms *x, const struct node_id *node, int64_t until_ms)
 {
-    struct banned *place = &x->banned[0];
-    for (size_t i = 0; i < x->banned_count; i++) {
-        if (node_equal(&x->banned[i].node, node)) {
-            place = &x->banned[i];
-            break;
-        }
-        if (x->banned[i].until_ms < place->until_ms)
-            place = &x->banned[i];
-    }
-    if (!node_equal(&place->node, node) && x->banned_count < SWARMS_BANNED)
-        place = &x->banned[x->banned_count++];
-    *place = (struct banned){*node, until_ms};
+    bans_set(&x->bans, node, until_ms);
     for (size_t i = 0; i < x->count; i++)
         swarm_gone(x->list[i].swarm, node);
+    tracker_gone(x->tracker, node);
 }
 
 /* ---- orders of the tracker ---- */
@@ -281,7 +256,7 @@ hear_have(struct swarms *x, const struct swarms_at *at, const struct member *who
           const struct wire_have *have)
 {
     struct one *o = find(x, &have->digest);
-    if (o != NULL && !is_banned(x, &who->id, at->now_ms)) {
+    if (o != NULL && !bans_hold(&x->bans, &who->id, at->now_ms)) {
         o->used_ms = at->now_ms;
         swarm_have(o->swarm, &who->id, &who->addr, have);
     }
@@ -380,7 +355,7 @@ swarms_hear(struct swarms *x, const struct swarms_at *at, const struct node_id *
         hear_have(x, at, who, &m->have);
     else if (m->type == WIRE_WHOHAS)
         hear_whohas(x, at, who, &m->whohas.digest, p);
-    else if (m->type == WIRE_IHAVE && !is_banned(x, from, at->now_ms))
+    else if (m->type == WIRE_IHAVE && !bans_hold(&x->bans, from, at->now_ms))
         hear_ihave(x, at, who, &m->ihave, p);
     else if (m->type == WIRE_TRIM && node_equal(from, &at->elect->tracker.id))
         obey(x, &m->trim, p);
@@ -489,7 +464,7 @@ take_own(struct swarms *x, const struct swarms_at *at, struct swarm *s, struct p
         swarm_granted(s, &grant);
     i = 0;
     while (tracker_peer(x->tracker, at->self, &blob.digest, at->now_ms, &i, &peer))
-        if (!is_banned(x, &peer.node, at->now_ms))
+        if (!bans_hold(&x->bans, &peer.node, at->now_ms))
             swarm_peer(s, &peer);
     struct wire_attested words;
     uint32_t piece = 0;
@@ -571,13 +546,15 @@ swarms_request(struct swarms *x, const struct swarms_at *at, const struct node_i
     struct wire_msg m;
     int rc;
     while ((rc = wire_next(body, &m)) == 1) {
+        if (bans_hold(&x->bans, from, at->now_ms))
+            continue;
         if (m.type == WIRE_BLOB)
             tracker_blob(x->tracker, from, addr, &m.blob, at->now_ms, &orders);
         else if (m.type == WIRE_FETCHING)
             tracker_fetching(x->tracker, from, &m.fetching, at->now_ms, &orders);
         else if (m.type == WIRE_DOUBT)
             tracker_doubt(x->tracker, from, &m.doubt, at->now_ms);
-        else if (m.type == WIRE_ATTEST && !is_banned(x, from, at->now_ms))
+        else if (m.type == WIRE_ATTEST)
             attest_hear(x->attest, &m.attest.digest, m.attest.first, &m.attest.words);
     }
     if (rc < 0)
@@ -603,7 +580,8 @@ swarms_reply(struct swarms *x, const struct swarms_at *at, struct cursor *body, 
         else if (m.type == WIRE_TAKEN && (s = swarms_find(x, &m.taken.digest)) != NULL)
             swarm_taken(s, at->now_ms);
         else if (m.type == WIRE_PEER && (s = swarms_find(x, &m.peer.digest)) != NULL &&
-                 !node_equal(&m.peer.node, at->self) && !is_banned(x, &m.peer.node, at->now_ms))
+                 !node_equal(&m.peer.node, at->self) &&
+                 !bans_hold(&x->bans, &m.peer.node, at->now_ms))
             swarm_peer(s, &m.peer);
         else if (m.type == WIRE_ATTESTED && swarms_find(x, &m.attested.digest) != NULL)
             hear_words(&m.attested, p);

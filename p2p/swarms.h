@@ -4,13 +4,13 @@
 #define P2P_SWARMS_H
 
 #include "p2p/attest.h"
+#include "p2p/bans.h"
 #include "p2p/plan.h"
 #include "p2p/tracker.h"
 
 #define SWARMS_MAX       256
 #define SWARMS_SEED_MS   60000 /* that long a stored blob that nobody asks for is offered */
 #define SWARMS_LEARN_MS  300   /* a tracker that was not deputy listens before it grants */
-#define SWARMS_BANNED    64    /* the one that ends first gives up its place */
 #define SWARMS_JITTER_MS 5     /* times members: spread of announcements to a new tracker */
 
 struct swarms;

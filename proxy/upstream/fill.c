@@ -98,6 +98,7 @@ fill_start(struct fill *f, struct source *s, const struct gap *gap, const char *
     r->blob = f->blob;
     r->patience = &f->patience;
     r->trail = f->trail;
+    r->word = peer && gap != NULL ? mend_word(f, gap) : NULL;
     r->call.source = s;
     r->call.want.origin = &f->origin;
     r->call.want.class = class;

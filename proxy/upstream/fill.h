@@ -10,7 +10,6 @@
 #define PROXY_FILL_H
 
 #include "base/rng.h"
-#include "proxy/upstream/bans.h"
 #include "proxy/upstream/call.h"
 #include "proxy/upstream/upstream.h"
 
@@ -26,6 +25,7 @@ struct fill_world {
     struct rng rng;
     struct peers *peers;
     struct bans bans;
+    bool wary;               /* somebody gave wrong bytes: words are asked for from the start */
     struct p2p *p2p;         /* NULL: this node is alone */
     unsigned blob_calls;     /* open now, at registries */
     unsigned peer_calls;     /* open now, at other nodes */

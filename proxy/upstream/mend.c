@@ -154,18 +154,23 @@ has_bit(const uint8_t *bits, uint32_t i)
     return (bits[i / 8] >> i % 8 & 1) != 0;
 }
 
-/* The swarm forgets the pieces and the blob: the rest comes from the registry. */
+/* The pieces are missing again, for the swarm too. With words for some of them it brings them
+ * once more, else the rest comes from the registry. */
 static void
-leave(struct fill *f, const uint8_t *bits)
+take_back(struct fill *f, const uint8_t *bits, int64_t now_ms)
 {
+    bool words = false;
     for (uint32_t i = 0; i < trail_pieces(f->trail); i++) {
         if (!has_bit(bits, i))
             continue;
         trail_forget(f->trail, i);
+        words = words || f->mend->pieces[i].has_word;
         if (f->ordered != NULL)
             p2p_dropped(f->world->p2p, blob_digest(f->blob), i, 1);
     }
-    if (f->ordered != NULL)
+    if (f->ordered != NULL && words && f->mend->rounds == 1)
+        ordered_again(f, now_ms);
+    else if (f->ordered != NULL)
         ordered_close(f, true);
     f->claimable = true;
     f->retry_ms = 0;
@@ -188,14 +193,16 @@ drop(struct fill *f, const struct digest *sums, int64_t now_ms)
     f->mend->rounds++;
     if (count == 0) { /* all as the words say: then these are wrong */
         f->mend->tallies_count = 0;
+        f->mend->rounds++;
         count = choose(f, sums, bits);
     }
     if (count == 0) {
         fill_end(f, ERR_DIGEST, "the registry's own bytes do not match");
     } else {
         tell(f, count);
-        leave(f, bits);
         blob_drop(f->blob, bits);
+        take_back(f, bits, now_ms);
+        ban_liars(f, now_ms);
         fill_start_patience(f, now_ms);
     }
     mem_free(bits);
@@ -232,10 +239,30 @@ mend_words(struct fill *f, uint32_t first, uint32_t count, const uint8_t *words)
     }
 }
 
+const uint8_t *
+mend_word(const struct fill *f, const struct gap *gap)
+{
+    if (f->mend == NULL || gap->start % piece_bytes(f->size) != 0)
+        return NULL;
+    uint64_t end = gap->start + piece_bytes(f->size);
+    const struct piece *p = &f->mend->pieces[gap->start / piece_bytes(f->size)];
+    return p->has_word && gap->end == (end < f->size ? end : f->size) ? p->word : NULL;
+}
+
+void
+mend_over(struct fill *f, const struct run *r, int64_t now_ms)
+{
+    if (!r->vouched && !r->lied)
+        return;
+    tally(f->mend, &r->call.source->node, r->vouched);
+    ban_liars(f, now_ms);
+}
+
 void
 mend_step(struct fill *f, int64_t now_ms)
 {
     uint32_t pieces = trail_pieces(f->trail);
+    f->world->wary = true;
     begin(f);
     if (!has_words(f, now_ms))
         return;

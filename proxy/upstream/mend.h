@@ -5,6 +5,10 @@
  *             of other nodes that nobody has a word for; all of other nodes when there is no word
  *   later     all pieces of other nodes
  *
+ * Pieces that are missing again come by the swarm, which compares them with their words before a
+ * byte is written, or without words from the registry. So do all pieces of later blobs that have
+ * words.
+ *
  * A node is banned when most of its pieces that could be judged were wrong: one that only passed
  * on what it got itself has mostly right ones. Fetch thread only. */
 #ifndef PROXY_MEND_H
@@ -18,6 +22,10 @@ void mend_watch(struct fill *f);
 void mend_words(struct fill *f, uint32_t first, uint32_t count, const uint8_t *words);
 /* The blob is sick. */
 void mend_step(struct fill *f, int64_t now_ms);
+/* What all bytes of that gap must hash to, when it is a piece and others said so; else NULL. */
+const uint8_t *mend_word(const struct fill *f, const struct gap *gap);
+/* A request at a node is over; it may have been compared with a word. */
+void mend_over(struct fill *f, const struct run *r, int64_t now_ms);
 /* The digest is right: who gave what is known now. */
 void mend_settle(struct fill *f, int64_t now_ms);
 void mend_free(struct fill *f);

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "proxy/upstream/mend.h"
 #include "proxy/upstream/peer.h"
 
 #define PROGRESS_MS 20    /* between two notes of a request, but for whole pieces */
@@ -88,6 +89,7 @@ ordered_open(struct fill *f, int64_t now_ms)
     f->ordered->p2p = p2p;
     f->ordered->piece_bytes = piece_bytes(f->size);
     f->ordered->flags = WIRE_MAY_FETCH | WIRE_SERVES | (f->background ? 0 : WIRE_CLIENT);
+    f->ordered->flags |= f->world->wary ? WIRE_WARY : 0;
     f->ordered->since_ms = f->ordered->peers_ms = now_ms;
     f->shared = true;
     want(f);
@@ -287,7 +289,9 @@ settle(struct fill *f, struct order *o, int64_t now_ms)
 {
     const struct run *r = *o->run;
     bool peer = is_peer(o->source);
-    if (!peer)
+    if (peer)
+        mend_over(f, r, now_ms);
+    else
         fill_keep_etag(f, r);
     if (r->code == 0 && piece_start(f, o->piece) >= o->end) {
         finish(f, o, SWARM_DONE);
@@ -452,6 +456,12 @@ ordered_hurry(struct fill *f)
 {
     f->ordered->flags |= WIRE_CLIENT;
     want(f);
+}
+
+void
+ordered_again(struct fill *f, int64_t now_ms)
+{
+    f->ordered->since_ms = now_ms;
 }
 
 void

@@ -16,6 +16,8 @@ void ordered_stop(struct fill *f, uint32_t get, uint32_t end);
 void ordered_hurry(struct fill *f);
 /* Its bytes are wrong: asks the swarm what others say of the pieces. */
 void ordered_wary(struct fill *f);
+/* Pieces are missing again: the time without bytes counts from now. */
+void ordered_again(struct fill *f, int64_t now_ms);
 /* Forgets the orders; their requests are stopped. `leave`: the swarm is told. NULL is fine. */
 void ordered_close(struct fill *f, bool leave);
 /* A blob that was in the swarm is whole here: its other nodes may have it. */

@@ -5,7 +5,7 @@
  *
  * Bytes are gathered to RUN_BUFFER_BYTES before they are written, but wait at most FLUSH_MS, and
  * the first ones of a run do not wait at all. Those of a peer are written when their block is
- * whole and its checksum right. Fetch thread only.
+ * whole and its checksum right, or with a word when all of it is there. Fetch thread only.
  */
 #ifndef PROXY_RUN_H
 #define PROXY_RUN_H
@@ -24,7 +24,8 @@ struct run {
     /* set by the owner before the start */
     struct blob *blob;
     struct patience *patience; /* of the blob */
-    struct trail *trail;       /* the same; NULL: nobody asks where bytes came from */
+    const uint8_t *word;       /* SHA-256 that all bytes of the gap must have, or NULL */
+    struct trail *trail;       /* of the blob; NULL: nobody asks where bytes came from */
 
     enum run_phase phase;
     struct call call;
@@ -35,9 +36,11 @@ struct run {
     bool jumped;      /* OVER: the claim began elsewhere than the answer; ask again */
     bool own_fault;   /* OVER: the blob itself refused, not the source */
     uint64_t got_bytes;
+    bool vouched, lied; /* OVER: compared with the word */
 
     /* private */
     char *buffer;
+    size_t cap;
     size_t held, good;     /* bytes in the buffer; those that were checked or need no check */
     int64_t good_since_ms; /* the first of them */
     struct trail_hand hand;

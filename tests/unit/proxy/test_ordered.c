@@ -1006,6 +1006,39 @@ words_of_others_tell_the_wrong_pieces_from_the_right(void **state)
     blob_release(&p.blob);
 }
 
+static bool
+has_dropped(uint32_t bits)
+{
+    return swarm.dropped == bits;
+}
+
+static void
+what_comes_again_is_compared_before_a_byte_of_it_is_kept(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    struct fake_seen seen[16];
+    struct blob_state st;
+    gather_lies(b, &p);
+    say_words(b, 0, 10, false);
+    swarm_wait(has_dropped, 1u << 3 | 1u << 4);
+    size_t asked = fake_asked(&b->fake, "/plain/", seen, 16);
+    b->peers[0].bytes[4 * PIECE + 9] ^= 1;
+    order_lan(b, 0, 11, 3);
+    order_lan(b, 0, 12, 4);
+    assert_int_equal(outcome(11), SWARM_DONE);
+    assert_int_equal(outcome(12), SWARM_FAILED);
+    blob_look(p.blob, 4 * PIECE, &st);
+    assert_int_equal(st.readable, 4 * PIECE);
+    order_wan(b, 13, 4, 1);
+    assert_int_equal(outcome(13), SWARM_DONE);
+    assert_int_equal(last_phase(&p).phase, BLOB_WHOLE);
+    assert_int_equal(fake_asked(&b->fake, "/plain/", seen, 16), asked + 1);
+    assert_int_equal(swarm.bans, 1); /* not the one with three right pieces */
+    assert_int_equal(swarm.leaves, 0);
+    blob_release(&p.blob);
+}
+
 static void
 words_that_lie_are_found_out(void **state)
 {
@@ -1115,6 +1148,7 @@ main(void)
         WITH_NODE(transfers_tell_what_came_from_whom),
         WITH_NODE(wrong_pieces_come_again_and_their_sender_is_banned),
         WITH_NODE(words_of_others_tell_the_wrong_pieces_from_the_right),
+        WITH_NODE(what_comes_again_is_compared_before_a_byte_of_it_is_kept),
         WITH_NODE(words_that_lie_are_found_out),
         WITH_NODE(a_banned_node_is_asked_for_nothing),
         WITH_NODE(who_passed_a_few_wrong_pieces_on_is_not_banned),

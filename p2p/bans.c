@@ -1,5 +1,5 @@
 /* Nodes that gave wrong bytes. */
-#include "proxy/upstream/bans.h"
+#include "p2p/bans.h"
 
 static struct ban *
 find(struct bans *b, const struct node_id *node)
@@ -22,15 +22,23 @@ place(struct bans *b)
     return first;
 }
 
+void
+bans_set(struct bans *b, const struct node_id *node, int64_t until_ms)
+{
+    struct ban *ban = find(b, node);
+    if (ban == NULL)
+        ban = place(b);
+    *ban = (struct ban){*node, until_ms};
+}
+
 bool
 bans_add(struct bans *b, const struct node_id *node, int64_t now_ms, int64_t *ret_until_ms)
 {
     struct ban *known = find(b, node);
     if (known != NULL && now_ms < known->until_ms)
         return false;
-    struct ban *ban = known != NULL ? known : place(b);
-    *ban = (struct ban){*node, known != NULL ? INT64_MAX : now_ms + BAN_MS};
-    *ret_until_ms = ban->until_ms;
+    *ret_until_ms = known != NULL ? INT64_MAX : now_ms + BAN_MS;
+    bans_set(b, node, *ret_until_ms);
     return true;
 }
 

@@ -1,6 +1,6 @@
 /* Nodes that gave wrong bytes. */
-#include "proxy/upstream/bans.h"
-#include "tests/unit/base/unit.h"
+#include "p2p/bans.h"
+#include "tests/unit/p2p/unit.h"
 
 static void
 the_first_ban_ends_and_the_second_does_not(void **state)
