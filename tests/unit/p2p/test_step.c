@@ -237,10 +237,52 @@ what_a_swarm_knows_of_others_is_told(void **state)
     step_free(two);
 }
 
+static void
+priority_waits_for_the_end_of_an_office_and_a_new_site_begins_without_one(void **state)
+{
+    (void)state;
+    struct step *s = node(1);
+    assert_true(step_priority(s, 77));
+    assert_int_equal(step_elect(s)->priority, 77);
+    tick_to(s, 1000);
+    assert_int_equal(step_elect(s)->role, ELECT_TRACKER);
+    assert_false(step_priority(s, 78));
+    assert_int_equal(step_elect(s)->priority, 77);
+    step_site(s, 5, 1000);
+    assert_int_equal(step_elect(s)->role, ELECT_MEMBER);
+    assert_true(step_elect(s)->site == 5);
+    tick_to(s, 3000);
+    assert_int_equal(step_elect(s)->role, ELECT_TRACKER);
+    step_free(s);
+}
+
+static void
+a_beacon_says_load_and_address_as_they_are_now(void **state)
+{
+    (void)state;
+    struct step *s = node(1);
+    struct node_addr moved = {.ip = {[15] = 9}, .port = 9};
+    struct cursor c;
+    struct wire_msg m;
+    step_load(s, 123456, (uint64_t)7 << 20);
+    step_moved(s, &moved);
+    plan_clear(&plan);
+    step_beacon(s, 10, &plan);
+    const struct plan_action *a = need(PLAN_SHOUT);
+    cursor_init(&c, plan.bytes + a->at, a->len);
+    assert_int_equal(wire_next(&c, &m), 1);
+    assert_int_equal(m.beacon.queue_ms, UINT16_MAX);
+    assert_int_equal(m.beacon.free_mib, 7);
+    assert_int_equal(m.beacon.addr.port, 9);
+    step_free(s);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(priority_waits_for_the_end_of_an_office_and_a_new_site_begins_without_one),
+        cmocka_unit_test(a_beacon_says_load_and_address_as_they_are_now),
         cmocka_unit_test(a_node_alone_is_tracker_and_fetches_by_its_own_lease),
         cmocka_unit_test(a_wish_becomes_a_post_a_grant_and_a_request),
         cmocka_unit_test(a_stranger_is_not_served_before_it_was_heard),
