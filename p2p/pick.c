@@ -10,22 +10,22 @@ choosable(const struct pick_pieces *p, uint32_t i)
 }
 
 static int64_t
-first_in_window(const struct pick_pieces *p, uint32_t from)
+first_in_window(const struct pick_pieces *p, const struct pick_cursor *c)
 {
-    for (uint32_t i = from; i < p->pieces && i < from + PICK_WINDOW; i++)
-        if (choosable(p, i))
+    for (uint32_t i = c->piece; i < p->pieces && i < c->piece + PICK_WINDOW; i++)
+        if (choosable(p, i) && (c->stalled || !bits_get(p->left, i)))
             return i;
     return -1;
 }
 
 static int64_t
-rarest(const struct pick_pieces *p, struct rng *r)
+rarest(const struct pick_pieces *p, bool left_too, struct rng *r)
 {
     uint32_t least = UINT32_MAX;
     uint64_t ties = 0;
     int64_t best = -1;
     for (uint32_t i = 0; i < p->pieces; i++) {
-        if (!choosable(p, i) || p->avail[i] > least)
+        if (!choosable(p, i) || p->avail[i] > least || (!left_too && bits_get(p->left, i)))
             continue;
         if (p->avail[i] < least)
             ties = 0;
@@ -41,11 +41,12 @@ pick_piece(const struct pick_pieces *p, struct rng *r)
 {
     for (size_t i = 0; i < p->cursors_count; i++) {
         const struct pick_cursor *c = &p->cursors[i];
-        int64_t piece = first_in_window(p, c->piece);
+        int64_t piece = first_in_window(p, c);
         if (piece >= 0 && (c->stalled || rng_below(r, 2) == 0))
             return piece;
     }
-    return rarest(p, r);
+    int64_t piece = rarest(p, false, r);
+    return piece < 0 && p->idle ? rarest(p, true, r) : piece;
 }
 
 bool

@@ -1,9 +1,10 @@
 /* Which piece next, and from whom: pure choices, randomness is an argument.
  *
  * A piece: the first that lacks in a reader's window with probability 1/2 (always while that reader
- * stands still), else the rarest among peers, ties at random. A source: of PICK_RANDOM random
- * holders and the fastest one that with the least time to arrive, so that nodes do not all run
- * to the same. */
+ * stands still), else the rarest among peers, ties at random. A piece with one holder is left to
+ * one node, which others will have it from, unless a reader waits or there is nothing else to do:
+ * who gave it once shall give other pieces. A source: of PICK_RANDOM random holders and the fastest
+ * one that with the least time to arrive, so that nodes do not all run to the same. */
 #ifndef P2P_PICK_H
 #define P2P_PICK_H
 
@@ -19,6 +20,8 @@ struct pick_pieces {
     uint32_t pieces;
     const uint8_t *held, *asked; /* bits */
     const uint8_t *offered;      /* bits: some peer that has room for a request holds it */
+    const uint8_t *left;         /* bits: one peer holds it, and another node is to take it there */
+    bool idle;                   /* nothing is asked of a peer now */
     const uint16_t *avail;       /* peers that hold the piece */
     size_t cursors_count;
     struct pick_cursor {

@@ -16,6 +16,9 @@ swarm_new(const struct digest *digest, uint64_t size, uint8_t flags, int64_t now
     s->held = mem_zalloc(BITS_BYTES(s->pieces));
     s->asked = mem_zalloc(BITS_BYTES(s->pieces));
     s->offered = mem_zalloc(BITS_BYTES(s->pieces));
+    s->left = mem_zalloc(BITS_BYTES(s->pieces));
+    s->owned = mem_zalloc(BITS_BYTES(s->pieces));
+    s->crowd_stale = true;
     s->avail = mem_zalloc(s->pieces * sizeof *s->avail);
     s->announced_ms = now_ms - SWARM_REFRESH_MS;
     s->taken_ms = s->rescue_ms = s->lan_failed_ms = INT64_MIN / 2;
@@ -33,6 +36,8 @@ swarm_free(struct swarm *s)
     mem_free(s->held);
     mem_free(s->asked);
     mem_free(s->offered);
+    mem_free(s->left);
+    mem_free(s->owned);
     mem_free(s->avail);
     mem_free(s);
 }
@@ -175,13 +180,18 @@ peer_bit(struct swarm *s, struct swarm_link *p, uint32_t piece, bool held)
 {
     if (bits_get(p->bits, piece) == held)
         return;
+    bool shared = p->held > 0 && p->held < s->pieces;
     if (held) {
         bits_set(p->bits, piece);
         s->avail[piece]++;
+        p->held++;
     } else {
         bits_clear(p->bits, piece);
         s->avail[piece]--;
+        p->held--;
     }
+    if (shared != (p->held > 0 && p->held < s->pieces))
+        s->crowd_stale = true;
 }
 
 void

@@ -15,6 +15,7 @@
 #define SWARM_PEERS_MAX      64 /* everybody in a small site; a sample of a large one */
 #define SWARM_GETS_MAX       16
 #define SWARM_LAN_GETS       6   /* at once, of all peers */
+#define SWARM_CROWD          8   /* times as many share a blob as have all of it: spare these */
 #define SWARM_ANNOUNCE_MS    200 /* while something is fetched */
 #define SWARM_SPACING_MS     20  /* between two announcements at least */
 #define SWARM_HAVE_MS        5   /* a hint waits for others that long */

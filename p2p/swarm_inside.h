@@ -22,6 +22,7 @@ struct swarm_link {
     unsigned refused; /* requests in a row that gave nothing */
     unsigned doubts;  /* how often that became too many since it last gave a piece */
     int64_t doubt_ms; /* until then nothing that it says is believed */
+    uint32_t held;    /* bits that are set */
     uint8_t *bits;
 };
 
@@ -38,6 +39,11 @@ struct swarm {
     uint32_t piece_bytes, pieces, held_count;
     uint8_t flags;
     uint8_t *held, *asked, *offered;
+    uint8_t *left;    /* as pick.h has it */
+    uint8_t *owned;   /* pieces that this node shall take when there is one holder */
+    bool crowd_stale; /* owned and whole_peers are to be found anew */
+    unsigned
+        scarce; /* pieces that so many peers have, only those have who have all; 0: spare none */
     uint16_t *avail;
     size_t peers_count;
     struct swarm_link peers[SWARM_PEERS_MAX];

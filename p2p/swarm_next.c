@@ -60,23 +60,6 @@ next_wan(struct swarm *s, int64_t now_ms, struct swarm_get *ret)
     return false;
 }
 
-static int
-source_of(struct swarm *s, uint32_t piece, int64_t now_ms, struct rng *r)
-{
-    struct pick_source sources[SWARM_PEERS_MAX];
-    int index[SWARM_PEERS_MAX];
-    size_t count = 0;
-    for (size_t i = 0; i < s->peers_count; i++) {
-        struct swarm_link *p = &s->peers[i];
-        if (!bits_get(p->bits, piece))
-            continue;
-        index[count] = (int)i;
-        sources[count++] = (struct pick_source){&p->rank, p->requests, 0};
-    }
-    int at = pick_source(sources, count, now_ms, swarm_piece_len(s, piece), r);
-    return at < 0 ? -1 : index[at];
-}
-
 static void
 fill_pick(const struct swarm *s, int64_t now_ms, struct pick_pieces *ret)
 {
@@ -85,6 +68,8 @@ fill_pick(const struct swarm *s, int64_t now_ms, struct pick_pieces *ret)
     ret->asked = s->asked;
     ret->offered = s->offered;
     ret->avail = s->avail;
+    ret->left = s->left;
+    ret->idle = s->lan_gets == 0;
     ret->cursors_count = 0;
     for (size_t i = 0; i < PICK_CURSORS_MAX; i++) {
         const struct cursor_at *c = &s->cursors[i];
@@ -94,27 +79,114 @@ fill_pick(const struct swarm *s, int64_t now_ms, struct pick_pieces *ret)
     }
 }
 
+/* Every node comes to the same order of nodes for a piece. */
+static uint64_t
+claim(const struct node_id *id, uint32_t piece)
+{
+    uint64_t a, b;
+    memcpy(&a, id->bytes, sizeof a);
+    memcpy(&b, id->bytes + sizeof a, sizeof b);
+    a = (a ^ (b * 0x9e3779b97f4a7c15u)) + (piece + 1) * 0xbf58476d1ce4e5b9u;
+    a = (a ^ a >> 30) * 0xbf58476d1ce4e5b9u;
+    a = (a ^ a >> 27) * 0x94d049bb133111ebu;
+    return a ^ a >> 31;
+}
+
+static bool
+shares(const struct swarm *s, const struct swarm_link *p)
+{
+    return p->held > 0 && p->held < s->pieces;
+}
+
+/* Is the piece this node's to take from who has all, among those that have some of the blob? */
+static bool
+owns(const struct swarm *s, const struct node_id *self, uint32_t piece)
+{
+    uint64_t mine = claim(self, piece);
+    for (size_t i = 0; i < s->peers_count; i++)
+        if (shares(s, &s->peers[i]) && claim(&s->peers[i].id, piece) > mine)
+            return false;
+    return true;
+}
+
+/* A few nodes that have all are spared by the many that share: each piece should leave them once,
+ * and come from those who took it after that. */
+static void
+divide(struct swarm *s, const struct node_id *self)
+{
+    unsigned whole = 0, crowd = 1;
+    if (!s->crowd_stale)
+        return;
+    s->crowd_stale = false;
+    for (size_t i = 0; i < s->peers_count; i++) {
+        whole += s->peers[i].held == s->pieces;
+        crowd += shares(s, &s->peers[i]);
+    }
+    s->scarce = crowd >= SWARM_CROWD * whole ? whole : 0;
+    memset(s->owned, 0, BITS_BYTES(s->pieces));
+    for (uint32_t p = 0; p < s->pieces && s->scarce > 0; p++)
+        if (owns(s, self, p))
+            bits_set(s->owned, p);
+}
+
+static void
+fill_left(struct swarm *s)
+{
+    memset(s->left, 0, BITS_BYTES(s->pieces));
+    for (uint32_t p = 0; p < s->pieces && s->scarce > 0; p++)
+        if (s->avail[p] <= s->scarce && !bits_get(s->owned, p))
+            bits_set(s->left, p);
+}
+
+/* Should the piece come from somebody else than this peer, which has all? */
+static bool
+spared(const struct swarm *s, const struct swarm_link *p, uint32_t piece)
+{
+    return p->held == s->pieces && s->lan_gets > 0 && s->avail[piece] > s->scarce && s->scarce > 0;
+}
+
 /* What can be asked for now: pieces of peers that have room. */
 static void
 fill_offered(struct swarm *s, int64_t now_ms)
 {
-    size_t bytes = BITS_BYTES(s->pieces);
-    memset(s->offered, 0, bytes);
+    memset(s->offered, 0, BITS_BYTES(s->pieces));
     for (size_t i = 0; i < s->peers_count; i++) {
         const struct swarm_link *p = &s->peers[i];
         const struct pick_source as = {&p->rank, p->requests, 0};
-        for (size_t k = 0; k < bytes && pick_room(&as, now_ms); k++)
-            s->offered[k] |= p->bits[k];
+        for (uint32_t k = 0; k < s->pieces && pick_room(&as, now_ms); k++)
+            if (bits_get(p->bits, k) && !spared(s, p, k))
+                bits_set(s->offered, k);
     }
 }
 
-static bool
-next_lan(struct swarm *s, int64_t now_ms, struct rng *r, struct swarm_get *ret)
+static int
+source_of(struct swarm *s, uint32_t piece, int64_t now_ms, struct rng *r)
 {
+    struct pick_source sources[SWARM_PEERS_MAX];
+    int index[SWARM_PEERS_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < s->peers_count; i++) {
+        struct swarm_link *p = &s->peers[i];
+        if (!bits_get(p->bits, piece) || spared(s, p, piece))
+            continue;
+        index[count] = (int)i;
+        sources[count++] = (struct pick_source){&p->rank, p->requests, 0};
+    }
+    int at = pick_source(sources, count, now_ms, swarm_piece_len(s, piece), r);
+    return at < 0 ? -1 : index[at];
+}
+
+static bool
+next_lan(struct swarm *s, const struct swarm_moment *at, struct swarm_get *ret)
+{
+    int64_t now_ms = at->now_ms;
+    struct rng *r = at->rng;
     struct swarm_run *g = free_get(s);
     if (g == NULL || s->lan_gets >= SWARM_LAN_GETS)
         return false;
     struct pick_pieces p;
+    divide(s, at->self);
+    fill_left(s);
     fill_offered(s, now_ms);
     fill_pick(s, now_ms, &p);
     int64_t piece = pick_piece(&p, r);
@@ -205,7 +277,7 @@ swarm_next(struct swarm *s, const struct swarm_moment *at, struct swarm_get *ret
     s->now_ms = at->now_ms;
     if ((s->flags & WIRE_WANTS) == 0 || swarm_whole(s))
         return false;
-    if (next_wan(s, at->now_ms, ret) || next_lan(s, at->now_ms, at->rng, ret))
+    if (next_wan(s, at->now_ms, ret) || next_lan(s, at, ret))
         return true;
     if ((s->flags & WIRE_MAY_FETCH) == 0 || s->wan_gets > 0)
         return false;

@@ -5,7 +5,7 @@
 
 #define PIECES 64u
 
-static uint8_t held[8], asked[8], offered[8];
+static uint8_t held[8], asked[8], offered[8], left[8];
 static uint16_t avail[PIECES];
 
 static struct pick_pieces
@@ -14,10 +14,15 @@ pieces(void)
     memset(held, 0, sizeof held);
     memset(asked, 0, sizeof asked);
     memset(offered, 0xff, sizeof offered);
+    memset(left, 0, sizeof left);
     for (unsigned i = 0; i < PIECES; i++)
         avail[i] = 3;
-    return (struct pick_pieces){
-        .pieces = PIECES, .held = held, .asked = asked, .offered = offered, .avail = avail};
+    return (struct pick_pieces){.pieces = PIECES,
+                                .held = held,
+                                .asked = asked,
+                                .offered = offered,
+                                .left = left,
+                                .avail = avail};
 }
 
 static struct rng
@@ -43,6 +48,25 @@ the_rarest_piece_is_chosen(void **state)
     bits_clear(offered, 42);
     avail[42] = 1;
     assert_int_not_equal(pick_piece(&p, &r), 42);
+}
+
+static void
+a_piece_that_is_left_to_another_node_is_taken_when_idle_or_stalled(void **state)
+{
+    (void)state;
+    struct pick_pieces p = pieces();
+    struct rng r = seeded();
+    memset(left, 0xff, sizeof left);
+    bits_clear(left, 9);
+    assert_int_equal(pick_piece(&p, &r), 9);
+    bits_set(asked, 9);
+    assert_int_equal(pick_piece(&p, &r), -1);
+    p.idle = true;
+    assert_true(pick_piece(&p, &r) >= 0);
+    p.idle = false;
+    p.cursors_count = 1;
+    p.cursors[0] = (struct pick_cursor){20, true};
+    assert_int_equal(pick_piece(&p, &r), 20);
 }
 
 static void
@@ -140,6 +164,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_rarest_piece_is_chosen),
+        cmocka_unit_test(a_piece_that_is_left_to_another_node_is_taken_when_idle_or_stalled),
         cmocka_unit_test(ties_are_broken_at_random),
         cmocka_unit_test(a_reader_gets_half_of_the_choices_and_all_when_it_stands),
         cmocka_unit_test(nothing_is_chosen_where_nothing_is_offered),

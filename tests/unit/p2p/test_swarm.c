@@ -75,6 +75,21 @@ a_piece_that_came_is_held_and_told(void **state)
 }
 
 static void
+one_who_has_all_is_spared_by_many_who_share(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    peer_has(s, 2, 0, PIECES);
+    for (uint8_t n = 3; n < 3 + SWARM_CROWD; n++)
+        peer_has(s, n, 0, 1);
+    assert_true(next(s, 0, 0, &g));
+    while (next(s, 0, 0, &g))
+        assert_true(g.first == 0 ? g.node.bytes[0] != 2 : g.node.bytes[0] == 2);
+    swarm_free(s);
+}
+
+static void
 a_failed_request_goes_to_another_peer(void **state)
 {
     (void)state;
@@ -326,6 +341,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_asked_for_that_nobody_has),
         cmocka_unit_test(a_piece_that_came_is_held_and_told),
+        cmocka_unit_test(one_who_has_all_is_spared_by_many_who_share),
         cmocka_unit_test(a_failed_request_goes_to_another_peer),
         cmocka_unit_test(a_peer_that_gives_nothing_is_not_believed_for_a_while),
         cmocka_unit_test(a_busy_peer_is_left_alone_as_long_as_it_said),
