@@ -287,9 +287,8 @@ def main():
 
         steps.title('what became of it')
         swarm.joined()
-        layer = image.blobs[1][0]
         run(swarm, 'north-3' if kill.name != 'north-3' else 'north-1', 'peers')
-        run(swarm, 'south-1', 'explain', layer)
+        run(swarm, 'south-1', 'explain', f'{HOST}/{image.name}:{image.tag}')
         bad = table(swarm, image, bound_s, alone, alone_wan, pulls, kill, wan)
         if KEEP:
             with open(os.path.join(stage.folder, 'swarm-ready'), 'w', encoding='ascii'):
