@@ -8,6 +8,9 @@
  *           FAILED  somebody just failed: everyone for itself, for NAMES_FAILED_MS
  *           NONE    unknown, and the asker cannot ask upstream
  *
+ * A manifest's bytes are checked against its digest, but which digest a tag names is believed from
+ * whoever has the cluster's key.
+ *
  * Pure; memory grows with names up to NAMES_MAX, then the least recently used one leaves. */
 #ifndef P2P_NAMES_H
 #define P2P_NAMES_H

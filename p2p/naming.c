@@ -96,7 +96,8 @@ give_way(struct naming *n, const struct swarms_at *at, size_t i, enum names_stat
          struct plan *p)
 {
     struct asking *a = &n->asks[i];
-    if (a->q.shout_ms <= 0 || a->best.known || at->members->count == 0) {
+    bool alone = member_best(at->members, at->elect->site) == NULL;
+    if (a->q.shout_ms <= 0 || a->best.known || alone) {
         finish(n, at, i, state, p);
         return;
     }

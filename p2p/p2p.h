@@ -158,6 +158,7 @@ struct p2p_state {
     struct tracker_sum tracker_sum; /* of this node's own table, while it is in office */
     size_t peers_count;
     struct p2p_peer *peers; /* tracker first, then by id */
+    size_t names; /* tags and manifests that it knows of */
     size_t blobs_count;
     struct p2p_blob *blobs; /* those that are wanted first, then by digest */
 };

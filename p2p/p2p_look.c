@@ -92,6 +92,7 @@ p2p_draw(const struct p2p *p)
         s->tracker_why = p->why;
     }
     s->tracker_sum = step_tracker_sum(p->step);
+    s->names = step_names(p->step);
     draw_peers(p, s);
     draw_blobs(p, s);
     return s;

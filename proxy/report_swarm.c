@@ -164,6 +164,7 @@ add_state(const struct p2p_state *s, cJSON *to)
     json_add_u64(to, "priority", s->priority);
     cJSON_AddBoolToObject(to, "multicast", s->multicast_works);
     json_add_u64(to, "swarms", s->blobs_count);
+    json_add_u64(to, "names", s->names);
     add_refused(to);
     add_asked(to);
     add_tracker(s, to);
