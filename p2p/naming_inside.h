@@ -29,14 +29,13 @@ struct naming {
     size_t asks_count;
     struct asking asks[NAMING_ASKS_MAX];
     size_t tells_count;
-    struct telling tells[NAMING_TELLS_MAX];    /* in the order of telling */
-    struct names_own lately[NAMING_BATCH];     /* scratch */
-    struct wire_name_tell batch[NAMING_BATCH]; /* scratch */
-    int64_t learn_ms;                          /* in office: nobody is told to resolve before */
-    int64_t rejoin_ms;                         /* when a new tracker is told; 0: done */
-    bool rejoin_last;                          /* it has been told once */
-    int64_t deputy_ms;                         /* when a new deputy is told; 0: done */
-    struct node_id deputy;                     /* who was seen as deputy last */
+    struct telling tells[NAMING_TELLS_MAX]; /* in the order of telling */
+    struct names_own lately[NAMING_BATCH];  /* scratch */
+    int64_t learn_ms;                       /* in office: nobody is told to resolve before */
+    int64_t rejoin_ms;                      /* when a new tracker is told; 0: done */
+    bool rejoin_last;                       /* it has been told once */
+    int64_t deputy_ms;                      /* when a new deputy is told; 0: done */
+    struct node_id deputy;                  /* who was seen as deputy last */
     struct rng rng;
 };
 
