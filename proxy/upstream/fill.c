@@ -311,6 +311,8 @@ fill_step(struct fill *f, int64_t now_ms, bool woken)
     bool complete = false;
     if (!f->over && f->upstream == NULL)
         begin(f, now_ms);
+    if (f->trail != NULL)
+        mend_listen(f);
     if (!f->over && f->ordered != NULL)
         ordered_step(f, now_ms, woken);
     if (!f->over && f->ordered == NULL)

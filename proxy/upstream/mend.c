@@ -214,8 +214,15 @@ mend_watch(struct fill *f)
     if (f->trail != NULL)
         return;
     f->trail = trail_new(f->size);
-    trail_on_whole(f->trail, on_whole, f);
+    mend_listen(f);
     blob_set_mendable(f->blob, true);
+}
+
+void
+mend_listen(struct fill *f)
+{
+    bool asked = f->mend != NULL || p2p_others(f->world->p2p) > 0;
+    trail_on_whole(f->trail, asked ? on_whole : NULL, f);
 }
 
 static void

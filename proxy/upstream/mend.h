@@ -18,6 +18,8 @@
 
 /* From now on other nodes may give bytes. */
 void mend_watch(struct fill *f);
+/* Every turn: the registry's pieces are hashed only while somebody could ask for our word. */
+void mend_listen(struct fill *f);
 /* What others say of its pieces: ATTEST_BYTES each. */
 void mend_words(struct fill *f, uint32_t first, uint32_t count, const uint8_t *words);
 /* The blob is sick. */

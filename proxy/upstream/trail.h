@@ -27,8 +27,8 @@ struct trail *trail_new(uint64_t size);
 void trail_free(struct trail *t); /* NULL is fine */
 void trail_put_down(struct trail_hand *h);
 
-/* Bytes at pos were written; `from` NULL: the registry. Calls `whole` for each piece of which all
- * bytes came from the registry through this hand. */
+/* Bytes at pos were written; `from` NULL: the registry. Calls `whole`, if it is set, for each piece
+ * of which all bytes came from the registry through this hand while it was. */
 void trail_bytes(struct trail *t, struct trail_hand *h, const struct node_id *from, uint64_t pos,
                  const void *bytes, size_t len);
 void trail_on_whole(struct trail *t,

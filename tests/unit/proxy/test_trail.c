@@ -103,6 +103,28 @@ a_piece_of_which_a_part_is_anothers_is_not_hashed(void **state)
     trail_free(t);
 }
 
+static void
+a_piece_that_nobody_listened_to_in_part_is_not_told(void **state)
+{
+    (void)state;
+    struct trail *t = trail_new(SIZE);
+    struct trail_hand h = {0};
+    struct told told = {0};
+    trail_on_whole(t, tell, &told);
+    trail_bytes(t, &h, NULL, 0, body, 100);
+    trail_on_whole(t, NULL, NULL);
+    trail_bytes(t, &h, NULL, 100, body + 100, 100);
+    trail_on_whole(t, tell, &told);
+    trail_bytes(t, &h, NULL, 200, body + 200, PIECE - 200);
+    assert_int_equal(told.count, 0);
+    trail_bytes(t, &h, NULL, PIECE, body, PIECE);
+    assert_int_equal(told.count, 1);
+    assert_int_equal(told.piece, 1);
+    assert_int_equal(trail_of(t, 0, &(struct node_id){{0}}), TRAIL_REGISTRY);
+    trail_put_down(&h);
+    trail_free(t);
+}
+
 int
 main(void)
 {
@@ -111,6 +133,7 @@ main(void)
         cmocka_unit_test(more_nodes_than_are_counted_are_many),
         cmocka_unit_test(whole_pieces_of_the_registry_are_hashed),
         cmocka_unit_test(a_piece_of_which_a_part_is_anothers_is_not_hashed),
+        cmocka_unit_test(a_piece_that_nobody_listened_to_in_part_is_not_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
