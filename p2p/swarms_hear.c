@@ -1,0 +1,205 @@
+/* What datagrams say of blobs, in this site and between sites, and the tracker's orders. */
+#include "p2p/swarms_inside.h"
+#include <string.h>
+
+static void
+obey(struct swarms *x, const struct wire_trim *t, struct plan *p)
+{
+    struct swarm *s = swarms_find(x, &t->digest);
+    uint32_t get, end;
+    if (s == NULL || !swarm_trimmed(s, t, &get, &end) || plan_full(p))
+        return;
+    struct plan_action *a = plan_add(p, PLAN_STOP);
+    a->blob = t->digest;
+    a->get.id = get;
+    a->get.first = end;
+}
+
+static void
+nudged(struct swarms *x, const struct digest *digest)
+{
+    struct swarm *s = swarms_find(x, digest);
+    if (s != NULL)
+        swarm_announce_now(s);
+}
+
+static void
+give_order(struct swarms *x, const struct swarms_at *at, const struct tracker_order *o,
+           struct plan *p)
+{
+    const struct member *m = member_find(at->members, &o->node);
+    struct wire_msg msg;
+    memset(&msg, 0, sizeof msg);
+    if (node_equal(&o->node, at->self)) {
+        if (o->nudge)
+            nudged(x, &o->trim.digest);
+        else
+            obey(x, &o->trim, p);
+        return;
+    }
+    if (o->nudge)
+        msg = (struct wire_msg){.type = WIRE_NUDGE, .nudge = {o->trim.digest}};
+    else
+        msg = (struct wire_msg){.type = WIRE_TRIM, .trim = o->trim};
+    if (m != NULL)
+        plan_record(p, PLAN_DATAGRAM, m, &msg);
+}
+
+void
+swarms_give_orders(struct swarms *x, const struct swarms_at *at,
+                   const struct tracker_orders *orders, struct plan *p)
+{
+    for (size_t i = 0; i < orders->count && !plan_full(p); i++)
+        give_order(x, at, &orders->list[i], p);
+}
+
+/* What is stored here whole, and was not in use, is served from now on. */
+static struct swarms_one *
+open_seed(struct swarms *x, const struct swarms_at *at, const struct digest *digest)
+{
+    uint64_t size = at->stored != NULL ? at->stored(at->stored_arg, digest) : 0;
+    if (size == 0 || size > PIECE_BLOB_MAX)
+        return NULL;
+    struct swarm *s = swarms_open(x, digest, size, WIRE_SERVES, at->now_ms);
+    for (uint32_t p = 0; s != NULL && p < swarm_pieces(s); p++)
+        swarm_hold(s, p);
+    return s != NULL ? swarms_one(x, digest) : NULL;
+}
+
+static void
+hear_whohas(struct swarms *x, const struct swarms_at *at, const struct member *who,
+            const struct digest *digest, struct plan *p)
+{
+    struct wire_msg m;
+    memset(&m, 0, sizeof m);
+    m.type = WIRE_IHAVE;
+    struct swarms_one *o = swarms_one(x, digest);
+    if (o == NULL)
+        o = open_seed(x, at, digest);
+    if (o == NULL || plan_full(p) ||
+        !swarm_tell_held(o->swarm, !swarms_tracked(at->elect), &m.ihave))
+        return;
+    o->used_ms = at->now_ms;
+    plan_record(p, PLAN_DATAGRAM, who, &m);
+}
+
+static void
+hear_have(struct swarms *x, const struct swarms_at *at, const struct member *who,
+          const struct wire_have *have)
+{
+    struct swarms_one *o = swarms_one(x, &have->digest);
+    if (o != NULL && !bans_hold(&x->bans, &who->id, at->now_ms)) {
+        o->used_ms = at->now_ms;
+        swarm_have(o->swarm, &who->id, &who->addr, have);
+    }
+    tracker_have(x->tracker, &who->id, have);
+}
+
+/* ---- other sites ---- */
+
+static void
+tell_site(const struct swarms_at *at, const struct node_id *to, const struct wire_site_have *have,
+          struct plan *p)
+{
+    const struct member *m = member_find(at->members, to);
+    struct wire_msg msg = {.type = WIRE_SITE_HAVE, .site_have = *have};
+    if (m != NULL && !plan_full(p))
+        plan_record(p, PLAN_DATAGRAM, m, &msg);
+}
+
+/* The tracker of another site asks for a blob. */
+static void
+hear_site_ask(struct swarms *x, const struct swarms_at *at, const struct member *who,
+              const struct digest *digest, struct plan *p)
+{
+    struct wire_site_have have;
+    struct wire_msg m = {.type = WIRE_WHOHAS, .whohas = {*digest}};
+    if (!swarms_in_office(at))
+        return;
+    if (tracker_holder(x->tracker, digest, &have)) {
+        tell_site(at, &who->id, &have, p);
+        return;
+    }
+    const struct swarms_one *o = swarms_one(x, digest);
+    if (o == NULL)
+        o = open_seed(x, at, digest);
+    if (o != NULL && swarm_whole(o->swarm)) {
+        have = (struct wire_site_have){*digest, swarm_size(o->swarm), *at->self, *at->addr};
+        tell_site(at, &who->id, &have, p);
+    } else if (sites_wait(&x->sites, digest, &who->id, at->now_ms) && !plan_full(p)) {
+        plan_record(p, PLAN_SHOUT, NULL, &m);
+    }
+}
+
+static void
+hear_ihave(struct swarms *x, const struct swarms_at *at, const struct member *who,
+           const struct wire_ihave *said, struct plan *p)
+{
+    struct swarm *s = swarms_find(x, &said->digest);
+    struct wire_site_have have = {said->digest, said->size, who->id, who->addr};
+    struct node_id asker;
+    if (s != NULL)
+        swarm_ihave(s, &who->id, &who->addr, said, at->now_ms);
+    while (said->held.len == 0 && sites_found(&x->sites, &said->digest, at->now_ms, &asker))
+        tell_site(at, &asker, &have, p);
+}
+
+/* Asks the trackers of other sites for what nobody here has. */
+void
+swarms_ask_sites(struct swarms *x, const struct swarms_at *at, struct plan *p)
+{
+    struct digest digest;
+    size_t from = 0;
+    if (at->members->count == member_count(at->members, at->elect->site))
+        return;
+    while (!plan_full(p) && tracker_asks(x->tracker, at->now_ms, &from, &digest)) {
+        struct wire_msg m = {.type = WIRE_SITE_ASK, .site_ask = {digest}};
+        for (size_t i = 0; i < at->members->count && !plan_full(p); i++) {
+            const struct member *to = &at->members->list[i];
+            if (to->is_tracker && to->site != at->elect->site)
+                plan_record(p, PLAN_DATAGRAM, to, &m);
+        }
+    }
+}
+
+static void
+hear_far(struct swarms *x, const struct swarms_at *at, const struct member *who,
+         const struct wire_msg *m, struct plan *p)
+{
+    struct tracker_orders orders = {.count = 0};
+    if (m->type == WIRE_SITE_ASK)
+        hear_site_ask(x, at, who, &m->site_ask.digest, p);
+    else if (m->type == WIRE_SITE_HAVE && swarms_in_office(at))
+        tracker_remote(x->tracker, &m->site_have, who->site, at->now_ms, &orders);
+    swarms_give_orders(x, at, &orders, p);
+}
+
+void
+swarms_hear(struct swarms *x, const struct swarms_at *at, const struct node_id *from,
+            const struct wire_msg *m, struct plan *p)
+{
+    const struct member *who = member_find(at->members, from);
+    if (who == NULL)
+        return;
+    if (who->site != at->elect->site)
+        hear_far(x, at, who, m, p);
+    else if (m->type == WIRE_HAVE)
+        hear_have(x, at, who, &m->have);
+    else if (m->type == WIRE_WHOHAS)
+        hear_whohas(x, at, who, &m->whohas.digest, p);
+    else if (m->type == WIRE_IHAVE && !bans_hold(&x->bans, from, at->now_ms))
+        hear_ihave(x, at, who, &m->ihave, p);
+    else if (m->type == WIRE_TRIM && node_equal(from, &at->elect->tracker.id))
+        obey(x, &m->trim, p);
+    else if (m->type == WIRE_NUDGE && node_equal(from, &at->elect->tracker.id))
+        nudged(x, &m->nudge.digest);
+}
+
+/* ---- words about pieces ---- */
+
+void
+swarms_attest(struct swarms *x, const struct digest *digest, uint32_t piece,
+              const uint8_t word[ATTEST_BYTES])
+{
+    attest_own(x->attest, digest, piece, word);
+}

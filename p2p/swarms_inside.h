@@ -1,0 +1,54 @@
+/* What the files of swarms share: swarms.c (which blobs there are, and what is due), swarms_hear.c
+ * (datagrams and orders) and swarms_talk.c (announcements and their answers). */
+#ifndef P2P_SWARMS_INSIDE_H
+#define P2P_SWARMS_INSIDE_H
+
+#include "p2p/piece.h"
+#include "p2p/sites.h"
+#include "p2p/swarms.h"
+
+struct swarms_one {
+    struct swarm *swarm;
+    int64_t used_ms; /* last time when somebody else asked for it or got a piece of it */
+    bool leaves;     /* closed after one last announcement */
+};
+
+struct swarms {
+    struct bans bans;
+    size_t count;
+    struct swarms_one list[SWARMS_MAX];
+    struct tracker *tracker;
+    struct attest *attest;
+    int64_t learn_ms;   /* no grants before */
+    int64_t rejoin_ms;  /* when all blobs are announced to a new tracker; 0: done */
+    int64_t tracked_ms; /* last tick of the tracker's table */
+    int64_t settled_ms; /* last time when there was a tracker */
+    struct sites sites;
+    struct rng rng;
+};
+
+/* Is there a tracker that need not be doubted? Is it this node? */
+static inline bool
+swarms_tracked(const struct elect *e)
+{
+    return e->tracker.epoch > 0 && e->role != ELECT_CANDIDATE && !e->probed;
+}
+
+static inline bool
+swarms_in_office(const struct swarms_at *at)
+{
+    return at->elect->role == ELECT_TRACKER;
+}
+
+struct swarms_one *swarms_one(struct swarms *x, const struct digest *digest); /* or NULL */
+/* Orders of this node's own tracker, also to itself. */
+void swarms_give_orders(struct swarms *x, const struct swarms_at *at,
+                        const struct tracker_orders *orders, struct plan *p);
+/* Asks the trackers of other sites for what nobody here has. */
+void swarms_ask_sites(struct swarms *x, const struct swarms_at *at, struct plan *p);
+/* Announces what is due, and what is nearly, in one request. */
+void swarms_post(struct swarms *x, const struct swarms_at *at, struct plan *p);
+/* The same of one blob to this node itself, which is tracker. */
+void swarms_take_own(struct swarms *x, const struct swarms_at *at, struct swarm *s, struct plan *p);
+
+#endif

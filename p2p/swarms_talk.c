@@ -1,0 +1,219 @@
+/* Announcements to the tracker, their answers, and what this node answers as tracker. */
+#include "base/err.h"
+#include "p2p/swarms_inside.h"
+#include <string.h>
+
+static void
+hear_words(const struct wire_attested *said, struct plan *p)
+{
+    struct scribe out;
+    if (plan_full(p) || plan_room(p) < said->words.len)
+        return;
+    plan_write(p, said->words.len, &out);
+    scribe_bytes(&out, said->words.bytes, said->words.len);
+    struct plan_action *a = plan_add(p, PLAN_WORDS);
+    a->blob = said->digest;
+    a->get.first = said->first;
+    plan_wrote(p, a, &out);
+}
+
+static void
+write_announcement(struct swarm *s, int64_t now_ms, struct scribe *out)
+{
+    struct wire_msg m;
+    memset(&m, 0, sizeof m);
+    m.type = WIRE_BLOB;
+    swarm_announce(s, now_ms, &m.blob);
+    wire_put(out, &m);
+    m.type = WIRE_FETCHING;
+    size_t at = 0;
+    while (swarm_report(s, &at, &m.fetching))
+        wire_put(out, &m);
+    m.type = WIRE_DOUBT;
+    at = 0;
+    while (swarm_doubt(s, &at, &m.doubt))
+        wire_put(out, &m);
+    swarm_told(s);
+}
+
+/* A blob's announcement at its largest, with doubts about all, and a peer's bits. */
+#define ANNOUNCE_ROOM (WIRE_BITS_MAX + 1024 + SWARM_PEERS_MAX * (sizeof(struct wire_doubt) + 3))
+#define ANSWER_ROOM   512 /* for what a blob gets besides peers */
+
+/* Those that are due now, and those that are nearly, in one request. */
+void
+swarms_post(struct swarms *x, const struct swarms_at *at, struct plan *p)
+{
+    const struct member *to = member_find(at->members, &at->elect->tracker.id);
+    const struct member *deputy = member_find(at->members, &at->elect->deputy);
+    struct scribe out;
+    bool due = false;
+    for (size_t i = 0; i < x->count && !due; i++)
+        due = swarm_announce_due(x->list[i].swarm, at->now_ms);
+    if (!due || to == NULL || p->count + 2 > PLAN_ACTIONS_MAX || plan_room(p) < ANNOUNCE_ROOM)
+        return;
+    plan_write(p, WIRE_CONTROL_MAX, &out);
+    for (size_t i = 0; i < x->count && scribe_room(&out) >= ANNOUNCE_ROOM; i++)
+        if (swarm_announce_due(x->list[i].swarm, at->now_ms) ||
+            swarm_announce_near(x->list[i].swarm, at->now_ms))
+            write_announcement(x->list[i].swarm, at->now_ms, &out);
+    attest_say(x->attest, &out);
+    struct plan_action *a = plan_to(p, PLAN_POST, to);
+    plan_wrote(p, a, &out);
+    if (deputy == NULL)
+        return;
+    struct plan_action *copy = plan_to(p, PLAN_COPY, deputy);
+    copy->at = a->at;
+    copy->len = a->len;
+}
+
+/* ---- announcements: to this node as tracker ---- */
+
+void
+swarms_take_own(struct swarms *x, const struct swarms_at *at, struct swarm *s, struct plan *p)
+{
+    struct tracker_orders orders = {.count = 0};
+    struct wire_blob blob;
+    struct wire_fetching fetching;
+    struct wire_doubt doubt;
+    struct wire_grant grant;
+    struct wire_peer peer;
+    swarm_announce(s, at->now_ms, &blob);
+    tracker_blob(x->tracker, at->self, at->addr, &blob, at->now_ms, &orders);
+    size_t i = 0;
+    while (swarm_report(s, &i, &fetching))
+        tracker_fetching(x->tracker, at->self, &fetching, at->now_ms, &orders);
+    i = 0;
+    while (swarm_doubt(s, &i, &doubt))
+        tracker_doubt(x->tracker, at->self, &doubt, at->now_ms);
+    swarm_told(s);
+    swarm_taken(s, at->now_ms);
+    while (at->now_ms >= x->learn_ms &&
+           tracker_grant(x->tracker, at->self, &blob.digest, at->now_ms, &grant, &orders))
+        swarm_granted(s, &grant);
+    i = 0;
+    while (tracker_peer(x->tracker, at->self, &blob.digest, at->now_ms, &i, &peer))
+        if (!bans_hold(&x->bans, &peer.node, at->now_ms))
+            swarm_peer(s, &peer);
+    struct wire_attested words;
+    uint32_t piece = 0;
+    while ((blob.flags & WIRE_WARY) != 0 && attest_next(x->attest, &blob.digest, &piece, &words))
+        hear_words(&words, p);
+    swarms_give_orders(x, at, &orders, p);
+}
+
+/* That it was read, and grants. */
+static void
+write_grants(struct swarms *x, const struct swarms_at *at, const struct node_id *from,
+             const struct digest *digest, struct tracker_orders *orders, struct scribe *out)
+{
+    struct wire_msg m;
+    memset(&m, 0, sizeof m);
+    if (!tracker_knows(x->tracker, digest))
+        return; /* no place in the table: the node helps itself */
+    m.type = WIRE_TAKEN;
+    m.taken.digest = *digest;
+    wire_put(out, &m);
+    memset(&m, 0, sizeof m);
+    m.type = WIRE_GRANT;
+    while (at->now_ms >= x->learn_ms && scribe_room(out) >= ANSWER_ROOM &&
+           tracker_grant(x->tracker, from, digest, at->now_ms, &m.grant, orders))
+        wire_put(out, &m);
+}
+
+static void
+write_peers(struct swarms *x, const struct swarms_at *at, const struct node_id *from,
+            const struct digest *digest, struct scribe *out)
+{
+    struct wire_msg m;
+    memset(&m, 0, sizeof m);
+    m.type = WIRE_PEER;
+    size_t i = 0;
+    while (scribe_room(out) >= ANNOUNCE_ROOM &&
+           tracker_peer(x->tracker, from, digest, at->now_ms, &i, &m.peer))
+        wire_put(out, &m);
+}
+
+static void
+write_words(struct swarms *x, const struct digest *digest, struct scribe *out)
+{
+    struct wire_msg m;
+    uint32_t piece = 0;
+    memset(&m, 0, sizeof m);
+    m.type = WIRE_ATTESTED;
+    while (scribe_room(out) >= ANNOUNCE_ROOM && attest_next(x->attest, digest, &piece, &m.attested))
+        wire_put(out, &m);
+}
+
+/* Grants for all blobs of the request first, then peers as far as there is room. */
+static void
+write_answer(struct swarms *x, const struct swarms_at *at, const struct node_id *from,
+             const struct cursor *body, struct tracker_orders *orders, struct scribe *out)
+{
+    struct wire_msg m;
+    struct cursor c = *body;
+    while (wire_next(&c, &m) == 1 && scribe_room(out) >= ANSWER_ROOM)
+        if (m.type == WIRE_BLOB)
+            write_grants(x, at, from, &m.blob.digest, orders, out);
+    c = *body;
+    while (wire_next(&c, &m) == 1)
+        if (m.type == WIRE_BLOB) {
+            if ((m.blob.flags & WIRE_WARY) != 0)
+                write_words(x, &m.blob.digest, out);
+            write_peers(x, at, from, &m.blob.digest, out);
+            if (at->now_ms >= x->learn_ms)
+                tracker_nudge(x->tracker, &m.blob.digest, at->now_ms, orders);
+        }
+}
+
+int
+swarms_request(struct swarms *x, const struct swarms_at *at, const struct node_id *from,
+               const struct node_addr *addr, struct cursor *body, struct plan *p)
+{
+    struct tracker_orders orders = {.count = 0};
+    struct cursor all = *body;
+    struct wire_msg m;
+    int rc;
+    while ((rc = wire_next(body, &m)) == 1) {
+        if (bans_hold(&x->bans, from, at->now_ms))
+            continue;
+        if (m.type == WIRE_BLOB)
+            tracker_blob(x->tracker, from, addr, &m.blob, at->now_ms, &orders);
+        else if (m.type == WIRE_FETCHING)
+            tracker_fetching(x->tracker, from, &m.fetching, at->now_ms, &orders);
+        else if (m.type == WIRE_DOUBT)
+            tracker_doubt(x->tracker, from, &m.doubt, at->now_ms);
+        else if (m.type == WIRE_ATTEST)
+            attest_hear(x->attest, &m.attest.digest, m.attest.first, &m.attest.words);
+    }
+    if (rc < 0)
+        return rc;
+    struct scribe out;
+    plan_write(p, WIRE_CONTROL_MAX, &out);
+    if (swarms_in_office(at))
+        write_answer(x, at, from, &all, &orders, &out);
+    plan_wrote(p, plan_add(p, PLAN_REPLY), &out);
+    swarms_give_orders(x, at, &orders, p);
+    return 0;
+}
+
+int
+swarms_reply(struct swarms *x, const struct swarms_at *at, struct cursor *body, struct plan *p)
+{
+    struct wire_msg m;
+    int rc;
+    while ((rc = wire_next(body, &m)) == 1) {
+        struct swarm *s;
+        if (m.type == WIRE_GRANT && (s = swarms_find(x, &m.grant.digest)) != NULL)
+            swarm_granted(s, &m.grant);
+        else if (m.type == WIRE_TAKEN && (s = swarms_find(x, &m.taken.digest)) != NULL)
+            swarm_taken(s, at->now_ms);
+        else if (m.type == WIRE_PEER && (s = swarms_find(x, &m.peer.digest)) != NULL &&
+                 !node_equal(&m.peer.node, at->self) &&
+                 !bans_hold(&x->bans, &m.peer.node, at->now_ms))
+            swarm_peer(s, &m.peer);
+        else if (m.type == WIRE_ATTESTED && swarms_find(x, &m.attested.digest) != NULL)
+            hear_words(&m.attested, p);
+    }
+    return rc;
+}
