@@ -155,10 +155,11 @@ struct p2p_state {
     enum elect_event tracker_why; /* what this node saw before: SUSPECTS, LOST, RESIGNS, YIELDS,
                                    * or how it came to know it: WON, FOLLOWS */
     bool multicast_works;
+    int64_t reached_ms_ago; /* when a control request of another node came last; -1: never */
     struct tracker_sum tracker_sum; /* of this node's own table, while it is in office */
     size_t peers_count;
     struct p2p_peer *peers; /* tracker first, then by id */
-    size_t names; /* tags and manifests that it knows of */
+    size_t names;           /* tags and manifests that it knows of */
     size_t blobs_count;
     struct p2p_blob *blobs; /* those that are wanted first, then by digest */
 };
@@ -170,6 +171,9 @@ void p2p_state_release(struct p2p_state *s);
  * with locate_free. 0, ERR_BUSY (others ask), ERR_TIMEOUT, ERR_CLOSED. */
 CHECKED int p2p_locate(struct p2p *p, const struct digest *blobs, size_t count,
                        struct locate **ret);
+/* Asks a few nodes to connect to this one, and waits for the first, at most two seconds: how many
+ * were asked, and did one come? 0, ERR_TIMEOUT or ERR_CLOSED. */
+CHECKED int p2p_reach(struct p2p *p, unsigned *ret_asked, bool *ret_reached);
 /* This node hands its office over, if it has one: 0, or ERR_NOT_FOUND when it is not tracker. */
 CHECKED int p2p_step_down(struct p2p *p);
 

@@ -6,9 +6,11 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define ASK_WAIT_MS  1000
-#define LOCATE_MS    60 /* for answers: a LAN takes a few, a far site a round trip */
-#define LOCATE_TRIES 5  /* while somebody else asks */
+#define ASK_WAIT_MS   1000
+#define LOCATE_MS     60   /* for answers: a LAN takes a few, a far site a round trip */
+#define REACH_MS      1500 /* a connection over a far link, and back */
+#define REACH_STEP_MS 20
+#define LOCATE_TRIES  5 /* while somebody else asks */
 
 struct p2p_ask {
     enum p2p_ask_kind kind; /* fixed before it is posted, like the next three */
@@ -115,6 +117,10 @@ p2p_answer_ask(struct p2p *p, struct p2p_ask *a)
         break;
     case P2P_ASK_LOCATED:
         a->locate = step_located(p->step);
+        break;
+    case P2P_ASK_KNOCK:
+        code = (int)step_knock(p->step, p->now_ms, &p->plan);
+        p2p_carry(p);
         break;
     }
     p2p_drop_ask(a, code);
@@ -230,6 +236,30 @@ p2p_locate(struct p2p *p, const struct digest *blobs, size_t count, struct locat
     }
     ask_leave(a);
     return rc;
+}
+
+int
+p2p_reach(struct p2p *p, unsigned *ret_asked, bool *ret_reached)
+{
+    struct p2p_ask *a = ask_new(P2P_ASK_KNOCK);
+    int64_t begun_ms = clock_ms();
+    int rc = wait_for(p, a);
+    bool reached = false;
+    ask_leave(a);
+    if (rc < 0)
+        return rc;
+    for (int64_t took_ms = 0; rc > 0 && !reached && took_ms < REACH_MS;
+         took_ms = clock_ms() - begun_ms) {
+        AUTO(p2p_state_release) struct p2p_state s = {0};
+        clock_sleep_ms(REACH_STEP_MS);
+        int bad = p2p_look(p, &s);
+        if (bad < 0)
+            return bad;
+        reached = s.reached_ms_ago >= 0 && s.reached_ms_ago <= clock_ms() - begun_ms;
+    }
+    *ret_asked = (unsigned)rc;
+    *ret_reached = reached;
+    return 0;
 }
 
 int

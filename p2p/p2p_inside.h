@@ -104,7 +104,8 @@ enum p2p_ask_kind {
     P2P_ASK_LOOK,
     P2P_ASK_RESIGN,
     P2P_ASK_LOCATE,
-    P2P_ASK_LOCATED
+    P2P_ASK_LOCATED,
+    P2P_ASK_KNOCK
 };
 struct p2p_ask;
 void p2p_answer_ask(struct p2p *p, struct p2p_ask *a);

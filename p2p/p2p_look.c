@@ -91,6 +91,8 @@ p2p_draw(const struct p2p *p)
         s->tracker_since_ms = p->now_ms - e->since_ms;
         s->tracker_why = p->why;
     }
+    int64_t reached_ms = step_reached_ms(p->step);
+    s->reached_ms_ago = reached_ms == INT64_MIN ? -1 : p->now_ms - reached_ms;
     s->tracker_sum = step_tracker_sum(p->step);
     s->names = step_names(p->step);
     draw_peers(p, s);

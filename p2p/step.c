@@ -15,6 +15,8 @@ struct step {
     uint32_t free_mib;
     struct naming *naming;
     struct locate *locate; /* the question of a person, or NULL */
+    int64_t reached_ms;    /* last control request of another node; INT64_MIN: none */
+    int64_t knocked_ms;    /* last one that was made because of a KNOCK; INT64_MIN / 2: none */
 };
 
 struct step *
@@ -22,6 +24,8 @@ step_new(const struct step_config *c, int64_t now_ms)
 {
     struct step *s = mem_zalloc(sizeof *s);
     s->config = *c;
+    s->reached_ms = INT64_MIN;
+    s->knocked_ms = INT64_MIN / 2;
     elect_init(&s->elect, &c->self, c->site, c->priority, c->seed, now_ms);
     member_init(&s->members);
     s->swarms = swarms_new(c->seed + 1);
@@ -192,6 +196,19 @@ hear_probe(struct step *s, int64_t now_ms, const struct step_from *from, uint64_
     plan_wrote(p, plan_to(p, PLAN_DATAGRAM, to), &out);
 }
 
+/* A control request that wants nothing but to arrive. */
+static void
+hear_knock(struct step *s, int64_t now_ms, const struct step_from *from, uint64_t echo,
+           struct plan *p)
+{
+    const struct member *to = member_find(&s->members, &from->node);
+    struct wire_msg ack = {.type = WIRE_PROBE_ACK, .probe_ack = {echo}};
+    if (to == NULL || now_ms - s->knocked_ms < STEP_KNOCK_MS || plan_full(p))
+        return;
+    s->knocked_ms = now_ms;
+    plan_record(p, PLAN_COPY, to, &ack);
+}
+
 static void
 hear_others(struct step *s, const struct swarms_at *here, const struct node_id *from,
             const struct wire_msg *m, struct plan *p)
@@ -218,6 +235,8 @@ step_datagram(struct step *s, int64_t now_ms, const struct step_from *from, cons
             hear_beacon(s, now_ms, from, &m.beacon, p);
         else if (m.type == WIRE_PROBE)
             hear_probe(s, now_ms, from, m.probe.echo, p);
+        else if (m.type == WIRE_KNOCK)
+            hear_knock(s, now_ms, from, m.knock.echo, p);
         else if (m.type == WIRE_NAME || m.type == WIRE_NAME_ASK || m.type == WIRE_WHONAMES ||
                  m.type == WIRE_NAME_TELL)
             naming_hear(s->naming, &here, &from->node, &m, p);
@@ -255,6 +274,7 @@ step_request(struct step *s, int64_t now_ms, const struct step_from *from, const
     cursor_init(&c, body, len);
     if (m == NULL)
         return ERR_NOT_FOUND; /* it was not heard yet: it asks again */
+    s->reached_ms = now_ms;
     take_tells(s, now_ms, m, c);
     int rc = swarms_request(s->swarms, &here, &from->node, &m->addr, &c, p);
     settle(s, &here, p);
@@ -322,6 +342,29 @@ step_located(struct step *s)
     struct locate *l = s->locate;
     s->locate = NULL;
     return l;
+}
+
+unsigned
+step_knock(struct step *s, int64_t now_ms, struct plan *p)
+{
+    struct wire_msg m = {.type = WIRE_KNOCK, .knock = {(uint64_t)now_ms}};
+    unsigned asked = 0;
+    for (int same = 1; same >= 0; same--) {
+        for (size_t i = 0; i < s->members.count && asked < STEP_KNOCKS && !plan_full(p); i++) {
+            const struct member *to = &s->members.list[i];
+            if ((to->site == s->elect.site) != (same == 1))
+                continue;
+            plan_record(p, PLAN_DATAGRAM, to, &m);
+            asked++;
+        }
+    }
+    return asked;
+}
+
+int64_t
+step_reached_ms(const struct step *s)
+{
+    return s->reached_ms;
 }
 
 const struct swarm *

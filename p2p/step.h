@@ -70,6 +70,14 @@ void step_attest(struct step *s, const struct digest *digest, uint32_t piece,
 /* What that node says it holds is not believed for that long; INT64_MAX: for ever. */
 void step_ban(struct step *s, int64_t now_ms, const struct node_id *node, int64_t wait_ms);
 
+/* Can others reach this node's port? Asks a few of them for a control request, those of the site
+ * first; returns how many. Then, and whenever one comes, step_reached_ms is when the last did
+ * (INT64_MIN: never). */
+#define STEP_KNOCKS   4
+#define STEP_KNOCK_MS 100 /* between two answers: nobody makes this node a source of requests */
+unsigned step_knock(struct step *s, int64_t now_ms, struct plan *p);
+int64_t step_reached_ms(const struct step *s);
+
 /* Load of this node, for its beacons. */
 void step_load(struct step *s, unsigned queue_ms, uint64_t free_bytes);
 

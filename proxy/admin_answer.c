@@ -259,6 +259,17 @@ answer_step_down(const struct report *r, const struct admin_request *q, struct a
         answer_json(report_swarm_peers(r), ret);
 }
 
+static void
+answer_reach(const struct report *r, const struct admin_request *q, struct admin_answer *ret)
+{
+    (void)q;
+    cJSON *doc = report_swarm_reach(r);
+    if (doc)
+        answer_json(doc, ret);
+    else
+        admin_answer_error(409, "this node runs alone", ret);
+}
+
 /* ---- the table ---- */
 
 static const struct call {
@@ -281,6 +292,7 @@ static const struct call {
     {"/api/v1/gc", false, true, true, answer_gc},
     {"/api/v1/verify", false, true, true, answer_verify},
     {"/api/v1/tracker/step-down", false, true, false, answer_step_down},
+    {"/api/v1/reach", false, true, false, answer_reach},
 };
 
 static const struct call *

@@ -273,6 +273,19 @@ report_swarm_peers(const struct report *r)
     return doc;
 }
 
+cJSON *
+report_swarm_reach(const struct report *r)
+{
+    unsigned asked;
+    bool reached;
+    if (!r->p2p || p2p_reach(r->p2p, &asked, &reached))
+        return NULL;
+    cJSON *doc = cJSON_CreateObject();
+    json_add_u64(doc, "asked", asked);
+    cJSON_AddBoolToObject(doc, "reached", reached);
+    return doc;
+}
+
 /* ---- who has it ---- */
 
 struct named {

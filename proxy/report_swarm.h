@@ -29,6 +29,9 @@
  *   holders     of each blob: [{id, address, held_pieces, pieces}], other nodes that say now that
  *               they have it; not there on a node that runs alone
  *
+ *   POST /api/v1/reach     asks a few nodes to connect to this one's p2p port
+ *   asked       how many; reached: true when one could
+ *
  * /api/v1/status has the same as /api/v1/peers in "p2p", but for the list of peers. */
 #ifndef PROXY_REPORT_SWARM_H
 #define PROXY_REPORT_SWARM_H
@@ -37,6 +40,8 @@
 
 cJSON *report_swarm_peers(const struct report *r);
 void report_swarm_add(const struct report *r, cJSON *to);
+/* NULL when there is no swarm. */
+cJSON *report_swarm_reach(const struct report *r);
 /* Adds to transfers what the swarm knows of them. */
 void report_swarm_transfers(const struct report *r, cJSON *list);
 /* Asks all nodes who has the first LOCATE_BLOBS_MAX blobs that the document names. */

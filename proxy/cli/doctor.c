@@ -210,8 +210,22 @@ check_refused(struct doctor *d, const cJSON *p)
         tell(d, GOOD, "swarm clock", "no message was refused for its clock or key");
 }
 
-/* Peers that cannot be reached from here cannot give us anything; the other direction is theirs
- * to try, but what they asked is known. */
+/* The other direction: what others can ask of this node. */
+static void
+check_reach(struct doctor *d, const cJSON *p)
+{
+    AUTO(json_free) cJSON *doc = NULL;
+    if (cli_post(d->cli, "/api/v1/reach", &doc))
+        return;
+    if (cli_true(doc, "reached"))
+        tell(d, GOOD, "p2p port", "another node reaches %s by TCP", cli_text(p, "address"));
+    else if (cli_number(doc, "asked"))
+        tell(d, BAD, "p2p port",
+             "no other node reaches %s by TCP; a firewall? another address (p2p.advertise)?",
+             cli_text(p, "address"));
+}
+
+/* Peers that cannot be reached from here cannot give us anything. */
 static void
 check_ports(struct doctor *d, const cJSON *p)
 {
@@ -231,14 +245,8 @@ check_ports(struct doctor *d, const cJSON *p)
     }
     if (fine)
         tell(d, GOOD, "p2p port", "%u of %u nodes answer on TCP", fine, asked);
-    const cJSON *got = json_object(p, "asked");
-    uint64_t sent = cli_number(got, "sent"), all = sent + cli_number(got, "busy") +
-                                                   cli_number(got, "not_held") +
-                                                   cli_number(got, "refused");
     if (asked)
-        tell(d, GOOD, "p2p port", "other nodes asked %llu times for bytes here, %llu got them%s",
-             (unsigned long long)all, (unsigned long long)sent,
-             all ? "" : "; whether they can is seen by peersync doctor on one of them");
+        check_reach(d, p);
 }
 
 static void

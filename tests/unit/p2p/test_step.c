@@ -277,6 +277,39 @@ a_beacon_says_load_and_address_as_they_are_now(void **state)
     step_free(s);
 }
 
+static void
+a_knock_is_answered_by_a_control_request_but_not_often(void **state)
+{
+    (void)state;
+    struct step *one, *two;
+    struct step_from from = {.node = unit_node(2), .boot = 1, .seq = 7};
+    struct step_from back = {.node = unit_node(1), .boot = 1, .seq = 8};
+    uint8_t body[WIRE_DATAGRAM_MAX];
+    pair(&one, &two);
+    plan_clear(&plan);
+    assert_int_equal(step_knock(two, 2000, &plan), 1);
+    const struct plan_action *a = need(PLAN_DATAGRAM);
+    assert_int_equal(a->addr.port, 1);
+    size_t len = a->len;
+    memcpy(body, plan.bytes + a->at, len);
+    plan_clear(&plan);
+    assert_int_equal(step_datagram(one, 2001, &from, body, len, &plan), 0);
+    a = need(PLAN_COPY);
+    assert_int_equal(a->addr.port, 2);
+    size_t answer_len = a->len;
+    uint8_t answer[WIRE_DATAGRAM_MAX];
+    memcpy(answer, plan.bytes + a->at, answer_len);
+    plan_clear(&plan);
+    assert_int_equal(step_datagram(one, 2002, &from, body, len, &plan), 0);
+    assert_null(find(PLAN_COPY));
+
+    assert_true(step_reached_ms(two) == INT64_MIN);
+    assert_int_equal(step_request(two, 2003, &back, answer, answer_len, &plan), 0);
+    assert_int_equal(step_reached_ms(two), 2003);
+    step_free(one);
+    step_free(two);
+}
+
 int
 main(void)
 {
@@ -290,6 +323,7 @@ main(void)
         cmocka_unit_test(a_newcomer_is_greeted_at_once),
         cmocka_unit_test(a_question_of_a_person_is_asked_of_all_and_answered),
         cmocka_unit_test(what_a_swarm_knows_of_others_is_told),
+        cmocka_unit_test(a_knock_is_answered_by_a_control_request_but_not_often),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
