@@ -128,10 +128,19 @@ class Origin:
         with open(os.path.join(self.folder, f'images.{len(os.listdir(self.folder))}'), 'w',
                   encoding='utf-8') as f:
             f.write(IMAGE.format(name=name, tag=tag, digest=image.digest, type=MANIFEST_TYPE, file=file))
+        before = self.workers()
         self.process.send_signal(signal.SIGHUP)
+        # Old workers answer on kept connections, and do not know the image.
+        wait_for('the registry has new workers', lambda: self.workers().isdisjoint(before) and
+                 self.workers())
         target = f'/v2/{name}/manifests/{tag}'
         wait_for('the registry has ' + target, lambda: self.get(target).text == manifest)
         return image
+
+    def workers(self):
+        pid = self.process.pid
+        with open(f'/proc/{pid}/task/{pid}/children', encoding='ascii') as f:
+            return set(f.read().split())
 
     def asked(self, match=r'\|GET\|.*/blobs/'):
         with open(os.path.join(self.folder, 'access'), encoding='utf-8') as f:
