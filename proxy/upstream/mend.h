@@ -9,8 +9,8 @@
  * byte is written, or without words from the registry. So do all pieces of later blobs that have
  * words.
  *
- * A node is banned when most of its pieces that could be judged were wrong: one that only passed
- * on what it got itself has mostly right ones. Fetch thread only. */
+ * A node is banned when nearly all of its pieces that could be judged were wrong: one that only
+ * passed on what it got itself has right ones, too. Fetch thread only. */
 #ifndef PROXY_MEND_H
 #define PROXY_MEND_H
 
