@@ -35,6 +35,7 @@ struct reading {
     bool begun; /* headers are out */
     bool tried_again;
     bool passing;
+    bool spoilt;      /* wrong bytes were passed on */
     uint64_t passed;  /* passing: next byte that the blob gives */
     unsigned repairs; /* of the blob, when what was passed on was right as far as known */
 };
@@ -124,12 +125,21 @@ pass_through(struct reading *g, uint64_t at)
     return 0;
 }
 
+/* Of the bytes before `at` some were wrong. The blob is mended, so the repository's next pull is
+ * right: no breaker. */
+static bool
+is_spoilt(struct reading *g, uint64_t at)
+{
+    g->spoilt = g->spoilt || blob_spoilt(g->blob, g->span.start, at, &g->repairs);
+    return g->spoilt;
+}
+
 /* The blob has failed with `code`; the reader wants the byte `at`. 0 when there is another
  * one to wait for. */
 static int
 go_on(struct reading *g, uint64_t at, int code)
 {
-    if (blob_spoilt(g->blob, g->span.start, at, &g->repairs))
+    if (is_spoilt(g, at))
         return ERR_DIGEST; /* whatever goes on from here, what the client has is wrong */
     bool may_try_again = !g->tried_again && (g->begun || g->got == CACHE_JOIN);
     switch (reading_judge(code, g->passing, may_try_again)) {
@@ -243,7 +253,11 @@ cut(struct reading *g, int code)
 {
     if (code != ERR_CLOSED || !request_abandoned(g->r)) {
         g->r->cut = true;
-        blobget_failed(g->r, code);
+        if (!g->spoilt)
+            blobget_failed(g->r, code);
+        else
+            LOG(client_spoilt, LOG_U("request", g->r->id),
+                LOG_S("repository", g->r->repository_key));
     }
     return MHD_CONTENT_READER_END_WITH_ERROR;
 }
@@ -257,9 +271,11 @@ reading_read(void *reading, uint64_t pos, char *buf, size_t max)
     int64_t deadline_ms = clock_ms() + SILENCE_MS;
     for (;;) {
         int64_t n = 0;
+        if (is_spoilt(g, at)) /* before: what comes now is newer than any repair so far */
+            return cut(g, ERR_DIGEST);
         if (!g->passing || g->passed == at)
             n = blob_read(g->blob, at, buf, max);
-        if (n > 0 && blob_spoilt(g->blob, g->span.start, at + (uint64_t)n, &g->repairs))
+        if (n > 0 && is_spoilt(g, at + (uint64_t)n))
             return cut(g, ERR_DIGEST);
         if (n > 0) {
             g->passed = at + (uint64_t)n;

@@ -13,7 +13,8 @@
 
 /* Wrong pieces for each right one. In the lab nodes that passed on what two liars of eight had
  * given them had up to three wrong of five; liars gave nothing else. */
-#define LIAR_SHARE 3
+#define LIAR_SHARE  3
+#define LIAR_PIECES 2 /* one wrong piece may be all that a node had to pass on */
 
 /* A piece that was dropped: what it was, and whose. */
 struct suspect {
@@ -88,7 +89,7 @@ ban_liars(struct fill *f, int64_t now_ms)
 {
     const struct mend *m = f->mend;
     for (size_t i = 0; i < m->tallies_count; i++)
-        if (m->tallies[i].bad > LIAR_SHARE * m->tallies[i].good)
+        if (m->tallies[i].bad >= LIAR_PIECES && m->tallies[i].bad > LIAR_SHARE * m->tallies[i].good)
             ban(f, &m->tallies[i], now_ms);
 }
 
@@ -263,7 +264,9 @@ mend_word(const struct fill *f, const struct gap *gap)
 void
 mend_over(struct fill *f, const struct run *r, int64_t now_ms)
 {
-    if (!r->vouched && !r->lied)
+    /* Of pieces that were wrong here many nodes have the same wrong ones, yet. */
+    bool again = f->mend != NULL && f->mend->rounds > 0;
+    if ((!r->vouched && !r->lied) || (r->lied && again))
         return;
     tally(f->mend, &r->call.source->node, r->vouched);
     ban_liars(f, now_ms);

@@ -1067,6 +1067,8 @@ a_banned_node_is_asked_for_nothing(void **state)
     start_lies(b, &p);
     order_lan(b, 1, 1, 3);
     assert_int_equal(outcome(1), SWARM_DONE);
+    order_lan(b, 1, 6, 5);
+    assert_int_equal(outcome(6), SWARM_DONE);
     order_wan(b, 2, 0, PIECES);
     swarm_wait(has_bans, 1);
     assert_int_equal(last_phase(&p).phase, BLOB_WHOLE);
@@ -1080,7 +1082,7 @@ a_banned_node_is_asked_for_nothing(void **state)
     assert_int_equal(outcome(4), SWARM_DONE);
     order_wan(b, 5, 0, PIECES);
     assert_int_equal(outcome(5), SWARM_DONE);
-    assert_int_equal(fake_asked(&b->peers[1], "/p2p/", seen, 8), 1);
+    assert_int_equal(fake_asked(&b->peers[1], "/p2p/", seen, 8), 2);
     assert_int_equal(swarm.bans, 1);
     blob_release(&p.blob);
 }
