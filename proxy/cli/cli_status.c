@@ -88,19 +88,20 @@ static void
 print_sources(const cJSON *t)
 {
     const cJSON *from = json_object(t, "from_bytes"), *swarm = json_object(t, "swarm");
-    const char *sep = "            ";
+    const char *margin = "            ", *sep = margin;
     print_source("cache", from, "cache", &sep);
     print_source("peers", from, "peer", &sep);
     print_source("other sites", from, "remote_peer", &sep);
     print_source("upstream", from, "upstream", &sep);
+    bool any = sep != margin;
     if (swarm)
-        (void)printf("%s%llu of %llu pieces, %llu peers; asks %llu of them and %llu x upstream",
-                     sep, (unsigned long long)cli_number(swarm, "held"),
+        (void)printf("%s%llu of %llu pieces, %llu peers; asked now: %llu x peers, %llu x upstream",
+                     any ? "; " : margin, (unsigned long long)cli_number(swarm, "held"),
                      (unsigned long long)cli_number(swarm, "pieces"),
                      (unsigned long long)cli_number(swarm, "peers"),
                      (unsigned long long)cli_number(swarm, "lan_requests"),
                      (unsigned long long)cli_number(swarm, "wan_requests"));
-    if (swarm || *sep == ',')
+    if (swarm || any)
         (void)putchar('\n');
 }
 
