@@ -70,8 +70,10 @@ class Bench:
         if options.subject == "nginx":
             self.subject = Nginx(f"{folder}/subject", self.content, upstream=self.upstream)
             self.subject.name = "nginx-proxy"
+            self.alone = None
         else:
             self.subject = Peersync(f"{folder}/subject", self.upstream, options.peersync)
+            self.alone = Peersync(f"{folder}/alone", self.upstream, options.peersync, swarm=True)
         self.registry = DockerRegistry(f"{folder}/registry", self.upstream)
 
     def note(self, measure, server, value):
@@ -138,15 +140,17 @@ class Bench:
     def cold(self):
         path = [self.content.blob_path(self.image)]
         for number in range(self.rounds):
-            for server in self.turns([self.upstream, self.subject, self.registry], number):
+            servers = [self.upstream, self.subject, self.alone, self.registry]
+            for server in self.turns([s for s in servers if s], number):
                 if server is not self.upstream:
                     self.start(server)
+                cold = "alone" if server is self.alone else "cold"
                 self.manifest(server, self.image)
                 before_s = server.cpu_s()
                 pull = Pull(server, path)
-                self.note("cold cpu", server, (server.cpu_s() - before_s) / (pull.bytes / 1e9))
-                self.note("cold s", server, pull.seconds)
-                self.note("cold first ms", server, pull.first_ms)
+                self.note(f"{cold} cpu", server, (server.cpu_s() - before_s) / (pull.bytes / 1e9))
+                self.note(f"{cold} s", server, pull.seconds)
+                self.note(f"{cold} first ms", server, pull.first_ms)
                 if server is not self.upstream:
                     self.stop(server)
             for server in (self.subject, self.registry):
@@ -227,6 +231,10 @@ class Bench:
         yield ("— first byte: ms", "cold first ms", 2, u, f"{first:+.2f} ms", "≤ +5 ms",
                first <= 5)
         yield ("— server CPU s/GB", "cold cpu", 3, None, "–", "–", None)
+        if self.alone:
+            yield ("— with the swarm on, alone: s, against off", "alone s", 3, None,
+                   *times("alone s", s, 1.02, at_most, "cold s"))
+            yield ("— — server CPU s/GB", "alone cpu", 3, None, "–", "–", None)
         yield (f"cold {mib}, {CLIENTS} clients at once: upstream bytes / size", "crowd upstream",
                4, None, f"{upstream:.5f}x", "≤ 1.00x + heads", upstream <= 1 + 8192 / self.size)
         yield ("— last client: s", "crowd s", 3, u,

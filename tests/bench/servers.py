@@ -1,6 +1,7 @@
 """The servers that the bench compares: each is started in a folder of its own, on a free port of
 the loopback, and says its CPU time and memory."""
 
+import json
 import os
 import shutil
 import signal
@@ -166,11 +167,23 @@ http {{
 
 
 class Peersync(Server):
+    """swarm: with a cluster key, the only node that has it."""
+
     name = "peersync"
 
-    def __init__(self, folder, upstream, binary):
+    def __init__(self, folder, upstream, binary, swarm=False):
         super().__init__(folder)
-        self.upstream, self.binary = upstream, binary
+        self.upstream, self.binary, self.swarm = upstream, binary, swarm
+
+    def p2p(self):
+        if not self.swarm:
+            return "enabled: false"
+        key = f"{self.folder}/cluster.key"
+        with open(key, "w", encoding="ascii") as file:
+            file.write("psk-v1:" + "5a" * 32 + "\n")
+        os.chmod(key, 0o600)
+        return (f'key_file: {key}, listen: "127.0.0.1:{free_port()}", site: bench,'
+                " multicast: false")
 
     def command(self):
         self.admin = free_port()
@@ -183,12 +196,18 @@ registries:
   - {{host: registry.bench, url: "http://127.0.0.1:{self.upstream.port}"}}
 default_registry: registry.bench
 prefetch: {{enabled: false}}
-p2p: {{enabled: false}}
+p2p: {{{self.p2p()}}}
 """)
         return [self.binary, "serve", "--config", f"{self.folder}/config.yaml"]
 
     def answers(self):
-        return super().answers() and http_ok(f"http://127.0.0.1:{self.admin}/readyz")
+        admin = f"http://127.0.0.1:{self.admin}"
+        if not super().answers() or not http_ok(admin + "/readyz"):
+            return False
+        if not self.swarm:
+            return True
+        with urllib.request.urlopen(admin + "/api/v1/status", timeout=2) as answer:
+            return json.load(answer)["p2p"]["role"] == "tracker"
 
 
 class DockerRegistry(Server):
