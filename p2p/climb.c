@@ -41,12 +41,12 @@ grew(uint64_t now, uint64_t before, unsigned percent)
 }
 
 unsigned
-climb_limit(const struct climb *c, uint32_t piece_bytes, int64_t now_ms)
+climb_limit(const struct climb *c, uint32_t piece_bytes, unsigned blobs, int64_t now_ms)
 {
-    uint64_t limit = CLIMB_UNKNOWN;
+    uint64_t limit = CLIMB_UNKNOWN, wan = c->wan / (blobs > 1 ? blobs : 1);
     if (c->wan > 0) {
-        uint64_t useful = smaller(c->useful, c->wan * SAFE_S / piece_bytes);
-        limit = c->wan / piece_bytes;
+        uint64_t useful = smaller(c->useful, wan * SAFE_S / piece_bytes);
+        limit = wan / piece_bytes;
         limit = limit > useful ? limit : useful;
         limit = limit > 1 ? limit : 1;
     }

@@ -2,8 +2,9 @@
  *
  *   limit = min(most, max(1, W * 1 s / P, min(useful, W * 4 s / P)) + extra)
  *
- * W       goodput of the site's WAN as measured, P the blob's piece size: on a thin WAN the first
- *         piece, which readers wait for, must not take longer because many share the link
+ * W       goodput of the site's WAN as measured, divided by the blobs that are fetched, P the
+ * blob's piece size: on a thin WAN the first piece, which readers wait for, must not take longer
+ *         because many share the link
  * useful  so many carry what the WAN gives: doubled while that brings CLIMB_RAMP_PERCENT more, for
  *         where one connection cannot fill the link
  * extra   one more after CLIMB_STALL_MS without a whole piece and then every CLIMB_STALLED_MS:
@@ -47,6 +48,7 @@ void climb_bytes(struct climb *c, uint64_t bytes); /* came over the WAN */
 void climb_piece(struct climb *c, uint64_t rate, int64_t now_ms);
 /* active: nodes that fetch now; piece_bytes: the largest of their blobs. */
 void climb_tick(struct climb *c, int64_t now_ms, unsigned active, uint32_t piece_bytes);
-unsigned climb_limit(const struct climb *c, uint32_t piece_bytes, int64_t now_ms);
+/* For one of so many blobs that are fetched. */
+unsigned climb_limit(const struct climb *c, uint32_t piece_bytes, unsigned blobs, int64_t now_ms);
 
 #endif

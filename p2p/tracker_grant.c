@@ -50,7 +50,8 @@ may_fetch(const struct tracker *t, const struct tracker_blob *b, const struct tr
     }
     if (t->nodes[e->node].wan_rate == 0 && known >= 2 && unknown >= 1)
         return false;
-    return known + unknown + before < climb_limit(&t->climb, b->book.piece_bytes, now_ms);
+    return known + unknown + before <
+           climb_limit(&t->climb, b->book.piece_bytes, t->busy_blobs, now_ms);
 }
 
 bool
@@ -186,7 +187,8 @@ tracker_nudge(struct tracker *t, const struct digest *digest, int64_t now_ms,
     struct tracker_blob *b = tracker_find(t, digest);
     if (t->epoch == 0 || b == NULL || lowest_free(b) == b->book.pieces)
         return;
-    unsigned active = fetching(b), limit = climb_limit(&t->climb, b->book.piece_bytes, now_ms);
+    unsigned active = fetching(b),
+             limit = climb_limit(&t->climb, b->book.piece_bytes, t->busy_blobs, now_ms);
     for (; active < limit && orders->count < TRACKER_ORDERS_MAX; active++) {
         struct tracker_entry *e = best_idle(t, b, now_ms);
         if (e == NULL)
@@ -230,10 +232,12 @@ measure(struct tracker *t, int64_t now_ms)
 {
     unsigned active = 0;
     uint32_t piece_bytes = 1;
+    t->busy_blobs = 0;
     for (size_t i = 0; i < t->blobs_count; i++) {
         const struct tracker_blob *b = t->blobs[i];
         unsigned mine = fetching(b);
         active += mine;
+        t->busy_blobs += mine > 0;
         if (mine > 0 && b->book.piece_bytes > piece_bytes)
             piece_bytes = b->book.piece_bytes;
     }

@@ -81,6 +81,7 @@ struct tracker {
     size_t nodes_count;
     struct tracker_node nodes[TRACKER_NODES_MAX];
     struct climb climb;
+    unsigned busy_blobs; /* with a lease that runs, at the last tick */
     unsigned sources_count;
     struct tracker_source sources[TRACKER_SOURCES_MAX];
     unsigned lent; /* how often a holder was named to another site */
