@@ -311,6 +311,18 @@ only_a_tracker_can_step_down(void **state)
 }
 
 static void
+whether_others_reach_the_port_is_asked_of_them(void **state)
+{
+    const struct world *w = *state;
+    struct report r = reporting(w, REPORT_SERVING);
+    mem_free(asked(&r, "POST", "/api/v1/reach", NULL, 409));
+    r.p2p = open_swarm(w);
+    AUTO(mem_free_text) char *body = asked(&r, "POST", "/api/v1/reach", NULL, 200);
+    assert_string_equal(body, "{\"asked\":0,\"reached\":false}");
+    p2p_close(r.p2p);
+}
+
+static void
 in_a_swarm_it_is_told_who_else_has_a_blob(void **state)
 {
     const struct world *w = *state;
@@ -346,6 +358,7 @@ main(void)
         cmocka_unit_test(a_node_with_a_key_tells_that_it_is_its_own_tracker),
         cmocka_unit_test(only_a_tracker_can_step_down),
         cmocka_unit_test(in_a_swarm_it_is_told_who_else_has_a_blob),
+        cmocka_unit_test(whether_others_reach_the_port_is_asked_of_them),
     };
     return cmocka_run_group_tests_name("admin", tests, build, tear_down);
 }
