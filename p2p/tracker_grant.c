@@ -87,13 +87,25 @@ lowest_free(const struct tracker_blob *b)
     return b->book.pieces;
 }
 
+static bool
+is_begun(const struct tracker_blob *b)
+{
+    for (uint32_t p = 0; p < b->book.pieces; p++)
+        if (b->holders[p] > 0)
+            return true;
+    return false;
+}
+
+/* Who is alone gets all the rest as one plain request, but not before the first pieces are here:
+ * nodes that begin together ask within that time, and a request that is cut for them loses what is
+ * on its way, about the WAN's queue. */
 static uint32_t
 run_length(const struct tracker *t, const struct tracker_blob *b, unsigned node, uint32_t first)
 {
     uint64_t bytes = t->nodes[node].wan_rate * LEASE_MS / 1000;
     bytes = bytes < LEASE_BYTES_MAX ? bytes : LEASE_BYTES_MAX;
-    if (tracker_wanting(b) == 1 && b->remotes_count == 0)
-        bytes = b->book.size; /* one plain request, until a second node wants the blob */
+    if (tracker_wanting(b) == 1 && b->remotes_count == 0 && is_begun(b))
+        bytes = b->book.size;
     uint32_t most = (uint32_t)(bytes / b->book.piece_bytes), count = 1;
     while (count < most && first + count < b->book.pieces && piece_free(b, first + count))
         count++;

@@ -53,7 +53,8 @@ class Net:
             lines.append(f'site {site} ' + ' '.join(f'{k}={v}' for k, v in keys.items()))
         with open(self.file, 'w', encoding='ascii') as f:
             f.write('\n'.join(lines) + '\n')
-        self.env = {**os.environ, 'NETLAB': name}
+        build = os.path.dirname(os.path.abspath(os.environ.get('PEERSYNC', '../build/x')))
+        self.env = {'BUILD': build, **os.environ, 'NETLAB': name}
         self.run('up', self.file)
         self.address, self.site, self.space = {}, {}, {}
         for line in self.run('nodes').splitlines():

@@ -167,21 +167,37 @@ a_lease_is_as_long_as_its_holder_is_fast(void **state)
     tracker_free(t);
 }
 
+/* A tracker whose only node has piece 0 and the lease of all the rest. */
+static struct tracker *
+tracker_of_one(struct wire_grant *ret)
+{
+    static const uint8_t first[2] = {0x01};
+    struct tracker *t = tracker_of(1);
+    struct wire_grant g;
+    assert_true(grant(t, 1, 0, &g));
+    assert_int_equal(g.count, 1); /* others may begin at the same time */
+    report(t, 1, &g, PIECE_BYTES_MIN, WIRE_DONE, 0);
+    announce_held(t, 1, 0, first, 0);
+    assert_true(grant(t, 1, 0, ret));
+    return t;
+}
+
 static void
 a_node_alone_gets_a_long_lease_and_gives_it_up_to_the_second(void **state)
 {
     (void)state;
-    struct tracker *t = tracker_of(1);
     struct wire_grant g;
-    assert_true(grant(t, 1, 0, &g));
-    assert_int_equal(g.count, PIECES);
+    struct tracker *t = tracker_of_one(&g);
+    assert_int_equal(g.first, 1);
+    assert_int_equal(g.count, PIECES - 1);
     announce(t, 2, 0, 1);
     assert_int_equal(orders.count, 1);
     assert_int_equal(orders.list[0].node.bytes[0], 1);
     uint32_t end = orders.list[0].trim.end;
-    assert_in_range(end, 1, 3);
+    assert_in_range(end, 2, 4);
     assert_false(grant(t, 2, 1, &g)); /* not before the holder agreed */
-    struct wire_grant cut = {.epoch = 3, .lease = orders.list[0].trim.lease, .count = end};
+    struct wire_grant cut = {.epoch = 3, .lease = orders.list[0].trim.lease, .first = 1};
+    cut.count = end - 1;
     cut.digest = unit_blob(1);
     report(t, 1, &cut, 10, WIRE_RUNS, 2);
     assert_true(grant(t, 2, 3, &g));
@@ -193,9 +209,8 @@ static void
 a_trim_is_said_again_until_the_holder_agrees(void **state)
 {
     (void)state;
-    struct tracker *t = tracker_of(1);
     struct wire_grant g;
-    assert_true(grant(t, 1, 0, &g));
+    struct tracker *t = tracker_of_one(&g);
     announce(t, 2, 0, 1);
     uint32_t end = orders.list[0].trim.end;
     tracker_tick(t, LEASE_TRIM_MS, &orders);
@@ -203,7 +218,7 @@ a_trim_is_said_again_until_the_holder_agrees(void **state)
     tracker_tick(t, 1 + LEASE_TRIM_MS, &orders);
     assert_int_equal(trims(), 2);
     assert_int_equal(orders.list[1].trim.end, end);
-    g.count = end;
+    g.count = end - 1;
     report(t, 1, &g, 10, WIRE_RUNS, 2 + LEASE_TRIM_MS);
     tracker_tick(t, 2 + 2 * LEASE_TRIM_MS, &orders);
     assert_int_equal(trims(), 2);
