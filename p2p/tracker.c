@@ -357,6 +357,14 @@ tracker_strike(struct tracker_node *n, int64_t now_ms)
     n->free_ms = now_ms + wait_ms;
 }
 
+static void
+rest(struct tracker_blob *b, int64_t now_ms)
+{
+    int64_t wait_ms = b->rests < 6 ? (int64_t)TRACKER_REST_MS << b->rests : TRACKER_REST_MS_MAX;
+    b->rests++;
+    b->rest_ms = now_ms + wait_ms;
+}
+
 /* The holder of a lease gave it up. */
 static void
 ended_early(struct tracker *t, struct tracker_blob *b, struct lease *l, uint8_t state,
@@ -368,6 +376,8 @@ ended_early(struct tracker *t, struct tracker_blob *b, struct lease *l, uint8_t 
         rank_block(&t->sources[l->source].rank, now_ms + TRACKER_BUSY_MS);
     else if (l->source != 0 && state == WIRE_FAILED)
         tracker_remote_failed(t, b, l->source, now_ms);
+    else if (state == WIRE_BUSY && tracker_has_other(t, b, l->node, now_ms))
+        rest(b, now_ms);
     else if (state != WIRE_LEFT && tracker_has_other(t, b, l->node, now_ms))
         tracker_strike(n, now_ms);
     else if (state != WIRE_LEFT)
@@ -395,6 +405,8 @@ tracker_fetching(struct tracker *t, const struct node_id *node, const struct wir
     uint64_t came = l->done_bytes - before;
     climb_bytes(&t->climb, came);
     tracker_source_gave(t, l, came, now_ms);
+    if (came > 0 && l->source == 0)
+        b->rests = 0;
     if (done || before / b->book.piece_bytes != l->done_bytes / b->book.piece_bytes)
         climb_piece(&t->climb, lease_rate(l, now_ms), now_ms);
     if (done || said->state == WIRE_DONE)

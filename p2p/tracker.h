@@ -19,17 +19,21 @@
 #define TRACKER_PAUSE_MS          500 /* of who failed when nobody else could take over */
 #define TRACKER_QUARANTINE_MS_MAX 128000
 #define TRACKER_BUSY_MS           100 /* of a site that has no place for an upload */
-#define TRACKER_FASTER            2
-#define TRACKER_NUDGE_MS          50   /* between two nudges of one node */
-#define TRACKER_DOUBT_MS          2000 /* ten announcements */
-#define TRACKER_DOUBTERS_MAX      8    /* so many are enough in any site */
-#define TRACKER_PEERS_MS          1000 /* between two full lists of peers to one node */
-#define TRACKER_ORDERS_MAX        64
-#define TRACKER_SOURCES_MAX       65 /* upstream and 64 other sites */
-#define TRACKER_REMOTES_MAX       4  /* holders in other sites of one blob */
-#define TRACKER_REMOTE_MS         60000
-#define TRACKER_ASK_AGAIN_MS      100  /* the second question to other sites about one blob */
-#define TRACKER_ASK_MS            5000 /* all later ones */
+/* After a registry had no place (429, 5xx) the site leaves it alone, twice as long each time; then
+ * one node tries, until bytes come. */
+#define TRACKER_REST_MS      1000
+#define TRACKER_REST_MS_MAX  60000
+#define TRACKER_FASTER       2
+#define TRACKER_NUDGE_MS     50   /* between two nudges of one node */
+#define TRACKER_DOUBT_MS     2000 /* ten announcements */
+#define TRACKER_DOUBTERS_MAX 8    /* so many are enough in any site */
+#define TRACKER_PEERS_MS     1000 /* between two full lists of peers to one node */
+#define TRACKER_ORDERS_MAX   64
+#define TRACKER_SOURCES_MAX  65 /* upstream and 64 other sites */
+#define TRACKER_REMOTES_MAX  4  /* holders in other sites of one blob */
+#define TRACKER_REMOTE_MS    60000
+#define TRACKER_ASK_AGAIN_MS 100  /* the second question to other sites about one blob */
+#define TRACKER_ASK_MS       5000 /* all later ones */
 
 struct tracker;
 

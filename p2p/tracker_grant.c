@@ -11,11 +11,17 @@ leases_of(const struct tracker_blob *b, unsigned node)
 }
 
 static bool
+may_upstream(const struct tracker_blob *b, const struct tracker_entry *e, int64_t now_ms)
+{
+    return (e->flags & WIRE_MAY_FETCH) != 0 && now_ms >= b->rest_ms;
+}
+
+static bool
 could_fetch(const struct tracker *t, const struct tracker_blob *b, const struct tracker_entry *e,
             int64_t now_ms)
 {
     return (e->flags & WIRE_WANTS) != 0 && now_ms >= t->nodes[e->node].free_ms &&
-           ((e->flags & WIRE_MAY_FETCH) != 0 || tracker_has_remote(t, b, now_ms));
+           (may_upstream(b, e, now_ms) || tracker_has_remote(t, b, now_ms));
 }
 
 /* Should the idle node o get the place that the node e asks for? */
@@ -27,6 +33,13 @@ goes_before(const struct tracker *t, const struct tracker_entry *o, const struct
     if (runs)
         return other / TRACKER_FASTER > mine;
     return other != mine ? other > mine : o->node < e->node;
+}
+
+/* How many may fetch the blob at a time. */
+static unsigned
+places(const struct tracker *t, const struct tracker_blob *b, int64_t now_ms)
+{
+    return b->rests > 0 ? 1 : climb_limit(&t->climb, b->book.piece_bytes, t->busy_blobs, now_ms);
 }
 
 /* Is there a place for the node among those that fetch this blob? One of unknown speed at most,
@@ -50,8 +63,7 @@ may_fetch(const struct tracker *t, const struct tracker_blob *b, const struct tr
     }
     if (t->nodes[e->node].wan_rate == 0 && known >= 2 && unknown >= 1)
         return false;
-    return known + unknown + before <
-           climb_limit(&t->climb, b->book.piece_bytes, t->busy_blobs, now_ms);
+    return known + unknown + before < places(t, b, now_ms);
 }
 
 bool
@@ -140,7 +152,7 @@ tracker_grant(struct tracker *t, const struct node_id *node, const struct digest
         return false;
     }
     uint32_t count = run_length(t, b, (unsigned)at, first);
-    bool upstream = (e->flags & WIRE_MAY_FETCH) != 0;
+    bool upstream = may_upstream(b, e, now_ms);
     int source = tracker_choose(t, b, upstream, now_ms, (uint64_t)count * b->book.piece_bytes);
     if (source == TRACKER_NOWHERE)
         return false;
@@ -199,8 +211,7 @@ tracker_nudge(struct tracker *t, const struct digest *digest, int64_t now_ms,
     struct tracker_blob *b = tracker_find(t, digest);
     if (t->epoch == 0 || b == NULL || lowest_free(b) == b->book.pieces)
         return;
-    unsigned active = fetching(b),
-             limit = climb_limit(&t->climb, b->book.piece_bytes, t->busy_blobs, now_ms);
+    unsigned active = fetching(b), limit = places(t, b, now_ms);
     for (; active < limit && orders->count < TRACKER_ORDERS_MAX; active++) {
         struct tracker_entry *e = best_idle(t, b, now_ms);
         if (e == NULL)

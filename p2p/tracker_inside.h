@@ -69,7 +69,9 @@ struct tracker_blob {
     int64_t touched_ms;
     size_t remotes_count;
     struct tracker_remote remotes[TRACKER_REMOTES_MAX];
-    unsigned asks; /* how often other sites were asked, and when last */
+    unsigned rests;  /* how often upstream had no place for it since it last gave bytes */
+    int64_t rest_ms; /* until then nobody fetches it there */
+    unsigned asks;   /* how often other sites were asked, and when last */
     int64_t asked_ms;
 };
 

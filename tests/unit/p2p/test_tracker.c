@@ -240,6 +240,26 @@ who_fails_alone_may_try_again_soon(void **state)
 }
 
 static void
+a_registry_without_a_place_is_left_alone_and_then_tried_by_one(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker_of(4);
+    struct wire_grant g;
+    assert_true(grant(t, 1, 0, &g));
+    report(t, 1, &g, 0, WIRE_BUSY, 10);
+    assert_false(grant(t, 2, 10 + TRACKER_REST_MS - 1, &g));
+    assert_true(grant(t, 2, 10 + TRACKER_REST_MS, &g));
+    assert_false(grant(t, 3, 10 + TRACKER_REST_MS, &g));
+    report(t, 2, &g, 0, WIRE_BUSY, 2000);
+    assert_false(grant(t, 3, 2000 + 2 * TRACKER_REST_MS - 1, &g)); /* longer than before */
+    assert_true(grant(t, 3, 2000 + 2 * TRACKER_REST_MS, &g));
+    report(t, 3, &g, 1000, WIRE_RUNS, 4100);
+    announce(t, 2, 0, 4100);
+    assert_true(grant(t, 2, 4100, &g)); /* it gives again */
+    tracker_free(t);
+}
+
+static void
 who_gave_up_without_fault_may_fetch_again_at_once(void **state)
 {
     (void)state;
@@ -429,6 +449,7 @@ main(void)
         cmocka_unit_test(a_node_alone_gets_a_long_lease_and_gives_it_up_to_the_second),
         cmocka_unit_test(a_trim_is_said_again_until_the_holder_agrees),
         cmocka_unit_test(who_fails_alone_may_try_again_soon),
+        cmocka_unit_test(a_registry_without_a_place_is_left_alone_and_then_tried_by_one),
         cmocka_unit_test(who_gave_up_without_fault_may_fetch_again_at_once),
         cmocka_unit_test(only_so_many_nodes_fetch_at_a_time_and_the_faster_ones),
         cmocka_unit_test(who_waits_is_told_when_there_is_a_place),
