@@ -41,12 +41,12 @@ grew(uint64_t now, uint64_t before, unsigned percent)
 }
 
 unsigned
-climb_limit(const struct climb *c, uint32_t piece_bytes, unsigned blobs, int64_t now_ms)
+climb_limit(const struct climb *c, uint32_t piece_bytes, int64_t now_ms)
 {
-    uint64_t limit = CLIMB_UNKNOWN, wan = c->wan / (blobs > 1 ? blobs : 1);
+    uint64_t limit = CLIMB_UNKNOWN;
     if (c->wan > 0) {
-        uint64_t useful = smaller(c->useful, wan * SAFE_S / piece_bytes);
-        limit = wan / piece_bytes;
+        uint64_t useful = smaller(c->useful, c->wan * SAFE_S / piece_bytes);
+        limit = smaller(c->wan / piece_bytes, CLIMB_PLENTY);
         limit = limit > useful ? limit : useful;
         limit = limit > 1 ? limit : 1;
     }
@@ -56,10 +56,21 @@ climb_limit(const struct climb *c, uint32_t piece_bytes, unsigned blobs, int64_t
     return (unsigned)smaller(limit, c->most);
 }
 
-/* Twice as many, when that brought more last time and endangers no piece. */
+bool
+climb_full(const struct climb *c)
+{
+    return c->last_rate * HUNDRED >= c->wan * CLIMB_FULL_PERCENT && c->wan > 0;
+}
+
+/* Twice as many, when that brought more last time and endangers no piece; not while connections
+ * that have just begun bring more by themselves. */
 static void
 ramp(struct climb *c, uint64_t rate, uint32_t piece_bytes)
 {
+    if (!c->doubled && grew(rate, c->before_rate, CLIMB_STEADY_PERCENT)) {
+        c->before_rate = rate;
+        return;
+    }
     if (c->doubled && !grew(rate, c->before_rate, CLIMB_RAMP_PERCENT)) {
         c->useful /= 2;
         c->ramps = false;
@@ -120,6 +131,7 @@ climb_tick(struct climb *c, int64_t now_ms, unsigned active, uint32_t piece_byte
         if (now_ms - c->idle_ms >= CLIMB_IDLE_MS)
             c->ramps = true;
         c->doubled = false;
+        c->last_rate = 0;
         c->busy_ms = now_ms;
         open_window(c, now_ms);
         return;
@@ -128,6 +140,7 @@ climb_tick(struct climb *c, int64_t now_ms, unsigned active, uint32_t piece_byte
         return;
     uint64_t rate = c->window_bytes * MS_PER_S / (uint64_t)(now_ms - c->window_ms);
     open_window(c, now_ms);
+    c->last_rate = rate;
     c->wan = rate > c->wan ? rate : (c->wan * (WAN_WEIGHT - 1) + rate) / WAN_WEIGHT;
     if (c->ramps && rate > 0)
         ramp(c, rate, piece_bytes);

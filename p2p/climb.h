@@ -1,12 +1,12 @@
 /* How many nodes of a site should fetch a blob over the WAN at a time. Pure.
  *
- *   limit = min(most, max(1, W * 1 s / P, min(useful, W * 4 s / P)) + extra)
+ *   limit = min(most, max(1, min(CLIMB_PLENTY, W * 1 s / P), min(useful, W * 4 s / P)) + extra)
  *
- * W       goodput of the site's WAN as measured, divided by the blobs that are fetched, P the
- * blob's piece size: on a thin WAN the first piece, which readers wait for, must not take longer
- *         because many share the link
- * useful  so many carry what the WAN gives: doubled while that brings CLIMB_RAMP_PERCENT more, for
- *         where one connection cannot fill the link
+ * W       goodput of the site's WAN as measured, P the blob's piece size: on a thin WAN the first
+ *         piece, which readers wait for, must not take longer because many share the link
+ * useful  so many carry what the WAN gives: two, doubled while that brings CLIMB_RAMP_PERCENT more,
+ *         for where one connection cannot fill the link; where it does, each further one begins
+ *         behind a full queue and only slows down the pieces of all
  * extra   one more after CLIMB_STALL_MS without a whole piece and then every CLIMB_STALLED_MS:
  * those who fetch may be the slow ones most    moved by one every CLIMB_MS, and kept where the WAN
  * then carries CLIMB_PERCENT more */
@@ -15,23 +15,26 @@
 
 #include "base/must.h"
 
-#define CLIMB_UNKNOWN      2 /* fetchers while W is not known */
-#define CLIMB_FIRST        8
-#define CLIMB_MIN          2
-#define CLIMB_MAX          16
-#define CLIMB_WINDOW_MS    500
-#define CLIMB_RAMP_PERCENT 25
-#define CLIMB_STALL_MS     1500
-#define CLIMB_STALLED_MS   5000
-#define CLIMB_IDLE_MS      10000 /* the WAN may have changed meanwhile */
-#define CLIMB_MS           2000
-#define CLIMB_PERCENT      5
+#define CLIMB_UNKNOWN        2 /* fetchers while W is not known */
+#define CLIMB_PLENTY         4 /* more only where they bring more */
+#define CLIMB_FIRST          8
+#define CLIMB_MIN            2
+#define CLIMB_MAX            16
+#define CLIMB_WINDOW_MS      500
+#define CLIMB_RAMP_PERCENT   25
+#define CLIMB_STEADY_PERCENT 10 /* less more than half a second ago: it does not grow by itself */
+#define CLIMB_FULL_PERCENT   80
+#define CLIMB_STALL_MS       1500
+#define CLIMB_STALLED_MS     5000
+#define CLIMB_IDLE_MS        10000 /* the WAN may have changed meanwhile */
+#define CLIMB_MS             2000
+#define CLIMB_PERCENT        5
 
 struct climb {
     uint64_t wan; /* bytes/s, 0: not known */
     unsigned useful, most;
-    bool ramps, doubled; /* doubled: it is not judged yet */
-    uint64_t window_bytes, before_rate;
+    bool ramps, doubled;                           /* doubled: it is not judged yet */
+    uint64_t window_bytes, before_rate, last_rate; /* last: of the window before this one */
     int64_t window_ms;
     int64_t busy_ms, idle_ms; /* since when somebody, nobody fetches */
     int64_t piece_ms;         /* when the last piece was whole */
@@ -48,7 +51,8 @@ void climb_bytes(struct climb *c, uint64_t bytes); /* came over the WAN */
 void climb_piece(struct climb *c, uint64_t rate, int64_t now_ms);
 /* active: nodes that fetch now; piece_bytes: the largest of their blobs. */
 void climb_tick(struct climb *c, int64_t now_ms, unsigned active, uint32_t piece_bytes);
-/* For one of so many blobs that are fetched. */
-unsigned climb_limit(const struct climb *c, uint32_t piece_bytes, unsigned blobs, int64_t now_ms);
+/* Does the WAN carry about as much as it can? Then who is slow takes nothing from others. */
+bool climb_full(const struct climb *c);
+unsigned climb_limit(const struct climb *c, uint32_t piece_bytes, int64_t now_ms);
 
 #endif

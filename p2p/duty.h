@@ -10,9 +10,10 @@
 
 #include "p2p/wire.h"
 
-#define DUTY_WAN_GETS      2 /* at once: the lease at work and the next */
-#define DUTIES_MAX         (DUTY_WAN_GETS + 2)
-#define DUTY_NEXT_LEASE_MS 50    /* of data left when the next lease is asked for */
+#define DUTY_WAN_GETS 2 /* at once: the lease at work and the next */
+#define DUTIES_MAX    (DUTY_WAN_GETS + 2)
+/* Of data left when the next lease is asked for: a round trip of a WAN whose queue is full. */
+#define DUTY_NEXT_LEASE_MS 250
 #define DUTY_OWN_IDS       65535 /* ids of what was taken without a tracker; leases are above */
 
 enum duty_phase { DUTY_NONE, DUTY_READY, DUTY_RUNS, DUTY_OVER, DUTY_TOLD };

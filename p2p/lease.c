@@ -199,8 +199,16 @@ slower_than_others(const struct lease_book *b, const struct lease *l, int64_t no
     return others == 0 ? l->done_bytes == 0 : faster * 2 >= others;
 }
 
+/* How long the holder needs for that many more bytes, as it went so far. */
+static int64_t
+time_for_ms(const struct lease *l, uint64_t bytes, int64_t now_ms)
+{
+    uint64_t rate = lease_rate(l, now_ms);
+    return (int64_t)(bytes * 1000 / (rate > 0 ? rate : 1));
+}
+
 enum lease_verdict
-lease_judge(const struct lease_book *b, const struct lease *l, int64_t now_ms)
+lease_judge(const struct lease_book *b, const struct lease *l, int64_t patience_ms, int64_t now_ms)
 {
     must(lease_running(l));
     if (now_ms - l->reported_ms >= LEASE_SILENT_MS)
@@ -211,8 +219,7 @@ lease_judge(const struct lease_book *b, const struct lease *l, int64_t now_ms)
         (over_ms >= LEASE_EXPIRY_F * granted_for_ms || slower_than_others(b, l, now_ms)))
         return LEASE_OVERDUE;
     int64_t limit_ms = (int64_t)lease_quartile_ms(b) * LEASE_REVOKE_PERCENT / 100;
-    if (limit_ms == 0 || now_ms - l->piece_ms <= limit_ms ||
-        now_ms - l->piece_ms <= LEASE_REVOKE_MS)
+    if (limit_ms == 0 || now_ms - l->piece_ms <= limit_ms || now_ms - l->piece_ms <= patience_ms)
         return LEASE_KEEP;
     uint32_t piece = l->first + (uint32_t)(l->done_bytes / b->piece_bytes);
     uint64_t begun = l->done_bytes % b->piece_bytes;
@@ -222,7 +229,7 @@ lease_judge(const struct lease_book *b, const struct lease *l, int64_t now_ms)
 }
 
 struct lease *
-lease_longest(struct lease_book *b, unsigned idle_node, uint32_t *ret_end)
+lease_longest(struct lease_book *b, unsigned idle_node, int64_t now_ms, uint32_t *ret_end)
 {
     struct lease *longest = NULL;
     uint32_t most = 1; /* a single piece is not worth the talk */
@@ -232,7 +239,8 @@ lease_longest(struct lease_book *b, unsigned idle_node, uint32_t *ret_end)
             continue;
         uint32_t begun = l->first + (uint32_t)(l->done_bytes / b->piece_bytes) + 1;
         uint32_t left = begun < l->end ? l->end - begun : 0;
-        if (left > most) {
+        uint64_t left_bytes = lease_bytes(b, l) - l->done_bytes;
+        if (left > most && time_for_ms(l, left_bytes, now_ms) >= LEASE_SPLIT_MS) {
             most = left;
             longest = l;
             *ret_end = l->end - left / 2;

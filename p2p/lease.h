@@ -14,10 +14,16 @@
 #include "base/must.h"
 
 /* Twice FETCHERS_MAX: each fetcher has the lease that it works on and the next. */
-#define LEASES_MAX           64
-#define LEASE_MS             500 /* of work at the holder's rate */
-#define LEASE_BYTES_MAX      (8u * 1024 * 1024)
-#define LEASE_REVOKE_MS      300
+#define LEASES_MAX        64
+#define LEASE_MS          500 /* of work at the holder's rate */
+#define LEASE_BYTES_MAX   (8u * 1024 * 1024)
+#define LEASE_FIRST_BYTES (1024u * 1024) /* of the only node that wants the blob, in company */
+#define LEASE_REVOKE_MS   300
+/* Beside a full WAN: a new connection takes five long round trips to bring its first piece. */
+#define LEASE_REVOKE_FULL_MS 1000
+/* A lease that its holder ends by then is not split: cutting a request wastes what is on the way.
+ */
+#define LEASE_SPLIT_MS       1000
 #define LEASE_REVOKE_PERCENT 150 /* of the lower quartile of piece times */
 #define LEASE_REVOKE_SLOW    4   /* times slower than the median of the others */
 #define LEASE_DONE_PERCENT   50  /* a piece that far is not taken away */
@@ -81,11 +87,14 @@ bool lease_progress(struct lease_book *b, struct lease *l, uint32_t end, uint64_
                     int64_t now_ms);
 /* REVOKED, EXPIRED or DONE, and its pieces are free. */
 void lease_end(struct lease_book *b, struct lease *l, enum lease_phase phase);
-/* What is to be done about a running lease now. */
-enum lease_verdict lease_judge(const struct lease_book *b, const struct lease *l, int64_t now_ms);
+/* What is to be done about a running lease now. No piece is too slow before it is patience_ms old,
+ * at least LEASE_REVOKE_MS. */
+enum lease_verdict lease_judge(const struct lease_book *b, const struct lease *l,
+                               int64_t patience_ms, int64_t now_ms);
 /* The lease whose tail an idle node of that rate should take over, and where it is cut. NULL when
- * none has two pieces that are not begun. */
-struct lease *lease_longest(struct lease_book *b, unsigned idle_node, uint32_t *ret_end);
+ * none has two pieces that are not begun and LEASE_SPLIT_MS of work left. */
+struct lease *lease_longest(struct lease_book *b, unsigned idle_node, int64_t now_ms,
+                            uint32_t *ret_end);
 uint32_t lease_quartile_ms(const struct lease_book *b); /* lower one; 0: too few samples */
 bool lease_may_go(enum lease_phase from, enum lease_phase to);
 

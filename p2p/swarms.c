@@ -189,6 +189,7 @@ swarms_settle(struct swarms *x, const struct swarms_at *at, struct plan *p)
 {
     if (x->settled_ms == INT64_MIN || swarms_tracked(at->elect))
         x->settled_ms = at->now_ms;
+    tracker_company(x->tracker, at->members->count > 0);
     bool rejoin = x->rejoin_ms > 0 && at->now_ms >= x->rejoin_ms;
     if (rejoin)
         x->rejoin_ms = 0;

@@ -37,6 +37,12 @@ tracker_office(struct tracker *t, uint32_t epoch)
     t->lease_ids = 0;
 }
 
+void
+tracker_company(struct tracker *t, bool company)
+{
+    t->company = company;
+}
+
 /* ---- what is known ---- */
 
 struct tracker_blob *

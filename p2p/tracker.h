@@ -16,6 +16,7 @@
 #define TRACKER_NODES_MAX         1024
 #define TRACKER_ENTRY_TTL_MS      15000 /* three announcements */
 #define TRACKER_QUARANTINE_MS     2000
+#define TRACKER_FAIR_F            3   /* times its fair time a piece may take */
 #define TRACKER_PAUSE_MS          500 /* of who failed when nobody else could take over */
 #define TRACKER_QUARANTINE_MS_MAX 128000
 #define TRACKER_BUSY_MS           100 /* of a site that has no place for an upload */
@@ -57,6 +58,8 @@ struct tracker *tracker_new(void);
 void tracker_free(struct tracker *t); /* NULL is fine */
 /* In office with that epoch, or, with 0, only reading along. Leases that are known stay. */
 void tracker_office(struct tracker *t, uint32_t epoch);
+/* Has the site other nodes, whatever they want? */
+void tracker_company(struct tracker *t, bool company);
 
 void tracker_blob(struct tracker *t, const struct node_id *node, const struct node_addr *addr,
                   const struct wire_blob *said, int64_t now_ms, struct tracker_orders *orders);

@@ -35,15 +35,41 @@ goes_before(const struct tracker *t, const struct tracker_entry *o, const struct
     return other != mine ? other > mine : o->node < e->node;
 }
 
-/* How many may fetch the blob at a time. */
+/* How many nodes have leases of the blob. */
+static unsigned
+fetching(const struct tracker_blob *b)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < LEASES_MAX; i++) {
+        const struct lease *l = &b->book.list[i];
+        unsigned before = 0;
+        while (before < i &&
+               !(lease_running(&b->book.list[before]) && b->book.list[before].node == l->node))
+            before++;
+        n += lease_running(l) && before == i;
+    }
+    return n;
+}
+
+/* The same of all other blobs: they share one WAN. */
+static unsigned
+fetching_others(const struct tracker *t, const struct tracker_blob *b)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < t->blobs_count; i++)
+        n += t->blobs[i] != b ? fetching(t->blobs[i]) : 0;
+    return n;
+}
+
+/* How many may fetch at a time. */
 static unsigned
 places(const struct tracker *t, const struct tracker_blob *b, int64_t now_ms)
 {
-    return b->rests > 0 ? 1 : climb_limit(&t->climb, b->book.piece_bytes, t->busy_blobs, now_ms);
+    return b->rests > 0 ? 1 : climb_limit(&t->climb, b->book.piece_bytes, now_ms);
 }
 
-/* Is there a place for the node among those that fetch this blob? One of unknown speed at most,
- * once two that are known fetch. */
+/* Is there a place for the node among those that fetch? One of unknown speed at most, once two
+ * that are known fetch the blob. Each blob has one fetcher, however many there are of others. */
 static bool
 may_fetch(const struct tracker *t, const struct tracker_blob *b, const struct tracker_entry *e,
           int64_t now_ms)
@@ -63,7 +89,9 @@ may_fetch(const struct tracker *t, const struct tracker_blob *b, const struct tr
     }
     if (t->nodes[e->node].wan_rate == 0 && known >= 2 && unknown >= 1)
         return false;
-    return known + unknown + before < places(t, b, now_ms);
+    unsigned limit = places(t, b, now_ms), here = known + unknown;
+    unsigned all = here + fetching_others(t, b);
+    return here + before == 0 || all + before < limit;
 }
 
 bool
@@ -99,25 +127,25 @@ lowest_free(const struct tracker_blob *b)
     return b->book.pieces;
 }
 
-static bool
-is_begun(const struct tracker_blob *b)
+/* Of a lease of the only node that wants the blob. Alone in the site it gets all in one plain
+ * request. With company, as much as was granted before: cutting a long request when a second node
+ * comes wastes what is on the way, and most who come at all come at once. */
+static uint64_t
+solo_bytes(const struct tracker *t, const struct tracker_blob *b)
 {
-    for (uint32_t p = 0; p < b->book.pieces; p++)
-        if (b->holders[p] > 0)
-            return true;
-    return false;
+    uint64_t before = (uint64_t)b->granted_pieces * b->book.piece_bytes;
+    if (!t->company)
+        return b->book.size;
+    return before > LEASE_FIRST_BYTES ? before : LEASE_FIRST_BYTES;
 }
 
-/* Who is alone gets all the rest as one plain request, but not before the first pieces are here:
- * nodes that begin together ask within that time, and a request that is cut for them loses what is
- * on its way, about the WAN's queue. */
 static uint32_t
 run_length(const struct tracker *t, const struct tracker_blob *b, unsigned node, uint32_t first)
 {
     uint64_t bytes = t->nodes[node].wan_rate * LEASE_MS / 1000;
     bytes = bytes < LEASE_BYTES_MAX ? bytes : LEASE_BYTES_MAX;
-    if (tracker_wanting(b) == 1 && b->remotes_count == 0 && is_begun(b))
-        bytes = b->book.size;
+    if (tracker_wanting(b) == 1 && b->remotes_count == 0)
+        bytes = solo_bytes(t, b);
     uint32_t most = (uint32_t)(bytes / b->book.piece_bytes), count = 1;
     while (count < most && first + count < b->book.pieces && piece_free(b, first + count))
         count++;
@@ -130,7 +158,7 @@ split_longest(struct tracker *t, struct tracker_blob *b, unsigned node, int64_t 
               struct tracker_orders *orders)
 {
     uint32_t end;
-    struct lease *l = lease_longest(&b->book, node, &end);
+    struct lease *l = lease_longest(&b->book, node, now_ms, &end);
     if (l == NULL)
         return;
     t->sum.trims++;
@@ -162,6 +190,7 @@ tracker_grant(struct tracker *t, const struct node_id *node, const struct digest
         return false;
     l->id = t->epoch << 16 | (++t->lease_ids & 0xffff);
     e->idle--;
+    b->granted_pieces += count;
     t->sum.grants++;
     *ret = (struct wire_grant){.digest = *digest,
                                .epoch = t->epoch,
@@ -195,12 +224,15 @@ best_idle(const struct tracker *t, const struct tracker_blob *b, int64_t now_ms)
     return best;
 }
 
+/* Those that were told of a place and have not come yet. */
 static unsigned
-fetching(const struct tracker_blob *b)
+expected(const struct tracker_blob *b, int64_t now_ms)
 {
     unsigned n = 0;
-    for (size_t i = 0; i < b->entries_count; i++)
-        n += leases_of(b, b->entries[i]->node) > 0;
+    for (size_t i = 0; i < b->entries_count; i++) {
+        const struct tracker_entry *e = b->entries[i];
+        n += now_ms - e->nudged_ms < TRACKER_NUDGE_MS && leases_of(b, e->node) == 0;
+    }
     return n;
 }
 
@@ -211,8 +243,10 @@ tracker_nudge(struct tracker *t, const struct digest *digest, int64_t now_ms,
     struct tracker_blob *b = tracker_find(t, digest);
     if (t->epoch == 0 || b == NULL || lowest_free(b) == b->book.pieces)
         return;
-    unsigned active = fetching(b), limit = places(t, b, now_ms);
-    for (; active < limit && orders->count < TRACKER_ORDERS_MAX; active++) {
+    unsigned limit = places(t, b, now_ms);
+    unsigned active = fetching(b) + expected(b, now_ms), others = fetching_others(t, b);
+    for (; (active == 0 || active + others < limit) && orders->count < TRACKER_ORDERS_MAX;
+         active++) {
         struct tracker_entry *e = best_idle(t, b, now_ms);
         if (e == NULL)
             return;
@@ -224,13 +258,28 @@ tracker_nudge(struct tracker *t, const struct digest *digest, int64_t now_ms,
 
 /* ---- time ---- */
 
+/* How old a piece is before it can be too slow: some times what it takes when all that fetch now
+ * share the WAN alike. Where there is another source the slow one is left at once. */
+static int64_t
+patience_ms(const struct tracker *t, const struct tracker_blob *b)
+{
+    int64_t least_ms = climb_full(&t->climb) ? LEASE_REVOKE_FULL_MS : LEASE_REVOKE_MS;
+    if (b->remotes_count > 0)
+        return LEASE_REVOKE_MS;
+    if (t->climb.wan == 0)
+        return least_ms;
+    uint64_t fair_ms = (uint64_t)b->book.piece_bytes * 1000 * t->climb.active / t->climb.wan;
+    int64_t wait_ms = (int64_t)(TRACKER_FAIR_F * fair_ms);
+    return wait_ms > least_ms ? wait_ms : least_ms;
+}
+
 static void
 judge(struct tracker *t, struct tracker_blob *b, struct lease *l, int64_t now_ms,
       struct tracker_orders *orders)
 {
     static const uint8_t why[] = {
         [LEASE_SLOW] = WIRE_SLOW, [LEASE_SILENT] = WIRE_SILENT, [LEASE_OVERDUE] = WIRE_EXPIRED};
-    enum lease_verdict v = lease_judge(&b->book, l, now_ms);
+    enum lease_verdict v = lease_judge(&b->book, l, patience_ms(t, b), now_ms);
     if (v == LEASE_KEEP || !tracker_has_other(t, b, l->node, now_ms)) {
         /* The order goes by datagram, and those are lost. */
         if (l->end_wanted < l->end && now_ms - l->trimmed_ms >= LEASE_TRIM_MS)
@@ -255,12 +304,10 @@ measure(struct tracker *t, int64_t now_ms)
 {
     unsigned active = 0;
     uint32_t piece_bytes = 1;
-    t->busy_blobs = 0;
     for (size_t i = 0; i < t->blobs_count; i++) {
         const struct tracker_blob *b = t->blobs[i];
         unsigned mine = fetching(b);
         active += mine;
-        t->busy_blobs += mine > 0;
         if (mine > 0 && b->book.piece_bytes > piece_bytes)
             piece_bytes = b->book.piece_bytes;
     }

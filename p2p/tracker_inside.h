@@ -64,8 +64,9 @@ struct tracker_blob {
     struct popular popular;
     size_t entries_count, entries_cap;
     struct tracker_entry **entries;
-    uint8_t *of;       /* per piece, for the book */
-    uint16_t *holders; /* per piece */
+    uint8_t *of;             /* per piece, for the book */
+    uint16_t *holders;       /* per piece */
+    uint32_t granted_pieces; /* in all, also again */
     int64_t touched_ms;
     size_t remotes_count;
     struct tracker_remote remotes[TRACKER_REMOTES_MAX];
@@ -77,13 +78,13 @@ struct tracker_blob {
 
 struct tracker {
     uint32_t epoch; /* 0: out of office */
+    bool company;   /* the site has other nodes */
     uint32_t lease_ids;
     size_t blobs_count;
     struct tracker_blob *blobs[TRACKER_BLOBS_MAX];
     size_t nodes_count;
     struct tracker_node nodes[TRACKER_NODES_MAX];
     struct climb climb;
-    unsigned busy_blobs; /* with a lease that runs, at the last tick */
     unsigned sources_count;
     struct tracker_source sources[TRACKER_SOURCES_MAX];
     unsigned lent; /* how often a holder was named to another site */

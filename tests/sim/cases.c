@@ -21,7 +21,7 @@ static const struct {
     {"tracker-dies", "tracker@8000 max-ratio=1150 max-wan=1010"},
     {"pair-dies", "pair@8000 max-ratio=1150 max-wan=1020"},
     {"third-dies", "some@8000=30 max-ratio=1300 max-wan=1050"},
-    {"wan-out", "wan@8000=0 wan@18000=1000 max-ratio=1150 max-wan=1020"},
+    {"wan-out", "wan@8000=0 wan@18000=1000 max-ratio=1150 max-wan=1030"},
     {"lan-parts", "parts@5000=0xff meets@12000 max-wan=2000"},
     {"no-tracker-yet", "cold=1 max-ratio=1150 max-wan=1020"},
     {"liars", "nodes=8 liars=2 max-ratio=1150 max-wan=1050"},

@@ -9,15 +9,15 @@ static int64_t
 fetch(struct climb *c, int64_t now_ms, unsigned windows, uint64_t each, uint64_t all)
 {
     for (unsigned i = 0; i < windows; i++) {
-        climb_tick(c, now_ms, climb_limit(c, PIECE, 1, now_ms), PIECE);
-        unsigned active = climb_limit(c, PIECE, 1, now_ms);
+        climb_tick(c, now_ms, climb_limit(c, PIECE, now_ms), PIECE);
+        unsigned active = climb_limit(c, PIECE, now_ms);
         uint64_t rate = active * each < all ? active * each : all;
         now_ms += CLIMB_WINDOW_MS;
         climb_bytes(c, rate * CLIMB_WINDOW_MS / 1000);
         if (rate >= PIECE / 2)
             climb_piece(c, rate / active, now_ms);
     }
-    climb_tick(c, now_ms, climb_limit(c, PIECE, 1, now_ms), PIECE);
+    climb_tick(c, now_ms, climb_limit(c, PIECE, now_ms), PIECE);
     return now_ms;
 }
 
@@ -27,29 +27,19 @@ two_fetch_while_nothing_is_known(void **state)
     (void)state;
     struct climb c;
     climb_init(&c);
-    assert_int_equal(climb_limit(&c, PIECE, 1, 0), CLIMB_UNKNOWN);
+    assert_int_equal(climb_limit(&c, PIECE, 0), CLIMB_UNKNOWN);
 }
 
 static void
-on_a_fast_wan_as_many_fetch_as_pieces_come_in_a_second(void **state)
+where_one_connection_fills_the_wan_more_are_tried_and_sent_home(void **state)
 {
     (void)state;
     struct climb c;
     climb_init(&c);
-    int64_t now_ms = fetch(&c, 1000, 4, 6 * PIECE, 6 * PIECE);
-    assert_int_equal(climb_limit(&c, PIECE, 1, now_ms), 6);
-    assert_int_equal(climb_limit(&c, 4 * PIECE, 1, now_ms), 2);
-}
-
-static void
-the_first_piece_tells_that_the_wan_is_fast(void **state)
-{
-    (void)state;
-    struct climb c;
-    climb_init(&c);
-    climb_tick(&c, 1000, 2, PIECE);
-    climb_piece(&c, 5 * PIECE, 1200);
-    assert_int_equal(climb_limit(&c, PIECE, 1, 1200), 5);
+    int64_t now_ms = fetch(&c, 1000, 6, 6 * PIECE, 6 * PIECE);
+    assert_int_equal(climb_limit(&c, PIECE, now_ms), CLIMB_PLENTY);
+    assert_int_equal(climb_limit(&c, 2 * PIECE, now_ms), 3);
+    assert_int_equal(climb_limit(&c, 32 * PIECE, now_ms), 1);
 }
 
 static void
@@ -59,7 +49,7 @@ on_a_thin_wan_one_fetches(void **state)
     struct climb c;
     climb_init(&c);
     int64_t now_ms = fetch(&c, 1000, 2, PIECE / 8, PIECE / 8);
-    assert_int_equal(climb_limit(&c, PIECE, 1, now_ms), 1);
+    assert_int_equal(climb_limit(&c, PIECE, now_ms), 1);
 }
 
 static void
@@ -69,17 +59,7 @@ more_fetch_where_one_connection_is_slow(void **state)
     struct climb c;
     climb_init(&c);
     int64_t now_ms = fetch(&c, 1000, 8, 6 * PIECE / 10, 100 * (uint64_t)PIECE);
-    assert_int_equal(climb_limit(&c, PIECE, 1, now_ms), CLIMB_MAX);
-}
-
-static void
-blobs_that_are_fetched_share_the_wan(void **state)
-{
-    (void)state;
-    struct climb c;
-    climb_init(&c);
-    int64_t now_ms = fetch(&c, 1000, 4, 6 * PIECE, 6 * PIECE);
-    assert_int_equal(climb_limit(&c, PIECE, 2, now_ms), 3);
+    assert_int_equal(climb_limit(&c, PIECE, now_ms), CLIMB_MAX);
 }
 
 static void
@@ -89,11 +69,11 @@ when_those_who_fetch_get_nothing_others_are_let_in(void **state)
     struct climb c;
     climb_init(&c);
     int64_t now_ms = fetch(&c, 1000, 3, 100, 100);
-    assert_in_range(climb_limit(&c, PIECE, 1, now_ms), 2, CLIMB_FIRST);
+    assert_in_range(climb_limit(&c, PIECE, now_ms), 2, CLIMB_FIRST);
     now_ms = fetch(&c, now_ms, 30, 100, 100);
-    assert_in_range(climb_limit(&c, PIECE, 1, now_ms), 4, CLIMB_FIRST);
+    assert_in_range(climb_limit(&c, PIECE, now_ms), 4, CLIMB_FIRST);
     climb_piece(&c, 0, now_ms);
-    assert_int_equal(climb_limit(&c, PIECE, 1, now_ms), 1);
+    assert_int_equal(climb_limit(&c, PIECE, now_ms), 1);
 }
 
 static void
@@ -105,7 +85,7 @@ a_wan_that_slows_down_is_believed(void **state)
     int64_t now_ms = fetch(&c, 1000, 4, 8 * PIECE, 8 * PIECE);
     now_ms = fetch(&c, now_ms, 16, PIECE, PIECE);
     assert_in_range(c.wan, PIECE, PIECE * 3 / 2);
-    assert_in_range(climb_limit(&c, PIECE, 1, now_ms), 1, 4);
+    assert_in_range(climb_limit(&c, PIECE, now_ms), 1, 4);
 }
 
 int
@@ -113,11 +93,9 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_fetch_while_nothing_is_known),
-        cmocka_unit_test(on_a_fast_wan_as_many_fetch_as_pieces_come_in_a_second),
-        cmocka_unit_test(the_first_piece_tells_that_the_wan_is_fast),
+        cmocka_unit_test(where_one_connection_fills_the_wan_more_are_tried_and_sent_home),
         cmocka_unit_test(on_a_thin_wan_one_fetches),
         cmocka_unit_test(more_fetch_where_one_connection_is_slow),
-        cmocka_unit_test(blobs_that_are_fetched_share_the_wan),
         cmocka_unit_test(when_those_who_fetch_get_nothing_others_are_let_in),
         cmocka_unit_test(a_wan_that_slows_down_is_believed),
     };

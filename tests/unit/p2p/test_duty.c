@@ -112,8 +112,8 @@ the_next_lease_is_asked_for_shortly_before_the_end(void **state)
     (void)state;
     struct duties r = duties();
     struct duty *a = running(&r, 70000, 0, 1, 5);
-    assert_false(duty_progress(&r, a, 900, 900)); /* 100 ms left */
-    assert_true(duty_progress(&r, a, 60, 960));   /* 40 ms left */
+    assert_false(duty_progress(&r, a, 700, 700)); /* 300 ms left */
+    assert_true(duty_progress(&r, a, 60, 760));   /* 240 ms left */
 }
 
 static void

@@ -65,14 +65,26 @@ a_trim_frees_the_tail_only_when_the_holder_agrees(void **state)
     struct lease_book b = book();
     struct lease *l = lease_grant(&b, 0, 0, 8, 0, 0);
     uint32_t end = 0;
-    assert_ptr_equal(lease_longest(&b, 1, &end), l);
+    assert_ptr_equal(lease_longest(&b, 1, 0, &end), l);
     l->end_wanted = end;
     assert_int_not_equal(of[7], 0);
-    assert_null(lease_longest(&b, 1, &end)); /* one trim at a time */
+    assert_null(lease_longest(&b, 1, 0, &end)); /* one trim at a time */
     (void)lease_progress(&b, l, end, 10, 50);
     assert_int_equal(of[7], 0);
     assert_int_not_equal(of[end - 1], 0);
     assert_int_equal(l->end, end);
+}
+
+static void
+what_is_soon_over_is_not_split(void **state)
+{
+    (void)state;
+    struct lease_book b = book();
+    struct lease *l = lease_grant(&b, 0, 0, 8, 0, 0);
+    uint32_t end;
+    (void)lease_progress(&b, l, 8, 4000, LEASE_SPLIT_MS - 1);
+    assert_null(lease_longest(&b, 1, LEASE_SPLIT_MS - 1, &end));
+    assert_ptr_equal(lease_longest(&b, 1, LEASE_SPLIT_MS + 1, &end), l);
 }
 
 static void
@@ -82,7 +94,7 @@ the_holder_itself_does_not_get_its_own_tail(void **state)
     struct lease_book b = book();
     uint32_t end;
     (void)lease_grant(&b, 1, 0, 8, 0, 0);
-    assert_null(lease_longest(&b, 1, &end));
+    assert_null(lease_longest(&b, 1, 0, &end));
 }
 
 static void
@@ -91,10 +103,10 @@ a_silent_holder_loses_its_lease(void **state)
     (void)state;
     struct lease_book b = book();
     struct lease *l = lease_grant(&b, 0, 0, 1, 0, 0);
-    assert_int_equal(lease_judge(&b, l, LEASE_SILENT_MS - 1), LEASE_KEEP);
-    assert_int_equal(lease_judge(&b, l, LEASE_SILENT_MS), LEASE_SILENT);
+    assert_int_equal(lease_judge(&b, l, LEASE_REVOKE_MS, LEASE_SILENT_MS - 1), LEASE_KEEP);
+    assert_int_equal(lease_judge(&b, l, LEASE_REVOKE_MS, LEASE_SILENT_MS), LEASE_SILENT);
     (void)lease_progress(&b, l, 1, 0, LEASE_SILENT_MS);
-    assert_int_equal(lease_judge(&b, l, LEASE_SILENT_MS + 1), LEASE_KEEP);
+    assert_int_equal(lease_judge(&b, l, LEASE_REVOKE_MS, LEASE_SILENT_MS + 1), LEASE_KEEP);
 }
 
 static void
@@ -105,11 +117,11 @@ a_holder_much_slower_than_the_others_loses_its_lease(void **state)
     four_samples(&b);
     struct lease *slow = lease_grant(&b, 0, 4, 1, 0, 1000);
     struct lease *fast = lease_grant(&b, 1, 5, 1, 0, 1000);
-    (void)lease_progress(&b, slow, 5, 10, 1400);
-    (void)lease_progress(&b, fast, 6, 400, 1400);
-    assert_int_equal(lease_judge(&b, slow, 1400), LEASE_SLOW);
-    assert_int_equal(lease_judge(&b, fast, 1400), LEASE_KEEP);
-    assert_int_equal(lease_judge(&b, slow, 1300), LEASE_KEEP); /* not before LEASE_REVOKE_MS */
+    (void)lease_progress(&b, slow, 5, 10, 2001);
+    (void)lease_progress(&b, fast, 6, 400, 2001);
+    assert_int_equal(lease_judge(&b, slow, LEASE_REVOKE_MS, 2001), LEASE_SLOW);
+    assert_int_equal(lease_judge(&b, fast, LEASE_REVOKE_MS, 2001), LEASE_KEEP);
+    assert_int_equal(lease_judge(&b, slow, LEASE_REVOKE_FULL_MS, 2000), LEASE_KEEP); /* too young */
 }
 
 static void
@@ -120,10 +132,10 @@ nobody_is_slow_while_the_wan_is(void **state)
     four_samples(&b);
     struct lease *one = lease_grant(&b, 0, 4, 1, 0, 1000);
     struct lease *two = lease_grant(&b, 1, 5, 1, 0, 1000);
-    (void)lease_progress(&b, one, 5, 10, 1900);
-    (void)lease_progress(&b, two, 6, 12, 1900);
-    assert_int_equal(lease_judge(&b, one, 1900), LEASE_KEEP);
-    assert_int_equal(lease_judge(&b, two, 1900), LEASE_KEEP);
+    (void)lease_progress(&b, one, 5, 10, 2500);
+    (void)lease_progress(&b, two, 6, 12, 2500);
+    assert_int_equal(lease_judge(&b, one, LEASE_REVOKE_MS, 2500), LEASE_KEEP);
+    assert_int_equal(lease_judge(&b, two, LEASE_REVOKE_MS, 2500), LEASE_KEEP);
 }
 
 static void
@@ -134,9 +146,9 @@ a_piece_half_there_is_not_taken_away(void **state)
     four_samples(&b);
     struct lease *slow = lease_grant(&b, 0, 4, 1, 0, 1000);
     struct lease *fast = lease_grant(&b, 1, 5, 4, 0, 1000);
-    (void)lease_progress(&b, slow, 5, 500, 1900);
-    (void)lease_progress(&b, fast, 9, 3500, 1900);
-    assert_int_equal(lease_judge(&b, slow, 1900), LEASE_KEEP);
+    (void)lease_progress(&b, slow, 5, 500, 2500);
+    (void)lease_progress(&b, fast, 9, 3500, 2500);
+    assert_int_equal(lease_judge(&b, slow, LEASE_REVOKE_MS, 2500), LEASE_KEEP);
 }
 
 static void
@@ -148,12 +160,12 @@ a_lease_expires_later_while_others_are_as_slow(void **state)
     int64_t last_ms = (1 + LEASE_EXPIRY_F) * LEASE_EXPIRY_MS;
     for (int64_t ms = 1000; ms < last_ms; ms += 1000)
         (void)lease_progress(&b, l, 1, (uint64_t)ms / 100, ms);
-    assert_int_equal(lease_judge(&b, l, last_ms - 1), LEASE_KEEP);
-    assert_int_equal(lease_judge(&b, l, last_ms), LEASE_OVERDUE);
+    assert_int_equal(lease_judge(&b, l, LEASE_REVOKE_MS, last_ms - 1), LEASE_KEEP);
+    assert_int_equal(lease_judge(&b, l, LEASE_REVOKE_MS, last_ms), LEASE_OVERDUE);
     struct lease *other = lease_grant(&b, 1, 1, 4, 1000000, 0);
     (void)lease_progress(&b, other, 5, 3000, LEASE_EXPIRY_MS);
-    assert_int_equal(lease_judge(&b, l, LEASE_EXPIRY_MS - 1), LEASE_KEEP);
-    assert_int_equal(lease_judge(&b, l, LEASE_EXPIRY_MS), LEASE_OVERDUE);
+    assert_int_equal(lease_judge(&b, l, LEASE_REVOKE_MS, LEASE_EXPIRY_MS - 1), LEASE_KEEP);
+    assert_int_equal(lease_judge(&b, l, LEASE_REVOKE_MS, LEASE_EXPIRY_MS), LEASE_OVERDUE);
 }
 
 static void
@@ -184,6 +196,7 @@ main(void)
         cmocka_unit_test(pieces_belong_to_one_lease_until_it_ends),
         cmocka_unit_test(a_lease_is_done_when_its_last_byte_came),
         cmocka_unit_test(a_trim_frees_the_tail_only_when_the_holder_agrees),
+        cmocka_unit_test(what_is_soon_over_is_not_split),
         cmocka_unit_test(the_holder_itself_does_not_get_its_own_tail),
         cmocka_unit_test(a_silent_holder_loses_its_lease),
         cmocka_unit_test(a_holder_much_slower_than_the_others_loses_its_lease),
