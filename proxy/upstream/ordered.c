@@ -20,13 +20,15 @@
 #include "proxy/upstream/mend.h"
 #include "proxy/upstream/peer.h"
 
-#define PROGRESS_MS 20    /* between two notes of a request, but for whole pieces */
-#define CURSORS_MS  50    /* between two looks at where readers wait */
-#define GRACE_MS    300   /* for other nodes, after the registry's final no */
-#define ALONE_MS    250   /* for the first order when no other node is there */
-#define STRANDED_MS 3000  /* a reader without a byte; its first one is due 1.5 s later */
-#define UNREAD_MS   10000 /* the same when no client waits */
-#define REST_MS     2000  /* of a registry that failed so often that alone we would give up */
+#define PROGRESS_MS 20   /* between two notes of a request, but for whole pieces */
+#define CURSORS_MS  50   /* between two looks at where readers wait */
+#define GRACE_MS    300  /* for other nodes, after the registry's final no */
+#define ALONE_MS    250  /* for the first order when no other node is there */
+#define STRANDED_MS 3000 /* a reader without a first byte, which is due 1.5 s later */
+/* The same later, or when no client waits: a WAN that is out for some seconds is out for all, and
+ * whoever leaves the swarm for it fetches everything once more afterwards. */
+#define UNREAD_MS 10000
+#define REST_MS   2000 /* of a registry that failed so often that alone we would give up */
 
 struct order {
     uint32_t id;           /* 0: free */
@@ -427,7 +429,7 @@ is_stranded(struct fill *f, int64_t now_ms)
     if (w->refused != 0 || w->rest_until_ms != 0)
         return false;
     bool waits = !f->background && blob_cursors(f->blob, &at, 1) > 0;
-    int64_t limit_ms = waits ? STRANDED_MS : UNREAD_MS;
+    int64_t limit_ms = waits && !f->patience.any_byte ? STRANDED_MS : UNREAD_MS;
     if (!w->any && p2p_others(w->p2p) == 0)
         limit_ms = ALONE_MS;
     int64_t from_ms = w->since_ms;
