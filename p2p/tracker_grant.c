@@ -273,6 +273,27 @@ patience_ms(const struct tracker *t, const struct tracker_blob *b)
     return wait_ms > least_ms ? wait_ms : least_ms;
 }
 
+/* Nobody else gets anything of this blob, all places or all pieces are taken, and somebody idle is
+ * known to be much faster than the holder: when only slow nodes fetch, there is nobody at work to
+ * compare them with. Who loses its lease is out for a while, so that on a WAN that is slow for all
+ * the last holder keeps its own. */
+static bool
+holds_up(const struct tracker *t, const struct tracker_blob *b, const struct lease *l,
+         int64_t now_ms)
+{
+    uint64_t rate = lease_rate(l, now_ms), left = lease_bytes(&b->book, l) - l->done_bytes;
+    if (now_ms - l->piece_ms <= patience_ms(t, b) || left * 1000 <= rate * LEASE_REVOKE_MS ||
+        (lowest_free(b) < b->book.pieces && fetching(b) < places(t, b, now_ms)))
+        return false;
+    for (size_t i = 0; i < b->entries_count; i++) {
+        const struct tracker_entry *e = b->entries[i];
+        if (e->idle > 0 && could_fetch(t, b, e, now_ms) && leases_of(b, e->node) == 0 &&
+            t->nodes[e->node].wan_rate / LEASE_REVOKE_SLOW > rate)
+            return true;
+    }
+    return false;
+}
+
 static void
 judge(struct tracker *t, struct tracker_blob *b, struct lease *l, int64_t now_ms,
       struct tracker_orders *orders)
@@ -280,6 +301,8 @@ judge(struct tracker *t, struct tracker_blob *b, struct lease *l, int64_t now_ms
     static const uint8_t why[] = {
         [LEASE_SLOW] = WIRE_SLOW, [LEASE_SILENT] = WIRE_SILENT, [LEASE_OVERDUE] = WIRE_EXPIRED};
     enum lease_verdict v = lease_judge(&b->book, l, patience_ms(t, b), now_ms);
+    if (v == LEASE_KEEP && holds_up(t, b, l, now_ms))
+        v = LEASE_SLOW;
     if (v == LEASE_KEEP || !tracker_has_other(t, b, l->node, now_ms)) {
         /* The order goes by datagram, and those are lost. */
         if (l->end_wanted < l->end && now_ms - l->trimmed_ms >= LEASE_TRIM_MS)
