@@ -240,8 +240,9 @@ set_up(void **state)
     (void)snprintf(text, sizeof text,
                    "registries:\n"
                    "  - {host: reg.test, url: \"http://127.0.0.1:%u\"}\n"
-                   "  - {host: dead.test, url: \"http://127.0.0.1:1\"}\n",
-                   b->fake.port);
+                   "  - {host: dead.test, url: \"http://127.0.0.1:1\"}\n"
+                   "  - {host: pass.test, url: \"http://127.0.0.1:%u\", auth: pass}\n",
+                   b->fake.port, b->fake.port);
     int code = settings_parse(text, strlen(text), "test", &b->settings, &e);
     if (code != 0)
         fail_msg("%s", e.text);
@@ -756,6 +757,16 @@ a_reader_without_a_first_byte_for_three_seconds_goes_alone(void **state)
 }
 
 static void
+what_is_read_with_the_secret_of_a_client_does_not_enter_the_swarm(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    start_pull(b, "pass.test", "plain", &p);
+    assert_int_equal(end_pull(&p), 0);
+    assert_int_equal(swarm.wants, 0);
+}
+
+static void
 where_the_swarm_has_no_place_it_goes_alone_at_once(void **state)
 {
     struct bench *b = *state;
@@ -1144,6 +1155,7 @@ main(void)
         WITH_NODE(a_dead_registry_fails_nothing_while_peers_bring_it),
         WITH_NODE(without_an_order_it_goes_alone_and_becomes_a_seed),
         WITH_NODE(a_reader_without_a_first_byte_for_three_seconds_goes_alone),
+        WITH_NODE(what_is_read_with_the_secret_of_a_client_does_not_enter_the_swarm),
         WITH_NODE(where_the_swarm_has_no_place_it_goes_alone_at_once),
         WITH_NODE(a_background_blob_hurries_when_a_client_comes),
         WITH_NODE(transfers_tell_what_came_from_whom),
