@@ -12,11 +12,14 @@
 #include "p2p/popular.h"
 #include "p2p/wire.h"
 
-#define TRACKER_BLOBS_MAX         512
-#define TRACKER_NODES_MAX         1024
-#define TRACKER_ENTRY_TTL_MS      15000 /* three announcements */
-#define TRACKER_QUARANTINE_MS     2000
-#define TRACKER_FAIR_F            3   /* times its fair time a piece may take */
+#define TRACKER_BLOBS_MAX     512
+#define TRACKER_NODES_MAX     1024
+#define TRACKER_ENTRY_TTL_MS  15000 /* three announcements */
+#define TRACKER_QUARANTINE_MS 2000
+#define TRACKER_FAIR_F        3 /* times its fair time a piece may take */
+/* A new connection has brought so much by then, also beside a full WAN; a thin one has not. */
+#define TRACKER_SIGN_MS           500
+#define TRACKER_SIGN_BYTES        16384
 #define TRACKER_PAUSE_MS          500 /* of who failed when nobody else could take over */
 #define TRACKER_QUARANTINE_MS_MAX 128000
 #define TRACKER_BUSY_MS           100 /* of a site that has no place for an upload */

@@ -273,21 +273,34 @@ patience_ms(const struct tracker *t, const struct tracker_blob *b)
     return wait_ms > least_ms ? wait_ms : least_ms;
 }
 
-/* Nobody else gets anything of this blob, all places or all pieces are taken, and somebody idle is
- * known to be much faster than the holder: when only slow nodes fetch, there is nobody at work to
- * compare them with. Who loses its lease is out for a while, so that on a WAN that is slow for all
- * the last holder keeps its own. */
+/* How long a holder has for a piece before holds_up asks whether others could do better. */
+static int64_t
+time_ms(const struct tracker *t, const struct tracker_blob *b, const struct lease *l)
+{
+    int64_t most_ms = patience_ms(t, b);
+    if (l->done_bytes >= TRACKER_SIGN_BYTES || t->climb.wan == 0)
+        return most_ms;
+    uint64_t fair_ms = (uint64_t)b->book.piece_bytes * 1000 * t->climb.active / t->climb.wan;
+    int64_t wait_ms = (int64_t)(TRACKER_FAIR_F * fair_ms);
+    wait_ms = wait_ms > TRACKER_SIGN_MS ? wait_ms : TRACKER_SIGN_MS;
+    return wait_ms < most_ms ? wait_ms : most_ms;
+}
+
+/* Nobody else gets anything of this blob, all places or all pieces are taken, and somebody who
+ * wants it is known to be much faster than the holder: when only slow nodes fetch, there is nobody
+ * at work to compare them with. Who loses its lease is out for a while, so that on a WAN that is
+ * slow for all the last holder keeps its own. */
 static bool
 holds_up(const struct tracker *t, const struct tracker_blob *b, const struct lease *l,
          int64_t now_ms)
 {
     uint64_t rate = lease_rate(l, now_ms), left = lease_bytes(&b->book, l) - l->done_bytes;
-    if (now_ms - l->piece_ms <= patience_ms(t, b) || left * 1000 <= rate * LEASE_REVOKE_MS ||
+    if (now_ms - l->piece_ms <= time_ms(t, b, l) || left * 1000 <= rate * LEASE_REVOKE_MS ||
         (lowest_free(b) < b->book.pieces && fetching(b) < places(t, b, now_ms)))
         return false;
     for (size_t i = 0; i < b->entries_count; i++) {
         const struct tracker_entry *e = b->entries[i];
-        if (e->idle > 0 && could_fetch(t, b, e, now_ms) && leases_of(b, e->node) == 0 &&
+        if (e->node != l->node && could_fetch(t, b, e, now_ms) &&
             t->nodes[e->node].wan_rate / LEASE_REVOKE_SLOW > rate)
             return true;
     }
