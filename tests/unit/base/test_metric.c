@@ -37,7 +37,7 @@ check_sample(const char *line, size_t len)
 {
     const char *space = memrchr(line, ' ', len);
     assert_non_null(space);
-    size_t name_len = strspn(line, "abcdefghijklmnopqrstuvwxyz_");
+    size_t name_len = strspn(line, "abcdefghijklmnopqrstuvwxyz0123456789_");
     assert_true(line[name_len] == ' ' || line[name_len] == '{');
     size_t number_len = strspn(space + 1, "0123456789.");
     assert_int_equal(number_len, len - (size_t)(space + 1 - line));
