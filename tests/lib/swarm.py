@@ -483,7 +483,12 @@ class Swarm:
         sums['late'] = int(after['loop', '']['late_10ms']) - int(before['loop', '']['late_10ms'])
 
     def judge(self, what, pulls, counted, bound_s, site='edge', wan_most=1.02, time_most=1.10):
-        """Checks pulls of one image against the bound and one copy, and prints a row of the table."""
+        """Checks pulls of one image against the bound and one copy, and prints a row of the table.
+
+        `make lab` asks for the goals themselves; `make test`, which shares its machine with others, for
+        half as much time again and 5 % more bytes."""
+        if not FULL:
+            wan_most, time_most = wan_most + 0.05, time_most * 1.5
         right = self.right(pulls, what)
         image, seconds = pulls[0].image, [p.seconds for p in pulls]
         time_ratio, copies = max(seconds) / bound_s, counted[site]['payload'] / image.bytes
