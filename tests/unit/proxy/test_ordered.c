@@ -776,7 +776,7 @@ where_the_swarm_has_no_place_it_goes_alone_at_once(void **state)
     swarm_wait(is_wanted, 1);
     fetch_order_stop(b->fetch, &b->fake.digest, 0, 0);
     assert_int_equal(end_pull(&p), 0);
-    assert_true(clock_ms() - start_ms < 1000);
+    assert_true(clock_ms() - start_ms < 2900);
 }
 
 static bool
