@@ -74,8 +74,6 @@ uint64_t pulls_image(const struct pulls_case *c); /* bytes */
 
 /* The table of cases. */
 int pulls_all(uint64_t seed, uint64_t seeds, const char *only, bool traced);
-/* Small pulls with mishaps drawn from seeds; one: tells the story of one. */
-int pulls_mixed(uint64_t seed, uint64_t seeds, uint64_t keep, bool one);
 /* One pull described by words (words.c); prints when each node was done. */
 int pulls_words(const char *words, uint64_t seed, bool traced);
 

@@ -3,7 +3,6 @@
  *   sim elect [--seeds N] [--seed N [--keep MASK]] [-v]
  *   sim pull[/NAME] [--seeds N] [--seed N]       the table of cases (cases.c), or one of them
  *   sim pull [--seed N] nodes=16 size=256M ...   any other pull (words.c), node by node
- *   sim mixed [--seeds N] [--seed N [--keep MASK]]
  *   sim names [--seeds N] [--seed N]
  *   sim traces */
 #include "tests/sim/elections.h"
@@ -161,12 +160,10 @@ main(int argc, char **argv)
         return elections_traces();
     if (strcmp(o.what, "names") == 0)
         return namings_all(o.seed, o.one ? 1 : o.seeds, o.one);
-    if (strcmp(o.what, "mixed") == 0)
-        return pulls_mixed(o.seed, o.seeds, o.keep, o.one);
     if (strcmp(o.what, "pull") == 0 && o.words[0] != '\0')
         return pulls_words(o.words, o.seed, false);
     if (strncmp(o.what, "pull", 4) == 0)
         return pulls_all(o.seed, o.one ? 1 : o.seeds, o.what[4] == '/' ? o.what + 5 : NULL, o.one);
-    (void)fprintf(stderr, "sim: elect, traces, names, mixed, pull or pull/NAME?\n");
+    (void)fprintf(stderr, "sim: elect, traces, names, pull or pull/NAME?\n");
     return 2;
 }
