@@ -253,6 +253,22 @@ fs_size(int fd, uint64_t *ret)
 }
 
 int
+fs_size_at(int dir_fd, const char *name, uint64_t *ret)
+{
+    struct stat st;
+    int rc = fault_point("fstatat");
+
+    if (rc < 0)
+        return rc;
+    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode))
+        return -EINVAL;
+    *ret = (uint64_t)st.st_size;
+    return 0;
+}
+
+int
 fs_rename_at(int from_dir, const char *from, int to_dir, const char *to)
 {
     int rc = fault_point("rename");

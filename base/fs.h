@@ -30,6 +30,8 @@ void fs_start_writeback(int fd, uint64_t offset, uint64_t len); /* a hint, no er
 /* A hint: the next read is to come from the disk, not from memory. */
 void fs_drop_cached(int fd);
 CHECKED int fs_size(int fd, uint64_t *ret);
+/* Of a regular file below a folder; -EINVAL for anything else, links included. */
+CHECKED int fs_size_at(int dir_fd, const char *name, uint64_t *ret);
 CHECKED int fs_rename_at(int from_dir, const char *from, int to_dir, const char *to);
 CHECKED int fs_unlink_at(int dir_fd, const char *name);
 /* Free and total bytes of the file system. */

@@ -45,7 +45,8 @@ take_parked(struct cache *c, struct entry *e, struct beginning *w)
         w->gen = e->gen;
         e->parked = NULL;
     } else if (e->state == ENTRY_PARTIAL) {
-        entry_doom_partial(c, &e->digest, e->gen, e->size);
+        struct digest d = entry_digest(e);
+        entry_doom_partial(c, &d, e->gen, e->size);
         entry_set(c, e, ENTRY_ABSENT, 0);
     }
 }

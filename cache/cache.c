@@ -99,10 +99,12 @@ static void
 forget_all(struct cache *c)
 {
     lock_take(&c->lock);
-    while (c->map != NULL) {
-        must(c->map->blob == NULL); /* somebody still holds a blob */
-        entry_forget(c, c->map);
+    struct entry *e;
+    for (uint64_t at = 0; (e = index_next(&c->map, &at)) != NULL;) {
+        must(e->blob == NULL); /* somebody still holds a blob */
+        entry_forget(c, e);
     }
+    index_release(&c->map);
     while (c->dooms != NULL) {
         struct doom *d = c->dooms;
         DL_DELETE(c->dooms, d);
@@ -482,24 +484,29 @@ cache_get(struct cache *c, const struct digest *d, struct buf *ret)
 void
 cache_check(struct cache *c)
 {
-    uint64_t used = 0, open = 0, stored = 0, partial = 0, listed = 0;
+    uint64_t used = 0, open = 0, stored = 0, partial = 0, listed = 0, filling = 0, touched = 0;
+    size_t entries = 0;
+    const struct entry *e;
     lock_take(&c->lock);
-    for (const struct entry *e = c->map; e != NULL; e = e->hh.next) {
+    for (uint64_t at = 0; (e = index_next(&c->map, &at)) != NULL; entries++) {
         bool counts = e->state != ENTRY_ABSENT;
         used += counts ? e->size : 0;
         open += counts && e->blob != NULL ? e->size : 0;
         stored += e->state == ENTRY_STORED;
         partial += e->state == ENTRY_PARTIAL;
+        filling += e->blob != NULL && e->state != ENTRY_STORED;
+        touched += e->touched && e->state == ENTRY_STORED;
         must(e->blob == NULL || e->blob->entry == e);
         must(counts || e->blob != NULL);
         must((e->parked != NULL) == (e->state == ENTRY_PARTIAL && e->blob == NULL) ||
              (e->blob != NULL && e->state == ENTRY_PARTIAL));
     }
-    for (const struct entry *e = c->oldest; e != NULL; e = e->next) {
+    for (e = c->oldest; e != NULL; e = e->next) {
         must(e->next == NULL || e->used_seq < e->next->used_seq);
         listed++;
     }
-    must(used == c->used_bytes && open == c->open_bytes);
+    must(entries == c->map.count && used == c->used_bytes && open == c->open_bytes);
+    must(filling == c->filling_count && touched == c->touched_count);
     must(stored == c->stored_count && partial == c->partial_count && listed == stored + partial);
     lock_drop(&c->lock);
 }

@@ -25,9 +25,7 @@ cache_get_stats(struct cache *c, struct cache_stats *ret)
     s.min_free_bytes = c->min_free_bytes;
     s.blobs = c->stored_count;
     s.partial_blobs = c->partial_count;
-    for (const struct entry *e = c->map; e != NULL; e = e->hh.next) {
-        s.filling += e->blob != NULL && e->state != ENTRY_STORED;
-    }
+    s.filling = c->filling_count;
     lock_drop(&c->lock);
     lock_take(&c->facts_lock);
     tags_count(c->tags, &tags, &links);
@@ -65,7 +63,7 @@ static struct blob_info describe(struct cache *c, const struct entry *e) NEEDS(c
 static struct blob_info
 describe(struct cache *c, const struct entry *e)
 {
-    struct blob_info info = {.digest = e->digest,
+    struct blob_info info = {.digest = entry_digest(e),
                              .phase = e->state == ENTRY_STORED ? BLOB_WHOLE : BLOB_FILLING,
                              .size = e->state == ENTRY_ABSENT ? CACHE_SIZE_UNKNOWN : e->size,
                              .served_bytes = e->served_bytes,
@@ -113,7 +111,9 @@ cache_list(struct cache *c, struct blob_info *ret, size_t max)
     size_t count = 0;
     lock_take(&c->lock);
     for (int in_flight = 1; in_flight >= 0; in_flight--) {
-        for (const struct entry *e = c->map; e != NULL && count < max; e = e->hh.next) {
+        const struct entry *e;
+        uint64_t at = 0;
+        while (count < max && (e = index_next(&c->map, &at)) != NULL) {
             if ((e->blob != NULL && e->state != ENTRY_STORED) == in_flight) {
                 ret[count++] = describe(c, e);
             }
@@ -150,7 +150,7 @@ note_evicted(void *arg, const struct entry *e)
         n->list = mem_realloc(n->list, n->cap * sizeof n->list[0]);
     }
     n->list[n->count++] =
-        (struct blob_info){.digest = e->digest,
+        (struct blob_info){.digest = entry_digest(e),
                            .phase = e->state == ENTRY_STORED ? BLOB_WHOLE : BLOB_FILLING,
                            .size = e->size,
                            .have_bytes = e->parked == NULL ? e->size : e->parked->have_bytes,
@@ -183,21 +183,19 @@ cache_verify(struct cache *c, struct cache_verdict *ret,
              void (*report)(void *arg, const struct digest *bad), void *arg)
 {
     struct cache_verdict v = {0};
-    struct digest *list = NULL;
-    size_t count = scrub_list(c, false, &list);
-    for (size_t i = 0; i < count; i++) {
+    struct digest d;
+    for (uint64_t at = 0; scrub_next(c, SCRUB_NOW, &at, &d);) {
         uint64_t bytes;
-        enum scrub_result result = scrub_check(c, &list[i], SCRUB_NOW, &bytes);
+        enum scrub_result result = scrub_check(c, &d, SCRUB_NOW, &bytes);
         v.checked += result != SCRUB_SKIPPED;
         v.checked_bytes += bytes;
         if (result == SCRUB_BAD) {
             v.bad++;
             if (report != NULL) {
-                report(arg, &list[i]);
+                report(arg, &d);
             }
         }
     }
-    mem_free(list);
     disk_drain(c, clock_ms() + GC_WAIT_MS);
     *ret = v;
 }

@@ -131,7 +131,7 @@ disk_drain(struct cache *c, int64_t deadline_ms)
 static void
 fill_fact(const struct entry *e, struct record *ret)
 {
-    *ret = (struct record){.kind = RECORD_FACT, .digest = e->digest};
+    *ret = (struct record){.kind = RECORD_FACT, .digest = entry_digest(e)};
     ret->fact.size = e->size;
     ret->fact.stored_wall_s = e->stored_wall_s;
     ret->fact.used_wall_s = e->used_wall_s;
@@ -147,7 +147,9 @@ note_ages(struct cache *c)
     AUTO(buf_release) struct buf facts;
     buf_init(&facts, FACTS_BYTES);
     lock_take(&c->lock);
-    for (struct entry *e = c->oldest; e != NULL; e = e->next) {
+    /* They were used last, so they are found at once. */
+    struct entry *e = c->oldest == NULL ? NULL : c->oldest->prev;
+    for (; c->touched_count > 0; e = e->prev) {
         struct record fact;
         if (!e->touched || e->state != ENTRY_STORED) {
             continue;
@@ -156,7 +158,7 @@ note_ages(struct cache *c)
         if (record_encode(&fact, &facts) < 0) {
             break;
         }
-        e->touched = false;
+        entry_set_touched(c, e, false);
     }
     lock_drop(&c->lock);
     cache_add_facts(c, &facts);

@@ -7,12 +7,18 @@
 /* Candidates looked at in one go; enough that one round nearly always frees enough. */
 #define EVICT_LOOK 256
 
+struct digest
+entry_digest(const struct entry *e)
+{
+    struct digest d = {.alg = e->alg};
+    memcpy(d.bytes, e->key, digest_len(&d));
+    return d;
+}
+
 struct entry *
 entry_find(struct cache *c, const struct digest *d)
 {
-    struct entry *e;
-    HASH_FIND(hh, c->map, d, sizeof *d, e);
-    return e;
+    return index_find(&c->map, d);
 }
 
 struct entry *
@@ -20,9 +26,10 @@ entry_take(struct cache *c, const struct digest *d)
 {
     struct entry *e = entry_find(c, d);
     if (e == NULL) {
-        e = mem_zalloc(sizeof *e);
-        e->digest = *d;
-        HASH_ADD(hh, c->map, digest, sizeof e->digest, e);
+        e = mem_zalloc(sizeof *e + digest_len(d));
+        e->alg = (uint8_t)d->alg;
+        memcpy(e->key, d->bytes, digest_len(d));
+        index_add(&c->map, e);
     }
     return e;
 }
@@ -31,6 +38,9 @@ static void
 account(struct cache *c, const struct entry *e, bool add)
 {
     uint64_t sign = add ? 1 : (uint64_t)-1;
+    if (e->blob != NULL && e->state != ENTRY_STORED) {
+        c->filling_count += sign;
+    }
     if (e->state == ENTRY_ABSENT) {
         return;
     }
@@ -40,6 +50,7 @@ account(struct cache *c, const struct entry *e, bool add)
     }
     if (e->state == ENTRY_STORED) {
         c->stored_count += sign;
+        c->touched_count += e->touched ? sign : 0;
     } else {
         c->partial_count += sign;
     }
@@ -52,7 +63,7 @@ entry_set(struct cache *c, struct entry *e, enum entry_state state, uint64_t siz
 {
     bool was_listed = e->state != ENTRY_ABSENT;
     account(c, e, false);
-    e->state = state;
+    e->state = (uint8_t)state;
     e->size = size;
     account(c, e, true);
     if (was_listed && state == ENTRY_ABSENT) {
@@ -98,9 +109,17 @@ entry_add_sources(struct cache *c, struct entry *e, const struct blob *b)
 }
 
 void
+entry_set_touched(struct cache *c, struct entry *e, bool touched)
+{
+    account(c, e, false);
+    e->touched = touched;
+    account(c, e, true);
+}
+
+void
 entry_touch(struct cache *c, struct entry *e)
 {
-    e->touched = true;
+    entry_set_touched(c, e, true);
     e->used_wall_s = clock_wall_s();
     if (e->state != ENTRY_ABSENT) {
         DL_DELETE(c->oldest, e);
@@ -114,7 +133,7 @@ entry_forget(struct cache *c, struct entry *e)
 {
     must(e->blob == NULL);
     entry_set(c, e, ENTRY_ABSENT, 0);
-    HASH_DELETE(hh, c->map, e);
+    index_remove(&c->map, e);
     mem_free(e);
 }
 
@@ -130,10 +149,11 @@ add_doom(struct cache *c, const struct doom *as)
 void
 entry_doom(struct cache *c, struct entry *e, enum doom_kind kind, enum metric reason)
 {
-    add_doom(
-        c,
-        &(struct doom){
-            .kind = kind, .digest = e->digest, .gen = e->gen, .size = e->size, .reason = reason});
+    add_doom(c, &(struct doom){.kind = kind,
+                               .digest = entry_digest(e),
+                               .gen = e->gen,
+                               .size = e->size,
+                               .reason = reason});
     if (e->blob != NULL) {
         entry_detach(c, e);
     }

@@ -5,6 +5,7 @@
 
 #include "cache/inside.h"
 
+struct digest entry_digest(const struct entry *e);
 struct entry *entry_find(struct cache *c, const struct digest *d) NEEDS(c->lock);
 /* Finds or adds one that is ABSENT. */
 struct entry *entry_take(struct cache *c, const struct digest *d) NEEDS(c->lock);
@@ -18,6 +19,8 @@ void entry_detach(struct cache *c, struct entry *e) NEEDS(c->lock);
 void entry_add_sources(struct cache *c, struct entry *e, const struct blob *b) NEEDS(c->lock);
 /* Used just now. */
 void entry_touch(struct cache *c, struct entry *e) NEEDS(c->lock);
+/* Must the journal hear of it? */
+void entry_set_touched(struct cache *c, struct entry *e, bool touched) NEEDS(c->lock);
 /* Frees it; it must have no blob. */
 void entry_forget(struct cache *c, struct entry *e) NEEDS(c->lock);
 /* Forgets it and leaves its file to the disk thread; a blob in memory is untied and goes

@@ -10,6 +10,7 @@
  *  4. entry->blob and blob->entry point to each other, or are NULL.
  *  5. an entry that is ABSENT has a blob (in phase ASKED).
  *  6. entry->parked is there iff the entry is PARTIAL and no blob fills it.
+ *  7. filling_count and touched_count are what their comments say.
  * cache_check() walks them all; tests call it. */
 #ifndef CACHE_INSIDE_H
 #define CACHE_INSIDE_H
@@ -22,6 +23,7 @@
 #include "base/thread.h"
 #include "cache/cache.h"
 #include "cache/hasher.h"
+#include "cache/index.h"
 #include "cache/journal.h"
 #include "cache/pieces.h"
 #include "cache/store.h"
@@ -39,13 +41,10 @@ enum entry_state {
     ENTRY_STORED,  /* DIR/blobs */
 };
 
-/* What the cache knows of one digest. All fields: cache->lock. */
+/* What the cache knows of one digest; a full disk has 100,000 of them, so bytes count. All
+ * fields: cache->lock. */
 struct entry {
-    UT_hash_handle hh;
-    struct digest digest;
-    enum entry_state state;
-    bool unsure;  /* STORED, not re-hashed since an unclean stop */
-    bool touched; /* used since its last fact in the journal */
+    struct entry *chain; /* index.c */
     uint64_t size;
     uint64_t gen;      /* which file: no two of a digest have the same in a run of the daemon */
     uint64_t used_seq; /* order of last use, for this run of the daemon */
@@ -55,6 +54,11 @@ struct entry {
     struct pieces *parked;
     struct blob *blob;
     struct entry *prev, *next; /* age list, used longest ago first */
+    uint8_t state;             /* enum entry_state */
+    bool unsure;               /* STORED, not re-hashed since an unclean stop */
+    bool touched;              /* used since its last fact in the journal */
+    uint8_t alg;               /* entry_digest: 32 or 64 bytes follow */
+    uint8_t key[];
 };
 
 /* A file that is already forgotten and waits for the disk thread to remove it. */
@@ -130,12 +134,14 @@ struct cache {
     struct lock lock;
     struct cond doomed; /* the disk thread has removed something */
     struct cond pace;   /* checks_end was set */
-    struct entry *map;
+    struct index map;
     struct entry *oldest; /* the age list */
     struct doom *dooms;   /* waiting, then the ones in the disk thread's hands */
     uint64_t dooming_bytes;
     uint64_t used_bytes, open_bytes;
     uint64_t stored_count, partial_count;
+    uint64_t filling_count; /* entries with a blob that is not stored yet */
+    uint64_t touched_count; /* STORED entries that the journal has to hear of */
     uint64_t limit_bytes, min_free_bytes;
     uint64_t next_gen, next_seq;
     unsigned windows;

@@ -73,7 +73,8 @@ recover_mark_clean(struct cache *c)
     for (const struct entry *e = c->oldest; e != NULL && rc == 0; e = e->next) {
         if (e->unsure) {
             char digest[DIGEST_TEXT_MAX];
-            digest_print(&e->digest, digest);
+            struct digest d = entry_digest(e);
+            digest_print(&d, digest);
             rc = buf_printf(&text, "%s\n", digest);
         }
     }
@@ -190,7 +191,7 @@ sort_by_age(struct cache *c)
 {
     lock_must_hold(&c->lock);
     size_t count = 0, unsure = 0;
-    struct entry **list = mem_alloc((HASH_COUNT(c->map) + 1) * sizeof(struct entry *));
+    struct entry **list = mem_alloc((c->map.count + 1) * sizeof(struct entry *));
     while (c->oldest != NULL) {
         struct entry *e = c->oldest;
         DL_DELETE(c->oldest, e);

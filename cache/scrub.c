@@ -15,20 +15,19 @@
 #define STEP_BYTES    (256u * 1024)
 #define SCRUB_BYTES_S (32u * 1024 * 1024) /* 2 to 4 % of one core, a disk's small change */
 
-size_t
-scrub_list(struct cache *c, bool unsure_only, struct digest **ret)
+bool
+scrub_next(struct cache *c, enum scrub_kind kind, uint64_t *at, struct digest *ret)
 {
-    size_t count = 0;
+    const struct entry *e;
     lock_take(&c->lock);
-    struct digest *list = mem_alloc((c->stored_count + 1) * sizeof *list);
-    for (const struct entry *e = c->oldest; e != NULL; e = e->next) {
-        if (e->state == ENTRY_STORED && (e->unsure || !unsure_only)) {
-            list[count++] = e->digest;
-        }
+    do {
+        e = index_next(&c->map, at);
+    } while (e != NULL && (e->state != ENTRY_STORED || (kind == SCRUB_UNSURE && !e->unsure)));
+    if (e != NULL) {
+        *ret = entry_digest(e);
     }
     lock_drop(&c->lock);
-    *ret = list;
-    return count;
+    return e != NULL;
 }
 
 /* False when the cache closes. */
@@ -151,31 +150,34 @@ scrub_check(struct cache *c, const struct digest *d, enum scrub_kind kind, uint6
 static void
 check_unsure(struct cache *c)
 {
-    struct digest *list = NULL;
-    size_t count = scrub_list(c, true, &list);
-    for (size_t i = 0; i < count; i++) {
+    struct digest d;
+    for (uint64_t at = 0; scrub_next(c, SCRUB_UNSURE, &at, &d);) {
         uint64_t bytes;
-        (void)scrub_check(c, &list[i], SCRUB_UNSURE, &bytes);
+        (void)scrub_check(c, &d, SCRUB_UNSURE, &bytes);
     }
-    mem_free(list);
 }
 
-/* One round over what is stored now, from anywhere on: a node that is restarted often comes
- * past every blob all the same. False when the cache closes. */
-static bool
-go_round(struct cache *c, struct rng *rng)
+/* How long to rest before the next blob, so that a round takes scrub_ms. */
+static int64_t
+rest_ms(struct cache *c)
 {
-    struct digest *list = NULL;
-    size_t count = scrub_list(c, false, &list);
-    int64_t wait_ms = c->scrub_ms / (int64_t)(count + 1);
-    size_t first = count == 0 ? 0 : (size_t)rng_below(rng, count);
-    bool going_on = pause_ms(c, wait_ms);
-    for (size_t i = 0; i < count && going_on; i++) {
+    lock_take(&c->lock);
+    int64_t ms = c->scrub_ms / (int64_t)(c->stored_count + 1);
+    lock_drop(&c->lock);
+    return ms;
+}
+
+/* What is left of a round from *at on. False when the cache closes. */
+static bool
+go_round(struct cache *c, uint64_t at)
+{
+    struct digest d;
+    bool going_on = pause_ms(c, rest_ms(c));
+    while (going_on && scrub_next(c, SCRUB_ROUND, &at, &d)) {
         uint64_t bytes;
-        (void)scrub_check(c, &list[(first + i) % count], SCRUB_ROUND, &bytes);
-        going_on = pause_ms(c, wait_ms);
+        (void)scrub_check(c, &d, SCRUB_ROUND, &bytes);
+        going_on = pause_ms(c, rest_ms(c));
     }
-    mem_free(list);
     return going_on;
 }
 
@@ -186,7 +188,10 @@ run(void *arg)
     struct rng rng;
     rng_init(&rng, (uint64_t)clock_us());
     check_unsure(c);
-    while (go_round(c, &rng)) {
+    /* From anywhere on: a node that is restarted often comes past every blob all the same. */
+    bool going_on = go_round(c, rng_next(&rng));
+    while (going_on) {
+        going_on = go_round(c, 0);
     }
 }
 

@@ -21,7 +21,8 @@ enum scrub_result scrub_check(struct cache *c, const struct digest *d, enum scru
 /* Somebody read the whole file of that generation and its digest is wrong: it leaves for the
  * quarantine, unless another has taken its place meanwhile. */
 void scrub_found_bad(struct cache *c, const struct digest *d, uint64_t gen);
-/* Digests of the stored blobs, only the unsure ones or all; free with mem_free. */
-size_t scrub_list(struct cache *c, bool unsure_only, struct digest **ret);
+/* The next stored blob of a walk that a check of this kind looks at (index_next); false at its
+ * end. */
+bool scrub_next(struct cache *c, enum scrub_kind kind, uint64_t *at, struct digest *ret);
 
 #endif

@@ -379,9 +379,8 @@ walk_blob(void *arg, const char *name)
         digest_parse(text, strlen(text), &d) < 0) {
         return 0;
     }
-    AUTO(fd_close) int fd = -1;
     uint64_t size;
-    if (fs_open_at(w->dir_fd, name, O_RDONLY, &fd) == 0 && fs_size(fd, &size) == 0) {
+    if (fs_size_at(w->dir_fd, name, &size) == 0) {
         w->fn(w->arg, &d, size);
     }
     return 0;

@@ -130,6 +130,10 @@ open_follows_no_link_and_leaks_no_descriptor(void **state)
     assert_int_equal(fs_open_at(p->dir_fd, "link", O_RDONLY, &fd), -ELOOP);
     assert_int_equal(fs_open_at(p->dir_fd, "none", O_RDONLY, &fd), -ENOENT);
     assert_int_equal(fd, -1);
+    uint64_t size;
+    assert_int_equal(fs_size_at(p->dir_fd, "link", &size), -EINVAL);
+    assert_int_equal(fs_size_at(p->dir_fd, ".", &size), -EINVAL);
+    assert_int_equal(fs_size_at(p->dir_fd, "none", &size), -ENOENT);
 }
 
 static void
@@ -141,6 +145,9 @@ bytes_are_read_back_from_where_they_were_written(void **state)
     AUTO(fd_close) int fd = make_file(p->dir_fd, "a", "");
     assert_int_equal(fs_write_at(fd, 100, "hello", 5), 0);
     assert_int_equal(fs_size(fd, &size), 0);
+    assert_int_equal(size, 105);
+    size = 0;
+    assert_int_equal(fs_size_at(p->dir_fd, "a", &size), 0);
     assert_int_equal(size, 105);
     assert_int_equal(fs_read_at(fd, 100, got, 5), 0);
     assert_string_equal(got, "hello");
@@ -324,6 +331,8 @@ call(int nth, int dir_fd, int fd, const char *path)
         return fs_each(dir_fd, count_one, &v);
     case 14:
         return fs_lock(fd);
+    case 15:
+        return fs_size_at(dir_fd, "a", &size);
     default:
         return ERR_NOT_FOUND;
     }
@@ -345,7 +354,7 @@ a_fault_fails_each_call_and_changes_nothing(void **state)
         assert_int_equal(rc, -ENOSPC);
         assert_int_equal(fault_count(), 1);
     }
-    assert_int_equal(nth, 15);
+    assert_int_equal(nth, 16);
     fault_disarm();
     assert_int_equal(fs_read_file(p->dir_fd, "a", &b), 0);
     assert_string_equal(buf_text(&b), "hello");
