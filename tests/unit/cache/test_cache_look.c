@@ -63,7 +63,12 @@ gc_frees_the_oldest_and_a_dry_run_only_tells(void **state)
     blob_path(&r, &d[0], path);
     assert_int_equal(access(path, F_OK), 0);
     blob_release(&open);
-    assert_int_equal(cache_gc(r.cache, 0, false, NULL, NULL), 3 * MIB);
+    /* A hash thread may hold the last one a moment longer. */
+    uint64_t freed = 0;
+    for (int64_t end_ms = clock_ms() + SOON_MS; freed < 3 * MIB && clock_ms() < end_ms;) {
+        freed += cache_gc(r.cache, 0, false, NULL, NULL);
+    }
+    assert_int_equal(freed, 3 * MIB);
     cache_check(r.cache);
     room_release(&r);
 }
