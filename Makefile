@@ -73,7 +73,7 @@ $(FLOORS:%=unit-%): unit-%: $(B)/lib%.a
 PROGRAMS := $(patsubst %.c,$(B)/%,$(wildcard tests/crash/*.c))
 $(PROGRAMS): %: %.o $(LIBS_cache)
 	$(CC) $(LDFLAGS) -o $@ $< $(LIBS_cache) -lcmocka $(SYSTEM_cache)
--include $(wildcard tests/*/*.mk)
+-include $(wildcard tests/*/*.mk deploy/*.mk)
 programs: $(PROGRAMS) $(if $(filter asan,$(MODE)),fuzz-replay-build)
 
 # ---- lint: what passed once is not looked at again until it changes --------------------------
@@ -154,12 +154,6 @@ demo: deps-build-demo
 	@$(MAKE) --no-print-directory -s all $(B)/tests/netlab/wanem
 	@PEERSYNC=$(abspath $(BUILD))/peersync KEEP=$(KEEP) tests/demo/demo.sh
 
-install: all
-	install -D -m 755 $(BUILD)/peersync $(DESTDIR)$(PREFIX)/bin/peersync
-	install -D -m 644 deploy/peersync.service $(DESTDIR)$(PREFIX)/lib/systemd/system/peersync.service
-	install -D -m 644 configs/config.yaml $(DESTDIR)$(PREFIX)/share/doc/peersync/config.yaml
-	install -D -m 644 configs/reference.yaml $(DESTDIR)$(PREFIX)/share/doc/peersync/reference.yaml
-
 clean:
 	rm -rf $(BUILD)
 
@@ -174,10 +168,10 @@ help:
 	@echo 'make lab          sites of real nodes behind thin WANs in namespaces, and their table'
 	@echo 'make bench-node   the table of figures of one node (QUICK=1)'
 	@echo 'make deps         installs the Debian packages that are missing (as root)'
-	@echo 'make install      DESTDIR= PREFIX=$(PREFIX)'
+	@echo 'make install      DESTDIR= PREFIX=$(PREFIX): program, unit, manual pages, completions'
 	@echo 'make clean        removes $(BUILD)'
 
-.PHONY: all unit unit-build programs $(FLOORS:%=unit-%) lint $(LINT_PARTS:%=lint-%) deps test demo install clean help
+.PHONY: all unit unit-build programs $(FLOORS:%=unit-%) lint $(LINT_PARTS:%=lint-%) deps test demo clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(B) $(LINT) -name '*.d' 2>/dev/null)

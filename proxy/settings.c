@@ -395,6 +395,13 @@ settings_needs_restart(const struct settings *running, const struct settings *wa
     return NULL;
 }
 
+const struct config_key *
+settings_keys(size_t *ret_count)
+{
+    *ret_count = ARRAY_LEN(keys);
+    return keys;
+}
+
 int
 settings_reference(struct buf *ret)
 {

@@ -72,6 +72,8 @@ const char *settings_needs_restart(const struct settings *running, const struct 
 
 /* The checked layers themselves, for `config show`. Caller closes. */
 CHECKED int settings_config(const char *path, struct config **ret, struct err *e);
+/* The table itself, for manual pages. */
+const struct config_key *settings_keys(size_t *ret_count);
 /* configs/reference.yaml */
 CHECKED int settings_reference(struct buf *ret);
 

@@ -68,6 +68,8 @@ int cli_verify(const struct cli *cli);
 int cli_config(const struct cli *cli);
 int cli_setup(const struct cli *cli);
 int cli_doctor(const struct cli *cli);
+int cli_completion(const struct cli *cli);
+int cli_manual(const struct cli *cli);
 int cli_version(const struct cli *cli);
 
 #endif

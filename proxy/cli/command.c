@@ -1,0 +1,128 @@
+/*
+ * The tables of subcommands and of flags. Parsing, help, completions and manual pages all come
+ * from them.
+ *
+ * A flag stands once in command_flags[]; a command names those that it takes by their letters, so
+ * a flag that a command would ignore is an error.
+ */
+#include "proxy/cli/command.h"
+#include "proxy/cli/cli.h"
+#include <string.h>
+
+const struct command_flag command_flags[] = {
+    {'c', "config", "FILE", "configuration (default /etc/peersync/config.yaml)"},
+    {'A', "admin", "HOST:PORT", "the daemon's admin API (default: as configured)"},
+    {'o', "output", "text|json", "for people or for scripts"},
+    {'q', "quiet", "", "only errors"},
+    {'P', "platform", "OS/ARCH", "of images for several (default: this machine's)"},
+    {'G', "progress", "auto|tty|plain|none", "how to show it (default: auto)"},
+    {'D', "dry-run", "", "show what would be done"},
+    {'U', "undo", "", "put back what was there before"},
+    {'F', "fresh-tags", "", "tags are asked upstream, only bytes come from here"},
+    {'R', "root", "DIR", "below this folder instead of /"},
+    {'T', "to", "SIZE", "shrink to this, e.g. 5GiB"},
+    {'h', "help", "", "this text"},
+    {0},
+};
+
+const struct command commands[] = {
+    {"serve", cli_serve, "ch", 0, 0, "", "run the daemon in the foreground",
+     "Answers container runtimes as their registry mirror until it gets SIGTERM. SIGHUP reads\n"
+     "the configuration again, SIGUSR1 logs the state.\n\n"
+     "Example: peersync serve --config /etc/peersync/config.yaml\n"},
+    {"status", cli_status, "cAoh", 0, 0, "", "this node in one screen",
+     "State, cache, registries, where bytes came from, what is arriving now.\n\n"
+     "Example: peersync status -o json | jq .bytes\n"},
+    {"top", cli_top, "cAoh", 0, 0, "", "live transfers, redrawn each second",
+     "As status, again each second until Ctrl-C: transfers with their bytes by source (cache,\n"
+     "peers, other sites, upstream), pieces and peers. With -o json or without a terminal it\n"
+     "prints once.\n\n"
+     "Example: peersync top\n"},
+    {"peers", cli_peers, "cAoh", 0, 0, "", "the other nodes and the tracker",
+     "Who is tracker of the site, since when and why, its deputy, and the nodes that were heard:\n"
+     "address, how long ago, what an upload from it waits, its free room; then other sites. Says\n"
+     "so when this node runs alone, and why.\n\n"
+     "Example: peersync peers -o json | jq -r .tracker.address\n"},
+    {"tracker", cli_tracker, "cAoh", 1, 1, "step-down", "hand the tracker's office to the next",
+     "Before maintenance of the node that is tracker: the deputy takes over at once, and this\n"
+     "node does not stand again for three seconds. Pulls go on. Fails where it is not tracker.\n\n"
+     "Example: peersync tracker step-down\n"},
+    {"cluster", cli_cluster, "h", 1, 1, "key", "print a new cluster key",
+     "All nodes that share must have the same key; without one a node runs alone. Make one, once,\n"
+     "and install it on every node as p2p.key_file, mode 0600, owned by the daemon's user:\n\n"
+     "  peersync cluster key | install -m 600 -o peersync /dev/stdin /etc/peersync/cluster.key\n"
+     "  ssh NODE install -m 600 -o peersync /dev/stdin /etc/peersync/cluster.key \\\n"
+     "      </etc/peersync/cluster.key                                   for each other node\n"
+     "  systemctl restart peersync; peersync doctor                      on all\n\n"
+     "Example: peersync cluster key\n"},
+    {"pull", cli_pull, "cAqPGh", 1, 64, "IMAGE...", "warm the cache with images",
+     "Asks the node for the manifest and every blob of each image, which fetches what is not\n"
+     "cached yet. Nothing is unpacked. Names are read as docker reads them: busybox is\n"
+     "docker.io/library/busybox:latest.\n\n"
+     "Example: peersync pull busybox registry.local/app@sha256:...\n"},
+    {"explain", cli_explain, "cAoh", 1, 1, "IMAGE|DIGEST",
+     "where it is and where its bytes came from",
+     "What this node knows, and which other nodes have it now; asks no registry.\n\n"
+     "Example: peersync explain docker.io/library/busybox:latest\n"},
+    {"gc", cli_gc, "cAoqDTh", 0, 0, "", "evict now",
+     "Evicts the least recently used blobs until the cache is within its limit or --to.\n\n"
+     "Example: peersync gc --dry-run --to 5GiB\n"},
+    {"verify", cli_verify, "cAoqh", 0, 0, "", "hash again all that is stored",
+     "Blobs that do not match are moved to quarantine; then the exit code is 1.\n\n"
+     "Example: peersync verify\n"},
+    {"config", cli_config, "coh", 1, 1, "check|show|reference", "check or print the configuration",
+     "check      exit 78 and the place of the first mistake\n"
+     "show       the values in effect and where each was set\n"
+     "reference  all settings with help and defaults\n\n"
+     "Example: peersync config check --config new.yaml\n"},
+    {"setup", cli_setup, "cDUFRh", 1, 1, "containerd|docker|crio|k3s",
+     "make a runtime use this node",
+     "Writes the runtime's mirror configuration. What was there is merged and kept beside it as\n"
+     "FILE.peersync-backup; --undo puts it back. Says what to restart.\n\n"
+     "Example: peersync setup docker --dry-run\n"},
+    {"doctor", cli_doctor, "cAoRh", 0, 0, "", "find out what is wrong",
+     "Checks configuration, daemon, swarm (key, other nodes, multicast, clocks, ports, how the\n"
+     "site was found), runtimes, cache folder, registries and clock. Exit code 1 when a check\n"
+     "fails.\n\n"
+     "Example: peersync doctor\n"},
+    {"completion", cli_completion, "h", 1, 1, "bash|zsh|fish", "print completions for a shell",
+     "The Debian package has them installed. For one shell alone:\n\n"
+     "  peersync completion bash >~/.local/share/bash-completion/completions/peersync\n"
+     "  peersync completion zsh >~/.zfunc/_peersync         a folder of $fpath\n"
+     "  peersync completion fish >~/.config/fish/completions/peersync.fish\n\n"
+     "Example: peersync completion bash\n"},
+    {"manual", cli_manual, "h", 0, 1, "[PAGE]", "print a manual page for scdoc",
+     "Without PAGE it names all pages: one for each command, and peersync.yaml.5 for the\n"
+     "configuration.\n\n"
+     "Example: peersync manual peersync-pull.1 | scdoc | man -l -\n"},
+    {"version", cli_version, "h", 0, 0, "", "print the version", "Example: peersync version\n"},
+    {0},
+};
+
+const struct command *
+command_find(const char *name)
+{
+    for (const struct command *c = commands; c->name; c++) {
+        if (strcmp(c->name, name) == 0)
+            return c;
+    }
+    return NULL;
+}
+
+bool
+command_takes(const struct command *c, const struct command_flag *f)
+{
+    return strchr(c->flags, f->letter) != NULL;
+}
+
+bool
+command_next_word(const char **list, const char **ret_word, size_t *ret_len)
+{
+    const char *at = *list;
+    if (at[0] < 'a' || at[0] > 'z')
+        return false;
+    *ret_word = at;
+    *ret_len = strcspn(at, "|");
+    *list = at + *ret_len + (at[*ret_len] == '|');
+    return true;
+}
