@@ -82,7 +82,7 @@ HEADERS := $(foreach f,$(FLOORS),$(wildcard $(f)/*.h $(f)/*/*.h))
 SOURCES := $(foreach f,$(FLOORS),$(wildcard $(f)/*.c $(f)/*/*.c))
 TEST_SOURCES := $(wildcard tests/unit/*/*.c tests/unit/*/*.h tests/sim/*.c tests/sim/*.h tests/crash/*.c tests/fuzz/*.c tests/bench/*.c tests/netlab/*.c tests/netlab/*.h)
 LINT_C := $(SOURCES) $(filter %.c,$(TEST_SOURCES))
-SHELL_FILES := .ci/run $(shell grep -lsE '^\#!.*\b(ba)?sh$$' tests/*/* tests/lib/* deploy/* 2>/dev/null | sort -u)
+SHELL_FILES := .ci/run $(shell grep -lsE '^\#!.*\b(ba)?sh$$' tests/*/* tests/bench/systems/* deploy/* 2>/dev/null | sort -u)
 TIDY := $(firstword $(shell command -v clang-tidy-14 clang-tidy))
 FORMAT := $(firstword $(shell command -v clang-format-14 clang-format))
 CLANG := $(firstword $(shell command -v clang-14 clang))
@@ -147,7 +147,7 @@ test: deps
 	@tests/run --build $(BUILD) $(ONLY)
 
 fuzz-build: deps-build-test
-bench-node: deps-build-bench
+bench bench-node: deps-build-bench
 
 demo: deps-build-demo
 	@echo 'building $(BUILD)/peersync'
@@ -166,6 +166,7 @@ help:
 	@echo 'make fuzz         libFuzzer on every parser (SECONDS=60 each)'
 	@echo 'make sim          elections of many nodes in virtual time (SEEDS=2000 SEED=; SIM=pull: whole pulls)'
 	@echo 'make lab          sites of real nodes behind thin WANs in namespaces, and their table'
+	@echo "make bench        the swarm against other ways to pull, at the edge: an hour (QUICK=1: 5 minutes)"
 	@echo 'make bench-node   the table of figures of one node (QUICK=1)'
 	@echo 'make deps         installs the Debian packages that are missing (as root)'
 	@echo 'make install      DESTDIR= PREFIX=$(PREFIX): program, unit, manual pages, completions'

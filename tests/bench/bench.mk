@@ -8,4 +8,14 @@ $(B)/tests/bench/pull: $(B)/tests/bench/pull.o $(LIBS_base)
 bench-node: deps-build-bench $(BUILD)/peersync $(B)/tests/bench/pull
 	@QUICK=$(QUICK) python3 tests/bench/node.py --peersync $(BUILD)/peersync \
 	  --pull $(B)/tests/bench/pull --subject $(SUBJECT)
-.PHONY: bench-node
+
+# `make bench`: sites of real nodes behind thin WANs, against other ways to bring an image there, and
+# models of others in the simulator; edge.py says what QUICK=1, ONLY=, SYSTEMS= and SHARE=1 do.
+# Debian's own Python: python3-matplotlib belongs to it.
+bench: deps-build-bench
+	@$(MAKE) --no-print-directory -s all $(B)/tests/bench/pull $(PROGRAMS_netlab) $(B)/tests/sim/sim
+	@QUICK='$(QUICK)' ONLY='$(ONLY)' SYSTEMS='$(SYSTEMS)' SHARE='$(SHARE)' \
+	  /usr/bin/python3 tests/bench/edge.py \
+	  --peersync $(BUILD)/peersync --pull $(B)/tests/bench/pull --sim $(B)/tests/sim/sim \
+	  --build $(BUILD) --out $(BUILD)/bench
+.PHONY: bench bench-node

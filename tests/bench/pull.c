@@ -4,10 +4,14 @@
  * (MSG_TRUNC), so that the client costs next to nothing and the server is what is measured.
  *
  *   pull [-n CONNECTIONS] [-r REPEATS] [-m drop|copy|sha256] [-q] HOST PORT PATH...
+ *   pull -i [-n CONNECTIONS] ... HOST PORT MANIFEST BLOB...
  *
- * Connection i takes path i modulo the number of paths. Output, one line per response and a sum:
- *   get conn=0 status=200 bytes=1073741824 first_us=412 total_us=85234 sha256=<hex or ->
- *   sum gets=1 bytes=1073741824 us=85240 first_us_max=412 failed=0
+ * Connection i takes path i modulo the number of paths. With -i as a runtime pulls an image: the
+ * first path alone, then each other one once, by whichever connection is free. Output, one line per
+ * response and a sum; a stall is the longest time without a byte in the middle of a body:
+ *   get path=0 status=200 bytes=1073741824 at_us=17 first_us=412 total_us=85234 stall_us=80 \
+ *     sha256=<hex or -> error=0
+ *   sum gets=1 bytes=1073741824 us=85240 first_us_max=412 stall_us_max=80 failed=0
  * Exit 1 when a response was not a whole 200.
  */
 #include "base/clock.h"
@@ -20,6 +24,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,25 +48,27 @@ struct plan {
     size_t path_count;
     unsigned repeats;
     enum mode mode;
-    bool quiet;
+    bool quiet, image;
+    int64_t began_us;
+    _Atomic size_t next; /* path of an image, not asked for yet */
 };
 
 struct response {
     unsigned status;
-    uint64_t length; /* Content-Length; 0 when absent */
-    uint64_t bytes;  /* of the body, so far */
-    int64_t first_us, total_us;
+    uint64_t length;                             /* Content-Length; 0 when absent */
+    uint64_t bytes;                              /* of the body, so far */
+    int64_t at_us, first_us, total_us, stall_us; /* at: when it was asked for */
     char sha256[65];
 };
 
 /* One connection after the other, in its own thread. */
 struct worker {
-    const struct plan *plan;
+    struct plan *plan;
     struct thread thread;
     char *room; /* CHUNK_BYTES */
     unsigned number, gets, failed;
     uint64_t bytes;
-    int64_t first_us_max;
+    int64_t first_us_max, stall_us_max;
 };
 
 static int
@@ -154,12 +161,17 @@ take_body(int fd, const struct worker *w, struct response *r, int64_t began_us,
           struct digester *sum)
 {
     int flags = w->plan->mode == MODE_DROP ? MSG_TRUNC : 0;
+    int64_t last_us = clock_us();
     while (r->bytes < r->length) {
         ssize_t n = recv(fd, w->room, CHUNK_BYTES, flags);
         if (n <= 0)
             return n < 0 ? -errno : -ECONNRESET;
+        int64_t now_us = clock_us();
         if (r->bytes == 0)
-            r->first_us = clock_us() - began_us;
+            r->first_us = now_us - began_us;
+        else if (now_us - last_us > r->stall_us)
+            r->stall_us = now_us - last_us;
+        last_us = now_us;
         r->bytes += (uint64_t)n;
         if (sum != NULL)
             digester_add(sum, w->room, (size_t)n);
@@ -207,31 +219,53 @@ get(const struct worker *w, const char *path, struct response *r)
 }
 
 static void
-work(void *arg)
+get_path(struct worker *w, size_t path)
 {
-    struct worker *w = arg;
     const struct plan *p = w->plan;
-    const char *path = p->paths[w->number % p->path_count];
-    for (unsigned i = 0; i < p->repeats; i++) {
-        struct response r = {.sha256 = "-"};
-        int code = get(w, path, &r);
-        w->gets++;
-        w->bytes += r.bytes;
-        if (code < 0 || r.status != 200)
-            w->failed++;
-        if (r.first_us > w->first_us_max)
-            w->first_us_max = r.first_us;
-        if (!p->quiet) {
-            (void)printf("get conn=%u status=%u bytes=%llu first_us=%lld total_us=%lld "
-                         "sha256=%s error=%d\n",
-                         w->number, r.status, (unsigned long long)r.bytes, (long long)r.first_us,
-                         (long long)r.total_us, r.sha256, code);
-        }
+    struct response r = {.sha256 = "-", .at_us = clock_us() - p->began_us};
+    int code = get(w, p->paths[path], &r);
+    w->gets++;
+    w->bytes += r.bytes;
+    if (code < 0 || r.status != 200)
+        w->failed++;
+    if (r.first_us > w->first_us_max)
+        w->first_us_max = r.first_us;
+    if (r.stall_us > w->stall_us_max)
+        w->stall_us_max = r.stall_us;
+    if (!p->quiet) {
+        (void)printf("get path=%zu status=%u bytes=%llu at_us=%lld first_us=%lld total_us=%lld "
+                     "stall_us=%lld sha256=%s error=%d\n",
+                     path, r.status, (unsigned long long)r.bytes, (long long)r.at_us,
+                     (long long)r.first_us, (long long)r.total_us, (long long)r.stall_us, r.sha256,
+                     code);
     }
 }
 
+static void
+work(void *arg)
+{
+    struct worker *w = arg;
+    struct plan *p = w->plan;
+    for (unsigned i = 0; i < p->repeats && !p->image; i++)
+        get_path(w, w->number % p->path_count);
+    for (size_t next; p->image && (next = atomic_fetch_add(&p->next, 1)) < p->path_count;)
+        get_path(w, next);
+}
+
+static void
+add(struct worker *sum, const struct worker *w)
+{
+    sum->gets += w->gets;
+    sum->bytes += w->bytes;
+    sum->failed += w->failed;
+    if (w->first_us_max > sum->first_us_max)
+        sum->first_us_max = w->first_us_max;
+    if (w->stall_us_max > sum->stall_us_max)
+        sum->stall_us_max = w->stall_us_max;
+}
+
 static unsigned
-run(const struct plan *p, unsigned connections)
+run(struct plan *p, unsigned connections)
 {
     struct worker *all = mem_zalloc(connections * sizeof *all);
     struct worker sum = {0};
@@ -239,21 +273,19 @@ run(const struct plan *p, unsigned connections)
         all[i] = (struct worker){.plan = p, .number = i, .room = mem_alloc(CHUNK_BYTES)};
         memset(all[i].room, 0, CHUNK_BYTES); /* its pages exist before the clock starts */
     }
-    int64_t began_us = clock_us();
+    p->began_us = clock_us();
+    if (p->image)
+        get_path(&all[0], p->next++);
     for (unsigned i = 0; i < connections; i++)
         must(thread_start(&all[i].thread, "pull", work, &all[i]) == 0);
     for (unsigned i = 0; i < connections; i++) {
         thread_join(&all[i].thread);
-        sum.gets += all[i].gets;
-        sum.bytes += all[i].bytes;
-        sum.failed += all[i].failed;
-        if (all[i].first_us_max > sum.first_us_max)
-            sum.first_us_max = all[i].first_us_max;
+        add(&sum, &all[i]);
         mem_free(all[i].room);
     }
-    (void)printf("sum gets=%u bytes=%llu us=%lld first_us_max=%lld failed=%u\n", sum.gets,
-                 (unsigned long long)sum.bytes, (long long)(clock_us() - began_us),
-                 (long long)sum.first_us_max, sum.failed);
+    (void)printf("sum gets=%u bytes=%llu us=%lld first_us_max=%lld stall_us_max=%lld failed=%u\n",
+                 sum.gets, (unsigned long long)sum.bytes, (long long)(clock_us() - p->began_us),
+                 (long long)sum.first_us_max, (long long)sum.stall_us_max, sum.failed);
     mem_free(all);
     return sum.failed;
 }
@@ -286,8 +318,11 @@ main(int argc, char **argv)
 {
     struct plan p = {.repeats = 1};
     unsigned connections = 1;
-    for (int option = 0; (option = getopt(argc, argv, "n:r:m:q")) != -1;) {
+    for (int option = 0; (option = getopt(argc, argv, "in:r:m:q")) != -1;) {
         switch (option) {
+        case 'i':
+            p.image = true;
+            break;
         case 'n':
             connections = number(optarg, CONNECTIONS_MAX);
             break;
@@ -305,7 +340,7 @@ main(int argc, char **argv)
         }
     }
     if (argc - optind < 3) {
-        (void)fputs("usage: pull [-n N] [-r N] [-m drop|copy|sha256] [-q] HOST PORT PATH...\n",
+        (void)fputs("usage: pull [-i] [-n N] [-r N] [-m drop|copy|sha256] [-q] HOST PORT PATH...\n",
                     stderr);
         return 2;
     }

@@ -12,7 +12,8 @@ packages() {
         openssl ca-certificates iproute2 iptables util-linux mount procps curl ;;
     test) echo libcmocka-dev clang libclang-rt-14-dev clang-tidy clang-format cppcheck shellcheck \
         strace git mandoc zsh fish ;;
-    bench) echo nginx-light docker-registry python3 wrk ;;
+    bench) echo nginx-light docker-registry python3 python3-matplotlib wrk curl iproute2 iptables util-linux \
+        procps git ;;
     *)
         echo "deps.sh: no such set: $1 (build demo test bench)" >&2
         exit 2
