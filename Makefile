@@ -68,19 +68,15 @@ $(FLOORS:%=unit-%): unit-%: $(B)/lib%.a
 	@$(MAKE) --no-print-directory $(TESTS_$*)
 	@tests/run --build $(BUILD) 'unit-$(MODE)/$*/*'
 
-# Test programs that are no unit tests: crash tests link the cache's floor; fuzz.mk and bench.mk
-# bring their own.
-PROGRAMS := $(patsubst %.c,$(B)/%,$(wildcard tests/crash/*.c))
-$(PROGRAMS): %: %.o $(LIBS_cache)
-	$(CC) $(LDFLAGS) -o $@ $< $(LIBS_cache) -lcmocka $(SYSTEM_cache)
+# Test programs that are no unit tests have a .mk of their own.
 -include $(wildcard tests/*/*.mk deploy/*.mk)
-programs: $(PROGRAMS) $(if $(filter asan,$(MODE)),fuzz-replay-build)
+programs: $(if $(filter asan,$(MODE)),fuzz-replay-build)
 
 # ---- lint: what passed once is not looked at again until it changes --------------------------
 LINT := $(BUILD)/lint
 HEADERS := $(foreach f,$(FLOORS),$(wildcard $(f)/*.h $(f)/*/*.h))
 SOURCES := $(foreach f,$(FLOORS),$(wildcard $(f)/*.c $(f)/*/*.c))
-TEST_SOURCES := $(wildcard tests/unit/*/*.c tests/unit/*/*.h tests/sim/*.c tests/sim/*.h tests/crash/*.c tests/fuzz/*.c tests/bench/*.c tests/netlab/*.c tests/netlab/*.h)
+TEST_SOURCES := $(wildcard tests/unit/*/*.c tests/unit/*/*.h tests/sim/*.c tests/sim/*.h tests/crash/*.c tests/crash/*.h tests/fuzz/*.c tests/bench/*.c tests/netlab/*.c tests/netlab/*.h)
 LINT_C := $(SOURCES) $(filter %.c,$(TEST_SOURCES))
 SHELL_FILES := .ci/run $(shell grep -lsE '^\#!.*\b(ba)?sh$$' tests/*/* tests/bench/systems/* deploy/* 2>/dev/null | sort -u)
 TIDY := $(firstword $(shell command -v clang-tidy-14 clang-tidy))
@@ -165,6 +161,7 @@ help:
 	@echo 'make unit         unit tests (MODE=asan|tsan; make unit-base unit-cache unit-p2p unit-proxy)'
 	@echo 'make fuzz         libFuzzer on every parser (SECONDS=60 each)'
 	@echo 'make sim          elections of many nodes in virtual time (SEEDS=2000 SEED=; SIM=pull: whole pulls)'
+	@echo 'make crash        every state that a power cut may leave (SCRIPT= SHUFFLES=64)'
 	@echo 'make lab          sites of real nodes behind thin WANs in namespaces, and their table'
 	@echo "make bench        the swarm against other ways to pull, at the edge: an hour (QUICK=1: 5 minutes)"
 	@echo 'make bench-node   the table of figures of one node (QUICK=1)'

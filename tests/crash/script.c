@@ -1,0 +1,311 @@
+#include "tests/crash/script.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "cache/inside.h"
+#include "tests/crash/oplog.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define KIB        1024u
+#define STEP_BYTES (64u * KIB)
+#define SOON_MS    10000
+#define TAGS       100 /* records of several pages */
+
+struct body bodies[BODIES];
+
+void
+script_make_bodies(void)
+{
+    static const size_t lengths[BODY_TINY] = {100 * KIB, 120 * KIB, 140 * KIB, 300 * KIB};
+    struct rng rng;
+    for (size_t i = 0; i < BODIES; i++) {
+        struct body *b = &bodies[i];
+        b->len = i < BODY_TINY ? lengths[i] : 900 + 700 * i;
+        b->bytes = mem_alloc(b->len + 8);
+        rng_init(&rng, 77 + i);
+        for (size_t at = 0; at < b->len; at += 8) {
+            uint64_t x = rng_next(&rng) | 1; /* no zeros, which a hole would match */
+            memcpy(b->bytes + at, &x, 8);
+        }
+        digest_of(DIGEST_SHA256, b->bytes, b->len, &b->digest);
+    }
+}
+
+struct cache *
+script_open(const struct cache_config *config)
+{
+    struct cache *c;
+    struct err e;
+    if (cache_open(config, &c, &e) < 0) {
+        (void)printf("failed start: %s\n", e.text);
+        exit(1);
+    }
+    return c;
+}
+
+static struct cache *
+open_marked(const struct cache_config *config)
+{
+    struct cache *c = script_open(config);
+    oplog_mark(MARK_OPENED, 0);
+    return c;
+}
+
+static void
+close_marked(struct cache *c)
+{
+    oplog_mark(MARK_CLOSING, 0);
+    cache_close(c);
+}
+
+/* ---- blobs ---- */
+
+static int
+fill(struct blob *b, const struct body *from, uint64_t upto)
+{
+    struct gap gap;
+    int rc = blob_begin(b, from->len);
+    while (rc == 0 && blob_claim(b, UINT64_MAX, &gap)) {
+        uint64_t end = gap.end < upto ? gap.end : upto;
+        while (rc == 0 && gap.start < end) {
+            uint64_t n = end - gap.start < STEP_BYTES ? end - gap.start : STEP_BYTES;
+            rc = blob_write(b, gap.start, from->bytes + gap.start, (size_t)n, BLOB_FROM_UPSTREAM);
+            gap.start += n;
+        }
+        if (rc == 0 && end < from->len) {
+            rc = ERR_UPSTREAM;
+        }
+    }
+    return rc;
+}
+
+/* As a client reads, to the end or as far as it comes. */
+static const char *
+read_all(struct blob *b, const struct body *want, uint64_t *ret_bytes)
+{
+    uint8_t room[32 * KIB];
+    int64_t deadline_ms = clock_ms() + SOON_MS;
+    uint64_t at = 0;
+    while (at < want->len) {
+        struct blob_state s;
+        blob_wait(b, at, deadline_ms, &s);
+        int64_t n = blob_read(b, at, room, sizeof room);
+        if (n <= 0) {
+            break;
+        }
+        if (at + (uint64_t)n > want->len || memcmp(room, want->bytes + at, (size_t)n) != 0) {
+            return "wrong bytes were served";
+        }
+        at += (uint64_t)n;
+    }
+    *ret_bytes = at;
+    return NULL;
+}
+
+static enum blob_phase
+wait_for_end(struct blob *b)
+{
+    int64_t deadline_ms = clock_ms() + SOON_MS;
+    lock_take(&b->lock);
+    while (b->phase < BLOB_WHOLE && cond_wait(&b->grew, &b->lock, deadline_ms)) {
+    }
+    enum blob_phase phase = b->phase;
+    lock_drop(&b->lock);
+    return phase;
+}
+
+const char *
+script_pull(struct cache *c, int body, uint64_t upto)
+{
+    const struct body *want = &bodies[body];
+    enum cache_got got;
+    uint64_t bytes = 0;
+    struct blob *b = cache_acquire(c, &want->digest, &got);
+    int rc = got == CACHE_LEAD ? fill(b, want, upto) : 0;
+    if (rc < 0) {
+        blob_fail(b, rc);
+    }
+    const char *wrong = read_all(b, want, &bytes);
+    bool whole = wait_for_end(b) == BLOB_WHOLE;
+    blob_release(&b);
+    if (wrong != NULL || upto < want->len) {
+        return wrong;
+    }
+    return whole && bytes == want->len ? NULL : "a blob did not become whole";
+}
+
+static void
+pull(struct cache *c, int body)
+{
+    const char *wrong = script_pull(c, body, UINT64_MAX);
+    if (wrong != NULL) {
+        (void)printf("body %d: %s\n", body, wrong);
+        exit(1);
+    }
+    oplog_mark(MARK_WHOLE, (uint64_t)body);
+}
+
+static void
+going(int body)
+{
+    oplog_mark(MARK_GOING, (uint64_t)body);
+}
+
+/* ---- the protocols ---- */
+
+static void
+publish(struct cache_config *config)
+{
+    struct cache *c = open_marked(config);
+    pull(c, BODY_A);
+    pull(c, BODY_TINY);
+    pull(c, BODY_LONG);
+    close_marked(c);
+}
+
+/* Six blobs are published in one go: all are filled before the first is waited for. */
+static void
+batch(struct cache_config *config)
+{
+    struct cache *c = open_marked(config);
+    struct blob *filled[BODIES];
+    for (int i = BODY_TINY; i < BODIES; i++) {
+        enum cache_got got;
+        filled[i] = cache_acquire(c, &bodies[i].digest, &got);
+        must(got == CACHE_LEAD && fill(filled[i], &bodies[i], UINT64_MAX) == 0);
+    }
+    for (int i = BODY_TINY; i < BODIES; i++) {
+        must(wait_for_end(filled[i]) == BLOB_WHOLE);
+        oplog_mark(MARK_WHOLE, (uint64_t)i);
+        blob_release(&filled[i]);
+    }
+    close_marked(c);
+}
+
+/* C does not fit beside A and B; then all go, and A comes again. */
+static void
+evict(struct cache_config *config)
+{
+    struct cache *c = open_marked(config);
+    pull(c, BODY_A);
+    pull(c, BODY_B);
+    going(BODY_A);
+    going(BODY_B);
+    pull(c, BODY_C);
+    going(BODY_C);
+    (void)cache_gc(c, 0, false, NULL, NULL);
+    pull(c, BODY_A);
+    close_marked(c);
+}
+
+/* The disk thread saves the map behind the back of the one who failed the blob. */
+static void
+wait_for_map(const struct cache_config *config, int body)
+{
+    char hex[129], path[512];
+    digest_hex(&bodies[body].digest, hex);
+    struct stat st;
+    int64_t deadline_ms = clock_ms() + SOON_MS;
+    (void)snprintf(path, sizeof path, "%s/partial/sha256-%s.0.map", config->dir, hex);
+    while (stat(path, &st) < 0 && clock_ms() < deadline_ms) {
+        clock_sleep_ms(1);
+    }
+}
+
+static void
+partial(struct cache_config *config)
+{
+    struct cache *c = open_marked(config);
+    must(script_pull(c, BODY_LONG, 100 * KIB) == NULL);
+    wait_for_map(config, BODY_LONG);
+    must(script_pull(c, BODY_LONG, 280 * KIB) == NULL);
+    close_marked(c);
+    c = open_marked(config);
+    must(script_pull(c, BODY_LONG, 290 * KIB) == NULL);
+    pull(c, BODY_LONG);
+    must(script_pull(c, BODY_C, 70 * KIB) == NULL);
+    close_marked(c);
+}
+
+struct tag
+script_tag(uint64_t value)
+{
+    return (struct tag){.digest = bodies[value % BODIES].digest,
+                        .checked_wall_s = 1000 + (int64_t)value,
+                        .size = value};
+}
+
+static void
+put_tag(struct cache *c, uint64_t value)
+{
+    struct tag tag = script_tag(value);
+    oplog_mark(MARK_TAG, value);
+    cache_tag_put(c, TAG_KEY, &tag);
+}
+
+/* One run of the daemon that moves the tag from `first` to `last`. */
+static void
+move_tag(struct cache_config *config, uint64_t first, uint64_t last, bool rewrite)
+{
+    struct cache *c = open_marked(config);
+    struct link link = {.size = bodies[BODY_TINY].len, .seen_wall_s = 9};
+    struct tag other = script_tag(first);
+    cache_tag_put(c, TAG_OTHER, &other);
+    cache_link_put(c, "host/name", first, &bodies[BODY_TINY].digest, &link);
+    for (uint64_t v = first; v <= last; v++) {
+        put_tag(c, v);
+    }
+    cache_tag_drop(c, TAG_OTHER);
+    if (rewrite) {
+        lock_take(&c->facts_lock);
+        c->rewrite = true;
+        lock_drop(&c->facts_lock);
+    }
+    close_marked(c);
+    oplog_mark(MARK_TAG_KEPT, last);
+    oplog_mark(MARK_DROPPED, 0);
+}
+
+/* Written for the first time, appended to, written anew, appended to. */
+static void
+journal(struct cache_config *config)
+{
+    move_tag(config, 0, 2, false);
+    move_tag(config, 3, 3 + TAGS, false);
+    move_tag(config, 200, 205, true);
+    move_tag(config, 210, 250, false);
+}
+
+/* What a clean stop says must not be believed after a start. */
+static void
+clean(struct cache_config *config)
+{
+    struct cache *c = open_marked(config);
+    pull(c, BODY_A);
+    close_marked(c);
+    c = open_marked(config);
+    pull(c, BODY_B);
+    close_marked(c);
+    c = open_marked(config);
+    going(BODY_A);
+    going(BODY_B);
+    (void)cache_gc(c, bodies[BODY_B].len, false, NULL, NULL);
+    pull(c, BODY_TINY);
+    close_marked(c);
+}
+
+#define BIT(body) (1u << (body))
+#define PLENTY    (64u * 1024 * KIB)
+
+const struct script scripts[] = {
+    {"publish", PLENTY, BIT(BODY_A) | BIT(BODY_TINY) | BIT(BODY_LONG), publish},
+    {"batch", PLENTY, (BIT(BODIES) - 1) & ~(BIT(BODY_TINY) - 1), batch},
+    {"evict", 300 * KIB, BIT(BODY_A) | BIT(BODY_B) | BIT(BODY_C), evict},
+    {"partial", PLENTY, BIT(BODY_LONG) | BIT(BODY_C), partial},
+    {"journal", PLENTY, BIT(BODY_TINY), journal},
+    {"clean", PLENTY, BIT(BODY_A) | BIT(BODY_B) | BIT(BODY_TINY), clean},
+};
+const size_t scripts_count = ARRAY_LEN(scripts);

@@ -1,0 +1,46 @@
+/* The scripts whose every moment may be the last: one for each protocol of the store. */
+#ifndef TESTS_CRASH_SCRIPT_H
+#define TESTS_CRASH_SCRIPT_H
+
+#include "cache/cache.h"
+
+enum { BODY_A, BODY_B, BODY_C, BODY_LONG, BODY_TINY, BODIES = BODY_TINY + 6 };
+
+struct body {
+    uint8_t *bytes;
+    size_t len;
+    struct digest digest;
+};
+extern struct body bodies[BODIES];
+
+/* What a script says of a moment (oplog_mark). */
+enum mark {
+    MARK_WHOLE,    /* the cache said that body `value` is durable */
+    MARK_GOING,    /* it may go from here on */
+    MARK_TAG,      /* the tag is about to have this value */
+    MARK_TAG_KEPT, /* a clean stop has kept it */
+    MARK_DROPPED,  /* a clean stop has kept that the other tag was dropped */
+    MARK_CLOSING,  /* cache_close was called: blobs may be sure after the next start */
+    MARK_OPENED,   /* cache_open has returned: they may not */
+};
+#define TAG_KEY   "host/name:tag"
+#define TAG_OTHER "host/name:other"
+struct tag script_tag(uint64_t value);
+
+struct script {
+    const char *name;
+    uint64_t cap_bytes;
+    unsigned bodies; /* bit i: body i occurs */
+    void (*run)(struct cache_config *config);
+};
+extern const struct script scripts[];
+extern const size_t scripts_count;
+
+void script_make_bodies(void);
+/* Opens; fails the program when it cannot. */
+struct cache *script_open(const struct cache_config *config);
+/* Fetches as far as `upto` and reads what is there. What did not come, or came wrong, or NULL;
+ * with `upto` below its length it is left as a partial file. */
+const char *script_pull(struct cache *c, int body, uint64_t upto);
+
+#endif
