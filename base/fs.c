@@ -252,6 +252,60 @@ fs_size(int fd, uint64_t *ret)
     return 0;
 }
 
+static int64_t
+nanoseconds(const struct timespec *t)
+{
+    return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
+}
+
+static struct fs_id
+id_of(const struct stat *st)
+{
+    return (struct fs_id){.dev = (uint64_t)st->st_dev,
+                          .ino = (uint64_t)st->st_ino,
+                          .size = (uint64_t)st->st_size,
+                          .mtime_ns = nanoseconds(&st->st_mtim),
+                          .ctime_ns = nanoseconds(&st->st_ctim)};
+}
+
+int
+fs_id(int fd, struct fs_id *ret)
+{
+    struct stat st;
+    int rc = fault_point("fstat");
+
+    if (rc < 0)
+        return rc;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    *ret = id_of(&st);
+    return st.st_nlink == 0 ? -ENOENT : 0;
+}
+
+int
+fs_id_at(int dir_fd, const char *name, struct fs_id *ret)
+{
+    struct stat st;
+    int rc = fault_point("fstat");
+
+    if (rc < 0)
+        return rc;
+    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode))
+        return -EINVAL;
+    *ret = id_of(&st);
+    /* AT_EACCESS: with the capabilities that the process has. */
+    return result(faccessat(dir_fd, name, R_OK, AT_EACCESS));
+}
+
+bool
+fs_id_equal(const struct fs_id *a, const struct fs_id *b)
+{
+    return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+           a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
+}
+
 int
 fs_size_at(int dir_fd, const char *name, uint64_t *ret)
 {

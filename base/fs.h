@@ -32,6 +32,16 @@ void fs_drop_cached(int fd);
 CHECKED int fs_size(int fd, uint64_t *ret);
 /* Of a regular file below a folder; -EINVAL for anything else, links included. */
 CHECKED int fs_size_at(int dir_fd, const char *name, uint64_t *ret);
+/* Which file, and which state of it: differs once it was replaced, written to or touched. */
+struct fs_id {
+    uint64_t dev, ino, size;
+    int64_t mtime_ns, ctime_ns; /* since 1970 */
+};
+CHECKED int fs_id(int fd, struct fs_id *ret); /* -ENOENT: it has no name any more */
+/* Of a regular file below a folder: -EINVAL when it is none; -EACCES when this process may not
+ * read it, ret is set then. */
+CHECKED int fs_id_at(int dir_fd, const char *name, struct fs_id *ret);
+bool fs_id_equal(const struct fs_id *a, const struct fs_id *b);
 CHECKED int fs_rename_at(int from_dir, const char *from, int to_dir, const char *to);
 CHECKED int fs_unlink_at(int dir_fd, const char *name);
 /* Free and total bytes of the file system. */

@@ -14,6 +14,7 @@
 #include "cache/blob.h"
 #include "base/clock.h"
 #include "base/fs.h"
+#include "cache/content.h"
 #include "cache/disk.h"
 #include "cache/entry.h"
 #include "cache/pass.h"
@@ -106,7 +107,11 @@ drop_ref(struct blob *b, unsigned *ret_left)
     }
     *ret_left = --b->refs;
     if (last && b->entry != NULL) {
-        entry_detach(c, b->entry);
+        struct entry *e = b->entry;
+        entry_detach(c, e);
+        if (b->foreign) {
+            entry_forget(c, e);
+        }
     }
     lock_drop(&c->lock);
     return true;
@@ -292,6 +297,9 @@ read_failed(struct blob *b, int rc)
         entry_doom(c, b->entry, DOOM_QUARANTINE, M_evict_corrupt);
     }
     lock_drop(&c->lock);
+    if (b->foreign) {
+        content_judge(c->content, &b->digest, &b->file, false);
+    }
     disk_wake(c);
     return cache_disk_failed(c, "read", rc);
 }

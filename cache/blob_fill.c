@@ -13,6 +13,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "cache/blob.h"
+#include "cache/content.h"
 #include "cache/disk.h"
 #include "cache/entry.h"
 #include "cache/pass.h"
@@ -364,6 +365,9 @@ verify_locked(struct blob *b)
 void
 blob_verified(struct blob *b)
 {
+    if (b->foreign) {
+        content_judge(b->cache->content, &b->digest, &b->file, true);
+    }
     if (verify_locked(b) && blob_mail(b, JOB_PUBLISH) < 0) {
         blob_end(b, ERR_CLOSED, FATE_DROP);
     }
@@ -379,6 +383,11 @@ settle_entry(struct cache *c, struct blob *b, enum blob_fate fate)
 {
     struct entry *e = b->entry;
     if (e == NULL) {
+        return false;
+    }
+    if (b->foreign) {
+        entry_detach(c, e);
+        entry_forget(c, e);
         return false;
     }
     if (b->stored) {
@@ -445,6 +454,9 @@ blob_end(struct blob *b, int code, enum blob_fate fate)
         return;
     }
     log_end(b, code, have_bytes);
+    if (b->foreign && fate != FATE_KEEP) {
+        content_judge(c->content, &b->digest, &b->file, false);
+    }
     if (park) {
         int rc = blob_mail(b, JOB_SAVE);
         (void)rc; /* the next start then finds an older map, or none */

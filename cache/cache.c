@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "cache/blob.h"
+#include "cache/content.h"
 #include "cache/disk.h"
 #include "cache/entry.h"
 #include "cache/pass.h"
@@ -121,6 +122,7 @@ cache_free(struct cache *c)
     store_close(&c->store);
     tags_free(c->tags);
     buf_release(&c->pending);
+    content_free(c->content);
     hasher_release(&c->hasher);
     cond_release(&c->doomed);
     cond_release(&c->pace);
@@ -142,6 +144,7 @@ static void
 stop_threads(struct cache *c)
 {
     cache_stop_checks(c);
+    content_stop(c->content);
     thread_join(&c->scrub_thread);
     hasher_stop(&c->hasher);
     lock_take(&c->lock);
@@ -169,6 +172,10 @@ start(struct cache *c, const struct cache_config *config, struct err *e)
     }
     if (rc == 0) {
         rc = scrub_start(c);
+    }
+    if (rc == 0 && config->content_dir != NULL) {
+        c->content = content_new(c, config->content_dir, config->content_owns);
+        rc = content_start(c->content);
     }
     if (rc < 0) {
         stop_threads(c);
@@ -209,12 +216,40 @@ cache_close(struct cache *c)
 struct opened {
     int fd;
     uint64_t size, gen;
+    bool foreign; /* of containerd; the next two are for such a one */
+    bool checked;
+    struct fs_id id;
 };
 
 static void
 opened_close(struct opened *file)
 {
     fd_close(&file->fd);
+}
+
+/* A blob whose file is containerd's: a JOIN while its bytes were not hashed, as an unsure one. What
+ * there is of a file of ours is not needed any more. */
+static struct blob *take_foreign(struct cache *c, const struct digest *d, struct opened *file,
+                                 enum cache_got *ret_got) NEEDS(c->lock);
+static struct blob *
+take_foreign(struct cache *c, const struct digest *d, struct opened *file, enum cache_got *ret_got)
+{
+    struct entry *e = entry_find(c, d);
+    if (e != NULL) {
+        entry_doom(c, e, DOOM_PARTIAL, METRIC_COUNT);
+    }
+    struct blob *b = blob_new(c, d);
+    b->foreign = true;
+    b->file = file->id;
+    if (file->checked) {
+        blob_set_whole(b, file->fd, file->id.size);
+    } else {
+        blob_set_unsure(b, file->fd, file->id.size);
+    }
+    file->fd = -1;
+    *ret_got = file->checked ? CACHE_HIT : CACHE_JOIN;
+    entry_attach(c, entry_take(c, d), b);
+    return b;
 }
 
 /* One look at the map: gives a reference and what the caller is to it, or NULL when a stored
@@ -236,7 +271,11 @@ look_up(struct cache *c, const struct digest *d, bool may_lead, struct opened *f
         return b;
     }
     bool stored = e != NULL && e->state == ENTRY_STORED;
-    if (stored ? file->fd < 0 || file->size != e->size || file->gen != e->gen : !may_lead) {
+    if (!stored && file->fd >= 0 && file->foreign) {
+        return take_foreign(c, d, file, ret_got);
+    }
+    if (stored ? file->fd < 0 || file->foreign || file->size != e->size || file->gen != e->gen
+               : !may_lead) {
         return NULL;
     }
     struct blob *b = blob_new(c, d);
@@ -291,6 +330,7 @@ static int
 open_stored(struct cache *c, const struct digest *d, struct opened *ret)
 {
     uint64_t size;
+    ret->foreign = false;
     if (!is_stored(c, d, &size, &ret->gen)) {
         return 0;
     }
@@ -318,24 +358,52 @@ failed_blob(struct cache *c, const struct digest *d, int code)
     return b;
 }
 
+/* Looks for it in containerd's store: 0 with the file for the next look, or without one. -errno
+ * when this process cannot open files now. */
+static int
+open_foreign(struct cache *c, const struct digest *d, struct opened *ret)
+{
+    fd_close(&ret->fd);
+    int rc = content_open(c->content, d, &ret->fd, &ret->id, &ret->checked);
+    ret->foreign = rc == 0;
+    return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM ? rc : 0;
+}
+
+/* Opens what the next look needs: a stored file, or, when nothing is stored here, containerd's. */
+static int
+open_for(struct cache *c, const struct digest *d, bool absent, struct opened *ret)
+{
+    if (absent) {
+        return open_foreign(c, d, ret);
+    }
+    fd_close(&ret->fd);
+    return open_stored(c, d, ret);
+}
+
 static struct blob *
 acquire(struct cache *c, const struct digest *d, bool may_lead, enum cache_got *ret_got)
 {
     AUTO(opened_close) struct opened file = {.fd = -1};
+    bool asked = c->content == NULL; /* nobody leads what containerd may have */
     for (;;) {
         lock_take(&c->lock);
-        struct blob *b = look_up(c, d, may_lead, &file, ret_got);
+        struct blob *b = look_up(c, d, may_lead && asked, &file, ret_got);
         const struct entry *e = b == NULL ? entry_find(c, d) : NULL;
         bool absent = e == NULL || e->state != ENTRY_STORED;
         lock_drop(&c->lock);
-        if (b != NULL || absent) {
+        if (b != NULL && b->foreign && !content_same(b)) {
+            content_retire(c, d, b);
+            blob_release(&b);
+            continue;
+        }
+        if (b != NULL || (absent && asked)) {
             if (b != NULL) {
                 blob_hash(b);
             }
             return b;
         }
-        fd_close(&file.fd);
-        int rc = open_stored(c, d, &file);
+        asked = asked || absent;
+        int rc = open_for(c, d, absent, &file);
         if (rc < 0) {
             *ret_got = CACHE_JOIN;
             return failed_blob(c, d, rc);
@@ -472,7 +540,11 @@ cache_get(struct cache *c, const struct digest *d, struct buf *ret)
     struct digest got;
     digest_of((enum digest_alg)d->alg, buf_text(&body), body.len, &got);
     if (!digest_equal(&got, d)) {
-        scrub_found_bad(c, d, gen);
+        if (b->foreign) {
+            content_judge(c->content, d, &b->file, false);
+        } else {
+            scrub_found_bad(c, d, gen);
+        }
         return ERR_DIGEST;
     }
     atomic_fetch_add_explicit(&b->served_bytes, size, memory_order_relaxed);
@@ -494,7 +566,7 @@ cache_check(struct cache *c)
         open += counts && e->blob != NULL ? e->size : 0;
         stored += e->state == ENTRY_STORED;
         partial += e->state == ENTRY_PARTIAL;
-        filling += e->blob != NULL && e->state != ENTRY_STORED;
+        filling += e->blob != NULL && e->state != ENTRY_STORED && !e->blob->foreign;
         touched += e->touched && e->state == ENTRY_STORED;
         must(e->blob == NULL || e->blob->entry == e);
         must(counts || e->blob != NULL);

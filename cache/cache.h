@@ -45,6 +45,11 @@ struct cache_config {
     uint64_t window_bytes;   /* memory of one pass-through blob; 0: default 512 KiB */
     unsigned windows_max;    /* pass-through blobs at a time; 0: default 32 */
     int64_t scrub_ms;        /* one background pass over all that is stored; 0: a week */
+    /* A content store of containerd to read from, never written to: the folder that holds blobs/
+     * and ingest/. NULL: none. What lies there complete is found as if it were stored here, and
+     * is on no account. */
+    const char *content_dir;
+    bool content_owns; /* of what lies there, checked, no copy is kept here */
 };
 
 /* Opens, repairs what a crash left, and starts the disk and hash threads. Never fails
@@ -199,45 +204,7 @@ bool cache_link_any(struct cache *c, const struct digest *d, char ret_repository
 void cache_each_name(struct cache *c,
                      void (*each)(void *arg, const char *name, const struct tag *t), void *arg);
 
-/* ---- looking after it: any thread ---- */
-
-struct cache_stats {
-    uint64_t used_bytes, limit_bytes, min_free_bytes, disk_free_bytes;
-    uint64_t blobs, partial_blobs, filling, tags, links;
-    bool degraded; /* the disk failed; cleared by the next success */
-};
-void cache_get_stats(struct cache *c, struct cache_stats *ret);
-
-struct blob_info {
-    struct digest digest;
-    enum blob_phase phase; /* FILLING also for a partial file that nobody fills now */
-    uint64_t size, have_bytes;
-    uint64_t from_bytes[BLOB_SOURCES]; /* where its bytes came from */
-    uint64_t served_bytes;             /* read by clients since start */
-    int64_t stored_wall_s, used_wall_s;
-    unsigned readers; /* references besides the cache's own */
-};
-/* Size of a blob that is stored whole, 0 when it is not; looks into memory only. */
-uint64_t cache_stored(struct cache *c, const struct digest *d);
-CHECKED int cache_info(struct cache *c, const struct digest *d,
-                       struct blob_info *ret); /* ERR_NOT_FOUND */
-/* Copies at most `max` infos (blobs in flight first) and returns how many. */
-size_t cache_list(struct cache *c, struct blob_info *ret, size_t max);
-/* Counts bytes a client was given by sendfile (blob_read counts by itself). */
-void cache_served(struct cache *c, const struct digest *d, uint64_t bytes);
-
-/* Evicts down to target_bytes (least recently used first, never an open one), or only
- * tells. `report` (may be NULL) is called for each. Returns bytes freed. */
-uint64_t cache_gc(struct cache *c, uint64_t target_bytes, bool dry_run,
-                  void (*report)(void *arg, const struct blob_info *info), void *arg);
-struct cache_verdict {
-    uint64_t checked, checked_bytes, bad;
-};
-/* Re-hashes every stored blob now; bad ones go to quarantine. Blocks; ends early after
- * cache_stop_checks. */
-void cache_verify(struct cache *c, struct cache_verdict *ret,
-                  void (*report)(void *arg, const struct digest *bad), void *arg);
-
+#include "cache/look.h"
 #include "cache/mend.h"
 
 #endif

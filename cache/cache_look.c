@@ -1,6 +1,7 @@
 /* Looking after what is stored: figures, lists, eviction by hand, verification. */
 #include "base/clock.h"
 #include "cache/blob.h"
+#include "cache/content.h"
 #include "cache/disk.h"
 #include "cache/entry.h"
 #include "cache/scrub.h"
@@ -32,6 +33,7 @@ cache_get_stats(struct cache *c, struct cache_stats *ret)
     lock_drop(&c->facts_lock);
     s.tags = tags;
     s.links = links;
+    content_get_stats(c->content, &s);
     *ret = s;
 }
 
@@ -79,6 +81,7 @@ describe(struct cache *c, const struct entry *e)
     }
     if (e->blob != NULL) {
         add_live(c, e->blob, &info);
+        info.foreign = e->blob->foreign;
     }
     return info;
 }
@@ -92,7 +95,7 @@ cache_info(struct cache *c, const struct digest *d, struct blob_info *ret)
         *ret = describe(c, e);
     }
     lock_drop(&c->lock);
-    return e == NULL ? ERR_NOT_FOUND : 0;
+    return e != NULL || content_info(c->content, d, ret) ? 0 : ERR_NOT_FOUND;
 }
 
 uint64_t
@@ -102,7 +105,8 @@ cache_stored(struct cache *c, const struct digest *d)
     const struct entry *e = entry_find(c, d);
     uint64_t size = e != NULL && e->state == ENTRY_STORED ? e->size : 0;
     lock_drop(&c->lock);
-    return size;
+    struct blob_info info;
+    return size > 0 || !content_info(c->content, d, &info) ? size : info.size;
 }
 
 size_t
@@ -114,10 +118,35 @@ cache_list(struct cache *c, struct blob_info *ret, size_t max)
         const struct entry *e;
         uint64_t at = 0;
         while (count < max && (e = index_next(&c->map, &at)) != NULL) {
-            if ((e->blob != NULL && e->state != ENTRY_STORED) == in_flight) {
+            bool foreign = e->blob != NULL && e->blob->foreign;
+            if (!foreign && (e->blob != NULL && e->state != ENTRY_STORED) == in_flight) {
                 ret[count++] = describe(c, e);
             }
         }
+    }
+    lock_drop(&c->lock);
+    return count + content_list(c->content, ret + count, max - count);
+}
+
+void
+cache_note_gone(struct cache *c, const struct digest *d)
+{
+    c->gone[(c->gone_first + c->gone_count) % CACHE_GONE_MAX] = *d;
+    if (c->gone_count < CACHE_GONE_MAX) {
+        c->gone_count++;
+    } else {
+        c->gone_first = (c->gone_first + 1) % CACHE_GONE_MAX;
+    }
+}
+
+size_t
+cache_take_gone(struct cache *c, struct digest *ret, size_t max)
+{
+    size_t count = 0;
+    lock_take(&c->lock);
+    for (; count < max && c->gone_count > 0; c->gone_count--) {
+        ret[count++] = c->gone[c->gone_first];
+        c->gone_first = (c->gone_first + 1) % CACHE_GONE_MAX;
     }
     lock_drop(&c->lock);
     return count;

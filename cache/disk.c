@@ -45,9 +45,10 @@ log_gone(const struct doom *d)
     if (d->kind == DOOM_QUARANTINE) {
         LOG(corrupt, LOG_S("digest", text), LOG_U("bytes", d->size));
     } else {
-        const char *why = d->reason == M_evict_size       ? "size"
-                          : d->reason == M_evict_min_free ? "min_free"
-                                                          : "gc";
+        const char *why = d->reason == M_evict_size         ? "size"
+                          : d->reason == M_evict_min_free   ? "min_free"
+                          : d->reason == M_evict_containerd ? "containerd"
+                                                            : "gc";
         LOG(evicted, LOG_S("digest", text), LOG_U("bytes", d->size), LOG_S("reason", why));
     }
 }

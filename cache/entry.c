@@ -38,7 +38,7 @@ static void
 account(struct cache *c, const struct entry *e, bool add)
 {
     uint64_t sign = add ? 1 : (uint64_t)-1;
-    if (e->blob != NULL && e->state != ENTRY_STORED) {
+    if (e->blob != NULL && e->state != ENTRY_STORED && !e->blob->foreign) {
         c->filling_count += sign;
     }
     if (e->state == ENTRY_ABSENT) {
@@ -149,14 +149,13 @@ add_doom(struct cache *c, const struct doom *as)
 void
 entry_doom(struct cache *c, struct entry *e, enum doom_kind kind, enum metric reason)
 {
-    add_doom(c, &(struct doom){.kind = kind,
-                               .digest = entry_digest(e),
-                               .gen = e->gen,
-                               .size = e->size,
-                               .reason = reason});
+    struct digest d = entry_digest(e);
+    add_doom(c, &(struct doom){
+                    .kind = kind, .digest = d, .gen = e->gen, .size = e->size, .reason = reason});
     if (e->blob != NULL) {
         entry_detach(c, e);
     }
+    cache_note_gone(c, &d);
     entry_forget(c, e);
 }
 

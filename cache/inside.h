@@ -8,7 +8,7 @@
  *  2. open_bytes is the same sum over those with a blob in memory.
  *  3. an entry is on the age list iff it is PARTIAL or STORED.
  *  4. entry->blob and blob->entry point to each other, or are NULL.
- *  5. an entry that is ABSENT has a blob (in phase ASKED).
+ *  5. an entry that is ABSENT has a blob (in phase ASKED, or foreign).
  *  6. entry->parked is there iff the entry is PARTIAL and no blob fills it.
  *  7. filling_count and touched_count are what their comments say.
  * cache_check() walks them all; tests call it. */
@@ -16,6 +16,7 @@
 #define CACHE_INSIDE_H
 
 #include "base/buf.h"
+#include "base/fs.h"
 #include "base/hash.h"
 #include "base/lock.h"
 #include "base/mailbox.h"
@@ -81,6 +82,8 @@ struct blob {
     struct cache *cache;
     struct digest digest;
     struct pass *pass; /* NULL: it has a file */
+    bool foreign;      /* its file is containerd's; its entry, if it has one, is ABSENT */
+    struct fs_id file; /* foreign: which */
 
     /* cache->lock */
     unsigned refs;
@@ -140,11 +143,13 @@ struct cache {
     uint64_t dooming_bytes;
     uint64_t used_bytes, open_bytes;
     uint64_t stored_count, partial_count;
-    uint64_t filling_count; /* entries with a blob that is not stored yet */
+    uint64_t filling_count; /* entries with a blob that is not stored yet, nor foreign */
     uint64_t touched_count; /* STORED entries that the journal has to hear of */
     uint64_t limit_bytes, min_free_bytes;
     uint64_t next_gen, next_seq;
     unsigned windows;
+    struct digest gone[CACHE_GONE_MAX]; /* for cache_take_gone, a ring */
+    unsigned gone_first, gone_count;
     bool checks_end; /* no more re-hashing by scrub and verify */
     bool stopping;   /* the disk thread ends when it has done its mail */
 
@@ -165,6 +170,8 @@ struct cache {
     struct mailbox mailbox;
     _Atomic bool degraded;
 
+    struct content *content; /* NULL: containerd's store is not used */
+
     struct thread disk_thread, scrub_thread; /* opener only */
     bool mailbox_open;
 };
@@ -177,6 +184,9 @@ int cache_disk_failed(struct cache *c, const char *what, int rc);
 void cache_disk_worked(struct cache *c);
 /* Proves the invariants at the top; for tests. */
 void cache_check(struct cache *c);
+
+/* Leaves the digest of what has just left to cache_take_gone. */
+void cache_note_gone(struct cache *c, const struct digest *d) NEEDS(c->lock);
 
 /* ---- cache_facts.c ---- */
 

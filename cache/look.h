@@ -1,0 +1,64 @@
+/* Figures, lists, eviction by hand and verification: a part of the front door, include cache.h. Any
+ * thread. */
+#ifndef CACHE_LOOK_H
+#define CACHE_LOOK_H
+
+#include "cache/cache.h"
+
+enum content_state {
+    CONTENT_OFF,     /* not configured */
+    CONTENT_MISSING, /* there is no such folder yet */
+    CONTENT_DENIED,  /* this process may not read it */
+    CONTENT_POLLED,  /* listed every few seconds: no inotify is to be had */
+    CONTENT_WATCHED
+};
+
+struct cache_stats {
+    uint64_t used_bytes, limit_bytes, min_free_bytes, disk_free_bytes;
+    uint64_t blobs, partial_blobs, filling, tags, links;
+    bool degraded; /* the disk failed; cleared by the next success */
+    /* containerd's store. Not in the counts above. */
+    enum content_state content_state;
+    uint64_t content_blobs, content_bytes; /* that can be read */
+    uint64_t content_unchecked;            /* of them, not hashed yet */
+    uint64_t content_denied, content_bad;  /* that may not be read; whose bytes are wrong */
+};
+void cache_get_stats(struct cache *c, struct cache_stats *ret);
+
+struct blob_info {
+    struct digest digest;
+    enum blob_phase phase; /* FILLING also for a partial file that nobody fills now */
+    uint64_t size, have_bytes;
+    uint64_t from_bytes[BLOB_SOURCES]; /* where its bytes came from */
+    uint64_t served_bytes;             /* read by clients since start */
+    int64_t stored_wall_s, used_wall_s;
+    unsigned readers; /* references besides the cache's own */
+    bool foreign;     /* it lies in containerd's store only */
+};
+/* Size of a blob that is stored whole, here or in containerd's store, 0 when it is not; looks into
+ * memory only. */
+uint64_t cache_stored(struct cache *c, const struct digest *d);
+CHECKED int cache_info(struct cache *c, const struct digest *d,
+                       struct blob_info *ret); /* ERR_NOT_FOUND */
+/* Copies at most `max` infos (blobs in flight first) and returns how many. */
+size_t cache_list(struct cache *c, struct blob_info *ret, size_t max);
+/* Blobs that have left since the last call, at most `max`, the oldest first: how many. They may be
+ * back meanwhile. Only the last CACHE_GONE_MAX are kept. */
+#define CACHE_GONE_MAX 256
+size_t cache_take_gone(struct cache *c, struct digest *ret, size_t max);
+/* Counts bytes a client was given by sendfile (blob_read counts by itself). */
+void cache_served(struct cache *c, const struct digest *d, uint64_t bytes);
+
+/* Evicts down to target_bytes (least recently used first, never an open one), or only
+ * tells. `report` (may be NULL) is called for each. Returns bytes freed. */
+uint64_t cache_gc(struct cache *c, uint64_t target_bytes, bool dry_run,
+                  void (*report)(void *arg, const struct blob_info *info), void *arg);
+struct cache_verdict {
+    uint64_t checked, checked_bytes, bad;
+};
+/* Re-hashes every stored blob now; bad ones go to quarantine. Blocks; ends early after
+ * cache_stop_checks. */
+void cache_verify(struct cache *c, struct cache_verdict *ret,
+                  void (*report)(void *arg, const struct digest *bad), void *arg);
+
+#endif
