@@ -97,11 +97,14 @@ static int
 open_cache(struct daemon *d, struct err *e)
 {
     const struct settings *s = d->settings;
-    struct cache_config config = {.dir = s->cache_dir,
-                                  .size_bytes = s->cache_size_bytes,
-                                  .size_percent = s->cache_size_percent,
-                                  .min_free_bytes = s->cache_min_free_bytes,
-                                  .hash_threads = hash_threads()};
+    struct cache_config config = {
+        .dir = s->cache_dir,
+        .size_bytes = s->cache_size_bytes,
+        .size_percent = s->cache_size_percent,
+        .min_free_bytes = s->cache_min_free_bytes,
+        .hash_threads = hash_threads(),
+        .content_dir = s->cache_containerd_content[0] ? s->cache_containerd_content : NULL,
+        .content_owns = s->cache_containerd_owns};
     return cache_open(&config, &d->cache, e);
 }
 
@@ -178,9 +181,9 @@ warn_about(const struct settings *s)
     if (!is_loopback(s->admin))
         LOG(config_warning, LOG_S("key", "admin"),
             LOG_S("reason", "other machines reach it, and it asks nobody who they are"));
-    if (s->cache_containerd_content[0])
-        LOG(config_warning, LOG_S("key", "cache.containerd_content"),
-            LOG_S("reason", "this version does not read it"));
+    if (s->cache_containerd_owns && !s->cache_containerd_content[0])
+        LOG(config_warning, LOG_S("key", "cache.containerd_owns"),
+            LOG_S("reason", "does nothing without cache.containerd_content"));
     if (s->limit_wan_rate)
         LOG(config_warning, LOG_S("key", "limits.wan_rate"),
             LOG_S("reason", "this version has no such limit"));

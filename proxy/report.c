@@ -51,6 +51,26 @@ add_size(cJSON *to, const char *key, uint64_t size)
 }
 
 static void
+add_containerd(const struct report *r, const struct cache_stats *s, cJSON *to)
+{
+    static const char *const states[] = {[CONTENT_MISSING] = "missing",
+                                         [CONTENT_DENIED] = "denied",
+                                         [CONTENT_POLLED] = "polled",
+                                         [CONTENT_WATCHED] = "watched"};
+    if (s->content_state == CONTENT_OFF)
+        return;
+    cJSON *c = cJSON_AddObjectToObject(to, "containerd");
+    report_add_text(c, "dir", r->settings->cache_containerd_content);
+    report_add_text(c, "state", states[s->content_state]);
+    cJSON_AddBoolToObject(c, "owns", r->settings->cache_containerd_owns);
+    json_add_u64(c, "blobs", s->content_blobs);
+    json_add_u64(c, "bytes", s->content_bytes);
+    json_add_u64(c, "unchecked", s->content_unchecked);
+    json_add_u64(c, "denied", s->content_denied);
+    json_add_u64(c, "bad", s->content_bad);
+}
+
+static void
 add_cache(const struct report *r, cJSON *to)
 {
     cJSON *c = cJSON_AddObjectToObject(to, "cache");
@@ -68,6 +88,7 @@ add_cache(const struct report *r, cJSON *to)
     json_add_u64(c, "filling", s.filling);
     json_add_u64(c, "tags", s.tags);
     cJSON_AddBoolToObject(c, "degraded", s.degraded);
+    add_containerd(r, &s, c);
 }
 
 static const char *
@@ -237,6 +258,7 @@ report_blob_info(const struct report *r, const struct blob_info *info)
     report_add_time(doc, "stored", info->stored_wall_s);
     report_add_time(doc, "used", info->used_wall_s);
     json_add_u64(doc, "readers", info->readers);
+    cJSON_AddBoolToObject(doc, "containerd", info->foreign);
     if (cache_link_any(r->cache, &info->digest, repository))
         report_add_text(doc, "repository", repository);
     return doc;
@@ -254,7 +276,7 @@ report_blobs(const struct report *r)
 {
     struct cache_stats stats;
     cache_get_stats(r->cache, &stats);
-    uint64_t want = stats.blobs + stats.partial_blobs + stats.filling;
+    uint64_t want = stats.blobs + stats.partial_blobs + stats.filling + stats.content_blobs;
     size_t max = want < REPORT_BLOBS_MAX ? (size_t)want + 1 : REPORT_BLOBS_MAX;
     struct blob_info *infos = mem_alloc(max * sizeof *infos);
     size_t count = cache_list(r->cache, infos, max);

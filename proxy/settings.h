@@ -37,7 +37,8 @@ struct settings {
     uint64_t cache_size_bytes; /* 0: cache_size_percent rules */
     unsigned cache_size_percent;
     uint64_t cache_min_free_bytes;
-    char *cache_containerd_content;
+    char *cache_containerd_content; /* "": none */
+    bool cache_containerd_owns;
     struct registry *registries;
     size_t registry_count;
     char *default_registry;

@@ -354,6 +354,53 @@ check_cache(struct doctor *d)
         check_space(d, fd);
 }
 
+/* What the daemon, with its own rights, makes of containerd's store. */
+static void
+judge_containerd(struct doctor *d, const cJSON *c)
+{
+    const char *dir = cli_text(c, "dir"), *state = cli_text(c, "state");
+    uint64_t blobs = cli_number(c, "blobs"), denied = cli_number(c, "denied");
+    char size[TEXT_SIZE_MAX];
+    text_print_size(cli_number(c, "bytes"), size);
+    if (strcmp(state, "missing") == 0)
+        tell(d, WARNING, "containerd",
+             "%s/blobs/sha256 is not there; is it the folder that has blobs/ "
+             "and ingest/?",
+             dir);
+    else if (strcmp(state, "denied") == 0 || (denied && !blobs))
+        tell(d, BAD, "containerd",
+             "the daemon may not read %s; mount it into the service (README, containerd's store), "
+             "or "
+             "let its user through: setfacl -m u:peersync:x on the folders above",
+             dir);
+    else
+        tell(d, denied ? WARNING : GOOD, "containerd", "%llu blobs, %s, served from %s%s%s",
+             (unsigned long long)blobs, size, dir,
+             denied ? "; files that may not be read are left out" : "",
+             strcmp(state, "polled") == 0
+                 ? "; no inotify (fs.inotify.max_user_watches): listed every "
+                   "few seconds"
+                 : "");
+    if (cli_number(c, "bad"))
+        tell(d, WARNING, "containerd",
+             "%llu of its blobs do not match their digest and are not used",
+             (unsigned long long)cli_number(c, "bad"));
+}
+
+static void
+check_containerd(struct doctor *d)
+{
+    AUTO(json_free) cJSON *doc = NULL;
+    if (!*d->settings->cache_containerd_content || cli_get(d->cli, "/api/v1/status", &doc))
+        return;
+    const cJSON *c = json_object(json_object(doc, "cache"), "containerd");
+    if (c)
+        judge_containerd(d, c);
+    else
+        tell(d, WARNING, "containerd", "the daemon does not use %s yet; restart it",
+             d->settings->cache_containerd_content);
+}
+
 /* ---- registries ---- */
 
 static void
@@ -405,6 +452,8 @@ check_all(struct doctor *d)
     for (int r = 0; r < SETUP_RUNTIMES; r++)
         check_runtime(d, (enum setup_runtime)r);
     check_cache(d);
+    if (answers)
+        check_containerd(d);
     for (size_t i = 0; i < d->settings->registry_count; i++)
         check_registry(d, &d->settings->registries[i]);
 }

@@ -1,4 +1,5 @@
-/* Puts the peer port together, and tells the swarm once a second how busy this node is. */
+/* Puts the peer port together, and tells the swarm once a second how busy this node is and
+ * what has left it. */
 #include "proxy/peer/port.h"
 #include "base/fs.h"
 #include "base/mem.h"
@@ -10,6 +11,8 @@
 #include "proxy/peer/demand.h"
 #include "proxy/peer/uploads.h"
 #include "proxy/settings.h"
+
+#define GONE_STEP 64
 
 struct port {
     struct demand_rooms rooms;
@@ -77,11 +80,25 @@ static const struct listener_ops ops = {begin, judge, body, answer, account};
 
 /* ---- load ---- */
 
+/* Blobs that have left are not offered any more. */
+static void
+tell_gone(const struct port *p)
+{
+    struct digest gone[GONE_STEP];
+    size_t count = cache_take_gone(p->rooms.cache, gone, GONE_STEP);
+    for (size_t i = 0; i < count; i++) {
+        struct blob_info info;
+        if (cache_info(p->rooms.cache, &gone[i], &info) < 0)
+            p2p_dropped(p->rooms.p2p, &gone[i], 0, UINT32_MAX);
+    }
+}
+
 static void
 tell_load(void *arg)
 {
     struct port *p = arg;
     struct cache_stats s;
+    tell_gone(p);
     cache_get_stats(p->rooms.cache, &s);
     uint64_t free_bytes = s.limit_bytes > s.used_bytes ? s.limit_bytes - s.used_bytes : 0;
     unsigned queue_ms = uploads_queue_ms(p->rooms.uploads);
