@@ -1,183 +1,251 @@
-/* Words about pieces. */
+/* Words about the pieces of a blob. */
 #include "p2p/attest.h"
 #include "base/mem.h"
-#include "p2p/piece.h"
+#include <string.h>
 
-#define GROW       64  /* pieces at a time */
-#define SAY_RECORD 128 /* bytes of a record besides its words */
+#define SELF 1u /* bit of this node among speakers */
 
-struct about {
-    struct digest blob;
-    uint64_t used; /* order of last use */
-    uint32_t room; /* pieces that the next two have places for */
-    uint8_t *known;
-    uint8_t (*words)[ATTEST_BYTES];
-};
-
-struct said {
-    struct digest blob;
-    uint32_t piece;
+/* Bits: speakers that read the piece in the registry, and those that only have it. */
+struct saying {
     uint8_t word[ATTEST_BYTES];
+    uint64_t readers, havers;
 };
 
 struct attest {
-    size_t count;
-    struct about list[ATTEST_BLOBS_MAX];
-    uint64_t uses;
-    size_t said_count;
-    struct said said[ATTEST_SAID_MAX];
+    uint32_t pieces;
+    unsigned speakers_count; /* without this node: the i-th has bit i + 1 */
+    struct node_id speakers[ATTEST_SPEAKERS_MAX - 1];
+    uint8_t wrong[ATTEST_SPEAKERS_MAX]; /* per speaker: pieces of which it said a wrong word */
+    uint64_t liars;                     /* speakers that are not believed any more */
+    uint8_t run[ATTEST_RUN_MAX * ATTEST_BYTES];
+    struct about {
+        uint64_t wrong; /* speakers that said a wrong word */
+        struct saying *sayings;
+        uint8_t count, lies;
+    } about[];
 };
 
 struct attest *
-attest_new(void)
+attest_new(uint32_t pieces)
 {
-    return mem_zalloc(sizeof(struct attest));
-}
-
-static void
-forget(struct about *o)
-{
-    mem_free(o->known);
-    mem_free(o->words);
-    memset(o, 0, sizeof *o);
+    struct attest *a = mem_zalloc(sizeof *a + pieces * sizeof a->about[0]);
+    a->pieces = pieces;
+    return a;
 }
 
 void
 attest_free(struct attest *a)
 {
-    if (a == NULL)
-        return;
-    for (size_t i = 0; i < a->count; i++)
-        forget(&a->list[i]);
+    for (uint32_t i = 0; a != NULL && i < a->pieces; i++)
+        mem_free(a->about[i].sayings);
     mem_free(a);
 }
 
-static const struct about *
-find(const struct attest *a, const struct digest *blob)
+/* 0: there is no place. */
+static uint64_t
+bit_of(struct attest *a, const struct node_id *speaker)
 {
-    for (size_t i = 0; i < a->count; i++)
-        if (digest_equal(&a->list[i].blob, blob))
-            return &a->list[i];
-    return NULL;
+    unsigned i = 0;
+    while (i < a->speakers_count && !node_equal(&a->speakers[i], speaker))
+        i++;
+    if (i == ATTEST_SPEAKERS_MAX - 1)
+        return 0;
+    if (i == a->speakers_count)
+        a->speakers[a->speakers_count++] = *speaker;
+    return (uint64_t)1 << (i + 1);
 }
 
-static struct about *
-place(struct attest *a, const struct digest *blob)
+static struct saying *
+place(struct about *o, const uint8_t *word)
 {
-    struct about *o = &a->list[0];
-    for (size_t i = 0; i < a->count; i++) {
-        if (digest_equal(&a->list[i].blob, blob))
-            return &a->list[i];
-        if (a->list[i].used < o->used)
-            o = &a->list[i];
-    }
-    if (a->count < ATTEST_BLOBS_MAX)
-        o = &a->list[a->count++];
-    forget(o);
-    o->blob = *blob;
-    return o;
+    for (uint8_t i = 0; i < o->count; i++)
+        if (memcmp(o->sayings[i].word, word, ATTEST_BYTES) == 0)
+            return &o->sayings[i];
+    if (o->count == ATTEST_SAYINGS_MAX)
+        return NULL;
+    o->sayings = mem_realloc(o->sayings, (o->count + 1u) * sizeof o->sayings[0]);
+    struct saying *s = &o->sayings[o->count++];
+    *s = (struct saying){.readers = 0};
+    memcpy(s->word, word, ATTEST_BYTES);
+    return s;
 }
 
 static void
-make_room(struct about *o, uint32_t pieces)
+say(struct about *o, uint64_t bit, bool read, const uint8_t *word)
 {
-    if (pieces <= o->room)
-        return;
-    uint32_t room = (pieces + GROW - 1) / GROW * GROW;
-    o->known = mem_realloc(o->known, room);
-    o->words = mem_realloc(o->words, (size_t)room * sizeof o->words[0]);
-    memset(o->known + o->room, 0, room - o->room);
-    o->room = room;
+    for (uint8_t i = 0; i < o->count; i++)
+        if ((o->sayings[i].readers & bit) != 0 || (!read && (o->sayings[i].havers & bit) != 0))
+            return;
+    for (uint8_t i = 0; i < o->count; i++) /* who has read it now knows better */
+        o->sayings[i].havers &= ~bit;
+    struct saying *s = place(o, word);
+    if (s != NULL && read)
+        s->readers |= bit;
+    else if (s != NULL)
+        s->havers |= bit;
+}
+
+static unsigned
+bits(uint64_t of)
+{
+    return (unsigned)__builtin_popcountll(of);
+}
+
+static const struct saying *
+own(const struct about *o)
+{
+    for (uint8_t i = 0; i < o->count; i++)
+        if ((o->sayings[i].readers & SELF) != 0)
+            return &o->sayings[i];
+    return NULL;
+}
+
+/* Of those who read the piece, or of those who have it: the word that most say; NULL: nobody says
+ * one, or (tied) as many say another. */
+static const struct saying *
+most(const struct attest *a, const struct about *o, bool read, bool *ret_tied, unsigned *ret_votes)
+{
+    const struct saying *best = NULL;
+    unsigned votes = 0;
+    *ret_tied = false;
+    for (uint8_t i = 0; i < o->count; i++) {
+        const struct saying *s = &o->sayings[i];
+        unsigned mine = bits((read ? s->readers : s->havers) & ~a->liars);
+        if (mine == 0 || mine < votes)
+            continue;
+        *ret_tied = mine == votes;
+        best = s;
+        votes = mine;
+    }
+    *ret_votes = votes;
+    return *ret_tied ? NULL : best;
+}
+
+/* The word that is right as far as can be known: our own, or one that several have read; or NULL.
+ */
+static const struct saying *
+settled(const struct attest *a, const struct about *o)
+{
+    const struct saying *s = own(o);
+    bool tied;
+    unsigned votes = 2;
+    if (s == NULL)
+        s = most(a, o, true, &tied, &votes);
+    return votes < 2 ? NULL : s;
+}
+
+/* Who said another word than the right one is found out, and after a few not believed. */
+static void
+judge(struct attest *a, struct about *o)
+{
+    const struct saying *right = settled(a, o);
+    for (uint8_t i = 0; right != NULL && i < o->count; i++) {
+        uint64_t wrong = o->sayings[i].readers & ~o->wrong;
+        if (&o->sayings[i] == right)
+            continue;
+        o->wrong |= wrong;
+        for (; wrong != 0; wrong &= wrong - 1) {
+            unsigned at = (unsigned)__builtin_ctzll(wrong);
+            if (++a->wrong[at] == ATTEST_WRONG_MAX)
+                a->liars |= (uint64_t)1 << at;
+        }
+    }
 }
 
 void
-attest_hear(struct attest *a, const struct digest *blob, uint32_t first,
+attest_hear(struct attest *a, const struct node_id *speaker, bool read, uint32_t first,
             const struct wire_bits *words)
 {
     uint32_t count = words->len / ATTEST_BYTES;
-    if (count == 0 || first >= WIRE_PIECES_MAX || count > WIRE_PIECES_MAX - first)
+    uint64_t bit = count > 0 ? bit_of(a, speaker) : 0;
+    if (bit == 0 || first >= a->pieces || count > a->pieces - first)
         return;
-    struct about *o = place(a, blob);
-    o->used = ++a->uses;
-    make_room(o, first + count);
     for (uint32_t i = 0; i < count; i++) {
-        if (o->known[first + i])
-            continue;
-        o->known[first + i] = 1;
-        memcpy(o->words[first + i], words->bytes + (size_t)i * ATTEST_BYTES, ATTEST_BYTES);
+        say(&a->about[first + i], bit, read, words->bytes + (size_t)i * ATTEST_BYTES);
+        judge(a, &a->about[first + i]);
     }
+}
+
+void
+attest_own(struct attest *a, bool read, uint32_t piece, const uint8_t word[ATTEST_BYTES])
+{
+    must(piece < a->pieces);
+    say(&a->about[piece], SELF, read, word);
+    judge(a, &a->about[piece]);
 }
 
 bool
-attest_next(const struct attest *a, const struct digest *blob, uint32_t *at,
-            struct wire_attested *ret)
+attest_liar(const struct attest *a, size_t *at, struct node_id *ret)
 {
-    const struct about *o = find(a, blob);
-    if (o == NULL)
-        return false;
-    uint32_t first = *at;
-    while (first < o->room && !o->known[first])
-        first++;
-    uint32_t end = first;
-    while (end < o->room && o->known[end] && end - first < ATTEST_RUN_MAX)
-        end++;
-    *at = end;
-    if (end == first)
-        return false;
-    ret->digest = *blob;
-    ret->first = first;
-    ret->words =
-        (struct wire_bits){o->words[first], (uint16_t)((size_t)(end - first) * ATTEST_BYTES)};
-    return true;
-}
-
-void
-attest_own(struct attest *a, const struct digest *blob, uint32_t piece,
-           const uint8_t word[ATTEST_BYTES])
-{
-    struct wire_bits one = {word, ATTEST_BYTES};
-    attest_hear(a, blob, piece, &one);
-    if (a->said_count == ATTEST_SAID_MAX)
-        return;
-    struct said *s = &a->said[a->said_count++];
-    s->blob = *blob;
-    s->piece = piece;
-    memcpy(s->word, word, ATTEST_BYTES);
-}
-
-void
-attest_hush(struct attest *a)
-{
-    a->said_count = 0;
-}
-
-static bool
-follows(const struct said *before, const struct said *s)
-{
-    return s->piece == before->piece + 1 && digest_equal(&s->blob, &before->blob);
-}
-
-void
-attest_say(struct attest *a, struct scribe *out)
-{
-    uint8_t run[ATTEST_RUN_MAX * ATTEST_BYTES];
-    struct wire_msg m;
-    memset(&m, 0, sizeof m);
-    m.type = WIRE_ATTEST;
-    size_t i = 0;
-    while (i < a->said_count && scribe_room(out) >= SAY_RECORD + sizeof run) {
-        const struct said *first = &a->said[i];
-        size_t n = 0;
-        do {
-            memcpy(run + n * ATTEST_BYTES, a->said[i].word, ATTEST_BYTES);
-            n++;
-            i++;
-        } while (i < a->said_count && n < ATTEST_RUN_MAX && follows(&a->said[i - 1], &a->said[i]));
-        m.attest.digest = first->blob;
-        m.attest.first = first->piece;
-        m.attest.words = (struct wire_bits){run, (uint16_t)(n * ATTEST_BYTES)};
-        wire_put(out, &m);
+    while (*at < a->speakers_count) {
+        size_t i = (*at)++;
+        if ((a->liars >> (i + 1) & 1) == 0)
+            continue;
+        *ret = a->speakers[i];
+        return true;
     }
-    memmove(a->said, a->said + i, (a->said_count - i) * sizeof a->said[0]);
-    a->said_count -= i;
+    return false;
+}
+
+void
+attest_forget(struct attest *a, const struct node_id *speaker)
+{
+    a->liars |= bit_of(a, speaker);
+}
+
+void
+attest_lied(struct attest *a, uint32_t piece)
+{
+    must(piece < a->pieces);
+    if (a->about[piece].lies < ATTEST_LIES_MAX)
+        a->about[piece].lies++;
+}
+
+enum attest_state
+attest_of(const struct attest *a, uint32_t piece, uint8_t ret[ATTEST_BYTES])
+{
+    must(piece < a->pieces);
+    const struct about *o = &a->about[piece];
+    const struct saying *s = own(o);
+    bool tied = false;
+    unsigned votes = 2;
+    if (s == NULL)
+        s = most(a, o, true, &tied, &votes);
+    if (s == NULL && !tied)
+        s = most(a, o, false, &tied, &votes);
+    if (tied || (s != NULL && votes < 2 && o->lies == ATTEST_LIES_MAX))
+        return ATTEST_DISPUTED;
+    if (s == NULL)
+        return ATTEST_NONE;
+    if (ret != NULL)
+        memcpy(ret, s->word, ATTEST_BYTES);
+    return ATTEST_WORD;
+}
+
+/* What this node says of the piece when it is asked for what it `read`, or for the rest. */
+static bool
+known(const struct attest *a, bool read, uint32_t piece, uint8_t ret[ATTEST_BYTES])
+{
+    const struct saying *s = own(&a->about[piece]);
+    if (s != NULL && read)
+        memcpy(ret, s->word, ATTEST_BYTES);
+    return read ? s != NULL : s == NULL && attest_of(a, piece, ret) == ATTEST_WORD;
+}
+
+bool
+attest_run(struct attest *a, const struct digest *blob, bool read, uint32_t *at, uint32_t end,
+           struct wire_attest *ret)
+{
+    uint32_t count = 0;
+    end = end < a->pieces ? end : a->pieces;
+    while (*at < end && !known(a, read, *at, a->run))
+        (*at)++;
+    *ret = (struct wire_attest){.digest = *blob, .first = *at, .read = read};
+    while (*at < end && count < ATTEST_RUN_MAX &&
+           known(a, read, *at, a->run + (size_t)count * ATTEST_BYTES)) {
+        (*at)++;
+        count++;
+    }
+    ret->words = (struct wire_bits){a->run, (uint16_t)(count * ATTEST_BYTES)};
+    return count > 0;
 }

@@ -41,12 +41,14 @@ duty_add(struct duties *r, const struct wire_grant *g)
 }
 
 bool
-duty_take(struct duties *r, uint32_t first, uint32_t count)
+duty_take(struct duties *r, uint32_t first, uint32_t count, bool quiet)
 {
     uint32_t id = r->own_ids % DUTY_OWN_IDS + 1;
     struct wire_grant g = {.lease = id, .first = first, .count = count};
-    if (duty_add(r, &g) == NULL)
+    struct duty *a = duty_add(r, &g);
+    if (a == NULL)
         return false;
+    a->quiet = quiet;
     r->own_ids = id;
     return true;
 }
@@ -152,7 +154,7 @@ duty_end(struct duties *r, struct duty *a, bool busy, int64_t now_ms)
     if (node_is_none(&a->node))
         r->wan_rate = r->wan_rate == 0 ? rate : (r->wan_rate * (WEIGHT - 1) + rate) / WEIGHT;
     a->state = a->done_bytes == bytes_of(r, a) ? WIRE_DONE : busy ? WIRE_BUSY : WIRE_FAILED;
-    a->phase = DUTY_OVER;
+    a->phase = a->quiet ? DUTY_NONE : DUTY_OVER;
 }
 
 static void
@@ -184,7 +186,7 @@ duty_report(const struct duties *r, size_t *at, struct wire_fetching *ret)
 {
     while (*at < DUTIES_MAX) {
         const struct duty *a = &r->list[(*at)++];
-        if (a->phase == DUTY_NONE)
+        if (a->phase == DUTY_NONE || a->quiet)
             continue;
         ret->epoch = a->epoch;
         ret->lease = a->lease;

@@ -4,7 +4,8 @@
  *   NONE --granted or taken--> READY --request made--> RUNS --ended--> OVER --told--> TOLD --> NONE
  *                              READY --revoked--> NONE
  *                              READY --may not fetch any more--> OVER
- *                              READY, RUNS --nobody wants it any more--> OVER */
+ *                              READY, RUNS --nobody wants it any more--> OVER
+ *                              RUNS, quiet --ended--> NONE */
 #ifndef P2P_DUTY_H
 #define P2P_DUTY_H
 
@@ -24,6 +25,7 @@ struct duty {
     uint64_t done_bytes;
     int64_t began_ms;
     uint8_t state;       /* enum wire_fetch_state when over */
+    bool quiet;          /* the tracker, for which others hold its pieces, hears nothing of it */
     struct node_id node; /* a holder in another site; none: upstream */
     struct node_addr addr;
 };
@@ -39,7 +41,7 @@ struct duties {
 void duty_init(struct duties *r, uint64_t size, uint32_t piece_bytes);
 /* NULL when there is no place. */
 struct duty *duty_add(struct duties *r, const struct wire_grant *g);
-bool duty_take(struct duties *r, uint32_t first, uint32_t count); /* without a tracker */
+bool duty_take(struct duties *r, uint32_t first, uint32_t count, bool quiet); /* without a lease */
 struct duty *duty_ready(struct duties *r);                 /* one that waits for its request */
 struct duty *duty_running(struct duties *r, uint32_t get); /* the one of that request */
 unsigned duty_working(const struct duties *r);             /* ready or running */

@@ -48,10 +48,8 @@ struct p2p_ops {
     void (*stop)(void *arg, const struct digest *blob, uint32_t get, uint32_t end);
     /* Size of a blob that is stored whole here, 0 when it is not. */
     uint64_t (*stored)(void *arg, const struct digest *blob);
-    /* What pieces from `first` on hash to, as others say: ATTEST_BYTES each. Comes once and again
-     * for a blob with WIRE_WARY. NULL: not wanted. */
-    void (*words)(void *arg, const struct digest *blob, uint32_t first, uint32_t count,
-                  const uint8_t *words);
+    /* That node said wrong words about pieces, and is banned by the swarm. */
+    void (*liar)(void *arg, const struct node_id *node);
 };
 
 /* Opens the socket and starts the thread. ops is copied. 0 or -errno or ERR_CONFIG with e set. */
@@ -78,8 +76,8 @@ void p2p_end(struct p2p *p, const struct digest *blob, uint32_t get, enum swarm_
              int64_t took_us, unsigned busy_ms);
 /* Pieces [first, first + count) are gone: evicted, or their bytes were wrong. */
 void p2p_dropped(struct p2p *p, const struct digest *blob, uint32_t first, uint32_t count);
-/* A piece that came from the registry hashes to that (SHA-256). */
-void p2p_attest(struct p2p *p, const struct digest *blob, uint32_t piece,
+/* A piece that is here hashes to that (SHA-256). read: it came from the registry, all of it. */
+void p2p_attest(struct p2p *p, const struct digest *blob, bool read, uint32_t piece,
                 const uint8_t word[ATTEST_BYTES]);
 /* What that node says it holds is not believed for that long (INT64_MAX: for ever). */
 void p2p_ban(struct p2p *p, const struct node_id *node, int64_t wait_ms);

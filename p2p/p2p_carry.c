@@ -64,10 +64,8 @@ act(struct p2p *p, const struct plan_action *a)
     case PLAN_STOP:
         p->ops.stop(p->ops.arg, &a->blob, a->get.id, a->get.first);
         break;
-    case PLAN_WORDS:
-        if (p->ops.words != NULL)
-            p->ops.words(p->ops.arg, &a->blob, a->get.first, a->len / ATTEST_BYTES,
-                         p->plan.bytes + a->at);
+    case PLAN_LIAR:
+        p->ops.liar(p->ops.arg, &a->node);
         break;
     case PLAN_NAME:
         p2p_named(p, a->ask, &a->name);

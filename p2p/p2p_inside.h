@@ -174,6 +174,7 @@ struct p2p_mail {
         } ban;
         struct {
             uint32_t piece;
+            bool read;
             uint8_t word[ATTEST_BYTES];
         } attest;
         struct p2p_ask *ask;

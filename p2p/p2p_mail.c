@@ -142,11 +142,12 @@ p2p_ban(struct p2p *p, const struct node_id *node, int64_t wait_ms)
 }
 
 void
-p2p_attest(struct p2p *p, const struct digest *blob, uint32_t piece,
+p2p_attest(struct p2p *p, const struct digest *blob, bool read, uint32_t piece,
            const uint8_t word[ATTEST_BYTES])
 {
     struct p2p_mail *m = p2p_new_mail(P2P_ATTEST, blob, 0);
     m->attest.piece = piece;
+    m->attest.read = read;
     memcpy(m->attest.word, word, ATTEST_BYTES);
     note(p, m);
 }
@@ -204,13 +205,16 @@ take_of_swarm(struct p2p *p, struct swarm *s, const struct p2p_mail *m)
     case P2P_DROPPED:
         take_dropped(s, m);
         break;
+    case P2P_ATTEST:
+        if (m->attest.piece < swarm_pieces(s))
+            swarm_attest(s, m->attest.read, m->attest.piece, m->attest.word, p->now_ms);
+        break;
     case P2P_LEAVE:
         step_leave(p->step, p->now_ms, &m->blob);
         break;
     case P2P_WANT:
     case P2P_LOAD:
     case P2P_BAN:
-    case P2P_ATTEST:
     case P2P_NAME_ASK:
     case P2P_NAME_TELL:
     case P2P_NAME_HOLD:
@@ -231,9 +235,6 @@ take(struct p2p *p, struct p2p_mail *m)
     case P2P_LOAD:
         step_load(p->step, m->load.queue_ms, m->load.free_bytes);
         break;
-    case P2P_ATTEST:
-        step_attest(p->step, &m->blob, m->attest.piece, m->attest.word);
-        break;
     case P2P_BAN:
         step_ban(p->step, p->now_ms, &m->ban.node, m->ban.wait_ms);
         p->noted = true;
@@ -250,6 +251,7 @@ take(struct p2p *p, struct p2p_mail *m)
     case P2P_CURSORS:
     case P2P_PIECE:
     case P2P_END:
+    case P2P_ATTEST:
     case P2P_DROPPED:
         s = step_swarm(p->step, &m->blob);
         if (s != NULL)

@@ -20,7 +20,7 @@ enum plan_kind {
     PLAN_REPLY,    /* the answer to the control request that this step was about */
     PLAN_GET,      /* ask for pieces: `blob`, `get` */
     PLAN_STOP,     /* a request of `blob` with `get.id` must end before piece `get.first` */
-    PLAN_WORDS,    /* what pieces of `blob` from get.first on hash to: bytes at `at` */
+    PLAN_LIAR,     /* `node` said wrong words about pieces */
     PLAN_NAME      /* `name` answers the question `ask` about a name */
 };
 

@@ -287,7 +287,7 @@ step_reply(struct step *s, int64_t now_ms, const uint8_t *body, size_t len, stru
     struct swarms_at here = at(s, now_ms);
     struct cursor c;
     cursor_init(&c, body, len);
-    int rc = swarms_reply(s->swarms, &here, &c, p);
+    int rc = swarms_reply(s->swarms, &here, &c);
     settle(s, &here, p);
     return rc;
 }
@@ -371,13 +371,6 @@ const struct swarm *
 step_each(const struct step *s, size_t i)
 {
     return swarms_each(s->swarms, i);
-}
-
-void
-step_attest(struct step *s, const struct digest *digest, uint32_t piece,
-            const uint8_t word[ATTEST_BYTES])
-{
-    swarms_attest(s->swarms, digest, piece, word);
 }
 
 void

@@ -64,9 +64,6 @@ CHECKED int step_locate(struct step *s, int64_t now_ms, const struct digest *blo
                         struct plan *p);
 struct locate *step_located(struct step *s);
 
-/* A piece that this node got from the registry hashes to that. */
-void step_attest(struct step *s, const struct digest *digest, uint32_t piece,
-                 const uint8_t word[ATTEST_BYTES]);
 /* What that node says it holds is not believed for that long; INT64_MAX: for ever. */
 void step_ban(struct step *s, int64_t now_ms, const struct node_id *node, int64_t wait_ms);
 

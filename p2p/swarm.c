@@ -18,10 +18,16 @@ swarm_new(const struct digest *digest, uint64_t size, uint8_t flags, int64_t now
     s->offered = mem_zalloc(BITS_BYTES(s->pieces));
     s->left = mem_zalloc(BITS_BYTES(s->pieces));
     s->owned = mem_zalloc(BITS_BYTES(s->pieces));
+    s->attest = attest_new(s->pieces);
+    s->worded = mem_zalloc(BITS_BYTES(s->pieces));
+    s->disputed = mem_zalloc(BITS_BYTES(s->pieces));
+    s->blind = mem_zalloc(BITS_BYTES(s->pieces));
+    s->lied = mem_zalloc(BITS_BYTES(s->pieces));
+    s->unsaid = mem_zalloc(BITS_BYTES(s->pieces));
     s->crowd_stale = true;
     s->avail = mem_zalloc(s->pieces * sizeof *s->avail);
     s->announced_ms = now_ms - SWARM_REFRESH_MS;
-    s->taken_ms = s->rescue_ms = s->lan_failed_ms = INT64_MIN / 2;
+    s->taken_ms = s->rescue_ms = s->lan_failed_ms = s->words_ms = INT64_MIN / 2;
     s->urgent = true;
     return s;
 }
@@ -38,6 +44,12 @@ swarm_free(struct swarm *s)
     mem_free(s->offered);
     mem_free(s->left);
     mem_free(s->owned);
+    attest_free(s->attest);
+    mem_free(s->worded);
+    mem_free(s->disputed);
+    mem_free(s->blind);
+    mem_free(s->lied);
+    mem_free(s->unsaid);
     mem_free(s->avail);
     mem_free(s);
 }
@@ -345,6 +357,7 @@ score(struct swarm_link *p, enum swarm_end how, uint64_t bytes, int64_t took_us,
         rank_block(&p->rank, now_ms + busy_ms);
         break;
     case SWARM_FAILED:
+    case SWARM_LIED:
         rank_bad(&p->rank, now_ms);
         break;
     }
@@ -389,7 +402,11 @@ swarm_end(struct swarm *s, uint32_t get, enum swarm_end how, int64_t took_us, un
         score(p, how, len, took_us, busy_ms, now_ms);
         if (how == SWARM_DONE)
             p->refused = p->doubts = 0;
-        if (how == SWARM_FAILED) {
+        p->right += g->has_word && how == SWARM_DONE;
+        p->wrong += how == SWARM_LIED;
+        if (how == SWARM_LIED)
+            swarm_lied(s, g->first, now_ms);
+        if (how == SWARM_FAILED || how == SWARM_LIED) {
             peer_bit(s, p, g->first, false);
             refused(s, p, now_ms);
             s->lan_failed = g->first;

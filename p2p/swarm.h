@@ -7,6 +7,7 @@
 #ifndef P2P_SWARM_H
 #define P2P_SWARM_H
 
+#include "p2p/attest.h"
 #include "p2p/duty.h"
 #include "p2p/member.h"
 #include "p2p/pick.h"
@@ -28,6 +29,11 @@
 #define SWARM_REFUSED_MAX    3    /* requests in a row that gave nothing: it has not what it says */
 #define SWARM_DOUBT_MS       2000 /* it is not believed for so long, doubled each time */
 #define SWARM_DOUBTS_MAX     5    /* doublings */
+#define SWARM_WORDS_MS       100  /* between two questions for words, when no answer comes */
+#define SWARM_WORDS_ASKS     5    /* questions in vain: the pieces are asked for without */
+#define SWARM_WORDS_MAX      240  /* pieces in one question */
+#define SWARM_LIES_MIN       2    /* wrong pieces: one may be an accident of its disk */
+#define SWARM_LIES_SHARE     3    /* wrong pieces for each right one */
 #define SWARM_RUN            8    /* pieces with one such owner */
 #define SWARM_STALL_MS       250
 #define SWARM_RESCUE_MS      2000 /* a reader stands still: one piece straight from upstream */
@@ -49,6 +55,8 @@ struct swarm_get {
     struct node_id node; /* none: upstream */
     struct node_addr addr;
     uint32_t first, count;
+    bool has_word; /* LAN: what the piece must hash to is known */
+    uint8_t word[ATTEST_BYTES];
 };
 
 struct swarm;
@@ -110,9 +118,28 @@ void swarm_progress(struct swarm *s, uint32_t get, uint64_t bytes, int64_t now_m
 /* A piece of a request is whole and right. */
 void swarm_piece(struct swarm *s, uint32_t get, uint32_t piece, int64_t now_ms);
 /* The request is over; took_us: its service time. busy_ms > 0: the peer asked to wait. */
-enum swarm_end { SWARM_DONE, SWARM_BUSY, SWARM_FAILED };
+enum swarm_end { SWARM_DONE, SWARM_BUSY, SWARM_FAILED, SWARM_LIED /* not as its word says */ };
 void swarm_end(struct swarm *s, uint32_t get, enum swarm_end how, int64_t took_us, unsigned busy_ms,
                int64_t now_ms);
+
+/* Words (attest.h). What this node knows itself: pieces that it read from the registry, or has. */
+void swarm_attest(struct swarm *s, bool read, uint32_t piece, const uint8_t word[ATTEST_BYTES],
+                  int64_t now_ms);
+void swarm_words(struct swarm *s, const struct node_id *from, bool read, uint32_t first,
+                 const struct wire_bits *words, int64_t now_ms);
+/* The next run of own words that nobody was told, from *at on; false: none. As attest_run. */
+bool swarm_take_words(struct swarm *s, bool read, uint32_t *at, struct wire_attest *ret);
+void swarm_told_words(struct swarm *s); /* all were */
+/* Words are lacking for pieces that others have: whom to ask, for what; false: nothing now. */
+bool swarm_asks_words(struct swarm *s, int64_t now_ms, struct wire_ask_words *ret,
+                      const struct node_id **ret_to);
+/* The answer, run by run; as attest_run. */
+bool swarm_tell_words(struct swarm *s, const struct wire_ask_words *asked, bool read, uint32_t *at,
+                      struct wire_attest *ret);
+/* The next node whose words were wrong (attest_liar), or nearly all of whose pieces were. */
+bool swarm_liar(const struct swarm *s, size_t *at, struct node_id *ret);
+/* Nothing that it says of the blob is believed. */
+void swarm_ban(struct swarm *s, const struct node_id *node);
 
 /* Should all members be asked now who has it? Then leases wait for the answers. */
 bool swarm_shout_due(struct swarm *s, const struct swarm_moment *at);

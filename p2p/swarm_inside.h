@@ -1,5 +1,5 @@
-/* What the files of a swarm share: swarm.c (what is held and heard), swarm_next.c (what to ask for)
- * and swarm_tell.c (what others are told).
+/* What the files of a swarm share: swarm.c (what is held and heard), swarm_next.c (what to ask
+ * for), swarm_tell.c (what others are told) and swarm_words.c (what pieces hash to).
  *
  * Invariants:
  *  1. asked bit p is set exactly while one running request covers p and p is not held.
@@ -19,16 +19,18 @@ struct swarm_link {
     struct node_addr addr;
     struct rank rank;
     unsigned requests;
-    unsigned refused; /* requests in a row that gave nothing */
-    unsigned doubts;  /* how often that became too many since it last gave a piece */
-    int64_t doubt_ms; /* until then nothing that it says is believed */
-    uint32_t held;    /* bits that are set */
+    unsigned right, wrong; /* pieces that were compared with words */
+    unsigned refused;      /* requests in a row that gave nothing */
+    unsigned doubts;       /* how often that became too many since it last gave a piece */
+    int64_t doubt_ms;      /* until then nothing that it says is believed */
+    uint32_t held;         /* bits that are set */
     uint8_t *bits;
 };
 
 struct swarm_run {
     uint32_t id; /* 0: free */
     int peer;    /* -1: WAN */
+    bool has_word;
     uint32_t first, end;
     uint64_t bytes;
 };
@@ -39,9 +41,18 @@ struct swarm {
     uint32_t piece_bytes, pieces, held_count;
     uint8_t flags;
     uint8_t *held, *asked, *offered;
-    uint8_t *left;    /* as pick.h has it */
-    uint8_t *owned;   /* pieces that this node shall take when there is one holder */
-    bool crowd_stale; /* owned and whole_peers are to be found anew */
+    uint8_t *left; /* as pick.h has it */
+    struct attest *attest;
+    uint8_t *worded;              /* what they hash to is known */
+    uint8_t *disputed;            /* nodes say different words of them */
+    uint8_t *blind;               /* nobody could say it: they are asked for all the same */
+    uint8_t *lied;                /* a peer gave other bytes */
+    uint8_t *unsaid;              /* own words that nobody was told */
+    bool lacks_words, words_came; /* came: since they were last asked for */
+    unsigned disputes, lies, unsaid_count, words_asks, words_ends;
+    int64_t disputed_ms, words_ms; /* since when there are some; when words were last asked for */
+    uint8_t *owned;                /* pieces that this node shall take when there is one holder */
+    bool crowd_stale;              /* owned and whole_peers are to be found anew */
     unsigned
         scarce; /* pieces that so many peers have, only those have who have all; 0: spare none */
     uint16_t *avail;
@@ -72,5 +83,11 @@ struct swarm {
 };
 
 uint64_t swarm_piece_len(const struct swarm *s, uint32_t piece);
+/* May it be asked of other nodes, as far as words go? */
+bool swarm_is_askable(const struct swarm *s, uint32_t piece);
+/* A peer gave other bytes of the piece than its word says. */
+void swarm_lied(struct swarm *s, uint32_t piece, int64_t now_ms);
+/* Must it come from upstream, because of words? */
+bool swarm_is_disputed(const struct swarm *s, uint32_t piece);
 
 #endif

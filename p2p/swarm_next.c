@@ -33,6 +33,7 @@ start(struct swarm *s, struct swarm_run *g, int peer, uint32_t first, uint32_t e
     s->lan_gets++;
     ret->node = p->id;
     ret->addr = p->addr;
+    g->has_word = ret->has_word = attest_of(s->attest, first, ret->word) == ATTEST_WORD;
 }
 
 static bool
@@ -154,7 +155,7 @@ fill_offered(struct swarm *s, int64_t now_ms)
         const struct swarm_link *p = &s->peers[i];
         const struct pick_source as = {&p->rank, p->requests, 0};
         for (uint32_t k = 0; k < s->pieces && pick_room(&as, now_ms); k++)
-            if (bits_get(p->bits, k) && !spared(s, p, k))
+            if (bits_get(p->bits, k) && swarm_is_askable(s, k) && !spared(s, p, k))
                 bits_set(s->offered, k);
     }
 }
@@ -232,9 +233,16 @@ take_own_run(struct swarm *s, const struct swarm_moment *now)
             continue;
         for (end = at; end < s->pieces && end < first + SWARM_RUN && missing(s, end);)
             end++;
-        return duty_take(&s->duties, at, end - at);
+        return duty_take(&s->duties, at, end - at, false);
     }
     return false;
+}
+
+static int64_t
+turn_ms(const struct swarm *s, const struct swarm_moment *at, uint32_t piece)
+{
+    int64_t ms = (int64_t)rank_for(s, at, piece) * SWARM_RESCUE_TURN_MS;
+    return ms < SWARM_RESCUE_LAST_MS ? ms : SWARM_RESCUE_LAST_MS;
 }
 
 /* How long a reader waits for the piece before it is taken without a lease. */
@@ -261,12 +269,24 @@ take_rescue(struct swarm *s, const struct swarm_moment *at)
         uint32_t piece = (uint32_t)(c->pos / s->piece_bytes);
         if (bits_get(s->held, piece) || bits_get(s->asked, piece))
             continue;
-        int64_t turn_ms = (int64_t)rank_for(s, at, piece) * SWARM_RESCUE_TURN_MS;
-        turn_ms = turn_ms < SWARM_RESCUE_LAST_MS ? turn_ms : SWARM_RESCUE_LAST_MS;
-        if (at->now_ms - c->moved_ms < patience_ms(s, at, piece) + turn_ms)
+        if (at->now_ms - c->moved_ms < patience_ms(s, at, piece) + turn_ms(s, at, piece))
             continue;
         s->rescue_ms = at->now_ms;
-        return duty_take(&s->duties, piece, 1);
+        return duty_take(&s->duties, piece, 1, false);
+    }
+    return false;
+}
+
+/* Nodes say different words of a piece, or who had it gave another one: one after the other reads
+ * it from upstream, until most agree. */
+static bool
+take_disputed(struct swarm *s, const struct swarm_moment *at)
+{
+    for (uint32_t p = 0; p < s->pieces && s->disputes + s->lies > 0; p++) {
+        if (!swarm_is_disputed(s, p) || bits_get(s->held, p) || bits_get(s->asked, p) ||
+            at->now_ms - s->disputed_ms < turn_ms(s, at, p))
+            continue;
+        return duty_take(&s->duties, p, 1, true);
     }
     return false;
 }
@@ -282,5 +302,5 @@ swarm_next(struct swarm *s, const struct swarm_moment *at, struct swarm_get *ret
     if ((s->flags & WIRE_MAY_FETCH) == 0 || s->wan_gets > 0)
         return false;
     bool taken = at->orphan_ms >= SWARM_ORPHAN_MS && take_own_run(s, at);
-    return (taken || take_rescue(s, at)) && next_wan(s, at->now_ms, ret);
+    return (taken || take_disputed(s, at) || take_rescue(s, at)) && next_wan(s, at->now_ms, ret);
 }

@@ -70,6 +70,8 @@ swarm_wake_ms(const struct swarm *s)
         due_ms = s->ask_ms;
     if (s->news_count > 0 && s->news_ms + SWARM_HAVE_MS < due_ms)
         due_ms = s->news_ms + SWARM_HAVE_MS;
+    if (s->lacks_words && s->words_ms + SWARM_WORDS_MS < due_ms)
+        due_ms = s->words_ms + SWARM_WORDS_MS;
     return due_ms;
 }
 

@@ -7,7 +7,6 @@ swarms_new(uint64_t seed)
 {
     struct swarms *x = mem_zalloc(sizeof *x);
     x->tracker = tracker_new();
-    x->attest = attest_new();
     x->settled_ms = INT64_MIN;
     rng_init(&x->rng, seed);
     return x;
@@ -21,7 +20,6 @@ swarms_free(struct swarms *x)
     for (size_t i = 0; i < x->count; i++)
         swarm_free(x->list[i].swarm);
     tracker_free(x->tracker);
-    attest_free(x->attest);
     mem_free(x);
 }
 
@@ -130,7 +128,7 @@ swarms_ban(struct swarms *x, const struct node_id *node, int64_t until_ms)
 {
     bans_set(&x->bans, node, until_ms);
     for (size_t i = 0; i < x->count; i++)
-        swarm_gone(x->list[i].swarm, node);
+        swarm_ban(x->list[i].swarm, node);
     tracker_gone(x->tracker, node);
 }
 
@@ -141,6 +139,36 @@ static bool
 has_room(const struct plan *p)
 {
     return p->count + 8 < PLAN_ACTIONS_MAX && plan_room(p) >= WIRE_DATAGRAM_MAX;
+}
+
+/* What pieces hash to, before others hear that they are here. */
+static void
+tell_words(struct swarm *s, struct plan *p)
+{
+    for (int read = 1; read >= 0; read--) {
+        struct wire_msg m;
+        uint32_t at = 0;
+        memset(&m, 0, sizeof m);
+        m.type = WIRE_ATTEST;
+        while (has_room(p) && swarm_take_words(s, read == 1, &at, &m.attest))
+            plan_record(p, PLAN_SHOUT, NULL, &m);
+    }
+    if (has_room(p))
+        swarm_told_words(s);
+}
+
+/* Who said wrong words is asked for nothing. */
+static void
+judge(struct swarms *x, const struct swarms_at *at, const struct swarm *s, struct plan *p)
+{
+    struct node_id node;
+    size_t i = 0;
+    while (has_room(p) && swarm_liar(s, &i, &node)) {
+        if (bans_hold(&x->bans, &node, at->now_ms))
+            continue;
+        swarms_ban(x, &node, at->now_ms + BAN_MS);
+        plan_add(p, PLAN_LIAR)->node = node;
+    }
 }
 
 static void
@@ -158,6 +186,8 @@ settle_swarm(struct swarms *x, const struct swarms_at *at, struct swarms_one *o,
     }
     if (swarms_in_office(at) && swarm_announce_due(s, at->now_ms))
         swarms_take_own(x, at, s, p);
+    if (has_room(p))
+        swarms_ask_words(at, s, p);
     while (has_room(p) && swarm_next(s, &moment, &get)) {
         struct plan_action *a = plan_add(p, PLAN_GET);
         a->blob = *swarm_digest(s);
@@ -165,12 +195,14 @@ settle_swarm(struct swarms *x, const struct swarms_at *at, struct swarms_one *o,
         a->node = get.node;
         a->addr = get.addr;
     }
+    tell_words(s, p);
     memset(&m, 0, sizeof m);
     m.type = WIRE_HAVE;
     while (has_room(p) && swarm_take_have(s, at->now_ms, &m.have)) {
         tracker_have(x->tracker, at->self, &m.have);
         plan_record(p, PLAN_SHOUT, NULL, &m);
     }
+    judge(x, at, s, p);
 }
 
 /* Has its last word been said, or did nobody ask for it for long? */
@@ -198,9 +230,7 @@ swarms_settle(struct swarms *x, const struct swarms_at *at, struct plan *p)
             swarm_announce_now(x->list[i].swarm);
         settle_swarm(x, at, &x->list[i], p);
     }
-    if (swarms_in_office(at))
-        attest_hush(x->attest);
-    else if (swarms_tracked(at->elect))
+    if (!swarms_in_office(at) && swarms_tracked(at->elect))
         swarms_post(x, at, p);
     for (size_t i = x->count; i-- > 0;)
         if (is_over(&x->list[i], at))

@@ -3,7 +3,6 @@
 #ifndef P2P_SWARMS_H
 #define P2P_SWARMS_H
 
-#include "p2p/attest.h"
 #include "p2p/bans.h"
 #include "p2p/plan.h"
 #include "p2p/tracker.h"
@@ -46,11 +45,7 @@ void swarms_hear(struct swarms *x, const struct swarms_at *at, const struct node
                  const struct wire_msg *m, struct plan *p);
 CHECKED int swarms_request(struct swarms *x, const struct swarms_at *at, const struct node_id *from,
                            const struct node_addr *addr, struct cursor *body, struct plan *p);
-CHECKED int swarms_reply(struct swarms *x, const struct swarms_at *at, struct cursor *body,
-                         struct plan *p);
-/* A piece that came from the registry hashes to that. */
-void swarms_attest(struct swarms *x, const struct digest *digest, uint32_t piece,
-                   const uint8_t word[ATTEST_BYTES]);
+CHECKED int swarms_reply(struct swarms *x, const struct swarms_at *at, struct cursor *body);
 /* Whatever is due now: announcements, hints, requests, revocations. */
 void swarms_settle(struct swarms *x, const struct swarms_at *at, struct plan *p);
 int64_t swarms_wake_ms(const struct swarms *x, int64_t now_ms);

@@ -95,6 +95,46 @@ hear_have(struct swarms *x, const struct swarms_at *at, const struct member *who
     tracker_have(x->tracker, &who->id, have);
 }
 
+/* ---- words about pieces ---- */
+
+void
+swarms_ask_words(const struct swarms_at *at, struct swarm *s, struct plan *p)
+{
+    struct wire_msg m = {.type = WIRE_ASK_WORDS};
+    const struct node_id *id = NULL;
+    if (!swarm_asks_words(s, at->now_ms, &m.ask_words, &id))
+        return;
+    const struct member *to = member_find(at->members, id);
+    if (to != NULL)
+        plan_record(p, PLAN_DATAGRAM, to, &m);
+}
+
+static void
+hear_words(struct swarms *x, const struct swarms_at *at, const struct member *who,
+           const struct wire_attest *said)
+{
+    struct swarm *s = swarms_find(x, &said->digest);
+    if (s != NULL && !bans_hold(&x->bans, &who->id, at->now_ms))
+        swarm_words(s, &who->id, said->read == 1, said->first, &said->words, at->now_ms);
+}
+
+/* All that is known here, and an end. */
+static void
+answer_words(struct swarms *x, const struct member *who, const struct wire_ask_words *asked,
+             struct plan *p)
+{
+    struct swarm *s = swarms_find(x, &asked->digest);
+    struct wire_msg m = {.type = WIRE_ATTEST};
+    for (int read = 1; s != NULL && read >= 0; read--) {
+        uint32_t from = 0;
+        while (!plan_full(p) && swarm_tell_words(s, asked, read == 1, &from, &m.attest))
+            plan_record(p, PLAN_DATAGRAM, who, &m);
+    }
+    m.attest = (struct wire_attest){.digest = asked->digest, .first = asked->first};
+    if (!plan_full(p))
+        plan_record(p, PLAN_DATAGRAM, who, &m);
+}
+
 /* ---- other sites ---- */
 
 static void
@@ -189,17 +229,12 @@ swarms_hear(struct swarms *x, const struct swarms_at *at, const struct node_id *
         hear_whohas(x, at, who, &m->whohas.digest, p);
     else if (m->type == WIRE_IHAVE && !bans_hold(&x->bans, from, at->now_ms))
         hear_ihave(x, at, who, &m->ihave, p);
+    else if (m->type == WIRE_ATTEST)
+        hear_words(x, at, who, &m->attest);
+    else if (m->type == WIRE_ASK_WORDS)
+        answer_words(x, who, &m->ask_words, p);
     else if (m->type == WIRE_TRIM && node_equal(from, &at->elect->tracker.id))
         obey(x, &m->trim, p);
     else if (m->type == WIRE_NUDGE && node_equal(from, &at->elect->tracker.id))
         nudged(x, &m->nudge.digest);
-}
-
-/* ---- words about pieces ---- */
-
-void
-swarms_attest(struct swarms *x, const struct digest *digest, uint32_t piece,
-              const uint8_t word[ATTEST_BYTES])
-{
-    attest_own(x->attest, digest, piece, word);
 }

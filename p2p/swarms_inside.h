@@ -18,7 +18,6 @@ struct swarms {
     size_t count;
     struct swarms_one list[SWARMS_MAX];
     struct tracker *tracker;
-    struct attest *attest;
     int64_t learn_ms;   /* no grants before */
     int64_t rejoin_ms;  /* when all blobs are announced to a new tracker; 0: done */
     int64_t tracked_ms; /* last tick of the tracker's table */
@@ -46,6 +45,8 @@ void swarms_give_orders(struct swarms *x, const struct swarms_at *at,
                         const struct tracker_orders *orders, struct plan *p);
 /* Asks the trackers of other sites for what nobody here has. */
 void swarms_ask_sites(struct swarms *x, const struct swarms_at *at, struct plan *p);
+/* Asks a node that has pieces what they hash to. */
+void swarms_ask_words(const struct swarms_at *at, struct swarm *s, struct plan *p);
 /* Announces what is due, and what is nearly, in one request. */
 void swarms_post(struct swarms *x, const struct swarms_at *at, struct plan *p);
 /* The same of one blob to this node itself, which is tracker. */

@@ -4,20 +4,6 @@
 #include <string.h>
 
 static void
-hear_words(const struct wire_attested *said, struct plan *p)
-{
-    struct scribe out;
-    if (plan_full(p) || plan_room(p) < said->words.len)
-        return;
-    plan_write(p, said->words.len, &out);
-    scribe_bytes(&out, said->words.bytes, said->words.len);
-    struct plan_action *a = plan_add(p, PLAN_WORDS);
-    a->blob = said->digest;
-    a->get.first = said->first;
-    plan_wrote(p, a, &out);
-}
-
-static void
 write_announcement(struct swarm *s, int64_t now_ms, struct scribe *out)
 {
     struct wire_msg m;
@@ -57,7 +43,6 @@ swarms_post(struct swarms *x, const struct swarms_at *at, struct plan *p)
         if (swarm_announce_due(x->list[i].swarm, at->now_ms) ||
             swarm_announce_near(x->list[i].swarm, at->now_ms))
             write_announcement(x->list[i].swarm, at->now_ms, &out);
-    attest_say(x->attest, &out);
     struct plan_action *a = plan_to(p, PLAN_POST, to);
     plan_wrote(p, a, &out);
     if (deputy == NULL)
@@ -95,10 +80,6 @@ swarms_take_own(struct swarms *x, const struct swarms_at *at, struct swarm *s, s
     while (tracker_peer(x->tracker, at->self, &blob.digest, at->now_ms, &i, &peer))
         if (!bans_hold(&x->bans, &peer.node, at->now_ms))
             swarm_peer(s, &peer);
-    struct wire_attested words;
-    uint32_t piece = 0;
-    while ((blob.flags & WIRE_WARY) != 0 && attest_next(x->attest, &blob.digest, &piece, &words))
-        hear_words(&words, p);
     swarms_give_orders(x, at, &orders, p);
 }
 
@@ -134,17 +115,6 @@ write_peers(struct swarms *x, const struct swarms_at *at, const struct node_id *
         wire_put(out, &m);
 }
 
-static void
-write_words(struct swarms *x, const struct digest *digest, struct scribe *out)
-{
-    struct wire_msg m;
-    uint32_t piece = 0;
-    memset(&m, 0, sizeof m);
-    m.type = WIRE_ATTESTED;
-    while (scribe_room(out) >= ANNOUNCE_ROOM && attest_next(x->attest, digest, &piece, &m.attested))
-        wire_put(out, &m);
-}
-
 /* Grants for all blobs of the request first, then peers as far as there is room. */
 static void
 write_answer(struct swarms *x, const struct swarms_at *at, const struct node_id *from,
@@ -158,8 +128,6 @@ write_answer(struct swarms *x, const struct swarms_at *at, const struct node_id 
     c = *body;
     while (wire_next(&c, &m) == 1)
         if (m.type == WIRE_BLOB) {
-            if ((m.blob.flags & WIRE_WARY) != 0)
-                write_words(x, &m.blob.digest, out);
             write_peers(x, at, from, &m.blob.digest, out);
             if (at->now_ms >= x->learn_ms)
                 tracker_nudge(x->tracker, &m.blob.digest, at->now_ms, orders);
@@ -183,8 +151,6 @@ swarms_request(struct swarms *x, const struct swarms_at *at, const struct node_i
             tracker_fetching(x->tracker, from, &m.fetching, at->now_ms, &orders);
         else if (m.type == WIRE_DOUBT)
             tracker_doubt(x->tracker, from, &m.doubt, at->now_ms);
-        else if (m.type == WIRE_ATTEST)
-            attest_hear(x->attest, &m.attest.digest, m.attest.first, &m.attest.words);
     }
     if (rc < 0)
         return rc;
@@ -198,7 +164,7 @@ swarms_request(struct swarms *x, const struct swarms_at *at, const struct node_i
 }
 
 int
-swarms_reply(struct swarms *x, const struct swarms_at *at, struct cursor *body, struct plan *p)
+swarms_reply(struct swarms *x, const struct swarms_at *at, struct cursor *body)
 {
     struct wire_msg m;
     int rc;
@@ -212,8 +178,6 @@ swarms_reply(struct swarms *x, const struct swarms_at *at, struct cursor *body, 
                  !node_equal(&m.peer.node, at->self) &&
                  !bans_hold(&x->bans, &m.peer.node, at->now_ms))
             swarm_peer(s, &m.peer);
-        else if (m.type == WIRE_ATTESTED && swarms_find(x, &m.attested.digest) != NULL)
-            hear_words(&m.attested, p);
     }
     return rc;
 }

@@ -21,8 +21,7 @@ enum wire_blob_flag {
     WIRE_WANTS = 1,     /* some of it is missing and wanted */
     WIRE_MAY_FETCH = 2, /* the sender may read it upstream */
     WIRE_CLIENT = 4,    /* a client waits for it */
-    WIRE_SERVES = 8,    /* its pieces may be asked for */
-    WIRE_WARY = 16      /* somebody gave wrong bytes: what do others say of the pieces? */
+    WIRE_SERVES = 8     /* its pieces may be asked for */
 };
 enum wire_fetch_state {
     WIRE_RUNS,

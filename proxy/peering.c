@@ -76,10 +76,10 @@ on_stop(void *arg, const struct digest *blob, uint32_t get, uint32_t end)
 }
 
 static void
-on_words(void *arg, const struct digest *blob, uint32_t first, uint32_t count, const uint8_t *words)
+on_liar(void *arg, const struct node_id *node)
 {
     struct peering *p = arg;
-    fetch_order_words(p->fetch, blob, first, count, words);
+    fetch_order_ban(p->fetch, node);
 }
 
 static uint64_t
@@ -121,7 +121,7 @@ int
 peering_open(struct peering *p, const struct settings *s, struct cache *cache, struct fetch *fetch,
              struct err *e)
 {
-    struct p2p_ops ops = {p, on_get, on_stop, on_stored, on_words};
+    struct p2p_ops ops = {p, on_get, on_stop, on_stored, on_liar};
     struct p2p_config swarm = {.listen = p->listen, /* UDP gets the number that TCP has */
                                .advertise = s->p2p_advertise,
                                .site = s->p2p_site,

@@ -13,6 +13,7 @@
 #include "base/thread.h"
 #include "proxy/upstream/fill.h"
 #include "proxy/upstream/inquiry.h"
+#include "proxy/upstream/mend.h"
 #include "proxy/upstream/peer.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -23,7 +24,7 @@
 #define LIST_MS      250  /* how old the list may be */
 #define SLEEP_MS_MAX 1000
 
-enum note_kind { NOTE_BLOB, NOTE_HURRY, NOTE_GET, NOTE_STOP, NOTE_WORDS };
+enum note_kind { NOTE_BLOB, NOTE_HURRY, NOTE_GET, NOTE_STOP, NOTE_BAN };
 
 /* On its way to the thread. */
 struct note {
@@ -33,9 +34,8 @@ struct note {
     struct blob *blob;    /* BLOB, HURRY */
     uint64_t size;        /* BLOB */
     bool background;      /* BLOB */
-    struct digest digest; /* GET, STOP, WORDS */
-    struct swarm_get get; /* GET; STOP: id, and first: where it ends; WORDS: first, count */
-    uint8_t *words;       /* WORDS */
+    struct digest digest; /* GET, STOP */
+    struct swarm_get get; /* GET; STOP: id, and first: where it ends; BAN: node */
 };
 
 struct fill_node {
@@ -97,7 +97,6 @@ answer_release(struct answer *a)
 static void
 free_note(struct note *n)
 {
-    mem_free(n->words);
     blob_release(&n->blob);
     origin_release(&n->origin);
     mem_free(n);
@@ -150,14 +149,6 @@ take_stop(struct fetch *f, const struct note *n)
 }
 
 static void
-take_words(struct fetch *f, const struct note *n)
-{
-    struct fill *fill = find_fill(f, &n->digest);
-    if (fill != NULL)
-        fill_words(fill, n->get.first, n->get.count, n->words);
-}
-
-static void
 take_note(struct fetch *f, const struct note *n, int64_t now_ms)
 {
     switch (n->kind) {
@@ -173,8 +164,8 @@ take_note(struct fetch *f, const struct note *n, int64_t now_ms)
     case NOTE_STOP:
         take_stop(f, n);
         return;
-    case NOTE_WORDS:
-        take_words(f, n);
+    case NOTE_BAN:
+        mend_ban(&f->world, &n->get.node, now_ms);
         return;
     }
     never("kind of a note");
@@ -509,17 +500,11 @@ fetch_order_stop(struct fetch *f, const struct digest *blob, uint32_t get, uint3
 }
 
 void
-fetch_order_words(struct fetch *f, const struct digest *blob, uint32_t first, uint32_t count,
-                  const uint8_t *words)
+fetch_order_ban(struct fetch *f, const struct node_id *node)
 {
     struct note *n = mem_zalloc(sizeof *n);
-    size_t bytes = (size_t)count * ATTEST_BYTES;
-    n->kind = NOTE_WORDS;
-    n->digest = *blob;
-    n->get.first = first;
-    n->get.count = count;
-    n->words = mem_alloc(bytes);
-    memcpy(n->words, words, bytes);
+    n->kind = NOTE_BAN;
+    n->get.node = *node;
     if (mailbox_post(&f->notes, &n->mail) != 0)
         free_note(n);
 }

@@ -42,8 +42,7 @@ void fetch_close(struct fetch *f); /* stops, too; NULL is fine */
 /* For struct p2p_ops; they only post. */
 void fetch_order_get(struct fetch *f, const struct digest *blob, const struct swarm_get *get);
 void fetch_order_stop(struct fetch *f, const struct digest *blob, uint32_t get, uint32_t end);
-void fetch_order_words(struct fetch *f, const struct digest *blob, uint32_t first, uint32_t count,
-                       const uint8_t *words);
+void fetch_order_ban(struct fetch *f, const struct node_id *node);
 
 /* One small request, e.g. HEAD manifests/latest. */
 struct ask {

@@ -88,7 +88,7 @@ set_path(struct fill *f, struct want *w, bool peer)
 
 struct run **
 fill_start(struct fill *f, struct source *s, const struct gap *gap, const char *class,
-           int64_t now_ms)
+           const uint8_t *word, int64_t now_ms)
 {
     size_t at = 0;
     while (f->runs[at] != NULL)
@@ -98,7 +98,11 @@ fill_start(struct fill *f, struct source *s, const struct gap *gap, const char *
     r->blob = f->blob;
     r->patience = &f->patience;
     r->trail = f->trail;
-    r->word = peer && gap != NULL ? mend_word(f, gap) : NULL;
+    if (word != NULL) {
+        r->has_word = true;
+        memcpy(r->word, word, ATTEST_BYTES);
+        r->piece_start = gap->start - gap->start % piece_bytes(f->size);
+    }
     r->call.source = s;
     r->call.want.origin = &f->origin;
     r->call.want.class = class;
@@ -229,7 +233,7 @@ begin(struct fill *f, int64_t now_ms)
     blob_look(f->blob, 0, &st);
     f->patience.any_byte = st.have_bytes > 0;
     if (ordered_open(f, now_ms))
-        mend_watch(f);
+        mend_watch(f, now_ms);
 }
 
 /* The swarm heard of pieces that are wrong. */
@@ -312,7 +316,7 @@ fill_step(struct fill *f, int64_t now_ms, bool woken)
     if (!f->over && f->upstream == NULL)
         begin(f, now_ms);
     if (f->trail != NULL)
-        mend_listen(f);
+        mend_listen(f, now_ms);
     if (!f->over && f->ordered != NULL)
         ordered_step(f, now_ms, woken);
     if (!f->over && f->ordered == NULL)
@@ -367,13 +371,6 @@ fill_cut(struct fill *f, uint32_t get, uint32_t end)
 {
     if (f->ordered != NULL)
         ordered_stop(f, get, end);
-}
-
-void
-fill_words(struct fill *f, uint32_t first, uint32_t count, const uint8_t *words)
-{
-    if (f->trail != NULL)
-        mend_words(f, first, count, words);
 }
 
 struct blob *

@@ -25,7 +25,6 @@ struct fill_world {
     struct rng rng;
     struct peers *peers;
     struct bans bans;
-    bool wary;               /* somebody gave wrong bytes: words are asked for from the start */
     struct p2p *p2p;         /* NULL: this node is alone */
     unsigned blob_calls;     /* open now, at registries */
     unsigned peer_calls;     /* open now, at other nodes */
@@ -51,8 +50,6 @@ void fill_hurry(struct fill *f, int64_t now_ms);
 /* What the swarm orders (struct p2p_ops). */
 void fill_get(struct fill *f, const struct swarm_get *get);
 void fill_cut(struct fill *f, uint32_t get, uint32_t end);
-/* What pieces of the blob hash to, as others say: ATTEST_BYTES each. */
-void fill_words(struct fill *f, uint32_t first, uint32_t count, const uint8_t *words);
 struct blob *fill_blob(const struct fill *f);
 void fill_info(const struct fill *f, struct transfer_info *ret);
 

@@ -29,7 +29,9 @@ struct fill {
     char etag[128];          /* strong one of the last good answer of the registry, or "" */
     struct ordered *ordered; /* NULL: solo */
     struct trail *trail;     /* once other nodes may give bytes */
+    uint32_t unheard_at;     /* where the next look for pieces without a word begins */
     struct mend *mend;       /* once the digest was wrong */
+    bool compared;           /* pieces of other nodes were as their words say */
     bool shared;             /* the swarm knew of it: whole, it is a seed */
 
     /* the requests; a place without one is NULL */
@@ -47,9 +49,10 @@ struct fill {
 
 /* Is there a place for one more request at that source? `due`: a client waits for this one. */
 bool fill_has_place(const struct fill *f, const struct source *s, bool due);
-/* A request for a claimed gap, or with NULL for a blob of unknown size. There must be a place. */
+/* A request for a claimed gap, or with NULL for a blob of unknown size. word: what the piece that
+ * the gap ends must hash to, or NULL. There must be a place. */
 struct run **fill_start(struct fill *f, struct source *s, const struct gap *gap, const char *class,
-                        int64_t now_ms);
+                        const uint8_t *word, int64_t now_ms);
 /* Ends it in any phase and gives back what is left of its claim. *run may be NULL. */
 void fill_stop(struct fill *f, struct run **run);
 unsigned fill_runs(const struct fill *f);

@@ -1,5 +1,6 @@
 /* Finds who gave wrong bytes. */
 #include "proxy/upstream/mend.h"
+#include "base/fs.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -8,8 +9,7 @@
 #include "p2p/p2p.h"
 #include "proxy/upstream/ordered.h"
 
-/* From the question to the tracker to its answer; a client waits for its tail meanwhile. */
-#define WORDS_MS 1000
+#define LATE_PIECES 64 /* looked at in a turn */
 
 /* Wrong pieces for each right one. In the lab nodes that passed on what two liars of eight had
  * given them had up to three wrong of five; liars gave nothing else. */
@@ -30,14 +30,9 @@ struct tally {
 
 struct mend {
     unsigned rounds;
-    int64_t asked_ms; /* for words; 0: not yet */
     size_t tallies_count;
     struct tally tallies[TRAIL_NODES_MAX];
-    struct piece {
-        struct suspect suspect;
-        bool has_word;
-        uint8_t word[ATTEST_BYTES];
-    } pieces[];
+    struct suspect suspects[]; /* by piece */
 };
 
 /* ---- judgement ---- */
@@ -56,32 +51,33 @@ tally(struct mend *m, const struct node_id *node, bool good)
     m->tallies[i].bad += !good;
 }
 
-/* The registry's own bytes of a piece. */
+/* A piece that came from outside of the site. */
 static void
 on_whole(void *arg, uint32_t piece, const struct digest *sum)
 {
     struct fill *f = arg;
-    p2p_attest(f->world->p2p, blob_digest(f->blob), piece, sum->bytes);
-    if (f->mend == NULL || !f->mend->pieces[piece].suspect.known)
+    struct node_id from;
+    bool read = trail_of(f->trail, piece, &from) == TRAIL_REGISTRY;
+    p2p_attest(f->world->p2p, blob_digest(f->blob), read, piece, sum->bytes);
+    if (!read || f->mend == NULL || !f->mend->suspects[piece].known)
         return;
-    struct suspect *s = &f->mend->pieces[piece].suspect;
+    struct suspect *s = &f->mend->suspects[piece];
     tally(f->mend, &s->node, digest_equal(&s->sum, sum));
     s->known = false;
 }
 
-static void
-ban(struct fill *f, const struct tally *t, int64_t now_ms)
+void
+mend_ban(struct fill_world *w, const struct node_id *node, int64_t now_ms)
 {
     int64_t until_ms = 0;
-    char node[2 * sizeof t->node.bytes + 1];
-    if (!bans_add(&f->world->bans, &t->node, now_ms, &until_ms))
+    char text[2 * sizeof node->bytes + 1];
+    if (!bans_add(&w->bans, node, now_ms, &until_ms))
         return;
-    text_hex(node, t->node.bytes, sizeof t->node.bytes);
+    text_hex(text, node->bytes, sizeof node->bytes);
     metric_add(M_peers_banned, 1);
-    LOG(peer_banned, LOG_S("node", node), LOG_U("wrong_pieces", t->bad),
-        LOG_U("right_pieces", t->good),
+    LOG(peer_banned, LOG_S("node", text),
         LOG_S("until", until_ms == INT64_MAX ? "this node starts again" : "ten minutes from now"));
-    p2p_ban(f->world->p2p, &t->node, until_ms == INT64_MAX ? INT64_MAX : BAN_MS);
+    p2p_ban(w->p2p, node, until_ms == INT64_MAX ? INT64_MAX : BAN_MS);
 }
 
 static void
@@ -90,7 +86,7 @@ ban_liars(struct fill *f, int64_t now_ms)
     const struct mend *m = f->mend;
     for (size_t i = 0; i < m->tallies_count; i++)
         if (m->tallies[i].bad >= LIAR_PIECES && m->tallies[i].bad > LIAR_SHARE * m->tallies[i].good)
-            ban(f, &m->tallies[i], now_ms);
+            mend_ban(f->world, &m->tallies[i].node, now_ms);
 }
 
 /* ---- a round ---- */
@@ -103,20 +99,6 @@ is_doubtful(const struct fill *f, uint32_t piece, struct suspect *ret)
     return of != TRAIL_REGISTRY;
 }
 
-/* In the first round, when there is a word for the piece: is it as the word says? */
-static bool
-is_vouched(struct fill *f, uint32_t piece, struct suspect *s)
-{
-    const struct piece *p = &f->mend->pieces[piece];
-    if (f->mend->rounds > 0 || !p->has_word)
-        return false;
-    bool good = memcmp(p->word, s->sum.bytes, ATTEST_BYTES) == 0;
-    if (s->known)
-        tally(f->mend, &s->node, good);
-    s->known = false;
-    return good;
-}
-
 /* Marks what has to come again; how many pieces. */
 static uint32_t
 choose(struct fill *f, const struct digest *sums, uint8_t *bits)
@@ -124,33 +106,13 @@ choose(struct fill *f, const struct digest *sums, uint8_t *bits)
     uint32_t count = 0;
     for (uint32_t i = 0; i < trail_pieces(f->trail); i++) {
         struct suspect s = {.sum = sums[i]};
-        if (!is_doubtful(f, i, &s) || is_vouched(f, i, &s))
+        if (!is_doubtful(f, i, &s))
             continue;
-        f->mend->pieces[i].suspect = s;
+        f->mend->suspects[i] = s;
         bits[i / 8] |= (uint8_t)(1u << i % 8);
         count++;
     }
     return count;
-}
-
-/* Words for all pieces that need one are here, or will not come. */
-static bool
-has_words(struct fill *f, int64_t now_ms)
-{
-    struct suspect s;
-    struct mend *m = f->mend;
-    if (f->ordered == NULL || m->rounds > 0)
-        return true;
-    if (m->asked_ms == 0) {
-        m->asked_ms = now_ms;
-        ordered_wary(f);
-    }
-    if (now_ms - m->asked_ms >= WORDS_MS)
-        return true;
-    for (uint32_t i = 0; i < trail_pieces(f->trail); i++)
-        if (!m->pieces[i].has_word && is_doubtful(f, i, &s))
-            return false;
-    return true;
 }
 
 static bool
@@ -159,21 +121,19 @@ has_bit(const uint8_t *bits, uint32_t i)
     return (bits[i / 8] >> i % 8 & 1) != 0;
 }
 
-/* The pieces are missing again, for the swarm too. With words for some of them it brings them
- * once more, else the rest comes from the registry. */
+/* The pieces are missing again, for the swarm too. When they were compared with words, these lied,
+ * and the swarm finds out: others fetch them. Else, and the second time, the registry says them. */
 static void
 take_back(struct fill *f, const uint8_t *bits, int64_t now_ms)
 {
-    bool words = false;
     for (uint32_t i = 0; i < trail_pieces(f->trail); i++) {
         if (!has_bit(bits, i))
             continue;
         trail_forget(f->trail, i);
-        words = words || f->mend->pieces[i].has_word;
         if (f->ordered != NULL)
             p2p_dropped(f->world->p2p, blob_digest(f->blob), i, 1);
     }
-    if (f->ordered != NULL && words && f->mend->rounds == 1)
+    if (f->ordered != NULL && f->compared && f->mend->rounds == 1)
         ordered_again(f, now_ms);
     else if (f->ordered != NULL)
         ordered_close(f, true);
@@ -196,11 +156,6 @@ drop(struct fill *f, const struct digest *sums, int64_t now_ms)
     uint8_t *bits = mem_zalloc(BITS_BYTES(trail_pieces(f->trail)));
     uint32_t count = choose(f, sums, bits);
     f->mend->rounds++;
-    if (count == 0) { /* all as the words say: then these are wrong */
-        f->mend->tallies_count = 0;
-        f->mend->rounds++;
-        count = choose(f, sums, bits);
-    }
     if (count == 0) {
         fill_end(f, ERR_DIGEST, "the registry's own bytes do not match");
     } else {
@@ -214,72 +169,68 @@ drop(struct fill *f, const struct digest *sums, int64_t now_ms)
 }
 
 void
-mend_watch(struct fill *f)
+mend_watch(struct fill *f, int64_t now_ms)
 {
     if (f->trail != NULL)
         return;
     f->trail = trail_new(f->size);
-    mend_listen(f);
+    mend_listen(f, now_ms);
     blob_set_mendable(f->blob, true);
 }
 
-void
-mend_listen(struct fill *f)
+/* 0, or it cannot be read. */
+static int
+hash_held(const struct fill *f, uint64_t start, uint64_t end, struct digest *ret)
 {
-    bool asked = f->mend != NULL || p2p_others(f->world->p2p) > 0;
-    trail_on_whole(f->trail, asked ? on_whole : NULL, f);
+    AUTO(fd_close) int fd = -1;
+    size_t len = (size_t)(end - start);
+    int rc = blob_held_fd(f->blob, start, len, &fd);
+    if (rc < 0)
+        return rc;
+    void *room = mem_alloc(len);
+    rc = fs_read_at(fd, start, room, len);
+    if (rc == 0)
+        digest_of(DIGEST_SHA256, room, len, ret);
+    mem_free(room);
+    return rc;
 }
 
+/* Pieces of the registry that were not hashed on their way: no other node was there then, or the
+ * request broke within. One a turn. */
 static void
-begin(struct fill *f)
+hear_late(struct fill *f, int64_t now_ms)
 {
-    if (f->mend == NULL)
-        f->mend = mem_zalloc(sizeof *f->mend + trail_pieces(f->trail) * sizeof f->mend->pieces[0]);
-}
-
-void
-mend_words(struct fill *f, uint32_t first, uint32_t count, const uint8_t *words)
-{
-    uint32_t pieces = trail_pieces(f->trail);
-    if (first >= pieces || count > pieces - first)
+    struct digest sum;
+    for (unsigned n = 0; n < LATE_PIECES; n++) {
+        uint32_t piece = f->unheard_at++ % trail_pieces(f->trail);
+        uint64_t start = (uint64_t)piece * piece_bytes(f->size);
+        uint64_t end = start + piece_bytes(f->size);
+        end = end < f->size ? end : f->size;
+        if (!trail_unheard(f->trail, piece) || blob_held_end(f->blob, start) < end)
+            continue;
+        trail_heard(f->trail, piece);
+        if (hash_held(f, start, end, &sum) == 0)
+            on_whole(f, piece, &sum);
+        wire_wake_at(f->world->wire, now_ms);
         return;
-    begin(f);
-    for (uint32_t i = 0; i < count; i++) {
-        struct piece *p = &f->mend->pieces[first + i];
-        p->has_word = true;
-        memcpy(p->word, words + (size_t)i * ATTEST_BYTES, ATTEST_BYTES);
     }
 }
 
-const uint8_t *
-mend_word(const struct fill *f, const struct gap *gap)
-{
-    if (f->mend == NULL || gap->start % piece_bytes(f->size) != 0)
-        return NULL;
-    uint64_t end = gap->start + piece_bytes(f->size);
-    const struct piece *p = &f->mend->pieces[gap->start / piece_bytes(f->size)];
-    return p->has_word && gap->end == (end < f->size ? end : f->size) ? p->word : NULL;
-}
-
 void
-mend_over(struct fill *f, const struct run *r, int64_t now_ms)
+mend_listen(struct fill *f, int64_t now_ms)
 {
-    /* Of pieces that were wrong here many nodes have the same wrong ones, yet. */
-    bool again = f->mend != NULL && f->mend->rounds > 0;
-    if ((!r->vouched && !r->lied) || (r->lied && again))
-        return;
-    tally(f->mend, &r->call.source->node, r->vouched);
-    ban_liars(f, now_ms);
+    bool asked = f->mend != NULL || p2p_others(f->world->p2p) > 0;
+    trail_on_whole(f->trail, asked ? on_whole : NULL, f);
+    if (asked && f->ordered != NULL)
+        hear_late(f, now_ms);
 }
 
 void
 mend_step(struct fill *f, int64_t now_ms)
 {
     uint32_t pieces = trail_pieces(f->trail);
-    f->world->wary = true;
-    begin(f);
-    if (!has_words(f, now_ms))
-        return;
+    if (f->mend == NULL)
+        f->mend = mem_zalloc(sizeof *f->mend + pieces * sizeof f->mend->suspects[0]);
     struct digest *sums = mem_alloc(pieces * sizeof *sums);
     if (blob_sums(f->blob, sums, pieces))
         drop(f, sums, now_ms);

@@ -1,35 +1,28 @@
-/* What a fill does when the digest of its blob is wrong and other nodes gave some of it: it finds
- * the pieces to blame, has the registry say them again, and bans who gave wrong ones.
+/* Bytes of other nodes may be wrong. What the pieces from outside of the site hash to is told to
+ * all others (p2p/attest.h), and what other nodes give is compared with such words before it is
+ * kept. When the digest of the blob is wrong for all that, words have lied, or there were none: the
+ * pieces of other nodes are dropped and come again.
  *
- *   round 1   pieces that differ from what the registry's fetcher says of them (words), and those
- *             of other nodes that nobody has a word for; all of other nodes when there is no word
- *   later     all pieces of other nodes
+ *   round 1   by the swarm, if they had been compared with words: who lied is found out there
+ *   later, or without words: from the registry
  *
- * Pieces that are missing again come by the swarm, which compares them with their words before a
- * byte is written, or without words from the registry. So do all pieces of later blobs that have
- * words.
- *
- * A node is banned when nearly all of its pieces that could be judged were wrong: one that only
- * passed on what it got itself has right ones, too. Fetch thread only. */
+ * A node is banned when nearly all of its pieces that could be judged then were wrong, or when the
+ * swarm says so (swarm_liar). Fetch thread only. */
 #ifndef PROXY_MEND_H
 #define PROXY_MEND_H
 
 #include "proxy/upstream/fill_inside.h"
 
 /* From now on other nodes may give bytes. */
-void mend_watch(struct fill *f);
-/* Every turn: the registry's pieces are hashed only while somebody could ask for our word. */
-void mend_listen(struct fill *f);
-/* What others say of its pieces: ATTEST_BYTES each. */
-void mend_words(struct fill *f, uint32_t first, uint32_t count, const uint8_t *words);
+void mend_watch(struct fill *f, int64_t now_ms);
+/* Every turn: pieces from outside are hashed while somebody could ask for our word. */
+void mend_listen(struct fill *f, int64_t now_ms);
 /* The blob is sick. */
 void mend_step(struct fill *f, int64_t now_ms);
-/* What all bytes of that gap must hash to, when it is a piece and others said so; else NULL. */
-const uint8_t *mend_word(const struct fill *f, const struct gap *gap);
-/* A request at a node is over; it may have been compared with a word. */
-void mend_over(struct fill *f, const struct run *r, int64_t now_ms);
 /* The digest is right: who gave what is known now. */
 void mend_settle(struct fill *f, int64_t now_ms);
 void mend_free(struct fill *f);
+/* Nothing is asked of that node for a while. */
+void mend_ban(struct fill_world *w, const struct node_id *node, int64_t now_ms);
 
 #endif

@@ -35,8 +35,10 @@ struct order {
     struct source *source; /* a peer's is held */
     uint32_t piece;        /* those of the order before it are whole and told */
     uint64_t end;          /* in bytes of the blob; comes down when the order is stopped */
-    struct run **run;      /* its place in the fill; NULL: it waits */
-    uint64_t told_bytes;   /* of the run */
+    bool has_word;         /* of its one piece */
+    uint8_t word[ATTEST_BYTES];
+    struct run **run;    /* its place in the fill; NULL: it waits */
+    uint64_t told_bytes; /* of the run */
     int64_t told_ms;
 };
 
@@ -93,7 +95,6 @@ ordered_open(struct fill *f, int64_t now_ms)
     f->ordered->p2p = p2p;
     f->ordered->piece_bytes = piece_bytes(f->size);
     f->ordered->flags = WIRE_MAY_FETCH | WIRE_SERVES | (f->background ? 0 : WIRE_CLIENT);
-    f->ordered->flags |= f->world->wary ? WIRE_WARY : 0;
     f->ordered->since_ms = f->ordered->peers_ms = now_ms;
     f->shared = true;
     want(f);
@@ -154,6 +155,7 @@ count_end(const struct order *o, enum swarm_end how)
         metric_add(M_peer_gets_busy, 1);
         return;
     case SWARM_FAILED:
+    case SWARM_LIED:
         metric_add(M_peer_gets_failed, 1);
         return;
     }
@@ -284,7 +286,8 @@ go_on(struct fill *f, struct order *o, int64_t now_ms)
         fill_start_patience(f, now_ms);
     o->told_bytes = 0;
     o->told_ms = now_ms;
-    o->run = fill_start(f, o->source, &gap, class_of(f, &gap), now_ms);
+    o->run =
+        fill_start(f, o->source, &gap, class_of(f, &gap), o->has_word ? o->word : NULL, now_ms);
 }
 
 /* Its request is over. */
@@ -293,9 +296,8 @@ settle(struct fill *f, struct order *o, int64_t now_ms)
 {
     const struct run *r = *o->run;
     bool peer = is_peer(o->source);
-    if (peer)
-        mend_over(f, r, now_ms);
-    else
+    f->compared = f->compared || r->vouched;
+    if (!peer)
         fill_keep_etag(f, r);
     if (r->code == 0 && piece_start(f, o->piece) >= o->end) {
         finish(f, o, SWARM_DONE);
@@ -312,7 +314,7 @@ settle(struct fill *f, struct order *o, int64_t now_ms)
     else if (!peer)
         take_failure(f, r, now_ms);
     if (!f->over)
-        finish(f, o, r->code == ERR_BUSY ? SWARM_BUSY : SWARM_FAILED);
+        finish(f, o, r->code == ERR_BUSY ? SWARM_BUSY : r->lied ? SWARM_LIED : SWARM_FAILED);
 }
 
 static void
@@ -373,6 +375,8 @@ ordered_get(struct fill *f, const struct swarm_get *get)
     if (!far || !node_is_none(&get->node))
         o->source = peer_take(f->world->peers, w->p2p, &get->node, &get->addr,
                               far ? BLOB_FROM_REMOTE_PEER : BLOB_FROM_PEER);
+    o->has_word = get->has_word;
+    memcpy(o->word, get->word, sizeof o->word);
     o->piece = get->first;
     o->end = piece_start(f, get->first + get->count);
 }
@@ -466,13 +470,6 @@ void
 ordered_again(struct fill *f, int64_t now_ms)
 {
     f->ordered->since_ms = now_ms;
-}
-
-void
-ordered_wary(struct fill *f)
-{
-    f->ordered->flags |= WIRE_WARY;
-    want(f);
 }
 
 void

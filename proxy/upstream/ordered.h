@@ -14,8 +14,6 @@ void ordered_get(struct fill *f, const struct swarm_get *get);
 void ordered_stop(struct fill *f, uint32_t get, uint32_t end);
 /* A client waits for it from now on. */
 void ordered_hurry(struct fill *f);
-/* Its bytes are wrong: asks the swarm what others say of the pieces. */
-void ordered_wary(struct fill *f);
 /* Pieces are missing again: the time without bytes counts from now. */
 void ordered_again(struct fill *f, int64_t now_ms);
 /* Forgets the orders; their requests are stopped. `leave`: the swarm is told. NULL is fine. */

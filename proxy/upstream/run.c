@@ -1,6 +1,7 @@
 /* Between curl's 16 KiB pieces and the blob: gather, cut at the end of the claim, write. */
 #include "proxy/upstream/run.h"
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/text.h"
@@ -12,10 +13,10 @@
 static void
 note_bytes(struct run *r, size_t len)
 {
-    const struct node_id *node = &r->call.source->node;
+    const struct source *s = r->call.source;
     if (r->trail != NULL && len > 0)
-        trail_bytes(r->trail, &r->hand, node_is_none(node) ? NULL : node, r->gap.start, r->buffer,
-                    len);
+        trail_bytes(r->trail, &r->hand, node_is_none(&s->node) ? NULL : &s->node,
+                    s->body_source != BLOB_FROM_PEER, r->gap.start, r->buffer, len);
 }
 
 /* 0; ERR_AGAIN: no room, everything is kept; 1: the claim ends before what is held. */
@@ -95,6 +96,24 @@ count(const struct run *r, size_t len)
     never("blob source");
 }
 
+/* What the piece was before the gap. False: it cannot be read. */
+static bool
+add_held(const struct run *r, struct digester *d)
+{
+    AUTO(fd_close) int fd = -1;
+    uint64_t len = r->gap.start - r->piece_start;
+    if (len == 0)
+        return true;
+    if (blob_held_fd(r->blob, r->piece_start, len, &fd) < 0)
+        return false;
+    void *room = mem_alloc((size_t)len);
+    bool read = fs_read_at(fd, r->piece_start, room, (size_t)len) == 0;
+    if (read)
+        digester_add(d, room, (size_t)len);
+    mem_free(room);
+    return read;
+}
+
 /* Nothing is written before all of it is here and as the word says. */
 static int
 judge(struct run *r)
@@ -103,8 +122,12 @@ judge(struct run *r)
     r->good = 0;
     if (r->held < r->cap)
         return 0;
-    digest_of(DIGEST_SHA256, r->buffer, r->held, &sum);
-    r->vouched = memcmp(sum.bytes, r->word, ATTEST_BYTES) == 0;
+    struct digester *d = digester_new(DIGEST_SHA256);
+    bool read = add_held(r, d);
+    digester_add(d, r->buffer, r->held);
+    digester_finish(d, &sum);
+    digester_free(d);
+    r->vouched = read && memcmp(sum.bytes, r->word, ATTEST_BYTES) == 0;
     r->lied = !r->vouched;
     if (r->lied)
         return err_set(&r->call.err, ERR_DIGEST, "not what the registry's bytes hash to");
@@ -132,7 +155,7 @@ take(struct run *r, const char *bytes, size_t len)
     } else {
         r->good = r->held;
     }
-    if (r->word != NULL)
+    if (r->has_word)
         return judge(r);
     if (before == 0 && r->good > 0)
         r->good_since_ms = clock_ms();
@@ -165,7 +188,7 @@ static const struct call_ops ops = {on_go, on_body};
 void
 run_start(struct run *r, struct wire *w, const struct gap *gap, uint64_t size, int64_t now_ms)
 {
-    must(r->phase == RUN_FREE && (r->word == NULL || gap != NULL));
+    must(r->phase == RUN_FREE && (!r->has_word || gap != NULL));
     r->claimed = gap != NULL;
     r->gap = gap != NULL ? *gap : (struct gap){0, CACHE_SIZE_UNKNOWN};
     r->claim = r->gap;
@@ -173,7 +196,7 @@ run_start(struct run *r, struct wire *w, const struct gap *gap, uint64_t size, i
     r->jumped = r->own_fault = r->blocked = false;
     r->got_bytes = 0;
     r->held = r->good = 0;
-    r->cap = r->word != NULL ? (size_t)(gap->end - gap->start) : RUN_BUFFER_BYTES;
+    r->cap = r->has_word ? (size_t)(gap->end - gap->start) : RUN_BUFFER_BYTES;
     r->vouched = r->lied = false;
     r->buffer = mem_alloc(r->cap);
     r->call.ops = &ops;

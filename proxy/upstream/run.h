@@ -24,8 +24,10 @@ struct run {
     /* set by the owner before the start */
     struct blob *blob;
     struct patience *patience; /* of the blob */
-    const uint8_t *word;       /* SHA-256 that all bytes of the gap must have, or NULL */
-    struct trail *trail;       /* of the blob; NULL: nobody asks where bytes came from */
+    bool has_word;             /* the gap ends a piece that must hash to that */
+    uint8_t word[ATTEST_BYTES];
+    uint64_t piece_start; /* has_word: what is held of it before the gap counts */
+    struct trail *trail;  /* of the blob; NULL: nobody asks where bytes came from */
 
     enum run_phase phase;
     struct call call;

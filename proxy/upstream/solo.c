@@ -72,7 +72,7 @@ start(struct fill *f, const struct gap *gap, int64_t now_ms)
     if (f->waited)
         metric_add(M_upstream_retries, 1);
     f->waited = false;
-    (void)fill_start(f, f->upstream, gap, NULL, now_ms);
+    (void)fill_start(f, f->upstream, gap, NULL, NULL, now_ms);
 }
 
 /* A client would not queue at the registry: the first request of a blob that one waits for

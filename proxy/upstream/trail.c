@@ -11,7 +11,8 @@ struct trail {
     void *arg;
     unsigned nodes_count;
     struct node_id nodes[TRAIL_NODES_MAX];
-    uint8_t of[]; /* per piece: TRAIL_NONE, _REGISTRY, _MANY, or FIRST_NODE + index */
+    uint8_t *heard; /* bits: `whole` was called */
+    uint8_t of[];   /* per piece: TRAIL_NONE, _REGISTRY, _MANY, or FIRST_NODE + index */
 };
 
 _Static_assert(FIRST_NODE + TRAIL_NODES_MAX <= UINT8_MAX, "an index fits");
@@ -25,12 +26,15 @@ trail_new(uint64_t size)
     t->size = size;
     t->piece_bytes = piece_bytes(size);
     t->pieces = pieces;
+    t->heard = mem_zalloc(BITS_BYTES(pieces));
     return t;
 }
 
 void
 trail_free(struct trail *t)
 {
+    if (t != NULL)
+        mem_free(t->heard);
     mem_free(t);
 }
 
@@ -111,12 +115,13 @@ hash(struct trail *t, struct trail_hand *h, uint32_t piece, uint64_t pos, const 
     struct digest sum;
     digester_finish(h->digester, &sum);
     trail_put_down(h);
+    bits_set(t->heard, piece);
     t->whole(t->arg, piece, &sum);
 }
 
 void
-trail_bytes(struct trail *t, struct trail_hand *h, const struct node_id *from, uint64_t pos,
-            const void *bytes, size_t len)
+trail_bytes(struct trail *t, struct trail_hand *h, const struct node_id *from, bool far,
+            uint64_t pos, const void *bytes, size_t len)
 {
     const uint8_t *at = bytes;
     while (len > 0 && pos < t->size) {
@@ -124,7 +129,7 @@ trail_bytes(struct trail *t, struct trail_hand *h, const struct node_id *from, u
         uint64_t room = piece_end(t, piece) - pos;
         size_t part = len < room ? len : (size_t)room;
         mark(t, piece, from);
-        if (from == NULL && t->whole != NULL)
+        if (far && t->whole != NULL)
             hash(t, h, piece, pos, at, part);
         pos += part;
         at += part;
@@ -148,4 +153,19 @@ trail_forget(struct trail *t, uint32_t piece)
 {
     must(piece < t->pieces);
     t->of[piece] = TRAIL_NONE;
+    bits_clear(t->heard, piece);
+}
+
+bool
+trail_unheard(const struct trail *t, uint32_t piece)
+{
+    must(piece < t->pieces);
+    return t->of[piece] == TRAIL_REGISTRY && !bits_get(t->heard, piece);
+}
+
+void
+trail_heard(struct trail *t, uint32_t piece)
+{
+    must(piece < t->pieces);
+    bits_set(t->heard, piece);
 }

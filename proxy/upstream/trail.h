@@ -1,5 +1,5 @@
-/* Where the bytes of one blob came from, piece by piece, and what the pieces hash to that came
- * from its registry as a whole: the word that others can compare theirs with. Pure but for memory.
+/* Where the bytes of one blob came from, piece by piece, and what the pieces hash to that came from
+ * outside of the site as a whole: the word that others compare theirs with. Pure but for memory.
  *
  * of a piece   NONE      it was here before, or is not here
  *              REGISTRY  all that came since is the registry's
@@ -27,12 +27,16 @@ struct trail *trail_new(uint64_t size);
 void trail_free(struct trail *t); /* NULL is fine */
 void trail_put_down(struct trail_hand *h);
 
-/* Bytes at pos were written; `from` NULL: the registry. Calls `whole`, if it is set, for each piece
- * of which all bytes came from the registry through this hand while it was. */
-void trail_bytes(struct trail *t, struct trail_hand *h, const struct node_id *from, uint64_t pos,
-                 const void *bytes, size_t len);
+/* Bytes at pos were written; `from` NULL: the registry. far: from outside of the site. Calls
+ * `whole`, if it is set, for each piece of which all bytes came so through this hand while it was.
+ */
+void trail_bytes(struct trail *t, struct trail_hand *h, const struct node_id *from, bool far,
+                 uint64_t pos, const void *bytes, size_t len);
 void trail_on_whole(struct trail *t,
                     void (*whole)(void *arg, uint32_t piece, const struct digest *sum), void *arg);
+/* Is it the registry's, and was `whole` never called for it? */
+bool trail_unheard(const struct trail *t, uint32_t piece);
+void trail_heard(struct trail *t, uint32_t piece);
 enum trail_of trail_of(const struct trail *t, uint32_t piece, struct node_id *ret_node);
 void trail_forget(struct trail *t, uint32_t piece);
 uint32_t trail_pieces(const struct trail *t);

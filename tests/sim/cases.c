@@ -25,6 +25,7 @@ static const struct {
     {"lan-parts", "parts@5000=0xff meets@12000 max-wan=2000"},
     {"no-tracker-yet", "cold=1 max-ratio=1150 max-wan=1020"},
     {"liars", "nodes=8 liars=2 max-ratio=1150 max-wan=1050"},
+    {"flips", "nodes=8 flips=2 max-ratio=1150 max-wan=1200"},
     {"hung", "hung=2 max-ratio=1150 max-wan=1050"},
     {"disk-full", "full@5000=3 full@9000=4 max-ratio=1150 max-wan=1050"},
     {"stops", "stops@5000=2,4000 stops@8000=5,900 max-ratio=1150 max-wan=1050"},

@@ -128,13 +128,61 @@ fetch(struct world *w, unsigned node, const struct plan_action *a)
                                                 .end = a->get.first + a->get.count,
                                                 .flow = -1,
                                                 .began_us = w->now_us,
-                                                .moved_us = w->now_us};
+                                                .moved_us = w->now_us,
+                                                .has_word = a->get.has_word};
+    memcpy(d->gets[d->gets_count].word, a->get.word, ATTEST_BYTES);
     int64_t delay_us =
         peer >= 0 ? world_delay_us(w, node, (unsigned)peer) : d->c->rtt_ms * WORLD_US;
     if (lan || !n->hung)
         world_post(w, w->now_us + delay_us, peer >= 0 ? MODEL_BEGIN : MODEL_WAN_BEGIN,
                    d->gets_count, 0);
     d->gets_count++;
+}
+
+/* ---- what bytes are ---- */
+
+/* What a piece hashes to: with the registry's bytes (liar 0), or as a liar has it. */
+static void
+word_of(const struct model *d, unsigned blob, uint32_t piece, uint8_t liar,
+        uint8_t ret[ATTEST_BYTES])
+{
+    memcpy(ret, d->digests[blob].bytes, ATTEST_BYTES);
+    memcpy(ret, &piece, sizeof piece);
+    ret[ATTEST_BYTES - 1] = liar;
+}
+
+/* Whose bytes a node gives. */
+static uint8_t
+gives(const struct model *d, unsigned node, unsigned blob, uint32_t piece)
+{
+    const struct model_node *n = &d->nodes[node];
+    return n->flips ? (uint8_t)(node + 1) : n->lies[blob][piece];
+}
+
+/* The bytes of a piece are here, and go to the client. */
+static void
+keep(struct world *w, struct model *d, const struct model_get *g, uint32_t piece)
+{
+    uint8_t word[ATTEST_BYTES], liar = 0;
+    struct swarm *s = swarm_of(w, d, g->node, g->blob);
+    if (g->peer >= 0)
+        liar = gives(d, (unsigned)g->peer, g->blob, piece);
+    if (liar != 0)
+        (void)world_break(w, "n%u keeps wrong bytes of piece %u", g->node, piece);
+    d->nodes[g->node].lies[g->blob][piece] = liar;
+    word_of(d, g->blob, piece, liar, word);
+    if (g->wan)
+        swarm_attest(s, g->peer < 0, piece, word, world_node_ms(w, g->node));
+    swarm_piece(s, g->id, piece, world_node_ms(w, g->node));
+}
+
+/* Is what a peer gave as its word says? Without a word it is believed. */
+static bool
+is_as_said(const struct model *d, const struct model_get *g)
+{
+    uint8_t word[ATTEST_BYTES];
+    word_of(d, g->blob, g->first, gives(d, (unsigned)g->peer, g->blob, g->first), word);
+    return !g->has_word || memcmp(word, g->word, ATTEST_BYTES) == 0;
 }
 
 /* ---- requests ---- */
@@ -349,7 +397,7 @@ wan_mark(struct world *w, struct model *d, size_t i)
     if (g->first + (g->at - 1) / piece == d->nodes[node].readers[blob].at)
         first_byte(w, &d->nodes[node].readers[blob]); /* a client reads what arrives */
     if (g->at % piece == 0 || g->at == all) {
-        swarm_piece(s, g->id, g->first + (uint32_t)((g->at - 1) / piece), now_ms);
+        keep(w, d, g, g->first + (uint32_t)((g->at - 1) / piece));
         read_on(w, d, node, blob);
         g = &d->gets[i]; /* the list may have grown */
     }
@@ -389,7 +437,11 @@ landed(struct world *w, struct model *d, size_t i)
     struct swarm *s = swarm_of(w, d, node, blob);
     if (s == NULL || g->over)
         return;
-    swarm_piece(s, g->id, g->first, world_node_ms(w, node));
+    if (!is_as_said(d, g)) {
+        end_get(w, d, i, SWARM_LIED, 0);
+        return;
+    }
+    keep(w, d, g, g->first);
     read_on(w, d, node, blob);
     end_get(w, d, i, SWARM_DONE, 0);
 }
@@ -591,8 +643,10 @@ void
 model_release(struct model *d)
 {
     for (unsigned i = 0; i < WORLD_NODES_MAX; i++)
-        for (unsigned b = 0; b < PULLS_BLOBS; b++)
+        for (unsigned b = 0; b < PULLS_BLOBS; b++) {
             mem_free(d->nodes[i].asked[b]);
+            mem_free(d->nodes[i].lies[b]);
+        }
     mem_free(d->gets);
 }
 
@@ -611,15 +665,19 @@ set_up_node(struct world *w, struct model *d, unsigned node)
     const struct pulls_case *c = d->c;
     struct model_node *n = &d->nodes[node];
     unsigned warm = c->warm_sites == 0 || node / c->nodes < c->warm_sites ? c->warm : 0;
-    unsigned in_site = node % c->nodes, liars = warm + c->liars, hung = liars + c->hung;
+    unsigned in_site = node % c->nodes, liars = warm + c->liars, flips = liars + c->flips;
+    unsigned hung = flips + c->hung;
     n->warm = in_site < warm;
     n->liar = !n->warm && in_site < liars;
-    n->hung = in_site >= liars && in_site < hung;
+    n->flips = in_site >= liars && in_site < flips;
+    n->hung = in_site >= flips && in_site < hung;
     bool slow = in_site >= hung && in_site < hung + c->crippled;
-    n->counts = !n->warm && !n->liar;
+    n->counts = !n->warm && !n->liar && !n->flips;
     d->left += n->counts;
-    for (unsigned b = 0; b < d->blobs; b++)
+    for (unsigned b = 0; b < d->blobs; b++) {
         n->asked[b] = mem_zalloc(pieces_of(d, b));
+        n->lies[b] = mem_zalloc(pieces_of(d, b));
+    }
     flows_rate(&d->flows, port(d, node, 0), slow ? c->wan / CRIPPLED_F : c->lan);
     flows_rate(&d->flows, port(d, node, 1), c->lan);
     flows_rate(&d->flows, port(d, node, 2), c->lan);

@@ -36,6 +36,8 @@ struct model_get {
     int flow;    /* -1: none */
     int64_t began_us, moved_us;
     bool over;
+    bool has_word; /* as the core said */
+    uint8_t word[ATTEST_BYTES];
 };
 
 struct model {
@@ -47,6 +49,7 @@ struct model {
     struct model_node {
         struct slots slots;
         bool warm, liar, hung, full; /* full: its disk */
+        bool flips;                  /* gives wrong bytes of what it has */
         bool counts;                 /* must finish */
         int64_t arrived_us, done_us;
         unsigned opened, done; /* blobs */
@@ -56,6 +59,7 @@ struct model {
             bool done;
         } readers[PULLS_BLOBS];
         uint8_t *asked[PULLS_BLOBS]; /* per piece: requests that run for it */
+        uint8_t *lies[PULLS_BLOBS];  /* per piece: whose bytes it has, 0: the registry's */
         unsigned wan_gets[PULLS_BLOBS];
     } nodes[WORLD_NODES_MAX];
     uint64_t prefix_area; /* sum over nodes and bytes of the time until readable, us * MiB */

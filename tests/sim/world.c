@@ -282,7 +282,8 @@ carry_out(struct world *w, unsigned node, unsigned asker)
         case PLAN_STOP:
             w->hooks.fetch(w, node, a);
             break;
-        case PLAN_WORDS:
+        case PLAN_LIAR:
+            break;
         case PLAN_NAME:
             if (w->hooks.named != NULL)
                 w->hooks.named(w, node, a);

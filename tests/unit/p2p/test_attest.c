@@ -2,7 +2,10 @@
 
 #include "p2p/attest.h"
 
-static const struct digest blob = {.bytes = {1}}, other = {.bytes = {2}};
+#define PIECES 100
+
+static const struct digest blob = {.bytes = {1}};
+static const struct node_id a = {{1}}, b = {{2}}, c = {{3}}, d = {{4}};
 
 /* Words whose bytes all are `what`, `what` + 1 ... */
 static struct wire_bits
@@ -14,31 +17,171 @@ words(uint8_t *room, uint8_t what, size_t count)
 }
 
 static void
-runs_come_back_and_the_first_word_stays(void **state)
+say(struct attest *t, const struct node_id *who, bool read, uint32_t piece, uint8_t what)
+{
+    uint8_t room[ATTEST_BYTES];
+    struct wire_bits w = words(room, what, 1);
+    attest_hear(t, who, read, piece, &w);
+}
+
+static void
+is_word(const struct attest *t, uint32_t piece, uint8_t what)
+{
+    uint8_t word[ATTEST_BYTES] = {0};
+    assert_int_equal(attest_of(t, piece, word), ATTEST_WORD);
+    assert_int_equal(word[0], what);
+    assert_int_equal(word[ATTEST_BYTES - 1], what);
+}
+
+static void
+own_words_come_before_those_who_read_and_these_before_the_rest(void **state)
 {
     (void)state;
-    uint8_t room[4 * ATTEST_BYTES];
-    struct wire_attested run;
-    struct attest *a = attest_new();
-    struct wire_bits w = words(room, 10, 2);
-    attest_hear(a, &blob, 3, &w);
-    w = words(room, 70, 4);
-    attest_hear(a, &blob, 4, &w); /* piece 4 is known */
-    w = words(room, 90, 1);
-    attest_hear(a, &blob, 100, &w);
+    uint8_t own[ATTEST_BYTES];
+    struct attest *t = attest_new(PIECES);
+    assert_int_equal(attest_of(t, 3, NULL), ATTEST_NONE);
+    say(t, &a, false, 3, 10);
+    say(t, &b, false, 3, 10);
+    is_word(t, 3, 10);
+    say(t, &c, true, 3, 20); /* one that read it knows better than two that have it */
+    is_word(t, 3, 20);
+    memset(own, 30, sizeof own);
+    attest_own(t, true, 3, own);
+    is_word(t, 3, 30);
+    attest_free(t);
+}
+
+static void
+a_node_has_one_word_until_it_reads_the_piece(void **state)
+{
+    (void)state;
+    struct attest *t = attest_new(PIECES);
+    say(t, &a, false, 3, 10);
+    say(t, &a, false, 3, 11);
+    is_word(t, 3, 10);
+    say(t, &a, true, 3, 12);
+    is_word(t, 3, 12);
+    say(t, &a, true, 3, 13);
+    say(t, &a, false, 3, 13);
+    is_word(t, 3, 12);
+    attest_free(t);
+}
+
+static void
+different_words_are_disputed_until_most_agree(void **state)
+{
+    (void)state;
+    struct attest *t = attest_new(PIECES);
+    say(t, &a, true, 3, 10);
+    say(t, &b, true, 3, 20);
+    assert_int_equal(attest_of(t, 3, NULL), ATTEST_DISPUTED);
+    say(t, &c, true, 3, 20);
+    is_word(t, 3, 20);
+    is_word(t, 3, 20);
+    attest_free(t);
+}
+
+static void
+who_is_outvoted_twice_is_a_liar_and_not_believed(void **state)
+{
+    (void)state;
+    struct attest *t = attest_new(PIECES);
+    struct node_id who;
+    size_t at = 0;
+    say(t, &a, true, 9, 77); /* nobody else says a word of this one yet */
+    for (uint32_t i = 1; i <= 2; i++) {
+        assert_false(attest_liar(t, &at, &who));
+        at = 0;
+        say(t, &a, true, i, 10);
+        say(t, &b, true, i, 20);
+        say(t, &c, true, i, 20);
+        say(t, &d, true, i, 20); /* and not twice for one piece */
+    }
+    assert_true(attest_liar(t, &at, &who));
+    assert_true(node_equal(&who, &a));
+    assert_false(attest_liar(t, &at, &who));
+    assert_int_equal(attest_of(t, 9, NULL), ATTEST_NONE);
+    say(t, &b, true, 9, 78);
+    is_word(t, 9, 78);
+    attest_free(t);
+}
+
+static void
+what_we_read_ourselves_proves_a_liar(void **state)
+{
+    (void)state;
+    uint8_t own[ATTEST_BYTES];
+    struct attest *t = attest_new(PIECES);
+    struct node_id who;
+    size_t at = 0;
+    memset(own, 30, sizeof own);
+    for (uint32_t i = 1; i <= 2; i++) {
+        say(t, &a, true, i, 10);
+        say(t, &b, true, i, 10); /* two of them, alike */
+        attest_own(t, true, i, own);
+    }
+    assert_true(attest_liar(t, &at, &who));
+    assert_true(attest_liar(t, &at, &who));
+    assert_false(attest_liar(t, &at, &who));
+    attest_free(t);
+}
+
+static void
+a_single_word_that_nodes_contradict_with_bytes_is_disputed(void **state)
+{
+    (void)state;
+    struct attest *t = attest_new(PIECES);
+    say(t, &a, true, 3, 10);
+    attest_lied(t, 3);
+    is_word(t, 3, 10);
+    attest_lied(t, 3);
+    assert_int_equal(attest_of(t, 3, NULL), ATTEST_DISPUTED);
+    say(t, &b, true, 3, 10); /* the other one that read it says the same */
+    is_word(t, 3, 10);
+    attest_free(t);
+}
+
+static void
+a_banned_speaker_is_forgotten(void **state)
+{
+    (void)state;
+    struct attest *t = attest_new(PIECES);
+    say(t, &a, true, 3, 10);
+    attest_forget(t, &a);
+    assert_int_equal(attest_of(t, 3, NULL), ATTEST_NONE);
+    say(t, &a, true, 4, 10);
+    assert_int_equal(attest_of(t, 4, NULL), ATTEST_NONE);
+    attest_free(t);
+}
+
+static void
+runs_hold_what_was_read_or_the_rest(void **state)
+{
+    (void)state;
+    uint8_t room[3 * ATTEST_BYTES], own[ATTEST_BYTES];
+    struct attest *t = attest_new(PIECES);
+    struct wire_attest run;
+    struct wire_bits w = words(room, 10, 3);
     uint32_t at = 0;
-    assert_true(attest_next(a, &blob, &at, &run));
-    assert_int_equal(run.first, 3);
-    assert_int_equal(run.words.len, 5 * ATTEST_BYTES);
-    assert_int_equal(run.words.bytes[ATTEST_BYTES], 11);
-    assert_int_equal(run.words.bytes[(size_t)2 * ATTEST_BYTES], 71);
-    assert_true(attest_next(a, &blob, &at, &run));
-    assert_int_equal(run.first, 100);
-    assert_int_equal(run.words.bytes[0], 90);
-    assert_false(attest_next(a, &blob, &at, &run));
+    attest_hear(t, &a, true, 4, &w);
+    memset(own, 30, sizeof own);
+    attest_own(t, true, 7, own);
+    attest_own(t, false, 9, own);
+    assert_true(attest_run(t, &blob, true, &at, PIECES, &run));
+    assert_int_equal(run.first, 7);
+    assert_int_equal(run.words.len, ATTEST_BYTES);
+    assert_int_equal(run.read, 1);
+    assert_false(attest_run(t, &blob, true, &at, PIECES, &run));
     at = 0;
-    assert_false(attest_next(a, &other, &at, &run));
-    attest_free(a);
+    assert_true(attest_run(t, &blob, false, &at, PIECES, &run));
+    assert_int_equal(run.first, 4);
+    assert_int_equal(run.words.len, 3 * ATTEST_BYTES);
+    assert_int_equal(run.words.bytes[2 * ATTEST_BYTES], 12);
+    assert_int_equal(run.read, 0);
+    assert_true(attest_run(t, &blob, false, &at, PIECES, &run));
+    assert_int_equal(run.first, 9);
+    assert_false(attest_run(t, &blob, false, &at, PIECES, &run));
+    attest_free(t);
 }
 
 static void
@@ -46,105 +189,44 @@ what_cannot_be_is_ignored(void **state)
 {
     (void)state;
     uint8_t room[2 * ATTEST_BYTES];
-    struct wire_attested run;
-    struct attest *a = attest_new();
+    struct attest *t = attest_new(PIECES);
+    struct wire_attest run;
     struct wire_bits w = words(room, 1, 2);
     uint32_t at = 0;
-    attest_hear(a, &blob, WIRE_PIECES_MAX - 1, &w);
-    attest_hear(a, &blob, UINT32_MAX, &w);
+    attest_hear(t, &a, true, PIECES - 1, &w);
+    attest_hear(t, &a, true, UINT32_MAX, &w);
     w.len = ATTEST_BYTES - 1;
-    attest_hear(a, &blob, 0, &w);
-    assert_false(attest_next(a, &blob, &at, &run));
-    attest_free(a);
+    attest_hear(t, &a, true, 0, &w);
+    assert_false(attest_run(t, &blob, false, &at, UINT32_MAX, &run));
+    attest_free(t);
 }
 
 static void
-the_blob_spoken_of_least_lately_is_forgotten(void **state)
+more_speakers_than_there_is_room_for_are_not_heard(void **state)
 {
     (void)state;
-    uint8_t room[ATTEST_BYTES];
-    struct wire_attested run;
-    struct attest *a = attest_new();
-    struct wire_bits w = words(room, 1, 1);
-    struct digest d = {.bytes = {0}};
-    for (int i = 0; i < ATTEST_BLOBS_MAX; i++) {
-        d.bytes[1] = (uint8_t)i;
-        attest_hear(a, &d, 0, &w);
-    }
-    d.bytes[1] = 0;
-    attest_hear(a, &d, 1, &w);
-    attest_hear(a, &other, 0, &w);
-    uint32_t at = 0;
-    assert_true(attest_next(a, &d, &at, &run));
-    d.bytes[1] = 1;
-    at = 0;
-    assert_false(attest_next(a, &d, &at, &run));
-    attest_free(a);
-}
-
-static void
-own_words_are_said_once_in_runs(void **state)
-{
-    (void)state;
-    uint8_t word[ATTEST_BYTES], room[8192];
-    struct attest *a = attest_new(), *tracker = attest_new();
-    static const uint32_t pieces[] = {0, 1, 2, 7, 8};
-    for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
-        memset(word, (int)pieces[i] + 1, sizeof word);
-        attest_own(a, &blob, pieces[i], word);
-    }
-    struct scribe out;
-    scribe_init(&out, room, sizeof room);
-    attest_say(a, &out);
-    struct cursor c;
-    struct wire_msg m;
-    unsigned records = 0;
-    cursor_init(&c, room, scribe_len(&out));
-    while (wire_next(&c, &m) == 1) {
-        assert_int_equal(m.type, WIRE_ATTEST);
-        attest_hear(tracker, &m.attest.digest, m.attest.first, &m.attest.words);
-        records++;
-    }
-    assert_int_equal(records, 2);
-    uint32_t at = 3;
-    struct wire_attested run;
-    assert_true(attest_next(tracker, &blob, &at, &run));
-    assert_int_equal(run.first, 7);
-    assert_int_equal(run.words.bytes[ATTEST_BYTES], 9);
-    scribe_init(&out, room, sizeof room);
-    attest_say(a, &out);
-    assert_int_equal(scribe_len(&out), 0);
-    attest_free(a);
-    attest_free(tracker);
-}
-
-static void
-what_has_no_room_is_said_later(void **state)
-{
-    (void)state;
-    uint8_t word[ATTEST_BYTES] = {0}, room[200];
-    struct attest *a = attest_new();
-    struct scribe out;
-    attest_own(a, &blob, 5, word);
-    scribe_init(&out, room, sizeof room);
-    attest_say(a, &out);
-    assert_int_equal(scribe_len(&out), 0);
-    uint8_t large[8192];
-    scribe_init(&out, large, sizeof large);
-    attest_say(a, &out);
-    assert_true(scribe_len(&out) > ATTEST_BYTES);
-    attest_free(a);
+    struct attest *t = attest_new(PIECES);
+    for (unsigned i = 0; i < ATTEST_SPEAKERS_MAX; i++)
+        say(t, &(struct node_id){{9, (uint8_t)i}}, true, i, 5);
+    is_word(t, ATTEST_SPEAKERS_MAX - 2, 5);
+    assert_int_equal(attest_of(t, ATTEST_SPEAKERS_MAX - 1, NULL), ATTEST_NONE);
+    attest_free(t);
 }
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(runs_come_back_and_the_first_word_stays),
+        cmocka_unit_test(own_words_come_before_those_who_read_and_these_before_the_rest),
+        cmocka_unit_test(a_node_has_one_word_until_it_reads_the_piece),
+        cmocka_unit_test(different_words_are_disputed_until_most_agree),
+        cmocka_unit_test(who_is_outvoted_twice_is_a_liar_and_not_believed),
+        cmocka_unit_test(what_we_read_ourselves_proves_a_liar),
+        cmocka_unit_test(a_single_word_that_nodes_contradict_with_bytes_is_disputed),
+        cmocka_unit_test(a_banned_speaker_is_forgotten),
+        cmocka_unit_test(runs_hold_what_was_read_or_the_rest),
         cmocka_unit_test(what_cannot_be_is_ignored),
-        cmocka_unit_test(the_blob_spoken_of_least_lately_is_forgotten),
-        cmocka_unit_test(own_words_are_said_once_in_runs),
-        cmocka_unit_test(what_has_no_room_is_said_later),
+        cmocka_unit_test(more_speakers_than_there_is_room_for_are_not_heard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

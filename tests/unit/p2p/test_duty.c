@@ -122,8 +122,8 @@ there_is_a_limit_and_own_ids_stay_below_leases(void **state)
     (void)state;
     struct duties r = duties();
     for (unsigned i = 0; i < DUTIES_MAX; i++)
-        assert_true(duty_take(&r, i, 1));
-    assert_false(duty_take(&r, 8, 1));
+        assert_true(duty_take(&r, i, 1, false));
+    assert_false(duty_take(&r, 8, 1, false));
     for (unsigned i = 0; i < DUTIES_MAX; i++)
         assert_in_range(r.list[i].lease, 1, DUTY_OWN_IDS);
     assert_int_not_equal(r.list[0].lease, r.list[1].lease);

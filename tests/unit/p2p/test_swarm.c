@@ -35,6 +35,11 @@ peer_has(struct swarm *s, uint8_t node, uint32_t first, uint32_t count)
     struct node_id id = unit_node(node);
     struct node_addr addr = {.port = node};
     struct wire_have have = {*swarm_digest(s), first, count};
+    uint8_t words[PIECES * ATTEST_BYTES];
+    struct wire_bits said = {words, (uint16_t)(count * ATTEST_BYTES)};
+    for (uint32_t i = 0; i < count; i++)
+        memset(words + (size_t)i * ATTEST_BYTES, (int)(first + i), ATTEST_BYTES);
+    swarm_words(s, &id, true, first, &said, 0);
     swarm_have(s, &id, &addr, &have);
 }
 

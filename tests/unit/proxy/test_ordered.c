@@ -149,12 +149,12 @@ p2p_ban(struct p2p *p, const struct node_id *node, int64_t wait_ms)
 }
 
 void
-p2p_attest(struct p2p *p, const struct digest *blob, uint32_t piece,
+p2p_attest(struct p2p *p, const struct digest *blob, bool read, uint32_t piece,
            const uint8_t word[ATTEST_BYTES])
 {
     (void)blob;
     swarm_lock();
-    must(piece < PIECES);
+    must(piece < PIECES && read);
     p->attested |= 1u << piece;
     memcpy(p->words[piece], word, ATTEST_BYTES);
     swarm_unlock();
@@ -344,9 +344,8 @@ order_wan(struct bench *b, uint32_t id, uint32_t first, uint32_t count)
 }
 
 static void
-order_at(struct bench *b, unsigned port, uint32_t id, uint32_t piece)
+order_get(struct bench *b, unsigned port, struct swarm_get get)
 {
-    struct swarm_get get = {.id = id, .source = SWARM_LAN, .first = piece, .count = 1};
     static const uint8_t ip[16] = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1};
     memcpy(get.addr.ip, ip, sizeof ip);
     get.addr.port = (uint16_t)port;
@@ -354,6 +353,13 @@ order_at(struct bench *b, unsigned port, uint32_t id, uint32_t piece)
     get.node.bytes[1] = (uint8_t)(port >> 8);
     get.node.bytes[2] = (uint8_t)port;
     fetch_order_get(b->fetch, &b->fake.digest, &get);
+}
+
+static void
+order_at(struct bench *b, unsigned port, uint32_t id, uint32_t piece)
+{
+    order_get(b, port,
+              (struct swarm_get){.id = id, .source = SWARM_LAN, .first = piece, .count = 1});
 }
 
 static void
@@ -911,6 +917,18 @@ has_bans(uint32_t times)
     return swarm.bans >= times;
 }
 
+static bool
+has_dropped(uint32_t bits)
+{
+    return swarm.dropped == bits;
+}
+
+static bool
+has_attested(uint32_t bits)
+{
+    return swarm.attested == bits;
+}
+
 static void
 wrong_pieces_come_again_and_their_sender_is_banned(void **state)
 {
@@ -953,116 +971,129 @@ wrong_pieces_come_again_and_their_sender_is_banned(void **state)
     blob_release(&p.blob);
 }
 
-static bool
-is_wary(uint32_t unused)
-{
-    (void)unused;
-    return (swarm.flags & WIRE_WARY) != 0;
-}
-
-/* What the registry's bytes hash to. */
+/* With the word that the registry's bytes have, or another one. */
 static void
-say_words(struct bench *b, uint32_t first, uint32_t count, bool lie)
+order_word(struct bench *b, int peer, uint32_t id, uint32_t piece, bool right)
 {
-    uint8_t words[PIECES][ATTEST_BYTES];
-    for (uint32_t i = first; i < first + count; i++) {
-        struct digest d;
-        size_t len = i + 1 < PIECES ? PIECE : FAKE_BYTES - i * PIECE;
-        const unsigned char *from = lie ? b->peers[1].bytes : b->fake.bytes;
-        digest_of(DIGEST_SHA256, from + (size_t)i * PIECE, len, &d);
-        memcpy(words[i - first], d.bytes, ATTEST_BYTES);
-    }
-    fetch_order_words(b->fetch, &b->fake.digest, first, count, words[0]);
-}
-
-/* Pieces 1, 6, 9 of an honest node, 3 and 4 of a liar, the rest of the registry. */
-static void
-gather_lies(struct bench *b, struct pull *p)
-{
-    for (uint32_t i = 0; i < PIECES; i++)
-        b->peers[1].bytes[i * PIECE + 70] ^= 1;
-    start_lies(b, p);
-    order_lan(b, 0, 1, 1);
-    order_lan(b, 1, 2, 3);
-    order_lan(b, 1, 3, 4);
-    order_lan(b, 0, 4, 6);
-    order_lan(b, 0, 5, 9);
-    for (uint32_t i = 1; i <= 5; i++)
-        assert_int_equal(outcome(i), SWARM_DONE);
-    order_wan(b, 6, 0, PIECES);
-    swarm_wait(is_wary, 0);
+    struct swarm_get get = {
+        .id = id, .source = SWARM_LAN, .first = piece, .count = 1, .has_word = true};
+    size_t len = piece + 1 < PIECES ? PIECE : FAKE_BYTES - piece * PIECE;
+    struct digest d;
+    digest_of(DIGEST_SHA256, b->fake.bytes + (size_t)piece * PIECE, len, &d);
+    memcpy(get.word, d.bytes, sizeof get.word);
+    get.word[0] ^= right ? 0 : 1;
+    order_get(b, b->peers[peer].port, get);
 }
 
 static void
-words_of_others_tell_the_wrong_pieces_from_the_right(void **state)
+a_piece_is_compared_with_its_word_before_a_byte_of_it_is_kept(void **state)
 {
     struct bench *b = *state;
     struct pull p;
-    gather_lies(b, &p);
-    say_words(b, 0, 5, false);
-    say_words(b, 6, 4, false);
+    struct taker reader;
+    struct blob_state st;
+    b->peers[1].bytes[4 * PIECE + 9] ^= 1;
+    b->peers[1].bytes[5 * PIECE + 9] ^= 1;
+    start_lies(b, &p);
+    start_taker(&p, 0, &reader);
+    order_word(b, 0, 1, 3, true);
+    assert_int_equal(outcome(1), SWARM_DONE);
+    order_word(b, 1, 2, 4, true);
+    assert_int_equal(outcome(2), SWARM_LIED);
+    blob_look(p.blob, 4 * PIECE, &st);
+    assert_int_equal(st.readable, 4 * PIECE);
+    order_word(b, 1, 3, 5, true);
+    assert_int_equal(outcome(3), SWARM_LIED);
+    order_word(b, 0, 4, 4, true);
+    assert_int_equal(outcome(4), SWARM_DONE);
+    order_wan(b, 5, 0, PIECES);
+    (void)pthread_join(reader.thread, NULL);
+    assert_int_equal(reader.code, 0);
+    assert_false(reader.wrong);
     assert_int_equal(last_phase(&p).phase, BLOB_WHOLE);
-    swarm_wait(has_bans, 1);
-    assert_int_equal(swarm.bans, 1);
-    assert_int_equal(swarm.banned.bytes[2], (uint8_t)b->peers[1].port);
-    assert_int_equal(swarm.dropped, 1u << 3 | 1u << 4);
-    /* What came from the registry was told to others, the first time and again. */
-    assert_int_equal(swarm.attested & (1u << 0 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 12),
-                     1u << 0 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 12);
-    assert_int_equal(swarm.attested & (1u << 1 | 1u << 6 | 1u << 9), 0);
-    struct digest d;
-    digest_of(DIGEST_SHA256, b->fake.bytes + 12 * PIECE, 77, &d);
-    assert_memory_equal(swarm.words[12], d.bytes, ATTEST_BYTES);
+    assert_int_equal(swarm.dropped, 0);
     blob_release(&p.blob);
 }
 
-static bool
-has_dropped(uint32_t bits)
+static void
+whom_the_swarm_bans_is_asked_for_nothing(void **state)
 {
-    return swarm.dropped == bits;
+    struct bench *b = *state;
+    struct pull p;
+    struct fake_seen seen[8];
+    struct node_id liar = {{7, (uint8_t)(b->peers[1].port >> 8), (uint8_t)b->peers[1].port}};
+    start_lies(b, &p);
+    fetch_order_ban(b->fetch, &liar);
+    order_word(b, 1, 1, 3, true);
+    assert_int_equal(outcome(1), SWARM_FAILED);
+    assert_int_equal(fake_asked(&b->peers[1], "/p2p/", seen, 8), 0);
+    order_wan(b, 2, 0, PIECES);
+    assert_int_equal(last_phase(&p).phase, BLOB_WHOLE);
+    blob_release(&p.blob);
 }
 
 static void
-what_comes_again_is_compared_before_a_byte_of_it_is_kept(void **state)
+what_was_here_of_a_piece_counts_for_its_word(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    b->peers[1].peer = FAKE_SHORT; /* a part of it comes, without a word */
+    start_lies(b, &p);
+    order_lan(b, 1, 1, 4);
+    assert_int_equal(outcome(1), SWARM_FAILED);
+    order_word(b, 0, 2, 4, true);
+    assert_int_equal(outcome(2), SWARM_DONE);
+    order_wan(b, 3, 0, PIECES);
+    assert_int_equal(last_phase(&p).phase, BLOB_WHOLE);
+    blob_release(&p.blob);
+}
+
+static void
+words_that_lied_are_left_to_the_swarm_once_and_then_to_the_registry(void **state)
 {
     struct bench *b = *state;
     struct pull p;
     struct fake_seen seen[16];
-    struct blob_state st;
-    gather_lies(b, &p);
-    say_words(b, 0, 10, false);
-    swarm_wait(has_dropped, 1u << 3 | 1u << 4);
-    size_t asked = fake_asked(&b->fake, "/plain/", seen, 16);
-    b->peers[0].bytes[4 * PIECE + 9] ^= 1;
-    order_lan(b, 0, 11, 3);
-    order_lan(b, 0, 12, 4);
-    assert_int_equal(outcome(11), SWARM_DONE);
-    assert_int_equal(outcome(12), SWARM_FAILED);
-    blob_look(p.blob, 4 * PIECE, &st);
-    assert_int_equal(st.readable, 4 * PIECE);
-    order_wan(b, 13, 4, 1);
-    assert_int_equal(outcome(13), SWARM_DONE);
-    assert_int_equal(last_phase(&p).phase, BLOB_WHOLE);
-    assert_int_equal(fake_asked(&b->fake, "/plain/", seen, 16), asked + 1);
-    assert_int_equal(swarm.bans, 1); /* not the one with three right pieces */
+    start_lies(b, &p);
+    order_word(b, 0, 1, 2, true); /* as its word says */
+    assert_int_equal(outcome(1), SWARM_DONE);
+    for (uint32_t i = 0; i < PIECES; i++)
+        b->peers[1].bytes[i * PIECE + 70] ^= 1;
+    order_lan(b, 1, 2, 3);
+    order_lan(b, 1, 3, 4);
+    assert_int_equal(outcome(2), SWARM_DONE);
+    assert_int_equal(outcome(3), SWARM_DONE);
+    order_wan(b, 4, 0, PIECES);
+    swarm_wait(has_dropped, 1u << 2 | 1u << 3 | 1u << 4);
     assert_int_equal(swarm.leaves, 0);
-    blob_release(&p.blob);
-}
-
-static void
-words_that_lie_are_found_out(void **state)
-{
-    struct bench *b = *state;
-    struct pull p;
-    gather_lies(b, &p);
-    say_words(b, 3, 2, true); /* the liar's own */
-    say_words(b, 1, 1, false);
-    say_words(b, 6, 1, false);
-    say_words(b, 9, 1, false);
+    size_t asked = fake_asked(&b->fake, "/plain/", seen, 16);
+    order_word(b, 0, 5, 2, true);
+    assert_int_equal(outcome(5), SWARM_DONE);
+    order_wan(b, 6, 3, 2);
+    assert_int_equal(outcome(6), SWARM_DONE);
     assert_int_equal(last_phase(&p).phase, BLOB_WHOLE);
     swarm_wait(has_bans, 1);
     assert_int_equal(swarm.bans, 1);
     assert_int_equal(swarm.banned.bytes[2], (uint8_t)b->peers[1].port);
+    assert_int_equal(fake_asked(&b->fake, "/plain/", seen, 16), asked + 1);
+    blob_release(&p.blob);
+}
+
+/* The registry's pieces are told by what they hash to, also those that came in two requests. */
+static void
+what_the_registry_gave_is_told_to_others(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    struct digest d;
+    start_lies(b, &p);
+    order_lan(b, 0, 1, 1);
+    assert_int_equal(outcome(1), SWARM_DONE);
+    order_wan(b, 2, 0, PIECES);
+    assert_int_equal(last_phase(&p).phase, BLOB_WHOLE);
+    swarm_wait(has_attested, ((1u << PIECES) - 1) & ~(1u << 1));
+    digest_of(DIGEST_SHA256, b->fake.bytes + 12 * PIECE, 77, &d);
+    assert_memory_equal(swarm.words[12], d.bytes, ATTEST_BYTES);
     blob_release(&p.blob);
 }
 
@@ -1160,9 +1191,11 @@ main(void)
         WITH_NODE(a_background_blob_hurries_when_a_client_comes),
         WITH_NODE(transfers_tell_what_came_from_whom),
         WITH_NODE(wrong_pieces_come_again_and_their_sender_is_banned),
-        WITH_NODE(words_of_others_tell_the_wrong_pieces_from_the_right),
-        WITH_NODE(what_comes_again_is_compared_before_a_byte_of_it_is_kept),
-        WITH_NODE(words_that_lie_are_found_out),
+        WITH_NODE(a_piece_is_compared_with_its_word_before_a_byte_of_it_is_kept),
+        WITH_NODE(whom_the_swarm_bans_is_asked_for_nothing),
+        WITH_NODE(what_was_here_of_a_piece_counts_for_its_word),
+        WITH_NODE(words_that_lied_are_left_to_the_swarm_once_and_then_to_the_registry),
+        WITH_NODE(what_the_registry_gave_is_told_to_others),
         WITH_NODE(a_banned_node_is_asked_for_nothing),
         WITH_NODE(who_passed_a_few_wrong_pieces_on_is_not_banned),
         WITH_NODE(a_registry_that_lies_alone_fails_the_blob),

@@ -1,0 +1,247 @@
+/* What the pieces of a blob hash to: what this node tells, asks and believes. */
+#include "p2p/swarm_inside.h"
+#include <string.h>
+
+static void
+set_bit(uint8_t *bits, uint32_t i, bool on)
+{
+    if (on)
+        bits_set(bits, i);
+    else
+        bits_clear(bits, i);
+}
+
+static void
+renew(struct swarm *s, uint32_t piece, int64_t now_ms)
+{
+    enum attest_state is = attest_of(s->attest, piece, NULL);
+    bool before = bits_get(s->disputed, piece), disputed = is == ATTEST_DISPUTED;
+    set_bit(s->worded, piece, is == ATTEST_WORD);
+    if (before == disputed)
+        return;
+    set_bit(s->disputed, piece, disputed);
+    if (disputed && s->disputes + s->lies == 0)
+        s->disputed_ms = now_ms;
+    s->disputes += disputed;
+    s->disputes -= before;
+}
+
+/* A speaker may be believed no more: other pieces look different too. */
+static void
+renew_all(struct swarm *s, int64_t now_ms)
+{
+    for (uint32_t p = 0; p < s->pieces; p++)
+        renew(s, p, now_ms);
+}
+
+static size_t
+liars(const struct swarm *s)
+{
+    struct node_id node;
+    size_t at = 0, count = 0;
+    while (attest_liar(s->attest, &at, &node))
+        count++;
+    return count;
+}
+
+static bool
+lacks_word(const struct swarm *s, uint32_t piece)
+{
+    return s->avail[piece] > 0 && !bits_get(s->held, piece) && !bits_get(s->asked, piece) &&
+           !bits_get(s->worded, piece) && !bits_get(s->disputed, piece) &&
+           !bits_get(s->blind, piece);
+}
+
+void
+swarm_attest(struct swarm *s, bool read, uint32_t piece, const uint8_t word[ATTEST_BYTES],
+             int64_t now_ms)
+{
+    must(piece < s->pieces);
+    size_t before = liars(s);
+    attest_own(s->attest, read, piece, word);
+    s->unsaid_count += !bits_get(s->unsaid, piece);
+    bits_set(s->unsaid, piece);
+    if (liars(s) > before)
+        renew_all(s, now_ms);
+    else
+        renew(s, piece, now_ms);
+}
+
+void
+swarm_words(struct swarm *s, const struct node_id *from, bool read, uint32_t first,
+            const struct wire_bits *words, int64_t now_ms)
+{
+    uint32_t count = words->len / ATTEST_BYTES;
+    size_t before = liars(s);
+    if (count == 0) { /* the end of an answer: the next question may follow at once */
+        s->words_ms = INT64_MIN / 2;
+        s->words_ends += !s->words_came;
+    }
+    attest_hear(s->attest, from, read, first, words);
+    if (liars(s) > before)
+        renew_all(s, now_ms);
+    for (uint32_t i = 0; i < count && first < s->pieces && i < s->pieces - first; i++) {
+        bool lacked = lacks_word(s, first + i);
+        renew(s, first + i, now_ms);
+        if (lacked && !lacks_word(s, first + i)) {
+            s->words_came = true;
+            s->words_asks = s->words_ends = 0;
+        }
+    }
+}
+
+static bool
+gives_lies(const struct swarm_link *p)
+{
+    return p->wrong >= SWARM_LIES_MIN && p->wrong > SWARM_LIES_SHARE * p->right;
+}
+
+bool
+swarm_liar(const struct swarm *s, size_t *at, struct node_id *ret)
+{
+    while (*at < s->peers_count) {
+        const struct swarm_link *p = &s->peers[(*at)++];
+        if (!gives_lies(p))
+            continue;
+        *ret = p->id;
+        return true;
+    }
+    size_t speaker = *at - s->peers_count;
+    bool found = attest_liar(s->attest, &speaker, ret);
+    *at = s->peers_count + speaker;
+    return found;
+}
+
+void
+swarm_ban(struct swarm *s, const struct node_id *node)
+{
+    swarm_gone(s, node);
+    attest_forget(s->attest, node);
+    renew_all(s, s->now_ms);
+}
+
+void
+swarm_lied(struct swarm *s, uint32_t piece, int64_t now_ms)
+{
+    attest_lied(s->attest, piece);
+    renew(s, piece, now_ms);
+    if (bits_get(s->lied, piece))
+        return;
+    bits_set(s->lied, piece);
+    if (s->lies++ + s->disputes == 0)
+        s->disputed_ms = now_ms;
+}
+
+bool
+swarm_is_disputed(const struct swarm *s, uint32_t piece)
+{
+    return bits_get(s->disputed, piece) || (bits_get(s->lied, piece) && s->avail[piece] == 0);
+}
+
+bool
+swarm_is_askable(const struct swarm *s, uint32_t piece)
+{
+    return bits_get(s->worded, piece) ||
+           (bits_get(s->blind, piece) && !bits_get(s->disputed, piece));
+}
+
+/* ---- told ---- */
+
+bool
+swarm_take_words(struct swarm *s, bool read, uint32_t *at, struct wire_attest *ret)
+{
+    while (s->unsaid_count > 0 && *at < s->pieces) {
+        uint32_t end = *at;
+        while (end < s->pieces && bits_get(s->unsaid, end))
+            end++;
+        if (end == *at)
+            (*at)++;
+        else if (attest_run(s->attest, &s->digest, read, at, end, ret))
+            return true;
+    }
+    return false;
+}
+
+void
+swarm_told_words(struct swarm *s)
+{
+    if (s->unsaid_count > 0)
+        memset(s->unsaid, 0, BITS_BYTES(s->pieces));
+    s->unsaid_count = 0;
+}
+
+bool
+swarm_tell_words(struct swarm *s, const struct wire_ask_words *asked, bool read, uint32_t *at,
+                 struct wire_attest *ret)
+{
+    uint32_t count = asked->count < SWARM_WORDS_MAX ? asked->count : SWARM_WORDS_MAX;
+    if (asked->first >= s->pieces || asked->first > UINT32_MAX - count)
+        return false;
+    if (*at < asked->first)
+        *at = asked->first;
+    return attest_run(s->attest, &s->digest, read, at, asked->first + count, ret);
+}
+
+/* ---- asked ---- */
+
+/* One after the other of those that have the piece. */
+static const struct node_id *
+holder(const struct swarm *s, uint32_t piece, unsigned turn)
+{
+    for (size_t i = 0, n = 0; i < s->peers_count; i++)
+        if (bits_get(s->peers[i].bits, piece) && n++ == turn % s->avail[piece])
+            return &s->peers[i].id;
+    return NULL;
+}
+
+/* Those that have the piece were asked, or often enough one after the other. */
+static bool
+asked_enough(const struct swarm *s, uint32_t piece)
+{
+    return s->words_asks >= SWARM_WORDS_ASKS || s->words_ends >= SWARM_WORDS_ASKS ||
+           s->words_ends >= s->avail[piece];
+}
+
+/* Nobody could say these: they are asked for all the same. */
+static void
+give_up(struct swarm *s, uint32_t first, uint32_t end)
+{
+    for (uint32_t p = first; p < end; p++)
+        bits_set(s->blind, p);
+    s->words_asks = s->words_ends = 0;
+}
+
+/* [first, end) is the first run that lacks words. */
+static bool
+lacking(struct swarm *s, uint32_t *ret_first, uint32_t *ret_end)
+{
+    uint32_t at = 0;
+    while (at < s->pieces && !lacks_word(s, at))
+        at++;
+    *ret_first = at;
+    while (at < s->pieces && at - *ret_first < SWARM_WORDS_MAX && lacks_word(s, at))
+        at++;
+    *ret_end = at;
+    return at > *ret_first;
+}
+
+bool
+swarm_asks_words(struct swarm *s, int64_t now_ms, struct wire_ask_words *ret,
+                 const struct node_id **ret_to)
+{
+    uint32_t first, end;
+    s->lacks_words = (s->flags & WIRE_WANTS) != 0 && !swarm_whole(s) && lacking(s, &first, &end);
+    if (!s->lacks_words || now_ms - s->words_ms < SWARM_WORDS_MS)
+        return false;
+    if (asked_enough(s, first)) {
+        give_up(s, first, end);
+        s->lacks_words = lacking(s, &first, &end);
+        if (!s->lacks_words)
+            return false;
+    }
+    s->words_came = false;
+    *ret_to = holder(s, first, s->words_asks++);
+    *ret = (struct wire_ask_words){s->digest, first, end - first};
+    s->words_ms = now_ms;
+    return *ret_to != NULL;
+}

@@ -1,0 +1,239 @@
+/* What pieces hash to: what a node asks, tells and believes. */
+#include "tests/unit/p2p/unit.h"
+
+#include "base/mem.h"
+#include "p2p/piece.h"
+#include "p2p/swarm.h"
+
+#define PIECES 600u
+#define PIECE  ((uint64_t)PIECE_BYTES_MAX)
+#define WANTS  (WIRE_WANTS | WIRE_MAY_FETCH | WIRE_SERVES)
+
+static struct members members;
+static struct node_id self;
+static struct rng rng;
+
+static struct swarm *
+swarm(void)
+{
+    struct digest d = unit_blob(1);
+    self = unit_node(1);
+    member_init(&members);
+    rng_init(&rng, 1);
+    return swarm_new(&d, PIECES * PIECE, WANTS, 0);
+}
+
+static bool
+next(struct swarm *s, int64_t now_ms, struct swarm_get *ret)
+{
+    struct swarm_moment at = {now_ms, 0, &members, &self, 0, &rng};
+    return swarm_next(s, &at, ret);
+}
+
+static void
+has(struct swarm *s, uint8_t node, uint32_t first, uint32_t count)
+{
+    struct node_id id = unit_node(node);
+    struct node_addr addr = {.port = node};
+    struct wire_have have = {*swarm_digest(s), first, count};
+    swarm_have(s, &id, &addr, &have);
+}
+
+static void
+says(struct swarm *s, uint8_t node, bool read, uint32_t piece, uint8_t what)
+{
+    struct node_id id = unit_node(node);
+    uint8_t word[ATTEST_BYTES];
+    struct wire_bits said = {word, sizeof word};
+    memset(word, what, sizeof word);
+    swarm_words(s, &id, read, piece, &said, 0);
+}
+
+static void
+ends(struct swarm *s, uint8_t node)
+{
+    struct node_id id = unit_node(node);
+    struct wire_bits none = {NULL, 0};
+    swarm_words(s, &id, false, 0, &none, 0);
+}
+
+static bool
+asks(struct swarm *s, int64_t now_ms, struct wire_ask_words *ret)
+{
+    const struct node_id *to;
+    return swarm_asks_words(s, now_ms, ret, &to);
+}
+
+static void
+a_piece_is_asked_for_when_its_word_is_known(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    has(s, 2, 3, 1);
+    assert_false(next(s, 0, &g));
+    says(s, 2, true, 3, 77);
+    assert_true(next(s, 0, &g));
+    assert_int_equal(g.first, 3);
+    assert_true(g.has_word);
+    assert_int_equal(g.word[5], 77);
+    swarm_free(s);
+}
+
+static void
+who_has_pieces_is_asked_for_their_words(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct wire_ask_words ask;
+    const struct node_id *to;
+    assert_false(asks(s, 0, &ask));
+    has(s, 2, 3, 500);
+    assert_true(swarm_asks_words(s, 0, &ask, &to));
+    assert_int_equal(to->bytes[0], 2);
+    assert_int_equal(ask.first, 3);
+    assert_int_equal(ask.count, SWARM_WORDS_MAX);
+    assert_false(asks(s, SWARM_WORDS_MS - 1, &ask)); /* it may answer yet */
+    assert_true(asks(s, SWARM_WORDS_MS, &ask));
+    says(s, 2, true, 3, 1);
+    ends(s, 2);
+    assert_true(asks(s, SWARM_WORDS_MS, &ask));
+    assert_int_equal(ask.first, 4);
+    swarm_free(s);
+}
+
+/* Lost words never hold a pull up: after a few questions pieces are asked for without. */
+static void
+words_that_nobody_says_are_waited_for_briefly(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct wire_ask_words ask;
+    struct swarm_get g;
+    int64_t now_ms = 0;
+    has(s, 2, 3, 1);
+    for (unsigned i = 0; i < SWARM_WORDS_ASKS; i++, now_ms += SWARM_WORDS_MS) {
+        assert_true(asks(s, now_ms, &ask));
+        assert_false(next(s, now_ms, &g));
+    }
+    assert_false(asks(s, now_ms, &ask));
+    assert_true(next(s, now_ms, &g));
+    assert_false(g.has_word);
+    swarm_free(s);
+}
+
+static void
+when_all_holders_know_none_nobody_waits(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct wire_ask_words ask;
+    struct swarm_get g;
+    has(s, 2, 3, 1);
+    has(s, 3, 3, 1);
+    for (uint8_t node = 2; node <= 3; node++) {
+        assert_true(asks(s, 0, &ask));
+        ends(s, node);
+    }
+    assert_false(asks(s, 0, &ask));
+    assert_true(next(s, 0, &g));
+    assert_false(g.has_word);
+    swarm_free(s);
+}
+
+static void
+a_disputed_piece_is_read_upstream(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    size_t at = 0;
+    struct wire_fetching f;
+    has(s, 2, 3, 1);
+    says(s, 2, true, 3, 1);
+    says(s, 3, true, 3, 2);
+    assert_true(next(s, 0, &g));
+    assert_int_equal(g.source, SWARM_WAN);
+    assert_int_equal(g.first, 3);
+    assert_int_equal(g.count, 1);
+    /* The tracker, for which somebody has it, would stop it. */
+    assert_false(swarm_report(s, &at, &f));
+    swarm_free(s);
+}
+
+static void
+who_gives_other_bytes_than_its_word_says_is_found_out(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    struct node_id who;
+    size_t at = 0;
+    for (uint32_t p = 3; p <= 4; p++) {
+        assert_false(swarm_liar(s, &at, &who));
+        at = 0;
+        has(s, 2, p, 1);
+        says(s, 3, true, p, 1);
+        assert_true(next(s, p * 100, &g));
+        assert_int_equal(g.source, SWARM_LAN);
+        swarm_end(s, g.id, SWARM_LIED, 0, 0, p * 100);
+        /* Nobody else has it: the WAN. */
+        assert_true(next(s, p * 100, &g));
+        assert_int_equal(g.source, SWARM_WAN);
+        assert_int_equal(g.first, p);
+        swarm_piece(s, g.id, p, p * 100);
+        swarm_end(s, g.id, SWARM_DONE, 1, 0, p * 100);
+    }
+    assert_true(swarm_liar(s, &at, &who));
+    assert_int_equal(who.bytes[0], 2);
+    assert_false(swarm_liar(s, &at, &who));
+    swarm_free(s);
+}
+
+static void
+own_words_are_told_once_and_to_whom_asks(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct wire_attest run;
+    uint8_t word[ATTEST_BYTES] = {9};
+    uint32_t at = 0;
+    for (uint32_t p = 10; p < 12; p++)
+        swarm_attest(s, true, p, word, 0);
+    swarm_attest(s, true, 20, word, 0);
+    swarm_attest(s, false, 21, word, 0); /* of another site */
+    assert_true(swarm_take_words(s, true, &at, &run));
+    assert_int_equal(run.first, 10);
+    assert_int_equal(run.words.len, 2 * ATTEST_BYTES);
+    assert_true(swarm_take_words(s, true, &at, &run));
+    assert_int_equal(run.first, 20);
+    assert_int_equal(run.words.len, ATTEST_BYTES);
+    assert_false(swarm_take_words(s, true, &at, &run));
+    at = 0;
+    assert_true(swarm_take_words(s, false, &at, &run));
+    assert_int_equal(run.first, 21);
+    swarm_told_words(s);
+    at = 0;
+    assert_false(swarm_take_words(s, true, &at, &run));
+    struct wire_ask_words ask = {.first = 11, .count = UINT32_MAX};
+    at = 0;
+    assert_true(swarm_tell_words(s, &ask, true, &at, &run));
+    assert_int_equal(run.first, 11);
+    assert_int_equal(run.words.len, ATTEST_BYTES);
+    swarm_free(s);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_piece_is_asked_for_when_its_word_is_known),
+        cmocka_unit_test(who_has_pieces_is_asked_for_their_words),
+        cmocka_unit_test(words_that_nobody_says_are_waited_for_briefly),
+        cmocka_unit_test(when_all_holders_know_none_nobody_waits),
+        cmocka_unit_test(a_disputed_piece_is_read_upstream),
+        cmocka_unit_test(who_gives_other_bytes_than_its_word_says_is_found_out),
+        cmocka_unit_test(own_words_are_told_once_and_to_whom_asks),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
