@@ -154,7 +154,9 @@ fill_offered(struct swarm *s, int64_t now_ms)
     for (size_t i = 0; i < s->peers_count; i++) {
         const struct swarm_link *p = &s->peers[i];
         const struct pick_source as = {&p->rank, p->requests, 0};
-        for (uint32_t k = 0; k < s->pieces && pick_room(&as, now_ms); k++)
+        if (!pick_room(&as, now_ms))
+            continue;
+        for (uint32_t k = 0; k < s->pieces; k++)
             if (bits_get(p->bits, k) && swarm_is_askable(s, k) && !spared(s, p, k))
                 bits_set(s->offered, k);
     }
