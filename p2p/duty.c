@@ -56,8 +56,11 @@ duty_take(struct duties *r, uint32_t first, uint32_t count, bool quiet)
 struct duty *
 duty_ready(struct duties *r)
 {
+    bool upstream = false;
     for (size_t i = 0; i < DUTIES_MAX; i++)
-        if (r->list[i].phase == DUTY_READY)
+        upstream = upstream || (r->list[i].phase == DUTY_RUNS && node_is_none(&r->list[i].node));
+    for (size_t i = 0; i < DUTIES_MAX; i++)
+        if (r->list[i].phase == DUTY_READY && !(upstream && node_is_none(&r->list[i].node)))
             return &r->list[i];
     return NULL;
 }

@@ -11,7 +11,7 @@
 
 #include "p2p/wire.h"
 
-#define DUTY_WAN_GETS 2 /* at once: the lease at work and the next */
+#define DUTY_WAN_GETS 2 /* at once: of another site's pieces, which come one by one */
 #define DUTIES_MAX    (DUTY_WAN_GETS + 2)
 /* Of data left when the next lease is asked for: a round trip of a WAN whose queue is full. */
 #define DUTY_NEXT_LEASE_MS 250
@@ -42,7 +42,10 @@ void duty_init(struct duties *r, uint64_t size, uint32_t piece_bytes);
 /* NULL when there is no place. */
 struct duty *duty_add(struct duties *r, const struct wire_grant *g);
 bool duty_take(struct duties *r, uint32_t first, uint32_t count, bool quiet); /* without a lease */
-struct duty *duty_ready(struct duties *r);                 /* one that waits for its request */
+/* One whose request can be made now. Upstream one goes after the other: the next request then takes
+ * the same connection, which is up to speed, while a second one would begin slowly beside the full
+ * queue of the WAN, each time. */
+struct duty *duty_ready(struct duties *r);
 struct duty *duty_running(struct duties *r, uint32_t get); /* the one of that request */
 unsigned duty_working(const struct duties *r);             /* ready or running */
 void duty_run(struct duty *a, uint32_t get, int64_t now_ms);

@@ -61,6 +61,14 @@ lease_running(const struct lease *l)
     return l->phase == LEASE_GRANTED || l->phase == LEASE_ACTIVE;
 }
 
+static void
+set_expiry(const struct lease_book *b, struct lease *l, int64_t now_ms)
+{
+    uint64_t rate = l->rate > 0 ? l->rate : LEASE_RATE_GUESS;
+    int64_t limit_ms = (int64_t)(lease_bytes(b, l) * 1000 * LEASE_EXPIRY_F / rate);
+    l->expiry_ms = now_ms + (limit_ms > LEASE_EXPIRY_MS ? limit_ms : LEASE_EXPIRY_MS);
+}
+
 struct lease *
 lease_grant(struct lease_book *b, unsigned node, uint32_t first, uint32_t count, uint64_t rate,
             int64_t now_ms)
@@ -79,10 +87,10 @@ lease_grant(struct lease_book *b, unsigned node, uint32_t first, uint32_t count,
                         .end_wanted = first + count,
                         .granted_ms = now_ms,
                         .reported_ms = now_ms,
-                        .piece_ms = now_ms};
-    rate = rate > 0 ? rate : LEASE_RATE_GUESS;
-    int64_t limit_ms = (int64_t)(lease_bytes(b, l) * 1000 * LEASE_EXPIRY_F / rate);
-    l->expiry_ms = now_ms + (limit_ms > LEASE_EXPIRY_MS ? limit_ms : LEASE_EXPIRY_MS);
+                        .piece_ms = now_ms,
+                        .rate = rate,
+                        .order = ++b->orders};
+    set_expiry(b, l, now_ms);
     go(l, LEASE_GRANTED);
     for (uint32_t p = first; p < first + count; p++) {
         must(b->of[p] == 0);
@@ -107,6 +115,18 @@ free_pieces(struct lease_book *b, uint32_t first, uint32_t end)
 {
     for (uint32_t p = first; p < end; p++)
         b->of[p] = 0;
+}
+
+bool
+lease_waits(const struct lease_book *b, const struct lease *l)
+{
+    for (unsigned i = 0; i < LEASES_MAX && l->source == 0; i++) {
+        const struct lease *o = &b->list[i];
+        if (o != l && lease_running(o) && o->node == l->node && o->source == 0 &&
+            (int32_t)(o->order - l->order) < 0)
+            return true;
+    }
+    return false;
 }
 
 void
@@ -177,7 +197,8 @@ lease_quartile_ms(const struct lease_book *b)
 uint64_t
 lease_rate(const struct lease *l, int64_t now_ms)
 {
-    int64_t age_ms = now_ms - l->granted_ms;
+    int64_t lag_ms = now_ms - l->reported_ms;
+    int64_t age_ms = now_ms - (lag_ms < LEASE_LAG_MS ? lag_ms : LEASE_LAG_MS) - l->granted_ms;
     return l->done_bytes * 1000 / (uint64_t)(age_ms > 0 ? age_ms : 1);
 }
 
@@ -190,7 +211,8 @@ slower_than_others(const struct lease_book *b, const struct lease *l, int64_t no
     unsigned others = 0, faster = 0;
     for (unsigned i = 0; i < LEASES_MAX; i++) {
         const struct lease *o = &b->list[i];
-        if (o == l || !lease_running(o) || now_ms - o->granted_ms < LEASE_REVOKE_MS)
+        if (o == l || !lease_running(o) || now_ms - o->granted_ms < LEASE_REVOKE_MS ||
+            lease_waits(b, o))
             continue;
         others++;
         if (lease_rate(o, now_ms) > mine)
@@ -207,12 +229,27 @@ time_for_ms(const struct lease *l, uint64_t bytes, int64_t now_ms)
     return (int64_t)(bytes * 1000 / (rate > 0 ? rate : 1));
 }
 
+/* The clock of a lease starts when its holder is done with the one before. */
+static bool
+its_time(const struct lease_book *b, struct lease *l, int64_t now_ms)
+{
+    bool waits = lease_waits(b, l);
+    if (!waits && l->waited) {
+        l->granted_ms = l->piece_ms = now_ms;
+        set_expiry(b, l, now_ms);
+    }
+    l->waited = waits;
+    return !waits;
+}
+
 enum lease_verdict
-lease_judge(const struct lease_book *b, const struct lease *l, int64_t patience_ms, int64_t now_ms)
+lease_judge(const struct lease_book *b, struct lease *l, int64_t patience_ms, int64_t now_ms)
 {
     must(lease_running(l));
     if (now_ms - l->reported_ms >= LEASE_SILENT_MS)
         return LEASE_SILENT;
+    if (!its_time(b, l, now_ms))
+        return LEASE_KEEP;
     /* A WAN that became slow for all is no reason, for a while. */
     int64_t over_ms = now_ms - l->expiry_ms, granted_for_ms = l->expiry_ms - l->granted_ms;
     if (over_ms >= 0 &&

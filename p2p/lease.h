@@ -15,10 +15,12 @@
 
 /* Twice FETCHERS_MAX: each fetcher has the lease that it works on and the next. */
 #define LEASES_MAX        64
-#define LEASE_MS          500 /* of work at the holder's rate */
+#define LEASE_MS          2000 /* of work at the holder's rate */
+#define LEASE_SHARES      2    /* of what is left each fetcher gets one in so many */
 #define LEASE_BYTES_MAX   (8u * 1024 * 1024)
 #define LEASE_FIRST_BYTES (1024u * 1024) /* of the only node that wants the blob, in company */
-#define LEASE_REVOKE_MS   300
+#define LEASE_LAG_MS      200            /* since a holder reported: it is further meanwhile */
+#define LEASE_REVOKE_MS   500            /* two reports */
 /* Beside a full WAN: a new connection takes five long round trips to bring its first piece. */
 #define LEASE_REVOKE_FULL_MS 1000
 /* A lease that its holder ends by then is not split: cutting a request wastes what is on the way.
@@ -55,6 +57,9 @@ struct lease {
     uint32_t end_wanted; /* a trim waits for the holder's word; == end otherwise */
     uint64_t done_bytes; /* from the start of `first` */
     int64_t granted_ms, reported_ms, piece_ms, expiry_ms;
+    uint64_t rate;      /* of its holder when it was granted, bytes/s, 0: not known */
+    uint32_t order;     /* a holder works on its leases one by one, in this order */
+    bool waited;        /* when it was judged last its turn had not come */
     int64_t trimmed_ms; /* when its holder was told of end_wanted last */
 };
 
@@ -65,7 +70,8 @@ struct lease_book {
     struct lease list[LEASES_MAX];
     uint32_t times_ms[LEASE_TIMES]; /* what the last pieces took */
     unsigned times_next, times_count;
-    uint8_t *of; /* per piece: 1 + its lease's index, 0: none; the owner's memory, zeroed */
+    uint32_t orders; /* of the last lease */
+    uint8_t *of;     /* per piece: 1 + its lease's index, 0: none; the owner's memory, zeroed */
 };
 
 void lease_init(struct lease_book *b, uint64_t size, uint32_t piece_bytes, uint32_t pieces,
@@ -73,7 +79,9 @@ void lease_init(struct lease_book *b, uint64_t size, uint32_t piece_bytes, uint3
 uint64_t lease_piece_len(const struct lease_book *b, uint32_t piece);
 uint64_t lease_bytes(const struct lease_book *b, const struct lease *l);
 bool lease_running(const struct lease *l);
-uint64_t lease_rate(const struct lease *l, int64_t now_ms); /* bytes/s since the grant */
+/* Its holder still fetches an earlier one upstream: the time of this one has not begun. */
+bool lease_waits(const struct lease_book *b, const struct lease *l);
+uint64_t lease_rate(const struct lease *l, int64_t now_ms); /* bytes/s, as reported last */
 
 /* A lease over free pieces; NULL when the book is full. rate: bytes/s of the node, 0 unknown. The
  * caller sets its id. */
@@ -89,8 +97,8 @@ bool lease_progress(struct lease_book *b, struct lease *l, uint32_t end, uint64_
 void lease_end(struct lease_book *b, struct lease *l, enum lease_phase phase);
 /* What is to be done about a running lease now. No piece is too slow before it is patience_ms old,
  * at least LEASE_REVOKE_MS. */
-enum lease_verdict lease_judge(const struct lease_book *b, const struct lease *l,
-                               int64_t patience_ms, int64_t now_ms);
+enum lease_verdict lease_judge(const struct lease_book *b, struct lease *l, int64_t patience_ms,
+                               int64_t now_ms);
 /* The lease whose tail an idle node of that rate should take over, and where it is cut. NULL when
  * none has two pieces that are not begun and LEASE_SPLIT_MS of work left. */
 struct lease *lease_longest(struct lease_book *b, unsigned idle_node, int64_t now_ms,

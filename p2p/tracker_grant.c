@@ -139,11 +139,24 @@ solo_bytes(const struct tracker *t, const struct tracker_blob *b)
     return before > LEASE_FIRST_BYTES ? before : LEASE_FIRST_BYTES;
 }
 
-static uint32_t
-run_length(const struct tracker *t, const struct tracker_blob *b, unsigned node, uint32_t first)
+/* Of a lease among several fetchers: some time of work, and a part of what is left, so that all
+ * end at about the same time and no lease has to be split. */
+static uint64_t
+shared_bytes(const struct tracker *t, const struct tracker_blob *b, unsigned node, int64_t now_ms)
 {
-    uint64_t bytes = t->nodes[node].wan_rate * LEASE_MS / 1000;
-    bytes = bytes < LEASE_BYTES_MAX ? bytes : LEASE_BYTES_MAX;
+    uint64_t bytes = t->nodes[node].wan_rate * LEASE_MS / 1000, left = 0;
+    for (uint32_t p = 0; p < b->book.pieces; p++)
+        left += piece_free(b, p) ? b->book.piece_bytes : 0;
+    left /= (uint64_t)LEASE_SHARES * places(t, b, now_ms);
+    bytes = bytes < left ? bytes : left;
+    return bytes < LEASE_BYTES_MAX ? bytes : LEASE_BYTES_MAX;
+}
+
+static uint32_t
+run_length(const struct tracker *t, const struct tracker_blob *b, unsigned node, uint32_t first,
+           int64_t now_ms)
+{
+    uint64_t bytes = shared_bytes(t, b, node, now_ms);
     if (tracker_wanting(b) == 1 && b->remotes_count == 0)
         bytes = solo_bytes(t, b);
     uint32_t most = (uint32_t)(bytes / b->book.piece_bytes), count = 1;
@@ -179,7 +192,7 @@ tracker_grant(struct tracker *t, const struct node_id *node, const struct digest
         split_longest(t, b, (unsigned)at, now_ms, orders);
         return false;
     }
-    uint32_t count = run_length(t, b, (unsigned)at, first);
+    uint32_t count = run_length(t, b, (unsigned)at, first, now_ms);
     bool upstream = may_upstream(b, e, now_ms);
     int source = tracker_choose(t, b, upstream, now_ms, (uint64_t)count * b->book.piece_bytes);
     if (source == TRACKER_NOWHERE)
@@ -295,13 +308,16 @@ holds_up(const struct tracker *t, const struct tracker_blob *b, const struct lea
          int64_t now_ms)
 {
     uint64_t rate = lease_rate(l, now_ms), left = lease_bytes(&b->book, l) - l->done_bytes;
-    if (now_ms - l->piece_ms <= time_ms(t, b, l) || left * 1000 <= rate * LEASE_REVOKE_MS ||
+    /* Who was alone at work would share the WAN now. */
+    unsigned share = LEASE_REVOKE_SLOW * (t->climb.active > 0 ? t->climb.active : 1);
+    if (lease_waits(&b->book, l) || now_ms - l->piece_ms <= time_ms(t, b, l) ||
+        left * 1000 <= rate * LEASE_REVOKE_MS ||
         (lowest_free(b) < b->book.pieces && fetching(b) < places(t, b, now_ms)))
         return false;
     for (size_t i = 0; i < b->entries_count; i++) {
         const struct tracker_entry *e = b->entries[i];
         if (e->node != l->node && could_fetch(t, b, e, now_ms) &&
-            t->nodes[e->node].wan_rate / LEASE_REVOKE_SLOW > rate)
+            t->nodes[e->node].wan_rate / share > rate)
             return true;
     }
     return false;

@@ -117,6 +117,24 @@ the_next_lease_is_asked_for_shortly_before_the_end(void **state)
 }
 
 static void
+upstream_one_request_follows_the_other(void **state)
+{
+    (void)state;
+    struct duties r = duties();
+    struct duty *a = running(&r, 70000, 0, 2, 5);
+    struct wire_grant next = {.lease = 70001, .epoch = 1, .first = 2, .count = 2};
+    struct wire_grant far = {.lease = 70002, .epoch = 1, .first = 4, .count = 2};
+    assert_non_null(duty_add(&r, &next));
+    assert_null(duty_ready(&r));
+    far.source = WIRE_REMOTE_SITE;
+    far.node = unit_node(7);
+    assert_non_null(duty_add(&r, &far));
+    assert_int_equal(duty_ready(&r)->lease, 70002); /* pieces of a node come one by one anyway */
+    duty_end(&r, a, false, 1000);
+    assert_int_equal(duty_ready(&r)->lease, 70001);
+}
+
+static void
 there_is_a_limit_and_own_ids_stay_below_leases(void **state)
 {
     (void)state;
@@ -139,6 +157,7 @@ main(void)
         cmocka_unit_test(a_revocation_ends_the_request_where_it_is),
         cmocka_unit_test(a_revoked_lease_that_was_not_begun_is_gone),
         cmocka_unit_test(the_next_lease_is_asked_for_shortly_before_the_end),
+        cmocka_unit_test(upstream_one_request_follows_the_other),
         cmocka_unit_test(there_is_a_limit_and_own_ids_stay_below_leases),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -154,14 +154,18 @@ what_a_node_holds_that_serves_nothing_is_granted(void **state)
 }
 
 static void
-a_lease_is_as_long_as_its_holder_is_fast(void **state)
+a_lease_is_as_long_as_its_holder_is_fast_and_what_is_left(void **state)
 {
     (void)state;
     struct tracker *t = tracker_of(2);
     struct wire_grant g;
-    announce(t, 1, (uint64_t)8 * PIECE_BYTES_MIN, 1);
+    announce(t, 1, (uint64_t)3 * PIECE_BYTES_MIN / 2, 1);
     assert_true(grant(t, 1, 1, &g));
-    assert_int_equal(g.count, 4); /* half a second of work */
+    assert_int_equal(g.count, 3); /* two seconds of work */
+    report(t, 1, &g, 3 * PIECE_BYTES_MIN, WIRE_DONE, 1);
+    announce(t, 1, (uint64_t)100 * PIECE_BYTES_MIN, 1);
+    assert_true(grant(t, 1, 1, &g));
+    assert_int_equal(g.count, 2); /* a part for each of four fetchers, twice */
     assert_true(grant(t, 2, 1, &g));
     assert_int_equal(g.count, 1); /* nothing is known of it */
     tracker_free(t);
@@ -508,7 +512,7 @@ main(void)
         cmocka_unit_test(what_somebody_holds_is_not_granted),
         cmocka_unit_test(what_half_of_the_others_ask_for_in_vain_is_granted),
         cmocka_unit_test(what_a_node_holds_that_serves_nothing_is_granted),
-        cmocka_unit_test(a_lease_is_as_long_as_its_holder_is_fast),
+        cmocka_unit_test(a_lease_is_as_long_as_its_holder_is_fast_and_what_is_left),
         cmocka_unit_test(a_node_alone_gets_a_long_lease_and_gives_it_up_to_the_second),
         cmocka_unit_test(in_company_the_leases_of_the_only_one_double),
         cmocka_unit_test(a_trim_is_said_again_until_the_holder_agrees),
