@@ -164,6 +164,7 @@ help:
 	@echo 'make crash        every state that a power cut may leave (SCRIPT= SHUFFLES=64)'
 	@echo 'make lab          sites of real nodes behind thin WANs in namespaces, and their table'
 	@echo "make bench        the swarm against other ways to pull, at the edge: an hour (QUICK=1: 5 minutes)"
+	@echo 'make bench-cache  what an index of 100,000 blobs costs (BLOBS=)'
 	@echo 'make bench-node   the table of figures of one node (QUICK=1)'
 	@echo 'make deps         installs the Debian packages that are missing (as root)'
 	@echo 'make install      DESTDIR= PREFIX=$(PREFIX): program, unit, manual pages, completions'
