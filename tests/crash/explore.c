@@ -24,6 +24,7 @@
 
 #define FAILURES_MAX  5
 #define STATE_LIMIT_S 30
+#define VERDICT_MAX   256
 
 struct options {
     const char *only[8];
@@ -94,6 +95,13 @@ keep(struct promises *p, const struct op *op)
 
 /* ---- judging one state, in a child ---- */
 
+/* What a child that dies or hangs was at. */
+static void
+at_work(const char *what, int body)
+{
+    (void)snprintf(verdict, VERDICT_MAX, "it died or hung: %s %d", what, body);
+}
+
 static const char *
 judge_tags(struct cache *c, const struct promises *p)
 {
@@ -118,6 +126,7 @@ judge_blob(struct cache *c, int body, const struct promises *p)
     if (p->whole[body] && cache_stored(c, &bodies[body].digest) != bodies[body].len) {
         return "a durable blob is lost";
     }
+    at_work("pulling body", body);
     return script_pull(c, body, UINT64_MAX);
 }
 
@@ -149,6 +158,7 @@ judge_orphans(void)
 static const char *
 judge_again(const struct cache_config *config, const struct script *s)
 {
+    at_work("opening", 2);
     struct cache *c = script_open(config);
     struct tag got;
     const char *wrong =
@@ -170,6 +180,7 @@ judge(const struct script *s, const struct promises *p)
     if (has_file("clean") && !p->maybe_sure) {
         return "the marker of a clean stop outlived the next start";
     }
+    at_work("opening", 1);
     struct cache *c = script_open(&config);
     cache_check(c);
     const char *wrong = judge_tags(c, p);
@@ -181,6 +192,7 @@ judge(const struct script *s, const struct promises *p)
     cache_check(c);
     struct tag tag = script_tag(7);
     cache_tag_put(c, "host/after:tag", &tag);
+    at_work("closing", 1);
     cache_close(c);
     if (wrong == NULL) {
         wrong = judge_orphans();
@@ -197,9 +209,8 @@ state_is_right(const struct script *s, const struct promises *p)
     must(pid >= 0);
     if (pid == 0) {
         (void)alarm(STATE_LIMIT_S);
-        (void)snprintf(verdict, 256, "the cache died");
         const char *wrong = judge(s, p);
-        (void)snprintf(verdict, 256, "%s", wrong == NULL ? "" : wrong);
+        (void)snprintf(verdict, VERDICT_MAX, "%s", wrong == NULL ? "" : wrong);
         _exit(wrong == NULL ? 0 : 1);
     }
     int status;
@@ -331,7 +342,7 @@ main(int argc, char **argv)
     const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
     (void)snprintf(dir, sizeof dir, "%s/peersync-crash-XXXXXX", base);
     must(mkdtemp(dir) != NULL);
-    verdict = mmap(NULL, 256, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    verdict = mmap(NULL, VERDICT_MAX, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     must(verdict != MAP_FAILED);
     log_configure(LOG_ERROR, false);
     script_make_bodies();
