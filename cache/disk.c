@@ -424,11 +424,11 @@ sleep_until_due(struct cache *c)
 static bool
 turn(struct cache *c)
 {
-    bool stopping;
-    lock_take(&c->lock);
-    stopping = c->stopping;
-    lock_drop(&c->lock);
     do_mail(c);
+    /* Behind the mail, which clears the event: a stop after this look wakes the next sleep. */
+    lock_take(&c->lock);
+    bool stopping = c->stopping;
+    lock_drop(&c->lock);
     keep_limits(c);
     remove_doomed(c);
     if (clock_ms() >= c->tick_ms) {
