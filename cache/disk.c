@@ -22,6 +22,12 @@
 #define TICK_MS 60000
 /* A blob is in the mailbox at most once; this many blobs are not in memory at a time. */
 #define MAIL_MAX 65536
+/* Blobs made durable in one go, and how large one may be that others wait for. */
+#define BATCH_MAX        64
+#define BATCH_BLOB_BYTES (8u * 1024 * 1024)
+/* What of wrong blobs is kept for people. */
+#define QUARANTINE_BYTES (64u * 1024 * 1024)
+#define QUARANTINE_PART  16
 /* Ages noted in one go; about 4,000 blobs. */
 #define FACTS_BYTES (512u * 1024)
 
@@ -53,6 +59,16 @@ log_gone(const struct doom *d)
     }
 }
 
+/* It stands outside the cap, so it is small beside it. */
+static uint64_t
+quarantine_bytes(struct cache *c)
+{
+    lock_take(&c->lock);
+    uint64_t part = c->limit_bytes / QUARANTINE_PART;
+    lock_drop(&c->lock);
+    return part < QUARANTINE_BYTES ? part : QUARANTINE_BYTES;
+}
+
 static int
 remove_file(struct cache *c, const struct doom *d)
 {
@@ -65,7 +81,7 @@ remove_file(struct cache *c, const struct doom *d)
         rc = store_remove_blob(&c->store, &d->digest);
         break;
     case DOOM_QUARANTINE:
-        rc = store_quarantine_blob(&c->store, &d->digest);
+        rc = store_quarantine_blob(&c->store, &d->digest, quarantine_bytes(c));
         break;
     }
     return rc == -ENOENT ? 0 : rc;

@@ -125,16 +125,38 @@ store_remove_blob(const struct store *s, const struct digest *d)
     return fs_unlink_at(AT_FDCWD, path);
 }
 
+/* What is in a folder. */
+struct content {
+    int dir_fd;
+    unsigned files;
+    uint64_t bytes;
+};
+
 static int
-count_name(void *arg, const char *name)
+add_content(void *arg, const char *name)
 {
-    (void)name;
-    ++*(unsigned *)arg;
+    struct content *in = arg;
+    uint64_t size;
+    in->files++;
+    if (fs_size_at(in->dir_fd, name, &size) == 0) {
+        in->bytes += size;
+    }
     return 0;
 }
 
+/* Is there room for one more file of that folder? */
+static bool
+has_room(int quarantine_fd, int shard_fd, const char *name, uint64_t max_bytes)
+{
+    struct content in = {.dir_fd = quarantine_fd};
+    uint64_t size;
+    return fs_each(quarantine_fd, add_content, &in) == 0 && in.files < QUARANTINE_MAX &&
+           fs_size_at(shard_fd, name, &size) == 0 && in.bytes <= max_bytes &&
+           size <= max_bytes - in.bytes;
+}
+
 int
-store_quarantine_blob(const struct store *s, const struct digest *d)
+store_quarantine_blob(const struct store *s, const struct digest *d, uint64_t max_bytes)
 {
     AUTO(fd_close) int shard_fd = -1, quarantine_fd = -1;
     AUTO(mem_free_text) char *shard = shard_path(s, d);
@@ -147,12 +169,8 @@ store_quarantine_blob(const struct store *s, const struct digest *d)
     rc = text_printf(name, sizeof name, "%s-%s", digest_alg_name(d), hex);
     must(rc == 0);
 
-    unsigned count = 0;
     rc = open_sub(s, "quarantine", true, &quarantine_fd);
-    if (rc == 0) {
-        rc = fs_each(quarantine_fd, count_name, &count);
-    }
-    if (rc == 0 && count < QUARANTINE_MAX) {
+    if (rc == 0 && has_room(quarantine_fd, shard_fd, hex, max_bytes)) {
         rc = fs_rename_at(shard_fd, hex, quarantine_fd, name);
         if (rc == 0) {
             return 0;

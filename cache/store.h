@@ -31,8 +31,10 @@ void store_close(struct store *s); /* also half-built ones */
 CHECKED int store_open_blob(const struct store *s, const struct digest *d, int *ret_fd,
                             uint64_t *ret_size);
 CHECKED int store_remove_blob(const struct store *s, const struct digest *d);
-/* Moves it out of the way, or removes it when the quarantine is full. */
-CHECKED int store_quarantine_blob(const struct store *s, const struct digest *d);
+/* Moves it out of the way, or removes it when the quarantine is full: of files, or of bytes, which
+ * max_bytes bounds. */
+CHECKED int store_quarantine_blob(const struct store *s, const struct digest *d,
+                                  uint64_t max_bytes);
 
 CHECKED int store_create_partial(const struct store *s, const struct digest *d, uint64_t gen,
                                  int *ret_fd);

@@ -142,6 +142,27 @@ the_quarantine_is_bounded(void **state)
 }
 
 static void
+the_quarantine_is_small_beside_the_cap(void **state)
+{
+    (void)state;
+    struct room r;
+    struct cache_verdict v;
+    room_init(&r, 64 * MIB);
+    for (uint64_t i = 0; i < 4; i++) {
+        struct digest d;
+        uint8_t *body = make_body(200 + i, (size_t)(i + 1) * MIB, &d);
+        store_body(&r, &d, body, (size_t)(i + 1) * MIB);
+        rot(&r, &d, 9);
+        cache_verify(r.cache, &v, NULL, NULL);
+        assert_int_equal(v.bad, 1);
+        mem_free(body);
+    }
+    assert_int_equal(count_files(&r, "quarantine", ""), 2); /* of 1 and 2 MiB; a 16th are 4 */
+    cache_check(r.cache);
+    room_release(&r);
+}
+
+static void
 info_and_list_tell_sources_and_flight(void **state)
 {
     (void)state;
@@ -204,6 +225,7 @@ main(void)
         cmocka_unit_test(verify_finds_the_rotten_blob_and_moves_it_away),
         cmocka_unit_test(a_rotten_small_body_is_never_given),
         cmocka_unit_test(the_quarantine_is_bounded),
+        cmocka_unit_test(the_quarantine_is_small_beside_the_cap),
         cmocka_unit_test(only_what_is_stored_whole_counts_as_stored),
         cmocka_unit_test(info_and_list_tell_sources_and_flight),
     };
