@@ -267,14 +267,11 @@ published(struct cache *c, struct blob *b)
 }
 
 static void
-publish(struct cache *c, struct blob *b)
+end_publish(struct cache *c, struct blob *b, int rc)
 {
-    remove_doomed(c);
-    int rc = store_publish_blob(&c->store, &b->digest, b->gen, b->fd);
     if (rc == 0) {
         cache_disk_worked(c);
         published(c, b);
-        note_ages(c);
         return;
     }
     /* It may already stand under its name with the folder not synced. */
@@ -283,8 +280,50 @@ publish(struct cache *c, struct blob *b)
     (void)blob_end_by_disk(b, "publish", rc, true);
 }
 
+/* Verified blobs that wait to be published together; a reference to each. */
+struct batch {
+    struct blob *blobs[BATCH_MAX];
+    size_t count;
+};
+
 static void
-do_jobs(struct cache *c, struct blob *b)
+publish(struct cache *c, struct batch *batch)
+{
+    struct publishing list[BATCH_MAX];
+    size_t count = batch->count;
+    if (count == 0) {
+        return;
+    }
+    remove_doomed(c);
+    for (size_t i = 0; i < count; i++) {
+        const struct blob *b = batch->blobs[i];
+        list[i] = (struct publishing){.digest = b->digest, .gen = b->gen, .fd = b->fd};
+    }
+    store_publish_blobs(&c->store, list, count);
+    for (size_t i = 0; i < count; i++) {
+        end_publish(c, batch->blobs[i], list[i].rc);
+        blob_release(&batch->blobs[i]);
+    }
+    batch->count = 0;
+    note_ages(c);
+}
+
+/* Takes over the reference. A large one goes alone, behind those that wait. */
+static void
+add_to_batch(struct cache *c, struct batch *batch, struct blob *b)
+{
+    bool large = b->size > BATCH_BLOB_BYTES;
+    if (large || batch->count == BATCH_MAX) {
+        publish(c, batch);
+    }
+    batch->blobs[batch->count++] = b;
+    if (large) {
+        publish(c, batch);
+    }
+}
+
+static void
+do_jobs(struct cache *c, struct blob *b, struct batch *batch)
 {
     lock_take(&b->lock);
     unsigned jobs = b->jobs;
@@ -298,20 +337,23 @@ do_jobs(struct cache *c, struct blob *b)
         save_map(c, b);
     }
     if (jobs & JOB_PUBLISH) {
-        publish(c, b);
+        add_to_batch(c, batch, b);
+    } else {
+        blob_release(&b);
     }
-    blob_release(&b);
 }
 
 static void
 do_mail(struct cache *c)
 {
     struct mail *mail = mailbox_take_all(&c->mailbox);
+    struct batch batch = {.count = 0};
     while (mail != NULL) {
         struct mail *next = mail->next; /* the blob may be posted again at once */
-        do_jobs(c, (struct blob *)mail);
+        do_jobs(c, (struct blob *)mail, &batch);
         mail = next;
     }
+    publish(c, &batch);
 }
 
 /* ---- journal ---- */

@@ -51,18 +51,89 @@ name_partial(const struct digest *d, uint64_t gen, const char *suffix, char ret[
     must(rc == 0);
 }
 
-/* Makes `from` appear as `to` so that a crash at any point leaves either the old state or all
- * of the new file. Order matters: data, then name, then folder. `to` is replaced when it is
- * there: the new file is synced and, for a blob, its digest was just checked, which is more
- * than is known of an old one. */
-static int
-publish(int from_dir, const char *from, int fd, int to_dir, const char *to)
+/* One file in partial/ that gets its name. */
+struct naming {
+    int fd;
+    char from[NAME_MAX_BYTES], to[NAME_MAX_BYTES];
+    char *to_dir; /* path; freed by namings_free */
+    int rc;       /* an error: it takes no further part */
+};
+
+static struct naming *
+namings_new(size_t count)
 {
-    int rc = fs_sync(fd);
-    if (rc == 0) {
-        rc = fs_rename_at(from_dir, from, to_dir, to);
+    return mem_zalloc(count * sizeof(struct naming));
+}
+
+static void
+namings_free(struct naming *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        mem_free(list[i].to_dir);
     }
-    return rc < 0 ? rc : fs_sync(to_dir);
+    mem_free(list);
+}
+
+static int
+rename_one(int from_dir, const struct naming *n)
+{
+    AUTO(fd_close) int to_dir = -1;
+    int rc = fs_open_dir(n->to_dir, true, &to_dir);
+    return rc < 0 ? rc : fs_rename_at(from_dir, n->from, to_dir, n->to);
+}
+
+static bool
+is_named_in(const struct naming *n, const char *to_dir)
+{
+    return n->rc == 0 && strcmp(n->to_dir, to_dir) == 0;
+}
+
+/* Syncs each folder once, for all that were named in it. */
+static void
+sync_folders(struct naming *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool done = list[i].rc < 0;
+        for (size_t k = 0; k < i && !done; k++) {
+            done = is_named_in(&list[k], list[i].to_dir);
+        }
+        if (done) {
+            continue;
+        }
+        AUTO(fd_close) int to_dir = -1;
+        int rc = fs_open_dir(list[i].to_dir, false, &to_dir);
+        if (rc == 0) {
+            rc = fs_sync(to_dir);
+        }
+        for (size_t k = i; k < count && rc < 0; k++) {
+            if (is_named_in(&list[k], list[i].to_dir) || k == i) {
+                list[k].rc = rc;
+            }
+        }
+    }
+}
+
+/* Makes each file appear under its name so that a crash at any point leaves either the old state
+ * or all of the new file. Order matters: data, then name, then folder. A name that is there is
+ * replaced: the new file is synced and, for a blob, its digest was just checked, which is more
+ * than is known of an old one. */
+static void
+publish(int from_dir, struct naming *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        fs_start_writeback(list[i].fd, 0, 0); /* of all, before the first is waited for */
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (list[i].rc == 0) {
+            list[i].rc = fs_sync(list[i].fd);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (list[i].rc == 0) {
+            list[i].rc = rename_one(from_dir, &list[i]);
+        }
+    }
+    sync_folders(list, count);
 }
 
 int
@@ -229,7 +300,7 @@ store_remove_partial(const struct store *s, const struct digest *d, uint64_t gen
 
 /* Writes bytes to a new file in partial/ and publishes it as to_dir/name. */
 static int
-write_whole(const struct store *s, const struct buf *bytes, const char *tmp, int to_dir,
+write_whole(const struct store *s, const struct buf *bytes, const char *tmp, const char *to_dir,
             const char *name)
 {
     AUTO(fd_close) int dir_fd = -1, fd = -1;
@@ -244,7 +315,14 @@ write_whole(const struct store *s, const struct buf *bytes, const char *tmp, int
         rc = fs_write_at(fd, 0, bytes->data, bytes->len);
     }
     if (rc == 0) {
-        rc = publish(dir_fd, tmp, fd, to_dir, name);
+        struct naming n = {.fd = fd, .to_dir = mem_strdup(to_dir)};
+        rc = text_copy(n.from, sizeof n.from, tmp);
+        must(rc == 0);
+        rc = text_copy(n.to, sizeof n.to, name);
+        must(rc == 0);
+        publish(dir_fd, &n, 1);
+        mem_free(n.to_dir);
+        rc = n.rc;
     }
     if (rc < 0) {
         int gone = fs_unlink_at(dir_fd, tmp);
@@ -259,9 +337,8 @@ store_save_map(const struct store *s, const struct digest *d, uint64_t gen, cons
     char tmp[NAME_MAX_BYTES], name[NAME_MAX_BYTES];
     name_partial(d, gen, ".map.tmp", tmp);
     name_partial(d, gen, ".map", name);
-    AUTO(fd_close) int dir_fd = -1;
-    int rc = open_sub(s, "partial", true, &dir_fd);
-    return rc < 0 ? rc : write_whole(s, map, tmp, dir_fd, name);
+    AUTO(mem_free_text) char *partial = sub_path(s, "partial");
+    return write_whole(s, map, tmp, partial, name);
 }
 
 int
@@ -274,16 +351,16 @@ store_load_map(const struct store *s, const struct digest *d, uint64_t gen, stru
     return rc < 0 ? rc : fs_read_file(dir_fd, name, ret);
 }
 
-/* The shard's folder; a new one is synced into its parent before anything is put there. */
+/* Makes the shard's folder; a new one is synced into its parent before anything is put there. */
 static int
-open_shard(const struct store *s, const struct digest *d, int *ret_fd)
+make_shard(const struct store *s, const struct digest *d)
 {
     AUTO(mem_free_text) char *shard = shard_path(s, d);
-    int rc = fs_open_dir(shard, false, ret_fd);
+    AUTO(fd_close) int shard_fd = -1, parent_fd = -1;
+    int rc = fs_open_dir(shard, false, &shard_fd);
     if (rc != -ENOENT) {
         return rc;
     }
-    AUTO(fd_close) int shard_fd = -1, parent_fd = -1;
     rc = fs_open_dir(shard, true, &shard_fd);
     if (rc < 0) {
         return rc;
@@ -300,33 +377,41 @@ open_shard(const struct store *s, const struct digest *d, int *ret_fd)
         }
         rc = open_sub(s, *p, false, &parent_fd);
     }
-    if (rc == 0) {
-        *ret_fd = shard_fd;
-        shard_fd = -1;
-    }
     return rc;
 }
 
-int
-store_publish_blob(const struct store *s, const struct digest *d, uint64_t gen, int fd)
+static void
+name_blob(const struct store *s, const struct publishing *p, struct naming *ret)
 {
-    char from[NAME_MAX_BYTES], map[NAME_MAX_BYTES], hex[129];
-    name_partial(d, gen, "", from);
-    name_partial(d, gen, ".map", map);
-    digest_hex(d, hex);
-    AUTO(fd_close) int from_fd = -1, to_fd = -1;
+    name_partial(&p->digest, p->gen, "", ret->from);
+    digest_hex(&p->digest, ret->to);
+    ret->to_dir = shard_path(s, &p->digest);
+    ret->fd = p->fd;
+    ret->rc = make_shard(s, &p->digest);
+}
+
+void
+store_publish_blobs(const struct store *s, struct publishing *list, size_t count)
+{
+    AUTO(fd_close) int from_fd = -1;
     int rc = open_sub(s, "partial", false, &from_fd);
-    if (rc == 0) {
-        rc = open_shard(s, d, &to_fd);
+    struct naming *names = namings_new(count);
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        name_blob(s, &list[i], &names[i]);
     }
     if (rc == 0) {
-        rc = publish(from_fd, from, fd, to_fd, hex);
+        publish(from_fd, names, count);
     }
-    if (rc == 0) {
-        int gone = fs_unlink_at(from_fd, map);
-        (void)gone; /* an old map is an orphan that the next start removes */
+    for (size_t i = 0; i < count; i++) {
+        list[i].rc = rc < 0 ? rc : names[i].rc;
+        if (list[i].rc == 0) {
+            char map[NAME_MAX_BYTES];
+            name_partial(&list[i].digest, list[i].gen, ".map", map);
+            int gone = fs_unlink_at(from_fd, map);
+            (void)gone; /* an old map is an orphan that the next start removes */
+        }
     }
-    return rc;
+    namings_free(names, count);
 }
 
 int
@@ -335,9 +420,7 @@ store_write_file(const struct store *s, const char *name, const struct buf *byte
     char tmp[NAME_MAX_BYTES];
     int rc = text_printf(tmp, sizeof tmp, "%s.tmp", name);
     must(rc == 0);
-    AUTO(fd_close) int dir_fd = -1;
-    rc = fs_open_dir(s->dir, true, &dir_fd);
-    return rc < 0 ? rc : write_whole(s, bytes, tmp, dir_fd, name);
+    return write_whole(s, bytes, tmp, s->dir, name);
 }
 
 int

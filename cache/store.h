@@ -47,8 +47,15 @@ CHECKED int store_save_map(const struct store *s, const struct digest *d, uint64
                            const struct buf *map);
 CHECKED int store_load_map(const struct store *s, const struct digest *d, uint64_t gen,
                            struct buf *ret);
-/* Syncs the partial file (`fd`) and makes it the blob. */
-CHECKED int store_publish_blob(const struct store *s, const struct digest *d, uint64_t gen, int fd);
+/* Partial files that become blobs together: what one sync of the disk costs is paid once. `rc`
+ * tells how each went. */
+struct publishing {
+    struct digest digest;
+    uint64_t gen;
+    int fd;
+    int rc;
+};
+void store_publish_blobs(const struct store *s, struct publishing *list, size_t count);
 
 /* Small files in DIR, written whole and replaced in one step. */
 CHECKED int store_write_file(const struct store *s, const char *name, const struct buf *bytes);

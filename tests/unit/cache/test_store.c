@@ -61,7 +61,9 @@ a_published_file_stands_under_its_digest_only(void **state)
     uint64_t size;
     shelf_init(&s);
     put_partial(&s, 3, &fd);
-    assert_int_equal(store_publish_blob(&s.store, &s.digest, 3, fd), 0);
+    struct publishing p = {.digest = s.digest, .gen = 3, .fd = fd};
+    store_publish_blobs(&s.store, &p, 1);
+    assert_int_equal(p.rc, 0);
     assert_int_equal(store_open_blob(&s.store, &s.digest, &blob_fd, &size), 0);
     assert_int_equal(size, 5);
     assert_int_equal(store_each_blob(&s.store, note_blob, &s), 0);
