@@ -78,7 +78,7 @@ HEADERS := $(foreach f,$(FLOORS),$(wildcard $(f)/*.h $(f)/*/*.h))
 SOURCES := $(foreach f,$(FLOORS),$(wildcard $(f)/*.c $(f)/*/*.c))
 TEST_SOURCES := $(wildcard tests/unit/*/*.c tests/unit/*/*.h tests/sim/*.c tests/sim/*.h tests/crash/*.c tests/crash/*.h tests/fuzz/*.c tests/bench/*.c tests/netlab/*.c tests/netlab/*.h)
 LINT_C := $(SOURCES) $(filter %.c,$(TEST_SOURCES))
-SHELL_FILES := .ci/run $(shell grep -lsE '^\#!.*\b(ba)?sh$$' tests/*/* tests/bench/systems/* deploy/* 2>/dev/null | sort -u)
+SHELL_FILES := .ci/run $(shell grep -lsE '^\#!.*\b(ba)?sh$$' tests/*/* tests/bench/systems/* deploy/* deploy/debian/* 2>/dev/null | sort -u)
 TIDY := $(firstword $(shell command -v clang-tidy-14 clang-tidy))
 FORMAT := $(firstword $(shell command -v clang-format-14 clang-format))
 CLANG := $(firstword $(shell command -v clang-14 clang))
@@ -168,6 +168,7 @@ help:
 	@echo 'make bench-node   the table of figures of one node (QUICK=1)'
 	@echo 'make deps         installs the Debian packages that are missing (as root)'
 	@echo 'make install      DESTDIR= PREFIX=$(PREFIX): program, unit, manual pages, completions'
+	@echo 'make deb          the Debian package in $(BUILD)/deb (make test-deb: in a fresh root)'
 	@echo 'make clean        removes $(BUILD)'
 
 .PHONY: all unit unit-build programs $(FLOORS:%=unit-%) lint $(LINT_PARTS:%=lint-%) deps test demo clean help

@@ -3,6 +3,7 @@
 # RUN is what starts a program of another architecture, e.g. qemu-aarch64.
 SHARE := $(BUILD)/share
 RUN ?=
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 # Manual pages carry a date: that of the last commit, so that two builds are the same.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
 
@@ -18,7 +19,7 @@ $(SHARE)/.done: $(BUILD)/peersync deploy/install.mk
 
 install: all share
 	install -D -m 755 $(BUILD)/peersync $(DESTDIR)$(PREFIX)/bin/peersync
-	install -D -m 644 deploy/peersync.service $(DESTDIR)$(PREFIX)/lib/systemd/system/peersync.service
+	install -D -m 644 deploy/peersync.service $(DESTDIR)$(UNITDIR)/peersync.service
 	install -D -m 644 deploy/sysusers.d/peersync.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/peersync.conf
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/peersync/examples configs/config.yaml configs/reference.yaml
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(SHARE)/man/*.1

@@ -1,6 +1,6 @@
 #!/bin/bash
 # deps.sh SET...: installs the Debian packages of these sets that are missing; says nothing when
-# none is. Sets: build demo test bench. Services that come along are not started and not left
+# none is. Sets: build demo test package bench. Services that come along are not started and not left
 # enabled; packages that were there before are neither touched nor removed.
 set -euo pipefail
 
@@ -12,10 +12,11 @@ packages() {
         openssl ca-certificates iproute2 iptables util-linux mount procps curl ;;
     test) echo libcmocka-dev clang libclang-rt-14-dev clang-tidy clang-format cppcheck shellcheck \
         strace git mandoc zsh fish ;;
+    package) echo dpkg-dev debhelper lintian mmdebstrap ;;
     bench) echo nginx-light docker-registry python3 python3-matplotlib wrk curl iproute2 iptables util-linux \
         procps git ;;
     *)
-        echo "deps.sh: no such set: $1 (build demo test bench)" >&2
+        echo "deps.sh: no such set: $1 (build demo test package bench)" >&2
         exit 2
         ;;
     esac
