@@ -169,6 +169,7 @@ help:
 	@echo 'make deps         installs the Debian packages that are missing (as root)'
 	@echo 'make install      DESTDIR= PREFIX=$(PREFIX): program, unit, manual pages, completions'
 	@echo 'make deb          the Debian package in $(BUILD)/deb (make test-deb: in a fresh root)'
+	@echo 'make image        the container image as an OCI layout in $(BUILD)/image (make test-image: in dockerd and swarm)'
 	@echo 'make clean        removes $(BUILD)'
 
 .PHONY: all unit unit-build programs $(FLOORS:%=unit-%) lint $(LINT_PARTS:%=lint-%) deps test demo clean help

@@ -120,21 +120,39 @@ class Origin:
             'config': {'mediaType': CONFIG_TYPE, 'digest': self.put_blob(config), 'size': config.size},
             'layers': [{'mediaType': LAYER_TYPE, 'digest': d, 'size': c.size}
                        for d, c in zip(digests, layers)]}).encode()
-        image = Image(name, tag, manifest, [(config.digest(), config.size)] +
-                      [(d, c.size) for d, c in zip(digests, layers)])
+        return self.publish(Image(name, tag, manifest, [(config.digest(), config.size)] +
+                                  [(d, c.size) for d, c in zip(digests, layers)]))
+
+    def layout(self, name, tag, folder):
+        """The one image of an OCI layout."""
+        blobs = os.path.join(folder, 'blobs', 'sha256')
+        with open(os.path.join(folder, 'index.json'), encoding='utf-8') as f:
+            digest = json.load(f)['manifests'][0]['digest']
+        with open(os.path.join(blobs, digest[7:]), 'rb') as f:
+            manifest = f.read()
+        said = json.loads(manifest)
+        parts = [said['config'], *said['layers']]
+        for part in parts:
+            shutil.copy(os.path.join(blobs, part['digest'][7:]),
+                        os.path.join(self.folder, 'blobs', part['digest']))
+        return self.publish(Image(name, tag, manifest, [(p['digest'], p['size']) for p in parts]))
+
+    def publish(self, image):
+        """Its blobs are there already."""
         file = os.path.join(self.folder, 'manifest-' + image.digest)
         with open(file, 'wb') as f:
-            f.write(manifest)
+            f.write(image.manifest)
         with open(os.path.join(self.folder, f'images.{len(os.listdir(self.folder))}'), 'w',
                   encoding='utf-8') as f:
-            f.write(IMAGE.format(name=name, tag=tag, digest=image.digest, type=MANIFEST_TYPE, file=file))
+            f.write(IMAGE.format(name=image.name, tag=image.tag, digest=image.digest, type=MANIFEST_TYPE,
+                                 file=file))
         before = self.workers()
         self.process.send_signal(signal.SIGHUP)
         # Old workers answer on kept connections, and do not know the image.
         wait_for('the registry has new workers', lambda: self.workers().isdisjoint(before) and
                  self.workers())
-        target = f'/v2/{name}/manifests/{tag}'
-        wait_for('the registry has ' + target, lambda: self.get(target).text == manifest)
+        target = f'/v2/{image.name}/manifests/{image.tag}'
+        wait_for('the registry has ' + target, lambda: self.get(target).text == image.manifest)
         return image
 
     def workers(self):

@@ -4,4 +4,10 @@ test-deb: all deb
 	@TZ=Pacific/Kiritimati LC_ALL=C.UTF-8 $(MAKE) --no-print-directory deb BUILD=$(BUILD)/again
 	@BUILD=$(abspath $(BUILD)) PEERSYNC=$(abspath $(BUILD))/peersync tests/packages/deb
 
-.PHONY: test-deb
+test-image: all image $(B)/tests/netlab/wanem
+	@tests/lib/deps.sh demo
+	@BUILD=$(abspath $(BUILD)) PEERSYNC=$(abspath $(BUILD))/peersync tests/packages/image
+	@BUILD=$(abspath $(BUILD)) PEERSYNC=$(abspath $(BUILD))/peersync tests/lib/cell.sh image-swarm 90 \
+	  tests/packages/image-swarm
+
+.PHONY: test-deb test-image
