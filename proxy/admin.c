@@ -11,7 +11,9 @@
 #include "proxy/api/server.h"
 #include "proxy/http/guard.h"
 #include <microhttpd.h>
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define CONNECTIONS_MAX 24 /* probes, scrapers and a few people */
 #define IDLE_S          15 /* a connection that says nothing */
@@ -77,6 +79,26 @@ header(struct MHD_Connection *c, const char *name)
     return MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
 }
 
+/* The client is a program of this machine: it comes from loopback, or from the very address that
+ * it came to. */
+static bool
+is_here(struct MHD_Connection *c)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct sockaddr_in6 us = {0}, them = {0};
+    socklen_t us_len = sizeof us, them_len = sizeof them;
+    if (!info || getsockname(info->connect_fd, (struct sockaddr *)&us, &us_len) != 0 ||
+        getpeername(info->connect_fd, (struct sockaddr *)&them, &them_len) != 0 ||
+        us.sin6_family != them.sin6_family)
+        return false;
+    if (us.sin6_family == AF_INET6)
+        return memcmp(&us.sin6_addr, &them.sin6_addr, sizeof us.sin6_addr) == 0;
+    uint32_t a = ntohl(((struct sockaddr_in *)&us)->sin_addr.s_addr);
+    uint32_t b = ntohl(((struct sockaddr_in *)&them)->sin_addr.s_addr);
+    return a == b || b >> 24 == IN_LOOPBACKNET;
+}
+
 /* What is wrong with the request as HTTP; queued at once, which also ends the connection. */
 static unsigned
 refuse(struct MHD_Connection *c, const char *method, const char *target, const char **ret_why)
@@ -88,6 +110,10 @@ refuse(struct MHD_Connection *c, const char *method, const char *target, const c
     const char *length = header(c, "Content-Length");
     if (post && header(c, "Origin")) {
         *ret_why = "a web page may not change anything here";
+        return MHD_HTTP_FORBIDDEN;
+    }
+    if (post && !is_here(c)) {
+        *ret_why = "orders are taken from this machine only";
         return MHD_HTTP_FORBIDDEN;
     }
     if (post && (header(c, "Transfer-Encoding") || (length && strcmp(length, "0") != 0))) {

@@ -7,6 +7,7 @@
  *   GET  /api/v1/images?registry=&repository=&reference=[&holders=1]
  *   POST /api/v1/gc[?to=BYTES][&dry_run=1]   /api/v1/verify   /api/v1/tracker/step-down
  *   POST /api/v1/reach
+ * Orders (POST) are taken from this machine only, wherever the address listens.
  *
  * It answers from admin_open on, so that the state can be seen while the node starts. One
  * thread (main) calls these.

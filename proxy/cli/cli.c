@@ -134,6 +134,9 @@ take_flag(int letter, char *value, struct cli *cli)
     case 'F':
         cli->fresh_tags = true;
         return 0;
+    case 'H':
+        cli->hold = true;
+        return 0;
     case 'R':
         cli->root = value;
         return 0;

@@ -22,7 +22,7 @@ struct cli {
     const char *platform; /* --platform, or NULL */
     const char *to;       /* --to, or NULL */
     const char *root;     /* --root, "" when not given */
-    bool json, quiet, dry_run, undo, fresh_tags;
+    bool json, quiet, dry_run, undo, fresh_tags, hold;
     enum cli_progress progress;
     int arg_count;
     char **args;

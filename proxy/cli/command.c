@@ -19,6 +19,7 @@ const struct command_flag command_flags[] = {
     {'D', "dry-run", "", "show what would be done"},
     {'U', "undo", "", "put back what was there before"},
     {'F', "fresh-tags", "", "tags are asked upstream, only bytes come from here"},
+    {'H', "hold", "", "stay, and undo when told to end"},
     {'R', "root", "DIR", "below this folder instead of /"},
     {'T', "to", "SIZE", "shrink to this, e.g. 5GiB"},
     {'h', "help", "", "this text"},
@@ -75,10 +76,13 @@ const struct command commands[] = {
      "show       the values in effect and where each was set\n"
      "reference  all settings with help and defaults\n\n"
      "Example: peersync config check --config new.yaml\n"},
-    {"setup", cli_setup, "cDUFRh", 1, 1, "containerd|docker|crio|k3s",
+    {"setup", cli_setup, "cDUFHRh", 1, 1, "containerd|docker|crio|k3s|cache",
      "make a runtime use this node",
      "Writes the runtime's mirror configuration. What was there is merged and kept beside it as\n"
-     "FILE.peersync-backup; --undo puts it back. Says what to restart.\n\n"
+     "FILE.peersync-backup; --undo puts it back. Says what to restart. With --hold it stays and\n"
+     "does the undo at SIGTERM, as a container beside the daemon.\n\n"
+     "setup cache makes the cache's folder and gives it to the user peersync, where no package\n"
+     "and no unit does.\n\n"
      "Example: peersync setup docker --dry-run\n"},
     {"doctor", cli_doctor, "cAoRh", 0, 0, "", "find out what is wrong",
      "Checks configuration, daemon, swarm (key, other nodes, multicast, clocks, ports, how the\n"

@@ -1,7 +1,12 @@
-/* peersync setup containerd|docker|crio|k3s */
+/* peersync setup containerd|docker|crio|k3s|cache */
 #include "proxy/cli/setup.h"
+#include "base/mem.h"
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+
+#define CACHE_OWNER "peersync" /* the user of the unit, of the package and of the image */
 
 static int
 find_runtime(const char *name, enum setup_runtime *ret)
@@ -12,7 +17,7 @@ find_runtime(const char *name, enum setup_runtime *ret)
             return 0;
         }
     }
-    return cli_fail(CLI_USAGE, "expected containerd, docker, crio or k3s, not \"%s\"", name);
+    return cli_fail(CLI_USAGE, "expected containerd, docker, crio, k3s or cache, not \"%s\"", name);
 }
 
 static int
@@ -36,23 +41,70 @@ carry_out(const struct cli *cli, const struct setup_plan *p)
     return CLI_OK;
 }
 
-int
-cli_setup(const struct cli *cli)
+static int
+plan_and_carry_out(const struct cli *cli, enum setup_runtime r, const struct settings *s)
 {
-    enum setup_runtime r = SETUP_RUNTIMES;
-    AUTO(settings_release) struct settings *s = NULL;
     struct err e = {0};
-    int bad = find_runtime(cli->args[0], &r);
-    if (bad)
-        return bad;
-    if (settings_load(cli->config, &s, &e))
-        return cli_fail(CLI_CONFIG, "%s", e.text);
     char node[CLI_ADDRESS_MAX];
     if (cli_reachable(s->listen, node))
         return cli_fail(CLI_CONFIG, "listen: too long");
     AUTO(setup_plan_release)
     struct setup_plan p = {
         .root = cli->root, .settings = s, .node = node, .fresh_tags = cli->fresh_tags};
-    bad = cli->undo ? setup_plan_undo(r, &p, &e) : setup_plan_make(r, &p, &e);
+    int bad = cli->undo ? setup_plan_undo(r, &p, &e) : setup_plan_make(r, &p, &e);
     return bad ? cli_fail(CLI_FAILED, "%s", e.text) : carry_out(cli, &p);
+}
+
+/* The signals are kept from before the first write, so that none is lost. */
+static int
+hold(const struct cli *cli, enum setup_runtime r, const struct settings *s)
+{
+    sigset_t ends;
+    int got;
+    (void)sigemptyset(&ends);
+    (void)sigaddset(&ends, SIGTERM);
+    (void)sigaddset(&ends, SIGINT);
+    (void)pthread_sigmask(SIG_BLOCK, &ends, NULL);
+    int bad = plan_and_carry_out(cli, r, s);
+    if (bad)
+        return bad;
+    (void)puts("held until SIGTERM");
+    (void)fflush(stdout);
+    while (sigwait(&ends, &got) != 0)
+        continue;
+    struct cli undo = *cli;
+    undo.undo = true;
+    return plan_and_carry_out(&undo, r, s);
+}
+
+static int
+make_cache(const struct cli *cli, const struct settings *s)
+{
+    struct err e = {0};
+    if (cli->undo || cli->hold || cli->fresh_tags || cli->dry_run)
+        return cli_fail(CLI_USAGE, "setup cache takes no option but --config and --root");
+    AUTO(mem_free_text) char *folder = mem_printf("%s%s", cli->root, s->cache_dir);
+    if (setup_files_folder(folder, CACHE_OWNER, &e))
+        return cli_fail(CLI_FAILED, "%s", e.text);
+    (void)printf("%s belongs to the user " CACHE_OWNER "\n", folder);
+    return CLI_OK;
+}
+
+int
+cli_setup(const struct cli *cli)
+{
+    enum setup_runtime r = SETUP_RUNTIMES;
+    AUTO(settings_release) struct settings *s = NULL;
+    struct err e = {0};
+    bool cache = strcmp(cli->args[0], "cache") == 0;
+    int bad = cache ? 0 : find_runtime(cli->args[0], &r);
+    if (bad)
+        return bad;
+    if (settings_load(cli->config, &s, &e))
+        return cli_fail(CLI_CONFIG, "%s", e.text);
+    if (cache)
+        return make_cache(cli, s);
+    if (cli->hold && (cli->undo || cli->dry_run))
+        return cli_fail(CLI_USAGE, "--hold goes with neither --undo nor --dry-run");
+    return cli->hold ? hold(cli, r, s) : plan_and_carry_out(cli, r, s);
 }

@@ -58,6 +58,8 @@ CHECKED int setup_files_read(const char *path, char **ret, struct err *e);
 CHECKED int setup_files_apply(const struct setup_plan *p, struct err *e);
 /* Puts back the backups where nobody else has changed the file since. */
 CHECKED int setup_files_undo(const struct setup_plan *p, struct err *e);
+/* Makes a folder with all above it and gives it to a user, mode 0750. */
+CHECKED int setup_files_folder(const char *path, const char *user, struct err *e);
 /* What changes, as lines with + and -. */
 void setup_files_show(const struct setup_plan *p);
 

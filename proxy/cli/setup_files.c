@@ -11,6 +11,7 @@
 #include "proxy/cli/setup.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 
 #define FILE_MODE   0644 /* runtimes and rootless tools read it; there are no secrets in it */
 #define FOLDER_MODE 0755
+#define CACHE_MODE  0750
 
 int
 setup_files_read(const char *path, char **ret, struct err *e)
@@ -54,6 +56,26 @@ make_folders(const char *path, struct err *e)
             return err_errno(e, "%s", part);
         *slash = '/';
     }
+    return 0;
+}
+
+int
+setup_files_folder(const char *path, const char *user, struct err *e)
+{
+    AUTO(mem_free_text) char *inside = mem_printf("%s/", path);
+    const struct passwd *pw = getpwnam(user);
+    if (!pw)
+        return err_set(e, ERR_NOT_FOUND, "there is no user %s on this machine", user);
+    int bad = make_folders(inside, e);
+    if (bad)
+        return bad;
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return err_errno(e, "%s", path);
+    if (chmod(path, CACHE_MODE) != 0)
+        return err_errno(e, "%s", path);
+    if (st.st_uid != pw->pw_uid && chown(path, pw->pw_uid, pw->pw_gid) != 0)
+        return err_errno(e, "%s", path);
     return 0;
 }
 
