@@ -1,6 +1,6 @@
 #!/bin/bash
 # deps.sh SET...: installs the Debian packages of these sets that are missing; says nothing when
-# none is. Sets: build demo test package image bench. Services that come along are not started and not left
+# none is. Sets: build demo test package kube image bench. Services that come along are not started and not left
 # enabled; packages that were there before are neither touched nor removed.
 set -euo pipefail
 
@@ -10,16 +10,17 @@ packages() {
         libyaml-dev libpsl-dev uthash-dev scdoc ;;
     demo) echo docker.io containerd runc skopeo docker-registry nginx-light busybox-static python3 \
         openssl ca-certificates iproute2 iptables util-linux mount procps curl ;;
-    test) echo libcmocka-dev clang libclang-rt-14-dev clang-tidy clang-format cppcheck shellcheck \
+    test) echo dnsmasq-base libcmocka-dev clang libclang-rt-14-dev clang-tidy clang-format cppcheck shellcheck \
         strace git mandoc zsh fish ;;
     package) echo dpkg-dev debhelper lintian mmdebstrap ;;
+    kube) echo python3 python3-venv ;;
     image) echo python3 ca-certificates binutils libnghttp2-dev libidn2-dev libssh2-1-dev librtmp-dev \
         libldap-dev libbrotli-dev libzstd-dev zlib1g-dev libgnutls28-dev libgmp-dev nettle-dev libunistring-dev \
         libtasn1-6-dev libsasl2-dev libp11-kit-dev libkrb5-dev ;;
     bench) echo nginx-light docker-registry python3 python3-matplotlib wrk curl iproute2 iptables util-linux \
         procps git ;;
     *)
-        echo "deps.sh: no such set: $1 (build demo test package image bench)" >&2
+        echo "deps.sh: no such set: $1 (build demo test package kube image bench)" >&2
         exit 2
         ;;
     esac

