@@ -43,6 +43,9 @@ $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -c $< -o $@
 
+# The page of the admin port is part of the program (.incbin).
+$(B)/proxy/page.o: proxy/page.html
+
 define floor
 $(B)/lib$(1).a: $(patsubst %.c,$(B)/%.o,$(filter-out proxy/main.c,$(wildcard $(1)/*.c $(1)/*/*.c)))
 	@rm -f $$@

@@ -1,13 +1,14 @@
 /* Log lines: built whole on the stack, then written by one write(2), so that lines of
  * different threads never mix.
  *
- *   2026-01-31T09:00:00.123Z level=info event=access msg=request bytes=17 path="a b"
- *   {"ts":"...","level":"info","event":"access","msg":"request","bytes":17,"path":"a b"}
+ *   2026-01-31T09:00:00.123Z level=info event=drain msg=waiting bytes=17 path="a b"
+ *   {"ts":"...","level":"info","event":"drain","msg":"waiting","bytes":17,"path":"a b"}
  *
  * A value is cut at VALUE_MAX; a field that does not fit any more is left out, and the line
  * ends with cut=1. */
 #include "base/log.h"
 #include "base/clock.h"
+#include "base/recent.h"
 #include "base/text.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -23,11 +24,14 @@
 #define VALUE_MAX      1024 /* of one value, escaped */
 #define TAIL_MAX       16   /* always kept free for the mark of a cut line and its end */
 
+enum keep { ROUTINE, KEPT };
+
 static const struct {
     const char *id, *text;
     enum log_level level;
+    enum keep keep;
 } events[] = {
-#define X(id, level, text) {#id, text, LOG_##level},
+#define X(id, level, keep, text) {#id, text, LOG_##level, keep},
 #include "base/log.def"
 #undef X
 };
@@ -201,12 +205,41 @@ log_enabled(enum log_event event)
     return (int)events[event].level <= atomic_load(&level_shown);
 }
 
+const char *
+log_event_name(enum log_event event)
+{
+    must(event < LOG_EVENTS);
+    return events[event].id;
+}
+
+const char *
+log_event_text(enum log_event event)
+{
+    must(event < LOG_EVENTS);
+    return events[event].text;
+}
+
+const char *
+log_event_level(enum log_event event)
+{
+    must(event < LOG_EVENTS);
+    return level_names[events[event].level];
+}
+
+bool
+log_event_kept(enum log_event event)
+{
+    must(event < LOG_EVENTS);
+    return events[event].keep == KEPT;
+}
+
 void
 log_write(enum log_event event, const struct log_field *fields, size_t count)
 {
     struct line l;
     bool json = atomic_load(&as_json);
 
+    recent_note(event, fields, count);
     if (!log_enabled(event))
         return;
     must(pthread_once(&journal_asked, ask_journal) == 0);

@@ -12,7 +12,7 @@
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 enum log_event {
-#define X(id, level, text) LOG_EV_##id,
+#define X(id, level, keep, text) LOG_EV_##id,
 #include "base/log.def"
 #undef X
     LOG_EVENTS
@@ -37,5 +37,10 @@ struct log_field {
 void log_configure(enum log_level level, bool json);
 void log_write(enum log_event event, const struct log_field *fields, size_t count);
 bool log_enabled(enum log_event event);
+/* What log.def says of it; static texts. */
+const char *log_event_name(enum log_event event);
+const char *log_event_text(enum log_event event);
+const char *log_event_level(enum log_event event);
+bool log_event_kept(enum log_event event);
 
 #endif

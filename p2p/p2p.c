@@ -112,20 +112,23 @@ release(struct p2p *p)
     post_close(p->post);
     net_close(p->net);
     lock_release(&p->progress_lock);
+    lock_release(&p->flows_lock);
     mailbox_release(&p->mail);
     sealer_release(&p->sealer);
     mem_free(p);
 }
 
 static struct step *
-new_step(const struct p2p *p)
+new_step(struct p2p *p)
 {
     struct step_config c = {.self = p->self,
                             .addr = p->addr,
                             .site = p->site.id,
                             .priority = member_priority(p->priority, p->wired, 0, p->cpus),
                             .stored = p->ops.stored,
-                            .stored_arg = p->ops.arg};
+                            .stored_arg = p->ops.arg,
+                            .carried = p2p_draw_traffic,
+                            .carried_arg = p};
     rng_secret(&c.seed, sizeof c.seed);
     return step_new(&c, p->opened_ms);
 }
@@ -212,6 +215,7 @@ p2p_open(const struct p2p_config *config, const struct p2p_ops *ops, struct p2p 
     p->self = self;
     sealer_init(&p->sealer, config->key, &self);
     lock_init(&p->progress_lock, LOCK_LEAF);
+    lock_init(&p->flows_lock, LOCK_LEAF);
     rc = open_parts(p, config, e);
     if (rc < 0) {
         release(p);

@@ -15,6 +15,7 @@
 #include "p2p/addr.h"
 #include "p2p/bans.h"
 #include "p2p/bits.h"
+#include "p2p/flow.h"
 #include "p2p/identity.h"
 #include "p2p/names.h"
 #include "p2p/piece.h"
@@ -81,6 +82,8 @@ void p2p_attest(struct p2p *p, const struct digest *blob, bool read, uint32_t pi
                 const uint8_t word[ATTEST_BYTES]);
 /* What that node says it holds is not believed for that long (INT64_MAX: for ever). */
 void p2p_ban(struct p2p *p, const struct node_id *node, int64_t wait_ms);
+/* Bytes of a blob that came from that node (none: a registry), or went to it. */
+void p2p_carried(struct p2p *p, const struct node_id *node, enum flow_way way, uint64_t bytes);
 /* Other nodes that are heard now; never waits. 0: what upstream refuses nobody else can bring. */
 size_t p2p_others(struct p2p *p);
 /* ---- names: any thread; what tags and manifests stand for (names.h) ---- */
@@ -134,6 +137,8 @@ struct p2p_peer {
     int64_t heard_ms_ago;
     unsigned queue_ms;
     uint64_t free_bytes;
+    int64_t told_ms_ago;    /* -1: it said nothing of its traffic lately */
+    struct traffic traffic; /* as it says */
 };
 /* A blob that is exchanged now. */
 struct p2p_blob {
@@ -160,10 +165,16 @@ struct p2p_state {
     size_t names;           /* tags and manifests that it knows of */
     size_t blobs_count;
     struct p2p_blob *blobs; /* those that are wanted first, then by digest */
+    struct traffic traffic; /* of this node */
+    size_t flows_count;
+    struct flow *flows; /* whom this node exchanged bytes with */
 };
 /* Asks the thread; 0, ERR_TIMEOUT or ERR_CLOSED. Release what it gave. */
 CHECKED int p2p_look(struct p2p *p, struct p2p_state *ret);
 void p2p_state_release(struct p2p_state *s);
+/* As p2p_look, by somebody who looks at the traffic of the site: its nodes are asked what they
+ * carry, and what they say is there from the next call on. */
+CHECKED int p2p_watch(struct p2p *p, struct p2p_state *ret);
 /* Asks all nodes who has these blobs (at most LOCATE_BLOBS_MAX) and waits for their answers, less
  * than a second; this node is not among them. Who has one offers it for a while. Free what it gave
  * with locate_free. 0, ERR_BUSY (others ask), ERR_TIMEOUT, ERR_CLOSED. */

@@ -105,6 +105,11 @@ p2p_answer_ask(struct p2p *p, struct p2p_ask *a)
     case P2P_ASK_CONTROL:
         code = take_request(p, a);
         break;
+    case P2P_ASK_WATCH:
+        step_look_traffic(p->step, p->now_ms, &p->plan);
+        p2p_carry(p);
+        a->state = p2p_draw(p);
+        break;
     case P2P_ASK_LOOK:
         a->state = p2p_draw(p);
         break;
@@ -181,10 +186,10 @@ p2p_control(struct p2p *p, const uint8_t *msg, size_t len, struct buf *ret)
     return rc;
 }
 
-int
-p2p_look(struct p2p *p, struct p2p_state *ret)
+static int
+look(struct p2p *p, enum p2p_ask_kind kind, struct p2p_state *ret)
 {
-    struct p2p_ask *a = ask_new(P2P_ASK_LOOK);
+    struct p2p_ask *a = ask_new(kind);
     int rc = wait_for(p, a);
     if (rc == 0) {
         *ret = *a->state;
@@ -193,6 +198,18 @@ p2p_look(struct p2p *p, struct p2p_state *ret)
     }
     ask_leave(a);
     return rc;
+}
+
+int
+p2p_look(struct p2p *p, struct p2p_state *ret)
+{
+    return look(p, P2P_ASK_LOOK, ret);
+}
+
+int
+p2p_watch(struct p2p *p, struct p2p_state *ret)
+{
+    return look(p, P2P_ASK_WATCH, ret);
 }
 
 int

@@ -50,6 +50,9 @@ struct p2p {
     size_t progress_count;                          /* progress_lock */
     struct p2p_progress progress[P2P_PROGRESS_MAX]; /* progress_lock */
 
+    struct lock flows_lock;
+    struct flows flows; /* flows_lock */
+
     /* the thread's own */
     int64_t now_ms; /* of this turn */
     bool noted;     /* a swarm was told something: it decides again before the thread sleeps */
@@ -102,6 +105,7 @@ int64_t p2p_meet_wake_ms(const struct p2p *p);
 enum p2p_ask_kind {
     P2P_ASK_CONTROL,
     P2P_ASK_LOOK,
+    P2P_ASK_WATCH,
     P2P_ASK_RESIGN,
     P2P_ASK_LOCATE,
     P2P_ASK_LOCATED,
@@ -110,7 +114,9 @@ enum p2p_ask_kind {
 struct p2p_ask;
 void p2p_answer_ask(struct p2p *p, struct p2p_ask *a);
 /* p2p_look.c: the picture that people get; the caller owns it. */
-struct p2p_state *p2p_draw(const struct p2p *p);
+struct p2p_state *p2p_draw(struct p2p *p);
+/* For struct step_config: what this node carries. */
+void p2p_draw_traffic(void *p2p, struct traffic *ret);
 /* The body that answers the request the step is about. */
 void p2p_reply(struct p2p *p, const uint8_t *body, size_t len);
 void p2p_drop_ask(struct p2p_ask *a, int code); /* the thread ends */

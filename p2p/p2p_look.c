@@ -1,5 +1,7 @@
 /* The picture of the swarm that people get. */
+#include "base/clock.h"
 #include "base/mem.h"
+#include "base/metric.h"
 #include "p2p/p2p_inside.h"
 #include <stdlib.h>
 
@@ -20,6 +22,65 @@ order_of_blobs(const void *a, const void *b)
         return x->wants ? -1 : 1;
     return memcmp(&x->digest, &y->digest, sizeof x->digest);
 }
+
+/* ---- traffic ---- */
+
+static struct flow *
+copy_flows(struct p2p *p, size_t *ret_count)
+{
+    struct flow *all = mem_alloc(FLOWS_MAX * sizeof *all);
+    int64_t now_ms = clock_ms();
+    lock_take(&p->flows_lock);
+    *ret_count = flow_list(&p->flows, now_ms, all);
+    lock_drop(&p->flows_lock);
+    return all;
+}
+
+static int
+order_of_flows(const void *a, const void *b)
+{
+    const struct flow *x = a, *y = b;
+    return (x->rate[FLOW_IN] < y->rate[FLOW_IN]) - (x->rate[FLOW_IN] > y->rate[FLOW_IN]);
+}
+
+/* Rates of what comes are split by whom it comes from; nodes of other sites are the members that
+ * are there now, so this is the p2p thread's. */
+static void
+sum_up(const struct p2p *p, const struct flow *flows, size_t count, struct traffic *ret)
+{
+    const struct members *all = step_members(p->step);
+    uint64_t site = step_elect(p->step)->site;
+    *ret = (struct traffic){.upstream_bytes = metric_get(M_body_upstream),
+                            .remote_bytes = metric_get(M_body_remote_peer),
+                            .peer_bytes = metric_get(M_body_peer),
+                            .sent_bytes = metric_get(M_peer_upload)};
+    for (size_t i = 0; i < count; i++) {
+        const struct flow *f = &flows[i];
+        const struct member *m = member_find(all, &f->node);
+        ret->sent_rate += f->rate[FLOW_OUT];
+        if (node_is_none(&f->node))
+            ret->upstream_rate += f->rate[FLOW_IN];
+        else if (m != NULL && m->site != site)
+            ret->remote_rate += f->rate[FLOW_IN];
+        else
+            ret->peer_rate += f->rate[FLOW_IN];
+        if (f->rate[FLOW_IN] > 0 && ret->flows_count < TRAFFIC_FLOWS_MAX)
+            ret->flows[ret->flows_count++] = (struct traffic_flow){f->node, f->rate[FLOW_IN]};
+    }
+}
+
+void
+p2p_draw_traffic(void *p2p, struct traffic *ret)
+{
+    struct p2p *p = p2p;
+    size_t count;
+    struct flow *flows = copy_flows(p, &count);
+    qsort(flows, count, sizeof *flows, order_of_flows);
+    sum_up(p, flows, count, ret);
+    mem_free(flows);
+}
+
+/* ---- the picture ---- */
 
 /* The tracker itself names its deputy anew in each beacon. */
 static struct node_id
@@ -49,6 +110,9 @@ draw_peers(const struct p2p *p, struct p2p_state *s)
         to->heard_ms_ago = p->now_ms - m->heard_ms;
         to->queue_ms = m->queue_ms;
         to->free_bytes = (uint64_t)m->free_mib << 20;
+        const struct traffic *said = step_traffic(p->step, &m->id, p->now_ms, &to->told_ms_ago);
+        to->traffic = said != NULL ? *said : (struct traffic){0};
+        to->told_ms_ago = said != NULL ? to->told_ms_ago : -1;
         site_print(&p->site, m->site, to->site);
         s->multicast_works = s->multicast_works || member_by_group(m, p->now_ms);
     }
@@ -74,7 +138,7 @@ draw_blobs(const struct p2p *p, struct p2p_state *s)
 }
 
 struct p2p_state *
-p2p_draw(const struct p2p *p)
+p2p_draw(struct p2p *p)
 {
     const struct elect *e = step_elect(p->step);
     struct p2p_state *s = mem_zalloc(sizeof *s);
@@ -97,6 +161,8 @@ p2p_draw(const struct p2p *p)
     s->names = step_names(p->step);
     draw_peers(p, s);
     draw_blobs(p, s);
+    p2p_draw_traffic(p, &s->traffic);
+    s->flows = copy_flows(p, &s->flows_count);
     return s;
 }
 
@@ -105,7 +171,9 @@ p2p_state_release(struct p2p_state *s)
 {
     mem_free(s->peers);
     mem_free(s->blobs);
+    mem_free(s->flows);
     s->peers = NULL;
     s->blobs = NULL;
-    s->peers_count = s->blobs_count = 0;
+    s->flows = NULL;
+    s->peers_count = s->blobs_count = s->flows_count = 0;
 }

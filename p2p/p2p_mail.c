@@ -1,5 +1,6 @@
 /* Notes from other threads, and how the p2p thread tells them to the step. A note about a blob
  * whose swarm is not open any more is old news and is dropped. */
+#include "base/clock.h"
 #include "base/mem.h"
 #include "p2p/bits.h"
 #include "p2p/p2p_inside.h"
@@ -115,6 +116,15 @@ p2p_dropped(struct p2p *p, const struct digest *blob, uint32_t first, uint32_t c
     m->dropped.first = first;
     m->dropped.count = count;
     note(p, m);
+}
+
+void
+p2p_carried(struct p2p *p, const struct node_id *node, enum flow_way way, uint64_t bytes)
+{
+    int64_t now_ms = clock_ms();
+    lock_take(&p->flows_lock);
+    flow_note(&p->flows, node, way, bytes, now_ms);
+    lock_drop(&p->flows_lock);
 }
 
 size_t

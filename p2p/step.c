@@ -15,8 +15,9 @@ struct step {
     uint32_t free_mib;
     struct naming *naming;
     struct locate *locate; /* the question of a person, or NULL */
-    int64_t reached_ms;    /* last control request of another node; INT64_MIN: none */
-    int64_t knocked_ms;    /* last one that was made because of a KNOCK; INT64_MIN / 2: none */
+    struct traffics *traffics;
+    int64_t reached_ms; /* last control request of another node; INT64_MIN: none */
+    int64_t knocked_ms; /* last one that was made because of a KNOCK; INT64_MIN / 2: none */
 };
 
 struct step *
@@ -30,6 +31,7 @@ step_new(const struct step_config *c, int64_t now_ms)
     member_init(&s->members);
     s->swarms = swarms_new(c->seed + 1);
     s->naming = naming_new(&c->self, &c->addr, c->seed + 2);
+    s->traffics = traffic_new();
     return s;
 }
 
@@ -41,6 +43,7 @@ step_free(struct step *s)
     swarms_free(s->swarms);
     naming_free(s->naming);
     locate_free(s->locate);
+    traffic_free(s->traffics);
     mem_free(s);
 }
 
@@ -115,6 +118,7 @@ forget(struct step *s, const struct node_id *node)
 {
     swarms_gone(s->swarms, node);
     naming_gone(s->naming, node);
+    traffic_gone(s->traffics, node);
 }
 
 static void
@@ -209,6 +213,25 @@ hear_knock(struct step *s, int64_t now_ms, const struct step_from *from, uint64_
     plan_record(p, PLAN_COPY, to, &ack);
 }
 
+/* What is asked by somebody who looks at the site, and what its nodes answer. */
+static void
+hear_traffic(struct step *s, int64_t now_ms, const struct step_from *from, const struct wire_msg *m,
+             struct plan *p)
+{
+    const struct member *who = member_find(&s->members, &from->node);
+    struct traffic own = {0};
+    if (who == NULL)
+        return;
+    if (m->type == WIRE_TRAFFIC) {
+        traffic_hear(s->traffics, &from->node, &m->traffic, now_ms);
+    } else if (m->type == WIRE_FLOW) {
+        traffic_hear_flow(s->traffics, &from->node, &m->flow);
+    } else if (m->traffic_ask.site == s->elect.site && s->config.carried != NULL) {
+        s->config.carried(s->config.carried_arg, &own);
+        traffic_asked(s->traffics, who, &own, now_ms, p);
+    }
+}
+
 static void
 hear_others(struct step *s, const struct swarms_at *here, const struct node_id *from,
             const struct wire_msg *m, struct plan *p)
@@ -240,6 +263,8 @@ step_datagram(struct step *s, int64_t now_ms, const struct step_from *from, cons
         else if (m.type == WIRE_NAME || m.type == WIRE_NAME_ASK || m.type == WIRE_WHONAMES ||
                  m.type == WIRE_NAME_TELL)
             naming_hear(s->naming, &here, &from->node, &m, p);
+        else if (m.type == WIRE_TRAFFIC_ASK || m.type == WIRE_TRAFFIC || m.type == WIRE_FLOW)
+            hear_traffic(s, now_ms, from, &m, p);
         else
             hear_others(s, &here, &from->node, &m, p);
     }
@@ -342,6 +367,18 @@ step_located(struct step *s)
     struct locate *l = s->locate;
     s->locate = NULL;
     return l;
+}
+
+void
+step_look_traffic(struct step *s, int64_t now_ms, struct plan *p)
+{
+    traffic_look(s->traffics, &s->members, s->elect.site, now_ms, p);
+}
+
+const struct traffic *
+step_traffic(const struct step *s, const struct node_id *node, int64_t now_ms, int64_t *ret_age_ms)
+{
+    return traffic_of(s->traffics, node, now_ms, ret_age_ms);
 }
 
 unsigned

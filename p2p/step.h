@@ -8,6 +8,7 @@
 
 #include "p2p/locate.h"
 #include "p2p/naming.h"
+#include "p2p/traffic.h"
 
 struct step;
 
@@ -20,6 +21,9 @@ struct step_config {
     /* Size of a blob that is stored whole here, or 0; looks into memory. NULL: none is. */
     uint64_t (*stored)(void *arg, const struct digest *digest);
     void *stored_arg;
+    /* What this node carries; looks into memory. NULL: it says nothing. */
+    void (*carried)(void *arg, struct traffic *ret);
+    void *carried_arg;
 };
 
 /* From the seal and the socket. */
@@ -63,6 +67,12 @@ const struct swarm *step_each(const struct step *s, size_t i);         /* NULL: 
 CHECKED int step_locate(struct step *s, int64_t now_ms, const struct digest *blobs, size_t count,
                         struct plan *p);
 struct locate *step_located(struct step *s);
+
+/* Somebody looks at the traffic of the site: asks its nodes now and then, and tells what is known
+ * of one of them (NULL: nothing). */
+void step_look_traffic(struct step *s, int64_t now_ms, struct plan *p);
+const struct traffic *step_traffic(const struct step *s, const struct node_id *node, int64_t now_ms,
+                                   int64_t *ret_age_ms);
 
 /* What that node says it holds is not believed for that long; INT64_MAX: for ever. */
 void step_ban(struct step *s, int64_t now_ms, const struct node_id *node, int64_t wait_ms);

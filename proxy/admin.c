@@ -8,6 +8,7 @@
 #include "base/metric.h"
 #include "base/text.h"
 #include "proxy/admin_answer.h"
+#include "proxy/admin_host.h"
 #include "proxy/api/server.h"
 #include "proxy/http/guard.h"
 #include <microhttpd.h>
@@ -27,8 +28,7 @@ struct admin {
     struct lock lock;
     enum report_state state;         /* lock */
     struct settings *settings;       /* lock */
-    struct cache *cache;             /* lock */
-    struct fetch *fetch;             /* lock */
+    struct admin_parts parts;        /* lock */
     struct p2p *p2p;                 /* lock */
     char listen[SERVER_ADDRESS_MAX]; /* lock; set once */
 };
@@ -40,8 +40,9 @@ admin_look(struct admin *a, struct report *ret)
     lock_take(&a->lock);
     ret->state = a->state;
     ret->settings = settings_ref(a->settings);
-    ret->cache = a->cache;
-    ret->fetch = a->fetch;
+    ret->cache = a->parts.cache;
+    ret->fetch = a->parts.fetch;
+    ret->pulls = a->parts.pulls;
     ret->p2p = a->p2p;
     lock_drop(&a->lock);
     ret->listen = ret->cache ? a->listen : "";
@@ -66,6 +67,10 @@ reply(struct MHD_Connection *c, struct admin_answer *answer)
     (void)MHD_add_response_header(r, "Content-Type", answer->type);
     (void)MHD_add_response_header(r, "Cache-Control", "no-store");
     (void)MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+    (void)MHD_add_response_header(r, "Cross-Origin-Resource-Policy", "same-origin");
+    (void)MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
+    if (answer->policy)
+        (void)MHD_add_response_header(r, "Content-Security-Policy", answer->policy);
     if (answer->status == MHD_HTTP_METHOD_NOT_ALLOWED)
         (void)MHD_add_response_header(r, "Allow", answer->allow);
     enum MHD_Result queued = MHD_queue_response(c, answer->status, r);
@@ -101,11 +106,17 @@ is_here(struct MHD_Connection *c)
 
 /* What is wrong with the request as HTTP; queued at once, which also ends the connection. */
 static unsigned
-refuse(struct MHD_Connection *c, const char *method, const char *target, const char **ret_why)
+refuse(struct MHD_Connection *c, const char *configured, const char *method, const char *target,
+       const char **ret_why)
 {
     unsigned status = guard_request(c, method, target, ret_why);
     if (status)
         return status;
+    if (!admin_host_is_ours(header(c, "Host"), configured)) {
+        *ret_why = "this is not one of the node's names: ask by address, localhost, the machine's "
+                   "name or the one in admin:";
+        return MHD_HTTP_MISDIRECTED_REQUEST;
+    }
     bool post = strcmp(method, "POST") == 0;
     const char *length = header(c, "Content-Length");
     if (post && header(c, "Origin")) {
@@ -172,7 +183,10 @@ handle(void *arg, struct MHD_Connection *c, const char *url, const char *method,
     struct admin_answer answer = {0};
     if (!call->judged) {
         const char *why = NULL;
-        unsigned status = refuse(c, method, call->target, &why);
+        struct report r;
+        admin_look(a, &r);
+        unsigned status = refuse(c, r.settings->admin, method, call->target, &why);
+        admin_forget(&r);
         call->judged = true;
         if (!status)
             return MHD_YES;
@@ -233,13 +247,12 @@ admin_open(struct settings *settings, int listen_fd, struct admin **ret, struct 
 }
 
 void
-admin_serving(struct admin *a, struct cache *cache, struct fetch *fetch, const char *listen)
+admin_serving(struct admin *a, const struct admin_parts *parts, const char *listen)
 {
     lock_take(&a->lock);
     if (text_copy(a->listen, sizeof a->listen, listen))
         a->listen[0] = 0;
-    a->cache = cache;
-    a->fetch = fetch;
+    a->parts = *parts;
     a->state = REPORT_SERVING;
     lock_drop(&a->lock);
 }

@@ -1,8 +1,10 @@
 /*
  * The admin listener: health, metrics and the API of the command line.
  *
+ *   GET  /                                the page (page.html)
  *   GET  /livez /readyz /healthz /metrics
  *   GET  /api/v1/status /api/v1/peers /api/v1/transfers
+ *   GET  /api/v1/site /api/v1/pulls /api/v1/events
  *   GET  /api/v1/blobs[/DIGEST[?holders=1]]
  *   GET  /api/v1/images?registry=&repository=&reference=[&holders=1]
  *   POST /api/v1/gc[?to=BYTES][&dry_run=1]   /api/v1/verify   /api/v1/tracker/step-down
@@ -21,13 +23,20 @@ struct admin;
 struct cache;
 struct fetch;
 struct p2p;
+struct pulls;
 struct report;
 struct settings;
 
 /* Takes listen_fd, also on failure. State: starting. */
 CHECKED int admin_open(struct settings *settings, int listen_fd, struct admin **ret, struct err *e);
-/* The registry API answers; cache and fetch outlive the admin. `listen`: where it is. */
-void admin_serving(struct admin *a, struct cache *cache, struct fetch *fetch, const char *listen);
+/* What it asks; they outlive the admin. */
+struct admin_parts {
+    struct cache *cache;
+    struct fetch *fetch;
+    struct pulls *pulls;
+};
+/* The registry API answers. `listen`: where it is. */
+void admin_serving(struct admin *a, const struct admin_parts *parts, const char *listen);
 /* The swarm is there; it outlives the admin. */
 void admin_swarm(struct admin *a, struct p2p *p2p);
 void admin_draining(struct admin *a);

@@ -4,6 +4,9 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/text.h"
+#include "proxy/page.h"
+#include "proxy/report_past.h"
+#include "proxy/report_site.h"
 #include "proxy/report_swarm.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,6 +16,7 @@
 #define METRICS_BYTES_MAX (256u * 1024)
 #define BLOBS_PREFIX      "/api/v1/blobs/"
 
+static const char page_type[] = "text/html; charset=utf-8";
 static const char json_type[] = "application/json";
 static const char plain_type[] = "text/plain; charset=utf-8";
 static const char metrics_type[] = "text/plain; version=0.0.4; charset=utf-8";
@@ -109,6 +113,17 @@ answer_metrics(const struct report *r, const struct admin_request *q, struct adm
         .status = 200, .type = metrics_type, .body = mem_strdup(buf_text(&text))};
 }
 
+/* ---- the page ---- */
+
+static void
+answer_page(const struct report *r, const struct admin_request *q, struct admin_answer *ret)
+{
+    (void)r;
+    (void)q;
+    *ret = (struct admin_answer){
+        .status = 200, .type = page_type, .policy = page_policy(), .body = mem_strdup(page_text())};
+}
+
 /* ---- documents ---- */
 
 static void
@@ -133,10 +148,36 @@ answer_transfers(const struct report *r, const struct admin_request *q, struct a
 }
 
 static void
-answer_blobs(const struct report *r, const struct admin_request *q, struct admin_answer *ret)
+answer_site(const struct report *r, const struct admin_request *q, struct admin_answer *ret)
 {
     (void)q;
-    answer_json(report_blobs(r), ret);
+    answer_json(report_site(r), ret);
+}
+
+static void
+answer_pulls(const struct report *r, const struct admin_request *q, struct admin_answer *ret)
+{
+    (void)q;
+    answer_json(report_pulls(r), ret);
+}
+
+static void
+answer_events(const struct report *r, const struct admin_request *q, struct admin_answer *ret)
+{
+    (void)r;
+    (void)q;
+    answer_json(report_events(), ret);
+}
+
+static void
+answer_blobs(const struct report *r, const struct admin_request *q, struct admin_answer *ret)
+{
+    uint64_t limit = REPORT_BLOBS_MAX;
+    const char *text = q->query(q->arg, "limit");
+    if (text && (text_u64(text, strlen(text), &limit) || limit == 0 || limit > REPORT_BLOBS_MAX))
+        admin_answer_error(400, "expected a number of blobs in limit=, 1 to 10000", ret);
+    else
+        answer_json(report_blobs(r, (size_t)limit), ret);
 }
 
 static bool
@@ -279,6 +320,7 @@ static const struct call {
     bool needs_cache; /* 503 before it is open */
     answer_fn *answer;
 } calls[] = {
+    {"/", false, false, false, answer_page},
     {"/livez", false, false, false, answer_live},
     {"/readyz", false, false, false, answer_ready},
     {"/healthz", false, false, false, answer_ready},
@@ -286,6 +328,9 @@ static const struct call {
     {"/api/v1/status", false, false, false, answer_status},
     {"/api/v1/peers", false, false, false, answer_peers},
     {"/api/v1/transfers", false, false, false, answer_transfers},
+    {"/api/v1/site", false, false, false, answer_site},
+    {"/api/v1/pulls", false, false, true, answer_pulls},
+    {"/api/v1/events", false, false, false, answer_events},
     {"/api/v1/blobs", false, false, true, answer_blobs},
     {BLOBS_PREFIX, true, false, true, answer_blob},
     {"/api/v1/images", false, false, true, answer_image},
@@ -318,7 +363,7 @@ admin_answer(const struct report *r, const struct admin_request *q, struct admin
 {
     const struct call *c = find_call(q->path);
     if (!c) {
-        admin_answer_error(404, "no such page; see /api/v1/status", ret);
+        admin_answer_error(404, "no such page; see / and /api/v1/status", ret);
     } else if (!method_fits(c, q->method)) {
         admin_answer_error(405, c->post ? "use POST" : "use GET", ret);
         ret->allow = c->post ? "POST" : "GET, HEAD";

@@ -13,9 +13,10 @@ struct admin_request {
 
 struct admin_answer {
     unsigned status;
-    const char *type;  /* static */
-    const char *allow; /* static; of a 405 */
-    char *body;        /* caller frees with mem_free */
+    const char *type;   /* static */
+    const char *allow;  /* static; of a 405 */
+    const char *policy; /* static; Content-Security-Policy of a page */
+    char *body;         /* caller frees with mem_free */
 };
 
 void admin_answer(const struct report *r, const struct admin_request *q, struct admin_answer *ret);

@@ -21,12 +21,14 @@
 #include "base/metric.h"
 #include "base/text.h"
 #include "proxy/admin.h"
+#include "proxy/api/pulls.h"
 #include "proxy/api/server.h"
 #include "proxy/footprint.h"
 #include "proxy/notify.h"
 #include "proxy/peering.h"
 #include "proxy/report.h"
 #include "proxy/report_swarm.h"
+#include "proxy/why.h"
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -39,6 +41,7 @@
 #define DRAIN_MS         25000 /* systemd waits 30 s (TimeoutStopSec) */
 #define DRAIN_STEP_MS    100   /* between looks at the second signal */
 #define IDLE_MS          10000 /* between two STATUS= lines */
+#define LOOK_MS          1000  /* between two looks at pulls that are over */
 #define HASH_THREADS_MAX 4
 #define FILES_MAX        65536 /* more would only hide a leak */
 #define DUMP_MAX         32    /* transfers in one USR1 dump */
@@ -50,6 +53,7 @@ struct daemon {
     struct fetch *fetch;
     struct peering *peering; /* NULL: this node is alone */
     struct admin *admin;
+    struct pulls *pulls;
     struct server *server;
     char listen[SERVER_ADDRESS_MAX];
     sigset_t signals;
@@ -122,6 +126,7 @@ open_server(struct daemon *d, int fd, struct err *e)
     struct server_config config = {.settings = d->settings,
                                    .cache = d->cache,
                                    .fetch = d->fetch,
+                                   .pulls = d->pulls,
                                    .p2p = peering_p2p(d->peering),
                                    .listen_fd = fd};
     return server_open(&config, &d->server, e);
@@ -148,6 +153,7 @@ start(struct daemon *d, struct err *e)
     int bad = listen_socket(d, &fd, e);
     bad = bad ? bad : peering_listen(d->settings, &d->peering, e);
     bad = bad ? bad : open_admin(d, e);
+    d->pulls = pulls_new();
     if (!bad)
         notify_send("STATUS=opening the cache");
     bad = bad ? bad : open_cache(d, e);
@@ -163,7 +169,8 @@ start(struct daemon *d, struct err *e)
         return bad;
     footprint_trim();
     admin_swarm(d->admin, peering_p2p(d->peering));
-    admin_serving(d->admin, d->cache, d->fetch, d->listen);
+    struct admin_parts parts = {d->cache, d->fetch, d->pulls};
+    admin_serving(d->admin, &parts, d->listen);
     return 0;
 }
 
@@ -274,15 +281,54 @@ tell_systemd(const struct daemon *d)
                 (unsigned long long)metric_get(M_transfers));
 }
 
+static void
+tell_pull(const struct pull *p, const struct fetched_info *done, size_t count)
+{
+    struct why_parts parts;
+    char why[WHY_TEXT_MAX];
+    why_parts(p, done, count, &parts);
+    why_text(p, &parts, why);
+    LOG(pull, LOG_S("repository", p->repository), LOG_S("reference", p->reference),
+        LOG_S("client", p->client), LOG_S("agent", p->agent),
+        LOG_U("requests", p->steps_count + p->omitted), LOG_U("bytes", p->bytes),
+        LOG_U("from_cache", p->from_cache), LOG_U("from_peers", p->from_bytes[BLOB_FROM_PEER]),
+        LOG_U("from_other_sites", p->from_bytes[BLOB_FROM_REMOTE_PEER]),
+        LOG_U("from_upstream", p->from_bytes[BLOB_FROM_UPSTREAM]), LOG_U("ms", parts.took_ms),
+        LOG_U("refused", p->refused), LOG_S("why", why));
+}
+
+/* One line for each pull that is over. */
+static void
+tell_pulls(struct daemon *d, bool closing)
+{
+    struct pull p;
+    struct fetched_info *done = NULL;
+    size_t count = 0;
+    while (d->server && pulls_next_over(d->pulls, clock_ms(), closing, &p)) {
+        if (!done) {
+            done = mem_alloc(FETCHED_MAX * sizeof *done);
+            count = fetch_finished(d->fetch, done, FETCHED_MAX);
+        }
+        tell_pull(&p, done, count);
+        pull_release(&p);
+    }
+    mem_free(done);
+}
+
 /* Until TERM or INT. */
 static void
 serve(struct daemon *d)
 {
     int64_t watchdog_ms = notify_watchdog_ms();
-    int64_t wait_ms = watchdog_ms && watchdog_ms / 3 < IDLE_MS ? watchdog_ms / 3 + 1 : IDLE_MS;
+    int64_t tell_ms = watchdog_ms && watchdog_ms / 3 < IDLE_MS ? watchdog_ms / 3 + 1 : IDLE_MS;
+    int64_t told_ms = 0;
     for (;;) {
-        int got = next_signal(d, wait_ms);
-        tell_systemd(d);
+        int got = next_signal(d, LOOK_MS < tell_ms ? LOOK_MS : tell_ms);
+        tell_pulls(d, false);
+        if (got || clock_ms() - told_ms >= tell_ms) {
+            tell_systemd(d);
+            told_ms = clock_ms();
+        }
         if (got == SIGHUP)
             reload(d);
         else if (got == SIGUSR1)
@@ -322,6 +368,8 @@ stop(struct daemon *d)
     if (d->fetch)
         fetch_stop(d->fetch);
     peering_close(d->peering);
+    tell_pulls(d, true);
+    pulls_free(d->pulls);
     fetch_close(d->fetch);
     cache_close(d->cache);
     settings_release(&d->settings);

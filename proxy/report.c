@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "proxy/api/manifest.h"
 #include "proxy/api/ref.h"
+#include "proxy/report_past.h"
 #include "proxy/report_swarm.h"
 #include <string.h>
 #include <time.h>
@@ -159,6 +160,23 @@ add_sources(const struct transfer_info *t, cJSON *to)
     json_add_u64(from, "upstream", t->from_bytes[BLOB_FROM_UPSTREAM]);
 }
 
+/* Where its open requests are. */
+static void
+add_asked(const struct transfer_info *t, cJSON *to)
+{
+    cJSON *list = cJSON_AddArrayToObject(to, "asked");
+    for (size_t i = 0; i < t->asked_count; i++) {
+        const struct transfer_asked *a = &t->asked[i];
+        char id[IDENTITY_TEXT_MAX];
+        cJSON *one = cJSON_CreateObject();
+        identity_print(&a->node, id);
+        report_add_text(one, "source", node_is_none(&a->node) ? "upstream" : id);
+        json_add_u64(one, "at", a->at);
+        json_add_u64(one, "end", a->end);
+        cJSON_AddItemToArray(list, one);
+    }
+}
+
 static cJSON *
 transfer(const struct transfer_info *t)
 {
@@ -176,6 +194,13 @@ transfer(const struct transfer_info *t)
     json_add_u64(one, "attempts", t->attempts);
     json_add_u64(one, "peer_attempts", t->peer_attempts);
     cJSON_AddBoolToObject(one, "background", t->background);
+    json_add_u64(one, "since_ms", (uint64_t)t->since_ms);
+    report_add_waits(one, t->wait_ms);
+    json_add_u64(one, "failures", t->trouble.upstream);
+    json_add_u64(one, "peer_failures", t->trouble.peers);
+    report_add_text(one, "trouble", t->trouble.last);
+    report_add_text(one, "cells", t->cells.of);
+    add_asked(t, one);
     return one;
 }
 
@@ -269,24 +294,6 @@ report_blob(const struct report *r, const struct digest *d)
 {
     struct blob_info info;
     return cache_info(r->cache, d, &info) ? NULL : report_blob_info(r, &info);
-}
-
-cJSON *
-report_blobs(const struct report *r)
-{
-    struct cache_stats stats;
-    cache_get_stats(r->cache, &stats);
-    uint64_t want = stats.blobs + stats.partial_blobs + stats.filling + stats.content_blobs;
-    size_t max = want < REPORT_BLOBS_MAX ? (size_t)want + 1 : REPORT_BLOBS_MAX;
-    struct blob_info *infos = mem_alloc(max * sizeof *infos);
-    size_t count = cache_list(r->cache, infos, max);
-    cJSON *doc = cJSON_CreateObject();
-    cJSON *list = cJSON_AddArrayToObject(doc, "blobs");
-    for (size_t i = 0; i < count; i++)
-        cJSON_AddItemToArray(list, report_blob_info(r, &infos[i]));
-    cJSON_AddBoolToObject(doc, "cut", want > count && count == REPORT_BLOBS_MAX);
-    mem_free(infos);
-    return doc;
 }
 
 /* ---- images ---- */

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "cache/cache.h"
 #include "p2p/p2p.h"
+#include "proxy/api/pulls.h"
 #include "proxy/settings.h"
 #include "proxy/upstream/fetch.h"
 
@@ -14,13 +15,14 @@
 
 enum report_state { REPORT_STARTING, REPORT_SERVING, REPORT_DRAINING };
 
-/* What a report is made of. cache and fetch are NULL before SERVING, p2p while there is no swarm.
- */
+/* What a report is made of. cache, fetch and pulls are NULL before SERVING, p2p while there is no
+ * swarm. */
 struct report {
     enum report_state state;
     struct settings *settings;
     struct cache *cache;
     struct fetch *fetch;
+    struct pulls *pulls;
     struct p2p *p2p;
     const char *listen, *admin; /* where the sockets really are; "" before they are there */
     int64_t started_ms;         /* clock_ms() */
@@ -30,7 +32,8 @@ struct report {
 const char *report_state_text(enum report_state state);
 cJSON *report_status(const struct report *r);
 cJSON *report_transfers(const struct report *r);
-cJSON *report_blobs(const struct report *r);
+/* Those that were used last, `limit` at most, each with why it is kept. */
+cJSON *report_blobs(const struct report *r, size_t limit);
 /* Its phase is "absent" when the cache does not have it. */
 cJSON *report_blob_wanted(const struct report *r, const struct digest *d, uint64_t size);
 /* NULL when the cache does not have it. */

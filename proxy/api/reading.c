@@ -282,7 +282,9 @@ reading_read(void *reading, uint64_t pos, char *buf, size_t max)
             g->r->sent_bytes += (uint64_t)n;
             return (ssize_t)n;
         }
+        int64_t since_us = clock_us();
         int err = n < 0 ? go_on(g, at, (int)n) : wait_for(g, at, deadline_ms);
+        g->r->starved_us += clock_us() - since_us;
         if (err < 0)
             return cut(g, err);
     }

@@ -20,6 +20,7 @@
 #include "proxy/api/manifestget.h"
 #include "proxy/api/passget.h"
 #include "proxy/api/prefetch.h"
+#include "proxy/api/pulls.h"
 #include "proxy/api/reading.h"
 #include "proxy/api/reply.h"
 #include "proxy/api/shelf.h"
@@ -111,6 +112,22 @@ locate(struct request *r)
     return REASON_NONE;
 }
 
+static bool
+is_pull(const struct request *r)
+{
+    return r->route.kind == ROUTE_MANIFEST || (r->route.kind == ROUTE_BLOB && !r->head);
+}
+
+static void
+begin_pull(struct request *r)
+{
+    char client[CONN_ADDRESS_MAX];
+    conn_address(r->conn, client);
+    const struct ref *ref = r->route.kind == ROUTE_MANIFEST ? &r->route.ref : NULL;
+    r->pull = pulls_begin(r->rooms->pulls, client, agent_name(r->agent), r->repository_key, ref,
+                          clock_ms());
+}
+
 static enum reason
 identify(struct request *r)
 {
@@ -118,7 +135,10 @@ identify(struct request *r)
     if (why)
         return why;
     r->agent = agent_family(request_header(r, "User-Agent"));
-    return r->route.kind == ROUTE_PING ? REASON_NONE : locate(r);
+    why = r->route.kind == ROUTE_PING ? REASON_NONE : locate(r);
+    if (why == REASON_NONE && is_pull(r))
+        begin_pull(r);
+    return why;
 }
 
 static enum reason
@@ -261,6 +281,45 @@ write_access_line(const struct request *r, bool complete)
         LOG_S("why", r->why ? reason_text(r->why) : ""));
 }
 
+/* How a blob came that was not whole here when it was asked for. */
+static void
+tell_sources(const struct request *r, struct pull_step *s)
+{
+    struct blob_info info;
+    if (r->why)
+        return;
+    if (strcmp(s->source, "cache") == 0)
+        s->from_cache = r->sent_bytes;
+    else if (strcmp(s->source, "passed") == 0 ||
+             cache_info(r->rooms->cache, &r->route.ref.digest, &info))
+        s->from_bytes[BLOB_FROM_UPSTREAM] = r->sent_bytes;
+    else
+        memcpy(s->from_bytes, info.from_bytes, sizeof s->from_bytes);
+}
+
+static void
+end_pull(struct request *r, bool complete)
+{
+    int64_t now_us = clock_us();
+    int64_t first_us = r->first_byte_us ? r->first_byte_us : now_us;
+    struct pull_step s = {.manifest = r->route.kind == ROUTE_MANIFEST,
+                          .head = r->head,
+                          .first_byte_ms = (first_us - r->start_us) / 1000,
+                          .starved_ms = r->starved_us / 1000,
+                          .took_ms = (now_us - r->start_us) / 1000,
+                          .bytes = r->why ? 0 : r->sent_bytes,
+                          .status = r->status,
+                          .source = r->why ? "none" : r->source,
+                          .why = r->why ? reason_text(r->why) : "",
+                          .complete = complete};
+    ref_print(&r->route.ref, s.reference);
+    if (!s.manifest)
+        s.digest = r->route.ref.digest;
+    if (!s.manifest)
+        tell_sources(r, &s);
+    pulls_end(r->rooms->pulls, r->pull, &s, clock_ms());
+}
+
 static void
 destroy(struct request *r)
 {
@@ -295,6 +354,8 @@ request_account(struct request *r, bool complete)
         r->sent_bytes = complete ? r->body_bytes : bytes_taken(r);
     if (!r->why && r->route.kind != ROUTE_PING)
         metric_add(M_served_bytes, r->sent_bytes);
+    if (r->pull)
+        end_pull(r, complete && !r->cut);
     if (r->status != 0) {
         if (r->route.kind == ROUTE_BLOB && r->route.ref.by_digest)
             blobget_account(r, complete && !r->cut);

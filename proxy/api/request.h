@@ -22,6 +22,7 @@ struct listener_verdict;
 struct p2p;
 struct page;
 struct prefetch;
+struct pulls;
 struct reading;
 struct shelf;
 
@@ -35,6 +36,7 @@ struct rooms {
     struct flight *flight;
     struct prefetch *prefetch;
     struct shelf *shelf;
+    struct pulls *pulls;
     atomic_bool draining; /* answers carry Connection: close */
     atomic_bool closing;  /* waits end now */
 };
@@ -89,6 +91,8 @@ struct request {
     bool counted_by_reader; /* sent_bytes rises as the body is read */
     bool cut;               /* ended by us before its end */
     int64_t first_byte_us;
+    int64_t starved_us; /* after it: waited for bytes of the blob */
+    uint64_t pull;      /* that it belongs to (pulls.h); 0: none */
 };
 
 /* At the request line. Never NULL. */

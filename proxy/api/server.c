@@ -112,6 +112,7 @@ furnish(struct server *s, const struct server_config *config)
     s->rooms.cache = config->cache;
     s->rooms.fetch = config->fetch;
     s->rooms.p2p = config->p2p;
+    s->rooms.pulls = config->pulls;
     s->rooms.access = access_new(config->cache);
     s->rooms.breaker = breaker_new();
     s->rooms.flight = flight_new();

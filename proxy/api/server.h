@@ -13,6 +13,7 @@
 struct cache;
 struct fetch;
 struct p2p;
+struct pulls;
 struct server;
 struct settings;
 
@@ -28,8 +29,9 @@ CHECKED int server_address(int fd, char ret_text[SERVER_ADDRESS_MAX]);
 
 struct server_config {
     struct settings *settings; /* the server takes a reference of its own */
-    struct cache *cache;       /* this and the next two outlive the server */
+    struct cache *cache;       /* this and the next three outlive the server */
     struct fetch *fetch;
+    struct pulls *pulls;
     struct p2p *p2p; /* NULL: this node runs alone */
     int listen_fd;   /* the server's from here on, also when server_open fails */
 };

@@ -47,6 +47,7 @@ struct demand {
     const char *method;
     struct buf body;
     struct parcel parcel;
+    struct node_id from;  /* who asks, once it is admitted */
     uint64_t start, size; /* of the answer's bytes; of the whole blob */
     uint64_t body_bytes;
 
@@ -185,12 +186,11 @@ static bool
 admitted(struct demand *d, const char *range)
 {
     char what[SEAL_SIGNED_MAX];
-    struct node_id from;
     const char *auth = header(d, PIECE_AUTH);
     return auth &&
            text_printf(what, sizeof what, range ? "GET %s %s" : "GET %s", d->target,
                        range ? range : "") == 0 &&
-           p2p_admit(d->rooms->p2p, auth, what, &from) == 0;
+           p2p_admit(d->rooms->p2p, auth, what, &d->from) == 0;
 }
 
 static bool
@@ -368,6 +368,8 @@ demand_account(struct demand *d, bool complete)
     if (d->uploads) {
         uploads_end(d->rooms->uploads, clock_us() - d->turn_us);
         metric_add(M_peer_upload, sent);
+        if (sent > 0)
+            p2p_carried(d->rooms->p2p, &d->from, FLOW_OUT, sent);
     }
     if (d->status != 0 && bytes)
         metric_add(outcome(d->status), 1);

@@ -12,6 +12,7 @@
 #include "base/metric.h"
 #include "base/thread.h"
 #include "proxy/upstream/fill.h"
+#include "proxy/upstream/history.h"
 #include "proxy/upstream/inquiry.h"
 #include "proxy/upstream/mend.h"
 #include "proxy/upstream/peer.h"
@@ -55,6 +56,7 @@ struct fetch {
     atomic_bool woken; /* a blob asked to be looked at */
     _Atomic(struct p2p *) p2p;
     struct health health;
+    struct history history;
 
     /* fetch thread only */
     struct wire wire;
@@ -223,6 +225,9 @@ step_fills(struct fetch *f, int64_t now_ms, bool woken, bool background)
             continue;
         }
         *at = n->next;
+        struct fetched_info done;
+        fill_told(n->fill, now_ms, &done);
+        history_add(&f->history, &done);
         fill_free(n->fill, 0);
         mem_free(n);
         f->listed_ms = 0;
@@ -230,11 +235,11 @@ step_fills(struct fetch *f, int64_t now_ms, bool woken, bool background)
 }
 
 static size_t
-collect(struct fetch *f, struct transfer_info *ret, size_t max)
+collect(struct fetch *f, struct transfer_info *ret, size_t max, int64_t now_ms)
 {
     size_t n = 0;
     for (struct fill_node *at = f->fills; at != NULL && n < max; at = at->next)
-        fill_info(at->fill, &ret[n++]);
+        fill_info(at->fill, now_ms, &ret[n++]);
     return n;
 }
 
@@ -251,7 +256,7 @@ publish_list(struct fetch *f, int64_t now_ms)
     if (count > LISTED_MAX)
         count = LISTED_MAX;
     struct transfer_info *fresh = count > 0 ? mem_alloc(count * sizeof *fresh) : NULL;
-    count = collect(f, fresh, count);
+    count = collect(f, fresh, count, now_ms);
     lock_take(&f->list_lock);
     struct transfer_info *old = f->list;
     f->list = fresh;
@@ -364,6 +369,7 @@ fetch_close(struct fetch *f)
     if (f->wire.multi != NULL)
         wire_close(&f->wire);
     health_release(&f->health);
+    history_release(&f->history);
     mailbox_release(&f->asks);
     mailbox_release(&f->notes);
     lock_release(&f->list_lock);
@@ -403,6 +409,7 @@ fetch_open(struct fetch **ret, struct err *e)
     rng_secret(&seed, sizeof seed);
     rng_init(&f->world.rng, seed);
     health_init(&f->health);
+    history_init(&f->history);
     lock_init(&f->list_lock, LOCK_LEAF);
     f->world.wire = &f->wire;
     f->world.wake = wake_thread;
@@ -518,6 +525,23 @@ fetch_list(struct fetch *f, struct transfer_info *ret, size_t max)
         memcpy(ret, f->list, n * sizeof *ret);
     lock_drop(&f->list_lock);
     return n;
+}
+
+size_t
+fetch_finished(struct fetch *f, struct fetched_info *ret, size_t max)
+{
+    return history_list(&f->history, ret, max);
+}
+
+const char *
+fetch_wait_name(enum fetch_wait wait)
+{
+    static const char *const names[FETCH_WAITS] = {[FETCH_WAIT_TURN] = "turn",
+                                                   [FETCH_WAIT_UPSTREAM] = "upstream",
+                                                   [FETCH_WAIT_PEERS] = "peers",
+                                                   [FETCH_WAIT_BOTH] = "upstream_and_peers",
+                                                   [FETCH_WAIT_CHECK] = "check"};
+    return names[wait];
 }
 
 bool

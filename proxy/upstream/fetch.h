@@ -13,6 +13,7 @@
 #include "cache/cache.h"
 #include "p2p/p2p.h"
 #include "proxy/settings.h"
+#include "proxy/upstream/cells.h"
 
 struct fetch;
 
@@ -78,6 +79,30 @@ void fetch_blob(struct fetch *f, const struct origin *o, struct blob *b, uint64_
  * blocks; no effect on a blob that is not being filled here. */
 void fetch_hurry(struct fetch *f, struct blob *b);
 
+/* What a blob that is being fetched waits for, by the requests that are open for it. */
+enum fetch_wait {
+    FETCH_WAIT_TURN,     /* none: for a lease, for a place, or for a source that asked to wait */
+    FETCH_WAIT_UPSTREAM, /* at the registry */
+    FETCH_WAIT_PEERS,    /* at other nodes */
+    FETCH_WAIT_BOTH,
+    FETCH_WAIT_CHECK, /* all is here; its digest, and what the swarm still asks of it */
+    FETCH_WAITS
+};
+const char *fetch_wait_name(enum fetch_wait wait);
+
+/* What was asked in vain, for people. */
+struct fetch_trouble {
+    unsigned upstream, peers; /* requests that failed */
+    char last[120];           /* the last one at the registry: why; "" when there was none */
+};
+
+/* A request that is open now. */
+#define TRANSFER_ASKED_MAX 16
+struct transfer_asked {
+    struct node_id node; /* none: the registry */
+    uint64_t at, end;    /* next byte, and behind the last one */
+};
+
 /* What is running, for /api/v1/transfers. */
 struct transfer_info {
     struct digest digest;
@@ -88,9 +113,31 @@ struct transfer_info {
     unsigned peer_attempts;
     uint64_t from_bytes[BLOB_SOURCES]; /* of those that this transfer brought */
     bool background;
-    bool swarm; /* the swarm orders its requests */
+    bool swarm;                   /* the swarm orders its requests */
+    int64_t since_ms;             /* how long it has been running */
+    int64_t wait_ms[FETCH_WAITS]; /* of that, by what it waited for */
+    struct fetch_trouble trouble;
+    struct cells cells;
+    size_t asked_count;
+    struct transfer_asked asked[TRANSFER_ASKED_MAX];
 };
 size_t fetch_list(struct fetch *f, struct transfer_info *ret, size_t max);
+
+/* Blobs whose fetch is over. */
+#define FETCHED_MAX 256
+struct fetched_info {
+    struct digest digest;
+    char host[256], repository[REPOSITORY_MAX];
+    int64_t ended_ms; /* clock_ms() */
+    int64_t took_ms, wait_ms[FETCH_WAITS];
+    uint64_t size, from_bytes[BLOB_SOURCES];
+    unsigned attempts, peer_attempts;
+    struct fetch_trouble trouble;
+    bool background;
+    int code; /* 0, or why it failed */
+};
+/* The newest first: how many, `max` at most. */
+size_t fetch_finished(struct fetch *f, struct fetched_info *ret, size_t max);
 
 /* True when the last contact with the registry within the last minute failed, or it is in
  * back-off: then nothing that needs it should be promised. Any thread. */

@@ -39,7 +39,8 @@ fill_new(struct fill_world *world, const struct origin *o, struct blob *b, uint6
     f->size = size;
     f->background = background;
     f->claimable = true;
-    f->rate_mark_ms = now_ms;
+    f->rate_mark_ms = f->begun_ms = f->waited_ms = now_ms;
+    cells_init(&f->cells, 0);
     patience_start(&f->patience, now_ms, false);
     f->patient = !background;
     blob_set_waker(b, wake_from_blob, world);
@@ -103,6 +104,8 @@ fill_start(struct fill *f, struct source *s, const struct gap *gap, const char *
         memcpy(r->word, word, ATTEST_BYTES);
         r->piece_start = gap->start - gap->start % piece_bytes(f->size);
     }
+    r->cells = &f->cells;
+    r->p2p = f->world->p2p;
     r->call.source = s;
     r->call.want.origin = &f->origin;
     r->call.want.class = class;
@@ -136,9 +139,21 @@ fill_stop(struct fill *f, struct run **run)
     wire_wake_at(f->world->wire, 0); /* others may wait for the place */
 }
 
-void
-fill_log_failure(const struct fill *f, const struct run *r)
+static void
+note_trouble(struct fill *f, const struct run *r)
 {
+    struct fetch_trouble *t = &f->trouble;
+    bool peer = is_peer(r->call.source);
+    t->peers += peer;
+    t->upstream += !peer;
+    if (!peer && text_copy(t->last, sizeof t->last, r->call.err.text) != 0)
+        (void)!text_copy(t->last, sizeof t->last, err_text(r->code));
+}
+
+void
+fill_log_failure(struct fill *f, const struct run *r)
+{
+    note_trouble(f, r);
     char digest[DIGEST_TEXT_MAX];
     digest_print(blob_digest(f->blob), digest);
     const struct source *s = r->call.source;
@@ -195,6 +210,7 @@ fill_end(struct fill *f, int code, const char *why)
     blob_set_waker(f->blob, NULL, NULL);
     if (code != 0)
         blob_fail(f->blob, code);
+    f->code = code;
     f->over = true;
 }
 
@@ -208,6 +224,47 @@ fill_free(struct fill *f, int code)
     blob_release(&f->blob);
     origin_release(&f->origin);
     mem_free(f);
+}
+
+/* ---- for people ---- */
+
+/* What was here before: an earlier run left it. */
+static void
+mark_held(struct fill *f)
+{
+    uint64_t at = 0;
+    cells_init(&f->cells, f->size);
+    uint32_t pieces = piece_count(f->size), bytes = piece_bytes(f->size);
+    uint8_t *held = mem_zalloc(BITS_BYTES(pieces));
+    blob_held_bits(f->blob, held);
+    for (uint32_t i = 0; i < pieces; i++, at += bytes)
+        if (bits_get(held, i))
+            cells_mark(&f->cells, at, at + bytes, 'd');
+    mem_free(held);
+}
+
+static enum fetch_wait
+waits_for(const struct fill *f, bool complete)
+{
+    bool upstream = false, peers = false;
+    for (size_t i = 0; i < FILL_RUNS_MAX; i++) {
+        if (f->runs[i] == NULL)
+            continue;
+        peers = peers || is_peer(f->runs[i]->call.source);
+        upstream = upstream || !is_peer(f->runs[i]->call.source);
+    }
+    if (complete)
+        return FETCH_WAIT_CHECK;
+    if (upstream)
+        return peers ? FETCH_WAIT_BOTH : FETCH_WAIT_UPSTREAM;
+    return peers ? FETCH_WAIT_PEERS : FETCH_WAIT_TURN;
+}
+
+static void
+count_wait(struct fill *f, int64_t now_ms)
+{
+    f->wait_ms[f->waits_for] += now_ms - f->waited_ms;
+    f->waited_ms = now_ms;
 }
 
 /* ---- the whole ---- */
@@ -232,6 +289,10 @@ begin(struct fill *f, int64_t now_ms)
     f->begun = true;
     blob_look(f->blob, 0, &st);
     f->patience.any_byte = st.have_bytes > 0;
+    if (st.have_bytes > 0 && f->size <= PIECE_BLOB_MAX && !blob_passes(f->blob))
+        mark_held(f);
+    else
+        cells_init(&f->cells, f->size);
     if (ordered_open(f, now_ms))
         mend_watch(f, now_ms);
 }
@@ -252,6 +313,8 @@ look(struct fill *f, int64_t now_ms)
     blob_look(f->blob, 0, &st);
     if (f->begun && st.size != CACHE_SIZE_UNKNOWN)
         f->size = st.size;
+    if (f->begun && f->cells.size == 0)
+        cells_init(&f->cells, f->size);
     bool complete = f->begun && st.phase == BLOB_FILLING && st.have_bytes == f->size;
     f->look_ms = now_ms + (complete ? CHECK_LOOK_MS : LOOK_MS);
     if (f->shared && st.phase == BLOB_FAILED && st.error == ERR_DIGEST)
@@ -313,6 +376,7 @@ bool
 fill_step(struct fill *f, int64_t now_ms, bool woken)
 {
     bool complete = false;
+    count_wait(f, now_ms);
     if (!f->over && f->upstream == NULL)
         begin(f, now_ms);
     if (f->trail != NULL)
@@ -323,6 +387,7 @@ fill_step(struct fill *f, int64_t now_ms, bool woken)
         solo_step(f, now_ms, woken);
     if (!f->over && (fill_runs(f) == 0 || now_ms >= f->look_ms))
         complete = look(f, now_ms);
+    f->waits_for = waits_for(f, complete);
     if (!f->over && !complete)
         watch_clock(f, now_ms);
     if (f->over)
@@ -379,8 +444,39 @@ fill_blob(const struct fill *f)
     return f->blob;
 }
 
+static void
+list_asked(const struct fill *f, struct transfer_info *ret)
+{
+    for (size_t i = 0; i < FILL_RUNS_MAX && ret->asked_count < TRANSFER_ASKED_MAX; i++) {
+        const struct run *r = f->runs[i];
+        if (r != NULL)
+            ret->asked[ret->asked_count++] =
+                (struct transfer_asked){r->call.source->node, r->gap.start, r->gap.end};
+    }
+}
+
 void
-fill_info(const struct fill *f, struct transfer_info *ret)
+fill_told(const struct fill *f, int64_t now_ms, struct fetched_info *ret)
+{
+    struct blob_state st;
+    blob_look(f->blob, 0, &st);
+    *ret = (struct fetched_info){.digest = *blob_digest(f->blob),
+                                 .ended_ms = now_ms,
+                                 .took_ms = now_ms - f->begun_ms,
+                                 .size = st.size,
+                                 .attempts = f->attempts,
+                                 .peer_attempts = f->peer_attempts,
+                                 .trouble = f->trouble,
+                                 .background = f->background,
+                                 .code = f->code};
+    memcpy(ret->wait_ms, f->wait_ms, sizeof ret->wait_ms);
+    count_bytes(f, ret->from_bytes);
+    (void)!text_copy(ret->host, sizeof ret->host, f->origin.host);
+    (void)!text_copy(ret->repository, sizeof ret->repository, f->origin.repository);
+}
+
+void
+fill_info(const struct fill *f, int64_t now_ms, struct transfer_info *ret)
 {
     struct blob_state st;
     blob_look(f->blob, 0, &st);
@@ -394,8 +490,13 @@ fill_info(const struct fill *f, struct transfer_info *ret)
         .peer_attempts = f->peer_attempts,
         .background = f->background,
         .swarm = f->ordered != NULL,
+        .since_ms = now_ms - f->begun_ms,
+        .trouble = f->trouble,
+        .cells = f->cells,
     };
+    memcpy(ret->wait_ms, f->wait_ms, sizeof ret->wait_ms);
     count_bytes(f, ret->from_bytes);
+    list_asked(f, ret);
     (void)!text_copy(ret->host, sizeof ret->host, f->origin.host);
     (void)!text_copy(ret->repository, sizeof ret->repository, f->origin.repository);
 }

@@ -51,6 +51,8 @@ void fill_hurry(struct fill *f, int64_t now_ms);
 void fill_get(struct fill *f, const struct swarm_get *get);
 void fill_cut(struct fill *f, uint32_t get, uint32_t end);
 struct blob *fill_blob(const struct fill *f);
-void fill_info(const struct fill *f, struct transfer_info *ret);
+void fill_info(const struct fill *f, int64_t now_ms, struct transfer_info *ret);
+/* Of one that is over. */
+void fill_told(const struct fill *f, int64_t now_ms, struct fetched_info *ret);
 
 #endif

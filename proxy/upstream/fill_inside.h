@@ -41,6 +41,14 @@ struct fill {
     uint64_t rate_bytes_s, rate_mark_bytes;
     int64_t rate_mark_ms, look_ms, blocked_ms;
 
+    /* for people */
+    int64_t begun_ms, waited_ms; /* when it began; up to when wait_ms counts */
+    enum fetch_wait waits_for;   /* since then */
+    int64_t wait_ms[FETCH_WAITS];
+    struct fetch_trouble trouble;
+    struct cells cells;
+    int code; /* over: 0, or what the blob failed with */
+
     /* solo */
     bool claimable;   /* there may be a gap to claim */
     bool waited;      /* a retry is due: the next run is one */
@@ -56,7 +64,8 @@ struct run **fill_start(struct fill *f, struct source *s, const struct gap *gap,
 /* Ends it in any phase and gives back what is left of its claim. *run may be NULL. */
 void fill_stop(struct fill *f, struct run **run);
 unsigned fill_runs(const struct fill *f);
-void fill_log_failure(const struct fill *f, const struct run *r);
+/* Into the log, and into what people are told of this fill. */
+void fill_log_failure(struct fill *f, const struct run *r);
 /* Of an answer of the registry that was read, for the next request. */
 void fill_keep_etag(struct fill *f, const struct run *r);
 void fill_start_patience(struct fill *f, int64_t now_ms);

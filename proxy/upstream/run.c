@@ -9,11 +9,21 @@
 
 #define BLOCKED_POLL_MS 100 /* the waker says when there is room; this is the belt */
 
+static char
+letter(enum blob_source source)
+{
+    return source == BLOB_FROM_UPSTREAM ? 'u' : source == BLOB_FROM_PEER ? 'p' : 'r';
+}
+
 /* They were written just now. */
 static void
 note_bytes(struct run *r, size_t len)
 {
     const struct source *s = r->call.source;
+    if (r->cells != NULL)
+        cells_mark(r->cells, r->gap.start, r->gap.start + len, letter(s->body_source));
+    if (r->p2p != NULL && len > 0)
+        p2p_carried(r->p2p, &s->node, FLOW_IN, len);
     if (r->trail != NULL && len > 0)
         trail_bytes(r->trail, &r->hand, node_is_none(&s->node) ? NULL : &s->node,
                     s->body_source != BLOB_FROM_PEER, r->gap.start, r->buffer, len);

@@ -28,6 +28,8 @@ struct run {
     uint8_t word[ATTEST_BYTES];
     uint64_t piece_start; /* has_word: what is held of it before the gap counts */
     struct trail *trail;  /* of the blob; NULL: nobody asks where bytes came from */
+    struct cells *cells;  /* the same, for people; or NULL */
+    struct p2p *p2p;      /* counts what nodes give; NULL: this node is alone */
 
     enum run_phase phase;
     struct call call;

@@ -271,6 +271,7 @@ node_config() {
         cat <<END
 listen: 127.0.0.1:5000
 admin: 127.0.0.1:5001
+log: {level: debug}
 cache: {dir: $CELL/cache, size: 4GiB, min_free: 64MiB}
 registries:
   - {host: docker.io, url: "https://registry-1.docker.io"}

@@ -50,11 +50,12 @@ a_line_is_time_level_event_message_and_fields(void **state)
 {
     (void)state;
     listen_in();
-    LOG(access, LOG_S("path", "/v2/"), LOG_U("bytes", 17));
+    LOG(pull, LOG_S("path", "/v2/"), LOG_U("bytes", 17));
     stop_listening();
     assert_int_equal(said[10], 'T');
     assert_int_equal(said[23], 'Z');
-    assert_string_equal(said + 24, " level=info event=access msg=request path=/v2/ bytes=17\n");
+    assert_string_equal(
+        said + 24, " level=info event=pull msg=\"image pulled by a client\" path=/v2/ bytes=17\n");
 }
 
 static void
@@ -72,11 +73,12 @@ values_that_are_no_plain_word_are_quoted_and_escaped(void **state)
 {
     (void)state;
     listen_in();
-    LOG(access, LOG_S("a", "two words"), LOG_S("b", ""), LOG_S("c", "x=y"),
+    LOG(pull, LOG_S("a", "two words"), LOG_S("b", ""), LOG_S("c", "x=y"),
         LOG_S("d", "line\nlevel=error \"q\" \xff"));
     stop_listening();
-    assert_string_equal(said + 24, " level=info event=access msg=request a=\"two words\" b=\"\" "
-                                   "c=\"x=y\" d=\"line\\x0alevel=error \\x22q\\x22 \\xff\"\n");
+    assert_string_equal(
+        said + 24, " level=info event=pull msg=\"image pulled by a client\" a=\"two words\" b=\"\" "
+                   "c=\"x=y\" d=\"line\\x0alevel=error \\x22q\\x22 \\xff\"\n");
 }
 
 static void
@@ -87,13 +89,13 @@ json_lines_parse_and_give_the_same(void **state)
     uint64_t bytes = 0;
     log_configure(LOG_INFO, true);
     listen_in();
-    LOG(access, LOG_S("path", "a \"b\"\\\n"), LOG_U("bytes", 17), LOG_S("raw", "\xc3\xa4"));
+    LOG(pull, LOG_S("path", "a \"b\"\\\n"), LOG_U("bytes", 17), LOG_S("raw", "\xc3\xa4"));
     stop_listening();
     assert_int_equal(json_parse(said, strlen(said), &doc), 0);
     assert_int_equal(strlen(json_text(doc, "ts")), 24);
     assert_string_equal(json_text(doc, "level"), "info");
-    assert_string_equal(json_text(doc, "event"), "access");
-    assert_string_equal(json_text(doc, "msg"), "request");
+    assert_string_equal(json_text(doc, "event"), "pull");
+    assert_string_equal(json_text(doc, "msg"), "image pulled by a client");
     assert_string_equal(json_text(doc, "path"), "a \"b\"\\\n");
     assert_int_equal(json_u64(doc, "bytes", &bytes), 0);
     assert_int_equal(bytes, 17);
@@ -106,7 +108,7 @@ levels_below_the_configured_one_are_silent(void **state)
 {
     (void)state;
     log_configure(LOG_WARN, false);
-    assert_false(log_enabled(LOG_EV_access));
+    assert_false(log_enabled(LOG_EV_pull));
     assert_true(log_enabled(LOG_EV_guard));
     assert_true(log_enabled(LOG_EV_store_error));
     listen_in();
@@ -127,7 +129,7 @@ a_line_is_bounded_and_says_what_was_cut(void **state)
         AUTO(json_free) cJSON *doc = NULL;
         log_configure(LOG_INFO, json != 0);
         listen_in();
-        LOG(access, LOG_S("a", big), LOG_S("b", big), LOG_S("c", big), LOG_S("d", big),
+        LOG(pull, LOG_S("a", big), LOG_S("b", big), LOG_S("c", big), LOG_S("d", big),
             LOG_S("e", big), LOG_S("last", "small"));
         stop_listening();
         size_t len = strlen(said);
@@ -152,7 +154,7 @@ values_of_every_length_leave_a_whole_line(void **state)
         AUTO(json_free) cJSON *doc = NULL;
         quotes[len] = '\0';
         listen_in();
-        LOG(access, LOG_S("a", quotes), LOG_S("b", quotes), LOG_S("c", quotes), LOG_S("d", quotes));
+        LOG(pull, LOG_S("a", quotes), LOG_S("b", quotes), LOG_S("c", quotes), LOG_S("d", quotes));
         stop_listening();
         quotes[len] = '"';
         assert_int_equal(json_parse(said, strlen(said), &doc), 0);
@@ -172,7 +174,7 @@ a_line_filled_to_any_level_still_gets_its_end(void **state)
         memset(part, 'y', len);
         part[len] = '\0';
         listen_in();
-        LOG(access, LOG_S("a", full), LOG_S("b", full), LOG_S("c", full), LOG_S("d", part),
+        LOG(pull, LOG_S("a", full), LOG_S("b", full), LOG_S("c", full), LOG_S("d", part),
             LOG_S("never", full));
         stop_listening();
         assert_int_equal(json_parse(said, strlen(said), &doc), 0);
@@ -188,7 +190,7 @@ log_many(void *arg)
 {
     const char *who = arg;
     for (int i = 0; i < LINES; i++)
-        LOG(access, LOG_S("who", who));
+        LOG(pull, LOG_S("who", who));
 }
 
 static void

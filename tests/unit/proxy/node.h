@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "cache/cache.h"
 #include "p2p/p2p.h"
+#include "proxy/api/pulls.h"
 #include "proxy/api/server.h"
 #include "proxy/peer/port.h"
 #include "proxy/upstream/fetch.h"
@@ -71,6 +72,7 @@ struct node {
     struct cache *cache;
     struct fetch *fetch;
     struct server *server;
+    struct pulls *pulls;
     int port;
     struct p2p *p2p;        /* NULL: alone */
     struct port *peer_port; /* with p2p */
@@ -289,9 +291,12 @@ static inline void
 open_server(struct node *n)
 {
     struct err e = {0};
+    if (!n->pulls)
+        n->pulls = pulls_new();
     struct server_config server = {.settings = n->settings,
                                    .cache = n->cache,
                                    .fetch = n->fetch,
+                                   .pulls = n->pulls,
                                    .p2p = n->p2p,
                                    .listen_fd = -1};
     n->port = listen_on_free_port(&server.listen_fd);
@@ -418,6 +423,7 @@ node_close(struct node *n)
     p2p_close(n->p2p);
     fetch_close(n->fetch);
     cache_close(n->cache);
+    pulls_free(n->pulls);
     settings_release(&n->settings);
     MHD_stop_daemon(n->upstream);
     for (size_t i = 0; i < n->object_count; i++)

@@ -1,5 +1,6 @@
 /* proxy/admin_answer: the table of the admin API, before and while the node serves. */
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "proxy/admin_answer.h"
@@ -137,7 +138,10 @@ paths_and_methods_that_do_not_fit_are_refused(void **state)
         const char *method, *path;
         unsigned status;
     } rows[] = {
-        {"GET", "/", 404},
+        {"GET", "/page.html", 404},
+        {"POST", "/", 405},
+        {"POST", "/api/v1/site", 405},
+        {"POST", "/api/v1/pulls", 405},
         {"GET", "/api/v1/statusx", 404},
         {"POST", "/api/v1/status", 405},
         {"GET", "/api/v1/gc", 405},
@@ -158,6 +162,67 @@ wait_until_idle(struct cache *c, const struct digest *d)
         clock_sleep_ms(1);
     struct blob_info info;
     assert_int_equal(cache_info(c, d, &info), 0);
+}
+
+static void
+the_page_comes_with_a_policy_that_allows_its_own_hashes_only(void **state)
+{
+    struct report r = reporting(*state, REPORT_STARTING);
+    struct admin_request q = {"GET", "/", query, &(const char *const *){NULL}};
+    struct admin_answer answer = {0};
+    admin_answer(&r, &q, &answer);
+    assert_int_equal(answer.status, 200);
+    assert_string_equal(answer.type, "text/html; charset=utf-8");
+    assert_true(text_starts(answer.policy, "default-src 'none'; script-src 'sha256-"));
+    assert_null(strstr(answer.policy, "unsafe"));
+    assert_null(strstr(answer.policy, "http"));
+    /* One style, one script, no handler, style or address of its own anywhere. */
+    assert_null(strstr(strstr(answer.body, "<style>") + 1, "<style"));
+    assert_null(strstr(strstr(answer.body, "<script>") + 1, "<script"));
+    assert_null(strstr(answer.body, "onclick="));
+    assert_null(strstr(answer.body, " style="));
+    assert_null(strstr(answer.body, "src="));
+    mem_free(answer.body);
+}
+
+static void
+a_blob_says_why_it_is_kept(void **state)
+{
+    struct world *w = *state;
+    struct report r = reporting(w, REPORT_SERVING);
+    struct digest d;
+    digest_of(DIGEST_SHA256, "kept", 4, &d);
+    struct tag t = {.digest = d, .checked_wall_s = 1, .media_type = "x/y", .size = 4};
+    assert_int_equal(cache_put(w->cache, &d, "kept", 4), 0);
+    cache_tag_put(w->cache, "a.test/kept:v1", &t);
+    wait_until_idle(w->cache, &d);
+    assert_says(&r, "/api/v1/blobs", 200, "\"tag\":\"a.test/kept:v1\",\"goes\":1");
+    assert_says(&r, "/api/v1/blobs", 200, "there is room; when there is none it goes as number 1");
+    struct blob *b = cache_find(w->cache, &d);
+    assert_says(&r, "/api/v1/blobs", 200, "in use: 1 requests have it open");
+    blob_release(&b);
+    assert_says(&r, "/api/v1/blobs", 200, "\"count\":1");
+    mem_free(asked(&r, "GET", "/api/v1/blobs", (const char *const[]){"limit=0", NULL}, 400));
+    assert_true(cache_gc(w->cache, 0, false, NULL, NULL) > 0);
+}
+
+static void
+events_are_told_in_their_fields(void **state)
+{
+    struct report r = reporting(*state, REPORT_STARTING);
+    LOG(peer_banned, LOG_S("peer", "10.0.0.9:5002"), LOG_U("pieces", 3));
+    assert_says(&r, "/api/v1/events", 200,
+                "\"event\":\"peer_banned\",\"level\":\"warn\",\"text\":\"a node gave wrong bytes");
+    assert_says(&r, "/api/v1/events", 200,
+                "\"fields\":{\"peer\":\"10.0.0.9:5002\",\"pieces\":\"3\"}");
+}
+
+static void
+a_node_that_runs_alone_has_a_site_of_one(void **state)
+{
+    struct report r = reporting(*state, REPORT_SERVING);
+    assert_says(&r, "/api/v1/site", 200, "\"alone\":true,\"reason\":\"no cluster key");
+    assert_says(&r, "/api/v1/site", 200, "\"told\":1,\"nodes_here\":1");
 }
 
 static void
@@ -353,6 +418,10 @@ main(void)
         cmocka_unit_test(a_node_that_drains_is_not_ready),
         cmocka_unit_test(a_node_that_serves_is_ready_and_says_why_it_is_alone),
         cmocka_unit_test(paths_and_methods_that_do_not_fit_are_refused),
+        cmocka_unit_test(the_page_comes_with_a_policy_that_allows_its_own_hashes_only),
+        cmocka_unit_test(a_blob_says_why_it_is_kept),
+        cmocka_unit_test(events_are_told_in_their_fields),
+        cmocka_unit_test(a_node_that_runs_alone_has_a_site_of_one),
         cmocka_unit_test(a_stored_blob_is_explained_and_evicted),
         cmocka_unit_test(an_image_is_explained_from_what_is_known_here),
         cmocka_unit_test(a_node_with_a_key_tells_that_it_is_its_own_tracker),

@@ -27,8 +27,9 @@ struct p2p {
     pthread_cond_t news;
     /* lock */
     unsigned wants, leaves, cursors, drops, bans;
-    uint32_t dropped;  /* bits */
-    uint32_t attested; /* bits */
+    uint64_t carried[2]; /* bytes: from the registry, from nodes */
+    uint32_t dropped;    /* bits */
+    uint32_t attested;   /* bits */
     uint8_t words[PIECES][ATTEST_BYTES];
     struct node_id banned;
     int64_t ban_ms;
@@ -157,6 +158,15 @@ p2p_attest(struct p2p *p, const struct digest *blob, bool read, uint32_t piece,
     must(piece < PIECES && read);
     p->attested |= 1u << piece;
     memcpy(p->words[piece], word, ATTEST_BYTES);
+    swarm_unlock();
+}
+
+void
+p2p_carried(struct p2p *p, const struct node_id *node, enum flow_way way, uint64_t bytes)
+{
+    swarm_lock();
+    must(way == FLOW_IN);
+    p->carried[!node_is_none(node)] += bytes;
     swarm_unlock();
 }
 
@@ -831,8 +841,40 @@ transfers_tell_what_came_from_whom(void **state)
     assert_int_equal(info.peer_attempts, 1);
     assert_int_equal(info.attempts, 1);
     assert_true(info.swarm);
+    assert_non_null(strchr(info.cells.of, 'u'));
+    assert_int_equal(info.asked_count, 1);
+    assert_true(node_is_none(&info.asked[0].node));
+    swarm_lock();
+    assert_int_equal(swarm.carried[1], 77);
+    assert_true(swarm.carried[0] >= 4 * PIECE);
+    swarm_unlock();
     fetch_order_stop(b->fetch, &b->fake.digest, 0, 0);
     assert_int_equal(end_pull(&p), 0);
+}
+
+static void
+what_is_over_tells_where_its_time_went(void **state)
+{
+    struct bench *b = *state;
+    struct pull p;
+    struct fetched_info done;
+    start_pull(b, "reg.test", "plain", &p);
+    swarm_wait(is_wanted, 1);
+    clock_sleep_ms(60); /* nothing is ordered: it waits for its turn */
+    order_wan(b, 1, 0, PIECES);
+    assert_int_equal(end_pull(&p), 0);
+    int64_t deadline_ms = clock_ms() + SOON_MS;
+    while (fetch_finished(b->fetch, &done, 1) == 0 && clock_ms() < deadline_ms)
+        clock_sleep_ms(1);
+    assert_true(digest_equal(&done.digest, &b->fake.digest));
+    int64_t sum_ms = 0;
+    for (int i = 0; i < FETCH_WAITS; i++)
+        sum_ms += done.wait_ms[i];
+    assert_int_equal(sum_ms, done.took_ms);
+    assert_true(done.wait_ms[FETCH_WAIT_TURN] >= 50);
+    assert_int_equal(done.from_bytes[BLOB_FROM_UPSTREAM], FAKE_BYTES);
+    assert_int_equal(done.code, 0);
+    assert_string_equal(done.repository, "plain");
 }
 
 /* ---- liars: wrong bytes with right checksums ---- */
@@ -1190,6 +1232,7 @@ main(void)
         WITH_NODE(where_the_swarm_has_no_place_it_goes_alone_at_once),
         WITH_NODE(a_background_blob_hurries_when_a_client_comes),
         WITH_NODE(transfers_tell_what_came_from_whom),
+        WITH_NODE(what_is_over_tells_where_its_time_went),
         WITH_NODE(wrong_pieces_come_again_and_their_sender_is_banned),
         WITH_NODE(a_piece_is_compared_with_its_word_before_a_byte_of_it_is_kept),
         WITH_NODE(whom_the_swarm_bans_is_asked_for_nothing),
