@@ -145,6 +145,11 @@ deps-%:
 test: deps
 	@tests/run --build $(BUILD) $(ONLY)
 
+# The page in headless Chromium; its pictures are in BUILD/page.
+test-page: deps-build-page
+	@$(MAKE) --no-print-directory -s all $(PROGRAMS_netlab)
+	@tests/run --build $(BUILD) 'scenario/page-*'
+
 fuzz-build: deps-build-test
 bench bench-node: deps-build-bench
 
@@ -160,6 +165,7 @@ help:
 	@echo 'make              build $(BUILD)/peersync (MODE=asan|tsan: $(BUILD)/MODE/peersync)'
 	@echo 'make demo         real runtimes pull through one node, six nodes share a pull (KEEP=1 keeps it)'
 	@echo "make test         everything that must pass (ONLY='name or pattern' picks; tests/run --list)"
+	@echo 'make test-page    the page of the admin port in headless Chromium, with pictures in $(BUILD)/page'
 	@echo 'make lint         compilers, clang-tidy, cppcheck, house rules ($(LINT_PARTS:%=lint-%))'
 	@echo 'make unit         unit tests (MODE=asan|tsan; make unit-base unit-cache unit-p2p unit-proxy)'
 	@echo 'make fuzz         libFuzzer on every parser (SECONDS=60 each)'
@@ -175,7 +181,7 @@ help:
 	@echo 'make image        the container image as an OCI layout in $(BUILD)/image (make test-image: in dockerd and swarm)'
 	@echo 'make clean        removes $(BUILD)'
 
-.PHONY: all unit unit-build programs $(FLOORS:%=unit-%) lint $(LINT_PARTS:%=lint-%) deps test demo clean help
+.PHONY: all unit unit-build programs $(FLOORS:%=unit-%) lint $(LINT_PARTS:%=lint-%) deps test test-page demo clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(B) $(LINT) -name '*.d' 2>/dev/null)

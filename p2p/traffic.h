@@ -5,12 +5,15 @@
 
 #include "p2p/plan.h"
 
-#define TRAFFIC_FLOWS_MAX 8    /* largest flows that a node tells of */
-#define TRAFFIC_ASK_MS    1500 /* between two questions to TRAFFIC_CROWD nodes, more of them longer \
-                                */
-#define TRAFFIC_CROWD    64
-#define TRAFFIC_STALE_MS 60000 /* what was said so long ago is not shown */
-#define TRAFFIC_TELL_MS  10    /* between two answers of this node */
+/* Largest flows that a node tells of. */
+#define TRAFFIC_FLOWS_MAX 8
+/* Between two questions to a site of TRAFFIC_CROWD nodes; in a larger one longer. */
+#define TRAFFIC_ASK_MS 1500
+#define TRAFFIC_CROWD  64
+/* What was said so long ago is not shown. */
+#define TRAFFIC_STALE_MS 60000
+/* Between two answers of this node. */
+#define TRAFFIC_TELL_MS 10
 
 /* Body bytes of blobs since that node began, and now in bytes/s. */
 struct traffic {

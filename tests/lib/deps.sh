@@ -1,6 +1,6 @@
 #!/bin/bash
 # deps.sh SET...: installs the Debian packages of these sets that are missing; says nothing when
-# none is. Sets: build demo test package kube image bench. Services that come along are not started and not left
+# none is. Sets: build demo test package kube image page bench. Services that come along are not started and not left
 # enabled; packages that were there before are neither touched nor removed.
 set -euo pipefail
 
@@ -17,10 +17,11 @@ packages() {
     image) echo python3 ca-certificates binutils libnghttp2-dev libidn2-dev libssh2-1-dev librtmp-dev \
         libldap-dev libbrotli-dev libzstd-dev zlib1g-dev libgnutls28-dev libgmp-dev nettle-dev libunistring-dev \
         libtasn1-6-dev libsasl2-dev libp11-kit-dev libkrb5-dev ;;
+    page) echo chromium fonts-dejavu-core nginx-light iproute2 python3 ;;
     bench) echo nginx-light docker-registry python3 python3-matplotlib wrk curl iproute2 iptables util-linux \
         procps git ;;
     *)
-        echo "deps.sh: no such set: $1 (build demo test package kube image bench)" >&2
+        echo "deps.sh: no such set: $1 (build demo test package kube image page bench)" >&2
         exit 2
         ;;
     esac
