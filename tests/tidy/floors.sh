@@ -17,7 +17,7 @@ may proxy/http 'base/[a-z0-9_]+\.(h|def)|proxy/http/[a-z0-9_]+\.h'
 may proxy/api "$below|proxy/http/[a-z0-9_]+\.h|proxy/api/[a-z0-9_]+\.(h|def)|proxy/upstream/(fetch|peerfile)\.h"
 may proxy/peer "$below|proxy/(http|peer)/[a-z0-9_]+\.h"
 may proxy/cli "$below|proxy/cli/[a-z0-9_]+\.(h|def)|proxy/daemon\.h|proxy/api/(manifest|ref)\.h"
-doors="proxy/(peer/port|http/guard)\.h|proxy/api/(server|manifest|ref)\.h"
+doors="proxy/(peer/port|http/guard)\.h|proxy/api/(server|manifest|ref|pulls)\.h"
 doors="$doors|proxy/upstream/fetch\.h|proxy/cli/cli\.h"
 may proxy "$below|proxy/[a-z0-9_]+\.(h|def)|$doors"
 [ "$bad" = 0 ] || echo 'floors.sh: the includes above reach over a floor or behind its front door'
