@@ -2,6 +2,7 @@
  * goes. A case without max-ratio is only told: its bound does not say what is possible. One with
  * misses=1 does not reach its target yet. */
 #include "tests/sim/pulls.h"
+#include "tests/sim/world.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -96,8 +97,9 @@ pulls_words(const char *words, uint64_t seed, bool traced)
     must(words_read(USUAL, &c));
     if (!words_read(words, &c))
         return 2;
-    if (c.sites == 0 || c.nodes == 0 || c.wan == 0 || c.lan == 0 || c.sites * c.nodes > 128) {
-        (void)fprintf(stderr, "sim: 1 to 128 nodes, and rates above 0\n");
+    if (c.sites == 0 || c.nodes == 0 || c.wan == 0 || c.lan == 0 ||
+        c.sites * c.nodes > WORLD_NODES_MAX) {
+        (void)fprintf(stderr, "sim: 1 to %d nodes, and rates above 0\n", WORLD_NODES_MAX);
         return 2;
     }
     int rc = pulls_run(&c, seed, UINT64_MAX, traced, true, &r, broken);

@@ -1,32 +1,47 @@
-/* Bytes on the move: flows over links of a given rate, shared max-min fairly. Integers only. */
+/* Bytes on the move: flows over links of a given rate. Integers only.
+ *
+ * Shared max-min fairly, all rates anew after each change: exact, for some hundred flows. Or
+ * `local`: each link gives its flows equal shares, and what one of them cannot use is lost; only
+ * the flows of touched links are looked at, for tens of thousands. Flows that wait for a full WAN
+ * get the same from both. */
 #ifndef TESTS_SIM_FLOWS_H
 #define TESTS_SIM_FLOWS_H
 
 #include "base/must.h"
 
-#define FLOWS_MAX      4096
-#define FLOWS_LINKS    512
 #define FLOWS_PER_FLOW 5
 #define FLOWS_NO_LINK  UINT32_MAX
 
 struct flow {
     bool used;
     uint32_t links[FLOWS_PER_FLOW]; /* FLOWS_NO_LINK: none */
-    uint64_t left;                  /* millionths of a byte until the next mark */
-    uint64_t rate;                  /* bytes/s now */
-    uint64_t owner;                 /* the caller's */
-    bool frozen;                    /* while rates are computed */
+    uint32_t at[FLOWS_PER_FLOW];    /* its place in each link's list */
+    uint64_t left;                  /* millionths of a byte until the next mark, at settled_us */
+    uint64_t rate;                  /* bytes/s since settled_us */
+    int64_t settled_us, due_us;     /* due: at the mark, INT64_MAX never */
+    uint32_t heap_at;
+    uint64_t owner; /* the caller's */
+    bool frozen;    /* while rates are computed */
+};
+
+struct flows_link {
+    uint64_t rate;  /* bytes/s */
+    uint64_t moved; /* millionths of a byte so far; of flows that run: until they were settled */
+    uint32_t *list; /* flows */
+    uint32_t count, cap;
 };
 
 struct flows {
     int64_t now_us;
-    size_t count, links; /* highest used + 1 */
-    struct flow list[FLOWS_MAX];
-    uint64_t rate[FLOWS_LINKS];  /* bytes/s of each link */
-    uint64_t moved[FLOWS_LINKS]; /* millionths of a byte so far */
-    bool stale;                  /* rates must be computed anew */
+    bool local, stale; /* stale: rates must be computed anew */
+    uint32_t count, cap, links_count, heap_count;
+    struct flow *list;
+    uint32_t *heap; /* used flows, the earliest due on top */
+    struct flows_link *links;
 };
 
+void flows_init(struct flows *f, unsigned links, bool local);
+void flows_release(struct flows *f);
 /* Index of a new flow with a mark after that many bytes. */
 unsigned flows_add(struct flows *f, const uint32_t links[FLOWS_PER_FLOW], uint64_t bytes,
                    uint64_t owner);
@@ -38,6 +53,7 @@ void flows_advance(struct flows *f, int64_t now_us);
 /* When the next mark is reached; INT64_MAX: never. */
 int64_t flows_next_us(struct flows *f);
 /* A flow that reached its mark, or -1. */
-int flows_reached(const struct flows *f);
+int flows_reached(struct flows *f);
+uint64_t flows_moved(struct flows *f, unsigned link); /* bytes until now */
 
 #endif

@@ -11,7 +11,9 @@
 #define CRIPPLED_F   500
 #define CLIENT_BLOBS 3 /* a runtime pulls so many layers at once */
 #define SWEEP_US     500000
-#define FLAGS        (WIRE_WANTS | WIRE_MAY_FETCH | WIRE_CLIENT | WIRE_SERVES)
+/* More nodes share links by the coarser rule of flows.h. */
+#define EXACT_NODES_MAX 64
+#define FLAGS           (WIRE_WANTS | WIRE_MAY_FETCH | WIRE_CLIENT | WIRE_SERVES)
 
 unsigned
 model_total(const struct pulls_case *c)
@@ -85,13 +87,18 @@ set_end(struct model *d, struct model_get *g, uint32_t end)
 static void
 stop(struct world *w, struct model *d, unsigned node, unsigned blob, const struct swarm_get *s)
 {
-    for (size_t i = d->gets_done; i < d->gets_count; i++) {
+    for (int64_t i = d->nodes[node].gets; i >= 0; i = d->gets[i].next) {
         struct model_get *g = &d->gets[i];
-        if (g->over || g->node != node || g->blob != blob || g->id != s->id)
+        if (g->blob != blob || g->id != s->id)
             continue;
         set_end(d, g, s->first);
         if (g->wan && d->nodes[node].hung && g->end <= g->first)
-            world_post(w, w->now_us, MODEL_ENDED, i, SWARM_FAILED);
+            world_post(w, w->now_us, MODEL_ENDED, (uint64_t)i, SWARM_FAILED);
+        if (d->cut_count == d->cut_cap) {
+            d->cut_cap = d->cut_cap > 0 ? 2 * d->cut_cap : 64;
+            d->cut = mem_realloc(d->cut, d->cut_cap * sizeof *d->cut);
+        }
+        d->cut[d->cut_count++] = (size_t)i;
     }
 }
 
@@ -129,7 +136,9 @@ fetch(struct world *w, unsigned node, const struct plan_action *a)
                                                 .flow = -1,
                                                 .began_us = w->now_us,
                                                 .moved_us = w->now_us,
-                                                .has_word = a->get.has_word};
+                                                .has_word = a->get.has_word,
+                                                .next = n->gets};
+    n->gets = (int64_t)d->gets_count;
     memcpy(d->gets[d->gets_count].word, a->get.word, ATTEST_BYTES);
     int64_t delay_us =
         peer >= 0 ? world_delay_us(w, node, (unsigned)peer) : d->c->rtt_ms * WORLD_US;
@@ -196,6 +205,15 @@ get_bytes(const struct model *d, const struct model_get *g)
 }
 
 static void
+unlink_get(struct model *d, size_t i)
+{
+    int64_t *at = &d->nodes[d->gets[i].node].gets;
+    while (*at != (int64_t)i)
+        at = &d->gets[*at].next;
+    *at = d->gets[i].next;
+}
+
+static void
 end_get(struct world *w, struct model *d, size_t i, enum swarm_end how, unsigned busy_ms)
 {
     struct model_get *g = &d->gets[i];
@@ -205,8 +223,7 @@ end_get(struct world *w, struct model *d, size_t i, enum swarm_end how, unsigned
     g->over = true;
     set_end(d, g, g->first);
     n->wan_gets[g->blob] -= g->wan;
-    while (d->gets_done < d->gets_count && d->gets[d->gets_done].over)
-        d->gets_done++;
+    unlink_get(d, i);
     struct swarm *s = swarm_of(w, d, g->node, g->blob);
     if (s == NULL)
         return;
@@ -252,7 +269,7 @@ begin_lan(struct world *w, struct model *d, size_t i)
     struct model_node *n = &d->nodes[peer];
     if (!world_alive(w, g->node) || g->over)
         return;
-    if (!world_alive(w, peer) || w->cut[g->node][peer] || w->cut[peer][g->node]) {
+    if (!world_alive(w, peer) || *world_cut(w, g->node, peer) || *world_cut(w, peer, g->node)) {
         world_post(w, w->now_us + MODEL_STALL_US, MODEL_ENDED, i, SWARM_FAILED);
         return;
     }
@@ -448,17 +465,25 @@ landed(struct world *w, struct model *d, size_t i)
 
 /* Sources that are silent are left. */
 static void
+sweep_node(struct world *w, struct model *d, unsigned node)
+{
+    for (int64_t next, i = d->nodes[node].gets; i >= 0; i = next) {
+        const struct model_get *g = &d->gets[i];
+        next = g->next;
+        if (!g->wan || w->now_us - g->moved_us < MODEL_STALL_US ||
+            (g->flow >= 0 && d->flows.list[g->flow].rate > 0))
+            continue;
+        give_up(w, d, (size_t)i);
+    }
+}
+
+static void
 sweep(struct world *w, struct model *d)
 {
     world_post(w, w->now_us + SWEEP_US, MODEL_SWEEP, 0, 0);
-    for (size_t i = d->gets_done; i < d->gets_count; i++) {
-        const struct model_get *g = &d->gets[i];
-        if (g->over || !g->wan || d->nodes[g->node].hung ||
-            w->now_us - g->moved_us < MODEL_STALL_US ||
-            (g->flow >= 0 && d->flows.list[g->flow].rate > 0))
-            continue;
-        give_up(w, d, i);
-    }
+    for (unsigned n = 0; n < model_total(d->c); n++)
+        if (!d->nodes[n].hung)
+            sweep_node(w, d, n);
 }
 
 static void
@@ -554,11 +579,12 @@ pump(struct world *w)
     while ((flow = flows_reached(&d->flows)) >= 0)
         reached(w, d, (unsigned)flow);
     /* A request that was cut behind what it has. */
-    for (size_t i = 0; i < d->flows.count; i++) {
-        const struct flow *f = &d->flows.list[i];
-        if (f->used && cut_off(d, &d->gets[f->owner]))
-            give_up(w, d, f->owner);
+    for (size_t i = 0; i < d->cut_count; i++) {
+        const struct model_get *g = &d->gets[d->cut[i]];
+        if (!g->over && g->flow >= 0 && cut_off(d, g))
+            give_up(w, d, d->cut[i]);
     }
+    d->cut_count = 0;
     if (d->mark_us <= w->now_us)
         d->mark_us = INT64_MAX;
     int64_t next_us = flows_next_us(&d->flows);
@@ -599,8 +625,8 @@ model_excuse(struct model *d, unsigned node)
 void
 model_cut(struct world *w, struct model *d, unsigned node, int64_t own_us, int64_t others_us)
 {
-    for (size_t i = d->gets_done; i < d->gets_count; i++) {
-        struct model_get *g = &d->gets[i];
+    for (size_t i = 0; i < d->gets_count; i++) {
+        const struct model_get *g = &d->gets[i];
         if (g->over || (g->node != node && g->peer != (int)node))
             continue;
         drop_flow(w, d, i);
@@ -615,9 +641,9 @@ model_cut(struct world *w, struct model *d, unsigned node, int64_t own_us, int64
 void
 model_part(struct world *w, struct model *d)
 {
-    for (size_t i = d->gets_done; i < d->gets_count; i++) {
-        struct model_get *g = &d->gets[i];
-        if (g->over || g->peer < 0 || !w->cut[g->peer][g->node])
+    for (size_t i = 0; i < d->gets_count; i++) {
+        const struct model_get *g = &d->gets[i];
+        if (g->over || g->peer < 0 || !*world_cut(w, g->peer, g->node))
             continue;
         drop_flow(w, d, i);
         world_post(w, w->now_us + MODEL_STALL_US, MODEL_ENDED, i, SWARM_FAILED);
@@ -632,6 +658,10 @@ model_init(struct model *d, const struct pulls_case *c, uint64_t keep)
     memset(d, 0, sizeof *d);
     d->c = c;
     d->keep = keep;
+    d->nodes = mem_zalloc(model_total(c) * sizeof *d->nodes);
+    for (unsigned i = 0; i < model_total(c); i++)
+        d->nodes[i].gets = -1;
+    flows_init(&d->flows, registry_link(c) + 1, model_total(c) > EXACT_NODES_MAX);
     while (d->blobs < PULLS_BLOBS && c->sizes[d->blobs] > 0) {
         char name[16];
         int len = snprintf(name, sizeof name, "blob %u", d->blobs);
@@ -642,12 +672,15 @@ model_init(struct model *d, const struct pulls_case *c, uint64_t keep)
 void
 model_release(struct model *d)
 {
-    for (unsigned i = 0; i < WORLD_NODES_MAX; i++)
+    for (unsigned i = 0; i < model_total(d->c); i++)
         for (unsigned b = 0; b < PULLS_BLOBS; b++) {
             mem_free(d->nodes[i].asked[b]);
             mem_free(d->nodes[i].lies[b]);
         }
+    mem_free(d->nodes);
     mem_free(d->gets);
+    mem_free(d->cut);
+    flows_release(&d->flows);
 }
 
 static int64_t

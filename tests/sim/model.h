@@ -38,6 +38,7 @@ struct model_get {
     bool over;
     bool has_word; /* as the core said */
     uint8_t word[ATTEST_BYTES];
+    int64_t next; /* running one of the same node, -1: none */
 };
 
 struct model {
@@ -61,11 +62,14 @@ struct model {
         uint8_t *asked[PULLS_BLOBS]; /* per piece: requests that run for it */
         uint8_t *lies[PULLS_BLOBS];  /* per piece: whose bytes it has, 0: the registry's */
         unsigned wan_gets[PULLS_BLOBS];
-    } nodes[WORLD_NODES_MAX];
+        int64_t gets; /* the newest one that runs, -1: none */
+    } * nodes;
     uint64_t prefix_area; /* sum over nodes and bytes of the time until readable, us * MiB */
     int64_t stall_us;
-    size_t gets_count, gets_cap, gets_done; /* all before gets_done are over */
+    size_t gets_count, gets_cap;
     struct model_get *gets;
+    size_t cut_count, cut_cap;
+    size_t *cut;     /* WAN requests that were told to stop earlier since the last event */
     int64_t mark_us; /* the earliest MODEL_FLOWS event that is posted */
     unsigned left;   /* nodes that must still finish */
 };

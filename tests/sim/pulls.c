@@ -93,7 +93,7 @@ first_arrival_us(const struct model *d)
 }
 
 static void
-sum_up(const struct world *w, const struct model *d, struct pulls_result *ret)
+sum_up(const struct world *w, struct model *d, struct pulls_result *ret)
 {
     uint64_t image = pulls_image(d->c), nodes = 0;
     int64_t start_us = first_arrival_us(d);
@@ -106,10 +106,10 @@ sum_up(const struct world *w, const struct model *d, struct pulls_result *ret)
     for (unsigned i = 0; i < model_total(d->c); i++) {
         sum_node(w, d, i, start_us, ret);
         nodes += d->nodes[i].done_us > 0;
-        ret->lan_bytes += d->flows.moved[2 * d->c->sites + 3 * i + 2] / 1000000;
+        ret->lan_bytes += flows_moved(&d->flows, 2 * d->c->sites + 3 * i + 2);
     }
     for (unsigned s = 0; s < d->c->sites; s++) {
-        uint64_t moved = d->flows.moved[model_wan(s)] / 1000000;
+        uint64_t moved = flows_moved(&d->flows, model_wan(s));
         unsigned permille = (unsigned)(moved * 1000 / image);
         ret->wan_permille = permille > ret->wan_permille ? permille : ret->wan_permille;
         ret->wan_bytes += moved;
@@ -142,7 +142,7 @@ judge(struct world *w, const struct pulls_case *c, const struct pulls_result *r,
 }
 
 static void
-tell_nodes(const struct world *w, const struct model *d)
+tell_nodes(const struct world *w, struct model *d)
 {
     int64_t start_us = first_arrival_us(d);
     (void)printf("%-6s %5s %10s %10s %10s\n", "node", "site", "arrives s", "first s", "done s");
@@ -158,7 +158,7 @@ tell_nodes(const struct world *w, const struct model *d)
     }
     for (unsigned s = 0; s < d->c->sites; s++)
         (void)printf("site %u: %llu bytes over its WAN\n", s,
-                     (unsigned long long)(d->flows.moved[model_wan(s)] / 1000000));
+                     (unsigned long long)flows_moved(&d->flows, model_wan(s)));
 }
 
 int

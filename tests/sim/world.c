@@ -14,6 +14,9 @@ world_new(unsigned nodes, uint64_t seed, const struct world_hooks *hooks)
     struct world *w = mem_zalloc(sizeof *w);
     rng_init(&w->rng, seed);
     w->count = nodes;
+    w->nodes = mem_zalloc(nodes * sizeof *w->nodes);
+    w->cuts = mem_zalloc((size_t)nodes * nodes);
+    w->hears = mem_zalloc(nodes);
     w->hooks = *hooks;
     w->delay_us = 200;
     w->jitter_us = 300;
@@ -22,7 +25,9 @@ world_new(unsigned nodes, uint64_t seed, const struct world_hooks *hooks)
     for (unsigned i = 0; i < nodes; i++) {
         struct world_node *n = &w->nodes[i];
         n->world = w;
+        n->boots_seen = mem_zalloc(nodes * sizeof *n->boots_seen);
         n->id.bytes[0] = (uint8_t)(i + 1);
+        n->id.bytes[1] = (uint8_t)((i + 1) >> 8);
         n->offset_ms = (int64_t)rng_below(&w->rng, 1000000);
         n->drift_ppm = (int64_t)rng_below(&w->rng, 20001) - 10000;
     }
@@ -32,8 +37,13 @@ world_new(unsigned nodes, uint64_t seed, const struct world_hooks *hooks)
 void
 world_free(struct world *w)
 {
-    for (unsigned i = 0; i < w->count; i++)
+    for (unsigned i = 0; i < w->count; i++) {
         step_free(w->nodes[i].step);
+        mem_free(w->nodes[i].boots_seen);
+    }
+    mem_free(w->nodes);
+    mem_free(w->cuts);
+    mem_free(w->hears);
     for (size_t i = 0; i < w->heap_count; i++)
         mem_free(w->heap[i].bytes);
     mem_free(w->heap);
@@ -128,10 +138,14 @@ world_tracker(const struct world *w)
 int
 world_node_of(const struct world *w, const struct node_id *id)
 {
-    for (unsigned i = 0; i < w->count; i++)
-        if (node_equal(&w->nodes[i].id, id))
-            return (int)i;
-    return -1;
+    unsigned i = (id->bytes[0] | (unsigned)id->bytes[1] << 8) - 1;
+    return i < w->count && node_equal(&w->nodes[i].id, id) ? (int)i : -1;
+}
+
+bool *
+world_cut(const struct world *w, unsigned from, unsigned to)
+{
+    return &w->cuts[(size_t)from * w->count + to];
 }
 
 void
@@ -179,7 +193,7 @@ send_one(struct world *w, unsigned from, unsigned to, const struct plan_action *
     int64_t delay_us = world_delay_us(w, from, to);
     bool lost = rng_below(&w->rng, 1000) < w->loss_permille;
     w->datagrams++;
-    if (lost || w->cut[from][to])
+    if (lost || *world_cut(w, from, to))
         return;
     struct world_event e = {.at_us = w->now_us + delay_us,
                             .kind = WORLD_DELIVER,
@@ -225,16 +239,55 @@ call_node(struct world *w, unsigned from, unsigned kind, const struct plan_actio
     call(w, from, (unsigned)to, kind, a);
 }
 
-/* Multicast in the site; elsewhere the seed of each site, its first node, who was heard, and the
- * tracker, to which the seed shows trackers. */
 static bool
-hears_shouts(const struct world *w, unsigned from, unsigned to)
+is_seed(const struct world *w, unsigned node)
 {
-    const struct world_node *n = &w->nodes[to];
-    bool seed = to == 0 || w->nodes[to - 1].site != n->site;
-    bool trackers = world_is_tracker(w, from) && world_is_tracker(w, to);
-    return n->site == w->nodes[from].site || seed || trackers ||
-           member_find(step_members(w->nodes[from].step), &n->id) != NULL;
+    return node == 0 || w->nodes[node - 1].site != w->nodes[node].site;
+}
+
+/* As the daemon does it: the tracker, the deputy, and a seed that has no tracker. */
+static bool
+speaks_far(const struct world *w, unsigned node)
+{
+    const struct elect *e = step_elect(w->nodes[node].step);
+    return e->role == ELECT_TRACKER || e->role == ELECT_DEPUTY ||
+           (e->tracker.epoch == 0 && is_seed(w, node));
+}
+
+/* Also to the seed of each other site, its first node, to who was heard, and to trackers, to which
+ * seeds show each other. */
+static void
+shout_far(struct world *w, unsigned from, const struct plan_action *a)
+{
+    const struct members *m = step_members(w->nodes[from].step);
+    bool is_tracker = world_is_tracker(w, from);
+    for (unsigned i = 0; i < w->count; i++)
+        w->hears[i] = w->nodes[i].site == w->nodes[from].site || is_seed(w, i) ||
+                      (is_tracker && world_is_tracker(w, i));
+    for (size_t i = 0; i < m->count; i++) {
+        int to = world_node_of(w, &m->list[i].id);
+        if (to >= 0)
+            w->hears[to] = true;
+    }
+    for (unsigned to = 0; to < w->count; to++)
+        if (to != from && w->hears[to])
+            send_one(w, from, to, a);
+}
+
+/* Multicast in the site, where nodes have numbers in a row. */
+static void
+shout(struct world *w, unsigned from, const struct plan_action *a)
+{
+    if (speaks_far(w, from)) {
+        shout_far(w, from, a);
+        return;
+    }
+    unsigned first = from, site = w->nodes[from].site;
+    while (first > 0 && w->nodes[first - 1].site == site)
+        first--;
+    for (unsigned to = first; to < w->count && w->nodes[to].site == site; to++)
+        if (to != from)
+            send_one(w, from, to, a);
 }
 
 static uint64_t
@@ -252,9 +305,7 @@ carry_out(struct world *w, unsigned node, unsigned asker)
         const struct plan_action *a = &w->plan.actions[i];
         switch (a->kind) {
         case PLAN_SHOUT:
-            for (unsigned to = 0; to < w->count; to++)
-                if (to != node && hears_shouts(w, node, to))
-                    send_one(w, node, to, a);
+            shout(w, node, a);
             break;
         case PLAN_DATAGRAM: {
             int to = world_node_of(w, &a->node);
@@ -316,7 +367,7 @@ world_start(struct world *w, unsigned node, uint32_t priority)
     n->seq = 0;
     n->paused_until_us = 0;
     n->tick_at_us = -1;
-    memset(n->boots_seen, 0, sizeof n->boots_seen);
+    memset(n->boots_seen, 0, w->count * sizeof *n->boots_seen);
     n->step = step_new(&c, node_ms(n, w->now_us));
     world_say(w, "n%u starts", node);
     plan_clear(&w->plan);
@@ -393,7 +444,7 @@ static void
 deliver(struct world *w, const struct world_event *e)
 {
     struct world_node *n = &w->nodes[e->to];
-    if (!world_alive(w, e->to) || w->cut[e->from][e->to] || e->a < n->boots_seen[e->from])
+    if (!world_alive(w, e->to) || *world_cut(w, e->from, e->to) || e->a < n->boots_seen[e->from])
         return;
     n->boots_seen[e->from] = e->a;
     struct step_from from = {w->nodes[e->from].id, e->a, e->b, false};
@@ -418,7 +469,7 @@ world_run(struct world *w, int64_t until_ms)
         w->now_us = e.at_us;
         w->events++;
         mix(w, (uint64_t)e.at_us);
-        mix(w, e.kind << 16 | e.from << 8 | e.to);
+        mix(w, (uint64_t)e.kind << 16 | e.from << 8 | e.to);
         if (e.kind == WORLD_TICK)
             tick(w, &e);
         else if (e.kind < WORLD_OWN)

@@ -11,7 +11,7 @@
 #include "base/rng.h"
 #include "p2p/step.h"
 
-#define WORLD_NODES_MAX 128
+#define WORLD_NODES_MAX 16384
 #define WORLD_US        1000 /* in a millisecond */
 
 struct world;
@@ -38,8 +38,8 @@ struct world_node {
     unsigned site;
     uint32_t priority;
     uint64_t boot, seq;
-    uint64_t boots_seen[WORLD_NODES_MAX]; /* as a seal's guard would */
-    int64_t offset_ms;                    /* its clock: offset, and so many ppm too fast */
+    uint64_t *boots_seen; /* of each node, as a seal's guard would */
+    int64_t offset_ms;    /* its clock: offset, and so many ppm too fast */
     int64_t drift_ppm;
     int64_t paused_until_us; /* stopped: hears and says nothing */
     int64_t tick_at_us;      /* the one tick that counts */
@@ -60,11 +60,12 @@ struct world {
     struct rng rng;
     int64_t now_us;
     unsigned count;
-    struct world_node nodes[WORLD_NODES_MAX];
-    bool cut[WORLD_NODES_MAX][WORLD_NODES_MAX]; /* [from][to]: nothing arrives */
-    unsigned loss_permille;                     /* of datagrams */
-    int64_t delay_us, jitter_us;                /* one way */
-    int64_t between_us;                         /* one way more to another site */
+    struct world_node *nodes;
+    bool *cuts;                  /* world_cut */
+    bool *hears;                 /* scratch: who gets a shout */
+    unsigned loss_permille;      /* of datagrams */
+    int64_t delay_us, jitter_us; /* one way */
+    int64_t between_us;          /* one way more to another site */
     struct world_hooks hooks;
     struct world_event *heap;
     size_t heap_count, heap_cap;
@@ -83,6 +84,7 @@ void world_start(struct world *w, unsigned node, uint32_t priority); /* also aft
 void world_kill(struct world *w, unsigned node);
 void world_pause(struct world *w, unsigned node, int64_t for_ms);
 void world_resign(struct world *w, unsigned node);
+bool *world_cut(const struct world *w, unsigned from, unsigned to); /* true: nothing arrives */
 /* One datagram of one record, sent by a node that does what no step would. */
 void world_record(struct world *w, unsigned from, unsigned to, const struct wire_msg *m);
 void world_post(struct world *w, int64_t at_us, unsigned kind, uint64_t a, uint64_t b);
