@@ -1,5 +1,6 @@
 /* The table of nodes heard lately. */
 #include "p2p/member.h"
+#include <string.h>
 
 #define CONFIGURED_MAX 255
 #define CPUS_MAX       255
@@ -17,37 +18,46 @@ void
 member_init(struct members *m)
 {
     m->count = 0;
+    memset(m->last_seen_at, 0, sizeof m->last_seen_at);
 }
 
-static struct member *
-find(struct members *m, const struct node_id *id)
+/* Ids are hashes. */
+static unsigned
+hint(const struct node_id *id)
 {
-    for (size_t i = 0; i < m->count; i++)
-        if (node_equal(&m->list[i].id, id))
-            return &m->list[i];
-    return NULL;
+    return (id->bytes[0] | (unsigned)id->bytes[1] << 8) % MEMBER_HINTS;
+}
+
+/* Where it stands; count: nowhere. */
+static size_t
+find(const struct members *m, const struct node_id *id)
+{
+    size_t i = m->last_seen_at[hint(id)];
+    if (i < m->count && node_equal(&m->list[i].id, id))
+        return i;
+    for (i = 0; i < m->count && !node_equal(&m->list[i].id, id);)
+        i++;
+    return i;
 }
 
 const struct member *
 member_find(const struct members *m, const struct node_id *id)
 {
-    for (size_t i = 0; i < m->count; i++)
-        if (node_equal(&m->list[i].id, id))
-            return &m->list[i];
-    return NULL;
+    size_t i = find(m, id);
+    return i < m->count ? &m->list[i] : NULL;
 }
 
 bool
 member_heard(struct members *m, const struct member *said, int64_t now_ms)
 {
-    struct member *at = find(m, &said->id);
-    if (at != NULL && at->boot == said->boot && said->seq <= at->seq)
+    size_t i = find(m, &said->id);
+    struct member *at = &m->list[i];
+    if (i < m->count && at->boot == said->boot && said->seq <= at->seq)
         return false;
-    if (at == NULL) {
-        if (m->count == MEMBERS_MAX)
-            return false;
-        at = &m->list[m->count++];
-    }
+    if (i == MEMBERS_MAX)
+        return false;
+    m->count += i == m->count;
+    m->last_seen_at[hint(&said->id)] = (uint16_t)i;
     *at = *said;
     at->heard_ms = now_ms;
     return true;
@@ -56,9 +66,9 @@ member_heard(struct members *m, const struct member *said, int64_t now_ms)
 void
 member_forget(struct members *m, const struct node_id *id)
 {
-    struct member *at = find(m, id);
-    if (at != NULL)
-        *at = m->list[--m->count];
+    size_t i = find(m, id);
+    if (i < m->count)
+        m->list[i] = m->list[--m->count];
 }
 
 bool

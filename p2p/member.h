@@ -7,6 +7,7 @@
 /* One tracker serves this many (decision 7 of the design); more are not let in. */
 #define MEMBERS_MAX    1024
 #define MEMBER_DEAD_MS 3000
+#define MEMBER_HINTS   4096
 /* Multicast reaches a node that was heard that way so lately. */
 #define MEMBER_GROUP_MS 5000
 #define MEMBER_NEVER    (INT64_MIN / 2)
@@ -26,7 +27,8 @@ struct member {
 
 struct members {
     size_t count;
-    struct member list[MEMBERS_MAX]; /* unordered */
+    struct member list[MEMBERS_MAX];     /* unordered */
+    uint16_t last_seen_at[MEMBER_HINTS]; /* by id: index where it may stand, or anything */
 };
 
 /* Larger is better: what an operator configured, then a wired link, then a node that has been up
