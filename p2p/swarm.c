@@ -336,9 +336,12 @@ void
 swarm_piece(struct swarm *s, uint32_t get, uint32_t piece, int64_t now_ms)
 {
     must(piece < s->pieces);
-    if (find_get(s, get) == NULL || bits_get(s->held, piece))
+    const struct swarm_run *g = find_get(s, get);
+    if (g == NULL || bits_get(s->held, piece))
         return;
     swarm_hold(s, piece);
+    if (g->peer >= 0 && s->hint_every > 1 && ++s->hint_turn % s->hint_every != 0)
+        return;
     if (s->news_count == 0)
         s->news_ms = now_ms;
     if (s->news_count < SWARM_NEWS_MAX)

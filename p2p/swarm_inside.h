@@ -77,6 +77,8 @@ struct swarm {
     int64_t lan_failed_ms; /* when a peer last could not give a piece, and which */
     uint32_t lan_failed;
     bool urgent;         /* a lease could be used now */
+    /* In a large site only each n-th piece that came from a peer is told to all at once. */
+    unsigned hint_every, hint_turn;
     unsigned news_count; /* pieces not told yet, the first since news_ms */
     int64_t news_ms;
     uint32_t news[SWARM_NEWS_MAX];

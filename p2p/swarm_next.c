@@ -300,6 +300,7 @@ take_disputed(struct swarm *s, const struct swarm_moment *at)
 bool
 swarm_next(struct swarm *s, const struct swarm_moment *at, struct swarm_get *ret)
 {
+    s->hint_every = 1 + (unsigned)(at->members->count / (SWARM_PEERS_MAX + 1));
     s->now_ms = at->now_ms;
     if ((s->flags & WIRE_WANTS) == 0 || swarm_whole(s))
         return false;
