@@ -102,8 +102,9 @@ pulls_words(const char *words, uint64_t seed, bool traced)
         (void)fprintf(stderr, "sim: 1 to %d nodes, and rates above 0\n", WORLD_NODES_MAX);
         return 2;
     }
-    int rc = pulls_run(&c, seed, UINT64_MAX, traced, true, &r, broken);
+    int rc = pulls_run(&c, seed, UINT64_MAX, traced, c.sites * c.nodes <= WORLD_SMALL, &r, broken);
     head();
     line(c.name, &r, broken);
+    pulls_tell(&c, &r);
     return rc < 0;
 }

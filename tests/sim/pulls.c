@@ -92,6 +92,21 @@ first_arrival_us(const struct model *d)
     return least;
 }
 
+/* Over the whole run: what goes before the first arrival is part of it. */
+static void
+sum_messages(const struct world *w, struct pulls_result *ret)
+{
+    uint64_t said = 0, heard = 0, us = (uint64_t)w->now_us;
+    for (unsigned i = 0; i < w->count; i++) {
+        said += w->nodes[i].said_bytes;
+        heard += w->nodes[i].heard_bytes;
+        uint64_t ppht = (uint64_t)w->nodes[i].tracker_ns * 100 / (us + 1);
+        ret->tracker_ppht = ppht > ret->tracker_ppht ? ppht : ret->tracker_ppht;
+    }
+    ret->said_bytes_s = said * 1000000 / us / w->count;
+    ret->heard_bytes_s = heard * 1000000 / us / w->count;
+}
+
 static void
 sum_up(const struct world *w, struct model *d, struct pulls_result *ret)
 {
@@ -115,6 +130,7 @@ sum_up(const struct world *w, struct model *d, struct pulls_result *ret)
         ret->wan_bytes += moved;
     }
     ret->lan_bytes -= ret->wan_bytes;
+    sum_messages(w, ret);
     if (nodes > 0)
         ret->prefix_permille = (unsigned)(d->prefix_area / nodes * 1024 / image * 1000 /
                                           pulls_bound_us(d->c, d->c->sites - 1));
@@ -159,6 +175,20 @@ tell_nodes(const struct world *w, struct model *d)
     for (unsigned s = 0; s < d->c->sites; s++)
         (void)printf("site %u: %llu bytes over its WAN\n", s,
                      (unsigned long long)flows_moved(&d->flows, model_wan(s)));
+}
+
+void
+pulls_tell(const struct pulls_case *c, const struct pulls_result *r)
+{
+    (void)printf(
+        "sum sites=%u nodes=%u bound_ms=%lld last_ms=%lld ratio=%.3f copies=%.3f failed=%u "
+        "first_ms=%lld stall_ms=%lld said_bytes_s=%llu heard_bytes_s=%llu "
+        "tracker_percent=%.2f events=%llu\n",
+        c->sites, c->nodes, (long long)r->bound_ms, (long long)r->last_ms,
+        (double)r->ratio_permille / 1000, (double)r->wan_permille / 1000, r->failed,
+        (long long)r->first_ms, (long long)r->stall_ms, (unsigned long long)r->said_bytes_s,
+        (unsigned long long)r->heard_bytes_s, (double)r->tracker_ppht / 1000,
+        (unsigned long long)r->events);
 }
 
 int

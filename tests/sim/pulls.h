@@ -64,11 +64,16 @@ struct pulls_result {
     unsigned failed;  /* living nodes that did not finish */
     uint64_t wan_bytes, lan_bytes;
     uint64_t events, datagrams, hash;
+    /* Bytes/s of messages of a mean node, and of the busiest tracker's time in 100,000 (in large
+     * worlds only). */
+    uint64_t said_bytes_s, heard_bytes_s, tracker_ppht;
 };
 
 /* 0, or -1 and a sentence. keep: the mishaps that happen. told: prints each node's times. */
 int pulls_run(const struct pulls_case *c, uint64_t seed, uint64_t keep, bool traced, bool told,
               struct pulls_result *ret, char ret_broken[160]);
+void pulls_tell(const struct pulls_case *c,
+                const struct pulls_result *r); /* one line for programs */
 /* How long the slowest cut of a site's network takes for the image, us. */
 uint64_t pulls_bound_us(const struct pulls_case *c, unsigned site);
 uint64_t pulls_image(const struct pulls_case *c); /* bytes */

@@ -2,8 +2,10 @@
 #include "tests/sim/world.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "p2p/seal.h"
 #include <stdarg.h>
 #include <stdio.h>
+#include <time.h>
 
 #define TRACE_MAX ((size_t)16 * 1024 * 1024)
 
@@ -185,11 +187,19 @@ world_delay_us(struct world *w, unsigned from, unsigned to)
     return w->delay_us + more_us + (int64_t)rng_below(&w->rng, (uint64_t)w->jitter_us + 1);
 }
 
+/* What it takes on the wire, without headers of IP. */
+static uint64_t
+sealed(size_t len)
+{
+    return len + SEAL_HEAD + SEAL_MAC;
+}
+
 static void
 send_one(struct world *w, unsigned from, unsigned to, const struct plan_action *a)
 {
     struct world_node *n = &w->nodes[from];
     uint64_t seq = ++n->seq;
+    n->said_bytes += a->kind == PLAN_SHOUT ? 0 : sealed(a->len);
     int64_t delay_us = world_delay_us(w, from, to);
     bool lost = rng_below(&w->rng, 1000) < w->loss_permille;
     w->datagrams++;
@@ -219,6 +229,7 @@ world_record(struct world *w, unsigned from, unsigned to, const struct wire_msg 
 static void
 call(struct world *w, unsigned from, unsigned to, unsigned kind, const struct plan_action *a)
 {
+    w->nodes[from].said_bytes += sealed(a->len);
     struct world_event e = {.at_us = w->now_us + world_delay_us(w, from, to),
                             .kind = kind,
                             .from = from,
@@ -274,7 +285,20 @@ shout_far(struct world *w, unsigned from, const struct plan_action *a)
             send_one(w, from, to, a);
 }
 
-/* Multicast in the site, where nodes have numbers in a row. */
+/* Nodes of a site have numbers in a row: the first, and the one behind the last. */
+static unsigned
+site_of(const struct world *w, unsigned node, unsigned *ret_end)
+{
+    unsigned first = node, end = node + 1, site = w->nodes[node].site;
+    while (first > 0 && w->nodes[first - 1].site == site)
+        first--;
+    while (end < w->count && w->nodes[end].site == site)
+        end++;
+    *ret_end = end;
+    return first;
+}
+
+/* Multicast in the site. */
 static void
 shout(struct world *w, unsigned from, const struct plan_action *a)
 {
@@ -282,10 +306,13 @@ shout(struct world *w, unsigned from, const struct plan_action *a)
         shout_far(w, from, a);
         return;
     }
-    unsigned first = from, site = w->nodes[from].site;
-    while (first > 0 && w->nodes[first - 1].site == site)
-        first--;
-    for (unsigned to = first; to < w->count && w->nodes[to].site == site; to++)
+    if (w->count > WORLD_SMALL) {
+        call(w, from, from, WORLD_DELIVER_SITE, a);
+        return;
+    }
+    w->nodes[from].said_bytes += sealed(a->len);
+    unsigned end, first = site_of(w, from, &end);
+    for (unsigned to = first; to < end; to++)
         if (to != from)
             send_one(w, from, to, a);
 }
@@ -423,6 +450,23 @@ world_node_ms(const struct world *w, unsigned node)
     return node_ms(&w->nodes[node], w->now_us);
 }
 
+/* For what the tracker's decisions cost; all other nodes count nothing. */
+static int64_t
+cpu_ns(const struct world *w, unsigned node)
+{
+    struct timespec t = {0};
+    if (w->count > WORLD_SMALL && world_is_tracker(w, node))
+        must(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) == 0);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void
+count_ns(struct world *w, unsigned node, int64_t begun_ns)
+{
+    int64_t now_ns = begun_ns > 0 ? cpu_ns(w, node) : 0;
+    w->nodes[node].tracker_ns += now_ns > 0 ? now_ns - begun_ns : 0;
+}
+
 static void
 tick(struct world *w, const struct world_event *e)
 {
@@ -436,7 +480,9 @@ tick(struct world *w, const struct world_event *e)
         return;
     }
     plan_clear(&w->plan);
+    int64_t begun_ns = cpu_ns(w, e->to);
     step_tick(n->step, node_ms(n, w->now_us), &w->plan);
+    count_ns(w, e->to, begun_ns);
     carry_out(w, e->to, e->kind == WORLD_REQUEST ? e->from : e->to);
 }
 
@@ -450,15 +496,29 @@ deliver(struct world *w, const struct world_event *e)
     struct step_from from = {w->nodes[e->from].id, e->a, e->b, false};
     int64_t now_ms = node_ms(n, w->now_us);
     int rc = 0;
+    n->heard_bytes += sealed(e->len);
     plan_clear(&w->plan);
+    int64_t begun_ns = cpu_ns(w, e->to);
     if (e->kind == WORLD_DELIVER)
         rc = step_datagram(n->step, now_ms, &from, e->bytes, e->len, &w->plan);
     else if (e->kind == WORLD_REPLY)
         rc = step_reply(n->step, now_ms, e->bytes, e->len, &w->plan);
     else
         rc = step_request(n->step, now_ms, &from, e->bytes, e->len, &w->plan);
+    count_ns(w, e->to, begun_ns);
     must(rc == 0 || rc == ERR_NOT_FOUND);
     carry_out(w, e->to, e->kind == WORLD_REQUEST ? e->from : e->to);
+}
+
+static void
+deliver_site(struct world *w, struct world_event e)
+{
+    unsigned end, first = site_of(w, e.from, &end);
+    e.kind = WORLD_DELIVER;
+    for (e.to = first; e.to < end; e.to++)
+        if (e.to != e.from && rng_below(&w->rng, 1000) >= w->loss_permille)
+            deliver(w, &e);
+    w->datagrams += end - first - 1;
 }
 
 bool
@@ -472,6 +532,8 @@ world_run(struct world *w, int64_t until_ms)
         mix(w, (uint64_t)e.kind << 16 | e.from << 8 | e.to);
         if (e.kind == WORLD_TICK)
             tick(w, &e);
+        else if (e.kind == WORLD_DELIVER_SITE)
+            deliver_site(w, e);
         else if (e.kind < WORLD_OWN)
             deliver(w, &e);
         else

@@ -13,6 +13,8 @@
 
 #define WORLD_NODES_MAX 16384
 #define WORLD_US        1000 /* in a millisecond */
+/* A multicast in a larger world reaches all of its site at one moment. */
+#define WORLD_SMALL 128
 
 struct world;
 
@@ -41,8 +43,10 @@ struct world_node {
     uint64_t *boots_seen; /* of each node, as a seal's guard would */
     int64_t offset_ms;    /* its clock: offset, and so many ppm too fast */
     int64_t drift_ppm;
-    int64_t paused_until_us; /* stopped: hears and says nothing */
-    int64_t tick_at_us;      /* the one tick that counts */
+    int64_t paused_until_us;          /* stopped: hears and says nothing */
+    int64_t tick_at_us;               /* the one tick that counts */
+    uint64_t said_bytes, heard_bytes; /* of messages, sealed; a multicast is said once */
+    int64_t tracker_ns;               /* processor time of its decisions as tracker */
 };
 
 struct world_event {
@@ -54,7 +58,15 @@ struct world_event {
     uint8_t *bytes;
     size_t len;
 };
-enum { WORLD_DELIVER, WORLD_TICK, WORLD_REQUEST, WORLD_COPY, WORLD_REPLY, WORLD_OWN };
+enum {
+    WORLD_DELIVER,
+    WORLD_DELIVER_SITE,
+    WORLD_TICK,
+    WORLD_REQUEST,
+    WORLD_COPY,
+    WORLD_REPLY,
+    WORLD_OWN
+};
 
 struct world {
     struct rng rng;
