@@ -3,20 +3,24 @@
  *   sim elect [--seeds N] [--seed N [--keep MASK]] [-v]
  *   sim pull[/NAME] [--seeds N] [--seed N]       the table of cases (cases.c), or one of them
  *   sim pull [--seed N] nodes=16 size=256M ...   any other pull (words.c), node by node
+ *   sim kraken|dragonfly [--seed N] WORDS        models of other systems' policies (policy.c)
  *   sim names [--seeds N] [--seed N]
  *   sim traces */
 #include "tests/sim/elections.h"
 #include "tests/sim/namings.h"
+#include "tests/sim/policy.h"
 #include "tests/sim/pulls.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define POLICY_LIMIT_MS 2000000
+
 struct options {
     const char *what;
     uint64_t seeds, seed, keep;
     bool one;
-    char words[1024];
+    char words[4096];
 };
 
 static struct elections_sum sum;
@@ -160,6 +164,12 @@ main(int argc, char **argv)
         return elections_traces();
     if (strcmp(o.what, "names") == 0)
         return namings_all(o.seed, o.one ? 1 : o.seeds, o.one);
+    if (strcmp(o.what, "kraken") == 0 || strcmp(o.what, "dragonfly") == 0) {
+        struct pulls_case c = {.name = o.what};
+        return words_read(o.words, &c) && c.nodes > 0 && c.wan > 0 && c.lan > 0
+                   ? policy_run(&c, o.what[0] == 'd', o.seed, POLICY_LIMIT_MS)
+                   : 2;
+    }
     if (strcmp(o.what, "pull") == 0 && o.words[0] != '\0')
         return pulls_words(o.words, o.seed, false);
     if (strncmp(o.what, "pull", 4) == 0)
