@@ -76,7 +76,7 @@ struct swarm {
     int64_t rescue_ms;     /* when a piece was last taken without a lease for a reader */
     int64_t lan_failed_ms; /* when a peer last could not give a piece, and which */
     uint32_t lan_failed;
-    bool urgent;         /* a lease could be used now */
+    bool urgent; /* a lease could be used now */
     /* In a large site only each n-th piece that came from a peer is told to all at once. */
     unsigned hint_every, hint_turn;
     unsigned news_count; /* pieces not told yet, the first since news_ms */

@@ -38,7 +38,7 @@ SHARED_MIN = 64 * scenarios.MIB   # no layer is made smaller than that
 BESIDE, QUICK_BESIDE = 3, 6       # rows that wait for WANs, not for processors, run beside each other
 SETUP_S = 14.0                    # lab, daemons, goodput
 LIMIT, QUICK_LIMIT = 3.0, 2.0     # times T*: then a row of peersync ends
-OTHER_LIMIT = 8.0
+OTHER_LIMIT, UNENDING_LIMIT = 12.0, 8.0  # unending: who has no neighbours to share with is never done
 MINUTES, QUICK_MINUTES = 57.0, 4.7
 MEMORY_SHARE = 0.45               # of what is free: caches of one row
 
@@ -57,8 +57,9 @@ class Spec:
         self.sizes = [x if x < SHARED_MIN else max(SHARED_MIN, int(x * self.share)) for x in sizes]
         self.share = sum(self.sizes) / sum(sizes)
         self.nodes = nodes_for(sum(sizes))
-        self.limit = OTHER_LIMIT if system != 'peersync' else QUICK_LIMIT if given.quick else LIMIT
-        self.at = scenarios.SCENARIOS[scenario].with_image(image)
+        other = UNENDING_LIMIT if scenarios.SCENARIOS[scenario].crippled else OTHER_LIMIT
+        self.limit = other if system != 'peersync' else QUICK_LIMIT if given.quick else LIMIT
+        self.at = scenarios.SCENARIOS[scenario].with_image(image, self.share)
 
     @property
     def name(self):
@@ -73,6 +74,7 @@ class Spec:
 
     def estimate_s(self):
         slower = 1.15 if self.system == 'peersync' else self.limit if self.at.crippled else self.nodes
+        slower *= 2 if self.at.registry and self.system != 'peersync' else 1
         warm = 12 if self.at.warm else 0
         return SETUP_S + warm + sum(self.sizes) / 200e6 + slower * self.bound_s()
 

@@ -210,7 +210,7 @@ def processors():
 class Row:
     def __init__(self, spec, stage):
         self.spec, self.stage = spec, stage
-        self.scenario = scenarios.SCENARIOS[spec['scenario']].with_image(spec['image'])
+        self.scenario = scenarios.SCENARIOS[spec['scenario']].with_image(spec['image'], spec['share'])
         self.program = os.path.join(HERE, 'systems', spec['system'])
         self.t0, self.series, self.notes = time.monotonic(), [], []
 

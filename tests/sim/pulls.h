@@ -5,7 +5,7 @@
 #include "base/must.h"
 
 #define PULLS_BLOBS   12
-#define PULLS_MISHAPS 64 /* bits of a mask say which happen */
+#define PULLS_MISHAPS 64         /* bits of a mask say which happen */
 #define PULLS_ALL     UINT32_MAX /* sites */
 
 enum pulls_mishap_kind {
