@@ -53,6 +53,7 @@ climb_limit(const struct climb *c, uint32_t piece_bytes, int64_t now_ms)
     int64_t since_ms = now_ms - (c->piece_ms > c->busy_ms ? c->piece_ms : c->busy_ms);
     if (c->active > 0 && since_ms >= CLIMB_STALL_MS)
         limit += 1 + (uint64_t)((since_ms - CLIMB_STALL_MS) / CLIMB_STALLED_MS);
+    limit += c->poor;
     return (unsigned)smaller(limit, c->most);
 }
 
@@ -132,6 +133,7 @@ climb_tick(struct climb *c, int64_t now_ms, unsigned active, uint32_t piece_byte
             c->ramps = true;
         c->doubled = false;
         c->last_rate = 0;
+        c->poor = 0;
         c->busy_ms = now_ms;
         open_window(c, now_ms);
         return;
@@ -141,6 +143,10 @@ climb_tick(struct climb *c, int64_t now_ms, unsigned active, uint32_t piece_byte
     uint64_t rate = c->window_bytes * MS_PER_S / (uint64_t)(now_ms - c->window_ms);
     open_window(c, now_ms);
     c->last_rate = rate;
+    if (rate >= (uint64_t)CLIMB_POOR_RATE * active)
+        c->poor = 0;
+    else if (c->poor < CLIMB_POOR_MAX)
+        c->poor++;
     c->wan = rate > c->wan ? rate : (c->wan * (WAN_WEIGHT - 1) + rate) / WAN_WEIGHT;
     if (c->ramps && rate > 0)
         ramp(c, rate, piece_bytes);

@@ -1,6 +1,7 @@
 /* How many nodes of a site should fetch a blob over the WAN at a time. Pure.
  *
- *   limit = min(most, max(1, min(CLIMB_PLENTY, W * 1 s / P), min(useful, W * 4 s / P)) + extra)
+ *   limit = min(most, max(1, min(CLIMB_PLENTY, W * 1 s / P), min(useful, W * 4 s / P)) + extra +
+ * poor)
  *
  * W       goodput of the site's WAN as measured, P the blob's piece size: on a thin WAN the first
  *         piece, which readers wait for, must not take longer because many share the link
@@ -8,8 +9,10 @@
  *         for where one connection cannot fill the link; where it does, each further one begins
  *         behind a full queue and only slows down the pieces of all
  * extra   one more after CLIMB_STALL_MS without a whole piece and then every CLIMB_STALLED_MS:
- * those who fetch may be the slow ones most    moved by one every CLIMB_MS, and kept where the WAN
- * then carries CLIMB_PERCENT more */
+ *         those who fetch may be the slow ones
+ * poor    one more for each window in which those who fetch brought next to nothing, for the same
+ *         reason, until somebody brings more
+ * most    moved by one every CLIMB_MS, and kept where the WAN then carries CLIMB_PERCENT more */
 #ifndef P2P_CLIMB_H
 #define P2P_CLIMB_H
 
@@ -26,13 +29,15 @@
 #define CLIMB_FULL_PERCENT   80
 #define CLIMB_STALL_MS       1500
 #define CLIMB_STALLED_MS     5000
+#define CLIMB_POOR_RATE      32768 /* bytes/s of each: a new connection beside a full WAN has more */
+#define CLIMB_POOR_MAX       4
 #define CLIMB_IDLE_MS        10000 /* the WAN may have changed meanwhile */
 #define CLIMB_MS             2000
 #define CLIMB_PERCENT        5
 
 struct climb {
     uint64_t wan; /* bytes/s, 0: not known */
-    unsigned useful, most;
+    unsigned useful, most, poor;
     bool ramps, doubled;                           /* doubled: it is not judged yet */
     uint64_t window_bytes, before_rate, last_rate; /* last: of the window before this one */
     int64_t window_ms;

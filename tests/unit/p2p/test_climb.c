@@ -68,10 +68,11 @@ when_those_who_fetch_get_nothing_others_are_let_in(void **state)
     (void)state;
     struct climb c;
     climb_init(&c);
-    int64_t now_ms = fetch(&c, 1000, 3, 100, 100);
-    assert_in_range(climb_limit(&c, PIECE, now_ms), 2, CLIMB_FIRST);
+    int64_t now_ms = fetch(&c, 1000, 2, 100, 100);
+    assert_in_range(climb_limit(&c, PIECE, now_ms), 3, CLIMB_FIRST);
     now_ms = fetch(&c, now_ms, 30, 100, 100);
-    assert_in_range(climb_limit(&c, PIECE, now_ms), 4, CLIMB_FIRST);
+    assert_in_range(climb_limit(&c, PIECE, now_ms), 1 + CLIMB_POOR_MAX, CLIMB_FIRST);
+    now_ms = fetch(&c, now_ms, 1, PIECE * 3 / 8, PIECE * 3 / 8);
     climb_piece(&c, 0, now_ms);
     assert_int_equal(climb_limit(&c, PIECE, now_ms), 1);
 }
