@@ -250,18 +250,21 @@ tracker_trim(const struct tracker *t, const struct tracker_blob *b, struct lease
     tracker_order(t, b, l, end, WIRE_SPLIT, orders);
 }
 
-/* The leases of a blob that one node wanted alone are long; now others want it too. */
+/* The leases of a blob that one node wanted alone are long; now others want it too. As much as may
+ * be on the way already is left to it: it would come anyway. */
 void
 tracker_shorten(struct tracker *t, struct tracker_blob *b, int64_t now_ms,
                 struct tracker_orders *orders)
 {
+    uint32_t keeps = LEASE_FIRST_BYTES / b->book.piece_bytes;
+    keeps = keeps > 2 ? keeps : 2;
     for (unsigned i = 0; i < LEASES_MAX; i++) {
         struct lease *l = &b->book.list[i];
-        uint32_t begun = (uint32_t)(l->done_bytes / b->book.piece_bytes);
-        if (!lease_running(l) || l->end - l->first <= begun + 2 || l->end_wanted < l->end)
+        uint32_t kept = (uint32_t)(l->done_bytes / b->book.piece_bytes) + keeps;
+        if (!lease_running(l) || l->end - l->first <= kept || l->end_wanted < l->end)
             continue;
         t->sum.trims++;
-        tracker_trim(t, b, l, l->first + begun + 2, now_ms, orders);
+        tracker_trim(t, b, l, l->first + kept, now_ms, orders);
     }
 }
 
