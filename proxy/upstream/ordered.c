@@ -26,8 +26,9 @@
 #define ALONE_MS    250  /* for the first order when no other node is there */
 #define STRANDED_MS 3000 /* a reader without a first byte, which is due 1.5 s later */
 /* The same later, or when no client waits: a WAN that is out for some seconds is out for all, and
- * whoever leaves the swarm for it fetches everything once more afterwards. */
-#define UNREAD_MS 10000
+ * whoever leaves the swarm for it fetches everything once more afterwards. After the swarm's own
+ * rescues (SWARM_PATIENT_MS and a turn), while there is time for a byte before SILENCE_MS. */
+#define UNREAD_MS 17500
 #define REST_MS   2000 /* of a registry that failed so often that alone we would give up */
 
 struct order {
