@@ -10,7 +10,7 @@ packages() {
         libyaml-dev libpsl-dev uthash-dev scdoc ;;
     demo) echo docker.io containerd runc skopeo docker-registry nginx-light busybox-static python3 \
         openssl ca-certificates iproute2 iptables util-linux mount procps curl ;;
-    test) echo dnsmasq-base libcmocka-dev clang libclang-rt-14-dev clang-tidy clang-format cppcheck shellcheck \
+    test) echo dnsmasq-base podman python3-yaml libcmocka-dev clang libclang-rt-14-dev clang-tidy clang-format cppcheck shellcheck \
         strace git mandoc zsh fish ;;
     package) echo dpkg-dev debhelper lintian mmdebstrap ;;
     kube) echo python3 python3-venv ;;
