@@ -377,6 +377,10 @@ rewrite_journal(struct cache *c)
 {
     AUTO(buf_release) struct buf all;
     buf_init(&all, JOURNAL_MAX_BYTES / 2);
+    int rc = journal_head(&all);
+    if (rc < 0) {
+        return rc;
+    }
     lock_take(&c->facts_lock);
     tags_dump(c->tags, &all);
     buf_clear(&c->pending);

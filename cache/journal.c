@@ -24,6 +24,31 @@ replay(const struct buf *bytes, void (*fn)(void *arg, const struct record *r), v
     return at;
 }
 
+int
+journal_check(const struct store *s)
+{
+    AUTO(fd_close) int fd = -1;
+    uint64_t size = 0;
+    uint8_t first[RECORD_MAX_BYTES];
+    if (store_open_file(s, JOURNAL_NAME, O_RDONLY, &fd) < 0 || fs_size(fd, &size) < 0) {
+        return 0;
+    }
+    size_t len = size < sizeof first ? (size_t)size : sizeof first;
+    struct record r;
+    size_t used;
+    if (fs_read_at(fd, 0, first, len) < 0 || record_decode(first, len, &r, &used) < 0) {
+        return 0;
+    }
+    return r.kind == RECORD_FORMAT && r.version > JOURNAL_VERSION ? ERR_VERSION : 0;
+}
+
+int
+journal_head(struct buf *ret)
+{
+    struct record r = {.kind = RECORD_FORMAT, .version = JOURNAL_VERSION};
+    return record_encode(&r, ret);
+}
+
 void
 journal_open(struct journal *j, const struct store *s,
              void (*fn)(void *arg, const struct record *r), void *arg, uint64_t *ret_cut_bytes)

@@ -16,6 +16,13 @@ struct journal {
     uint64_t base_bytes; /* size after the last rewrite */
 };
 
+/* What a later version would write in a way that this one must not read on. One without its number
+ * is of version 1. */
+#define JOURNAL_VERSION 1
+/* 0, or ERR_VERSION: a later version wrote the journal. Changes nothing. */
+CHECKED int journal_check(const struct store *s);
+/* Appends the record that a journal begins with. */
+CHECKED int journal_head(struct buf *ret);
 /* Reads what is there, gives each record to fn, and cuts a damaged or torn tail.
  * ret_cut_bytes tells how much. Never fails: what cannot be read is as if it were empty. */
 void journal_open(struct journal *j, const struct store *s,

@@ -65,6 +65,9 @@ put_payload(struct scribe *s, const struct record *r)
             scribe_u64(s, r->fact.from_bytes[i]);
         }
         break;
+    case RECORD_FORMAT:
+        scribe_u32(s, r->version);
+        break;
     case RECORD_OTHER:
         break;
     }
@@ -120,6 +123,9 @@ get_payload(struct cursor *c, struct record *r)
         for (int i = 0; i < BLOB_SOURCES; i++) {
             r->fact.from_bytes[i] = cursor_u64(c);
         }
+        break;
+    case RECORD_FORMAT:
+        r->version = cursor_u32(c);
         break;
     default: /* a number from disk, not an enum: a later version wrote it */
         return;

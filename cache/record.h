@@ -19,6 +19,7 @@ enum record_kind {
     RECORD_TAG_DROP = 2, /* key */
     RECORD_LINK = 3,     /* key (a repository), principal, digest, link */
     RECORD_FACT = 4,     /* digest, fact */
+    RECORD_FORMAT = 5,   /* version: the first record of a journal */
 };
 
 /* What is known of a stored blob besides its bytes. */
@@ -36,6 +37,7 @@ struct record {
     struct tag tag;
     struct link link;
     struct fact fact;
+    uint32_t version;
 };
 
 /* Longest record with its frame. */

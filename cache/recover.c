@@ -229,6 +229,13 @@ recover_start(struct cache *c, struct err *e)
 {
     int64_t started_ms = clock_ms();
     struct recovery r = {.cache = c};
+    if (journal_check(&c->store) < 0) {
+        return err_set(
+            e, ERR_VERSION,
+            "%s: a later version of peersync wrote its journal; install that one again or "
+            "give another cache.dir. Nothing was changed",
+            c->store.dir);
+    }
     AUTO(buf_release) struct buf marker;
     buf_init(&marker, CLEAN_MAX_BYTES);
     int rc = take_marker(c, &marker, &r.clean);

@@ -16,7 +16,9 @@
 #include <string.h>
 
 /* "sha512-" and 128 digits, ".", 20 digits, ".map.tmp" */
-#define NAME_MAX_BYTES 192
+#define NAME_MAX_BYTES   192
+#define FORMAT_NAME      "FORMAT"
+#define FORMAT_BYTES_MAX 32
 /* People look at the newest failures; more would only eat the disk. */
 #define QUARANTINE_MAX 8
 
@@ -136,6 +138,44 @@ publish(int from_dir, struct naming *list, size_t count)
     sync_folders(list, count);
 }
 
+/* Best effort: a folder without a number is of version 1. */
+static void
+write_version(const struct store *s)
+{
+    AUTO(buf_release) struct buf text;
+    buf_init(&text, FORMAT_BYTES_MAX);
+    if (buf_printf(&text, "%d\n", STORE_VERSION) < 0 ||
+        store_write_file(s, FORMAT_NAME, &text) < 0) {
+        return;
+    }
+}
+
+/* A disk that cannot be read is told by what is read next. */
+static int
+check_version(const struct store *s, struct err *e)
+{
+    AUTO(buf_release) struct buf text;
+    buf_init(&text, FORMAT_BYTES_MAX);
+    uint64_t version = UINT64_MAX; /* what is no number is not ours */
+    int rc = store_read_file(s, FORMAT_NAME, &text);
+    if (rc == -ENOENT || (rc == 0 && text.len == 0)) {
+        write_version(s);
+        return 0;
+    }
+    if (rc < 0 && rc != ERR_LIMIT) {
+        return 0;
+    }
+    size_t digits = rc == 0 ? text.len - (text.data[text.len - 1] == '\n') : 0;
+    if (text_u64(buf_text(&text), digits, &version) == 0 && version <= STORE_VERSION) {
+        return 0;
+    }
+    return err_set(e, ERR_VERSION,
+                   "%s/" FORMAT_NAME
+                   ": a later version of peersync wrote this folder (we know %d); "
+                   "install that one again or give another cache.dir. Nothing was changed",
+                   s->dir, STORE_VERSION);
+}
+
 int
 store_open(struct store *s, const char *dir, struct err *e)
 {
@@ -153,6 +193,10 @@ store_open(struct store *s, const char *dir, struct err *e)
     if (rc < 0) {
         return err_set(e, rc, "%s: %s", dir,
                        rc == -EWOULDBLOCK ? "in use by another daemon" : err_text(rc));
+    }
+    rc = check_version(s, e);
+    if (rc < 0) {
+        return rc;
     }
     AUTO(fd_close) int partial_fd = -1;
     rc = open_sub(s, "partial", true, &partial_fd);

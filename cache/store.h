@@ -2,6 +2,7 @@
  * the path, so a folder that was removed under us is made again by the next write.
  *
  *   DIR/LOCK                       flock of the running daemon
+ *   DIR/FORMAT                     version of this layout, a number; none means 1
  *   DIR/blobs/sha256/ab/HEX        complete blobs; ab are the first two digits
  *   DIR/partial/sha256-HEX.GEN     arriving bytes; GEN tells attempts apart
  *   DIR/partial/sha256-HEX.GEN.map what of it is held
@@ -19,11 +20,15 @@
 
 struct buf;
 
+/* Raised when an older program must not touch the folder any more. */
+#define STORE_VERSION 1
+
 struct store {
     char *dir;   /* fixed at open */
     int lock_fd; /* held for the life of the store */
 };
 
+/* ERR_VERSION: a later version was here; then nothing was changed. */
 CHECKED int store_open(struct store *s, const char *dir, struct err *e);
 void store_close(struct store *s); /* also half-built ones */
 

@@ -332,6 +332,7 @@ tags_replay(struct tags *t, const struct record *r)
         (void)tags_link_put(t, r->key, r->principal, &r->digest, &r->link);
         break;
     case RECORD_FACT:
+    case RECORD_FORMAT:
     case RECORD_OTHER:
         break;
     }

@@ -71,8 +71,11 @@ head_read(const uint8_t *bytes, size_t len, struct seal_head *ret)
     h.stamp_ms = cursor_u64(&c);
     h.boot = cursor_u64(&c);
     h.seq = cursor_u64(&c);
-    if (c.bad || first != FIRST_BYTES || version != VERSION || kind < SEAL_DATAGRAM ||
-        kind > SEAL_HEADER)
+    if (c.bad || first != FIRST_BYTES)
+        return ERR_SYNTAX;
+    if (version != VERSION)
+        return ERR_VERSION;
+    if (kind < SEAL_DATAGRAM || kind > SEAL_HEADER)
         return ERR_SYNTAX;
     h.kind = (enum seal_kind)kind;
     memcpy(h.sender.bytes, sender, sizeof h.sender.bytes);
@@ -113,10 +116,12 @@ seal_open(const struct seal_key *k, const uint8_t *msg, size_t len, uint64_t now
           struct seal_head *ret)
 {
     struct seal_head h;
-    if (head_read(msg, len, &h) < 0 || h.kind == SEAL_HEADER || len < SEAL_HEAD + SEAL_MAC ||
-        h.len != len - SEAL_HEAD - SEAL_MAC)
+    int rc = head_read(msg, len, &h);
+    if (rc < 0)
+        return rc;
+    if (h.kind == SEAL_HEADER || len < SEAL_HEAD + SEAL_MAC || h.len != len - SEAL_HEAD - SEAL_MAC)
         return ERR_SYNTAX;
-    int rc = check(k, msg, len - SEAL_MAC, msg + len - SEAL_MAC, &h, now_ms);
+    rc = check(k, msg, len - SEAL_MAC, msg + len - SEAL_MAC, &h, now_ms);
     if (rc == 0)
         *ret = h;
     return rc;
@@ -162,10 +167,14 @@ seal_verify(const struct seal_key *k, const char *text, const char *what, uint64
     struct seal_head h;
     size_t len;
     if (strnlen(text, SEAL_TEXT_MAX) != SEAL_TEXT_MAX - 1 ||
-        text_unhex(token, text, SEAL_TEXT_MAX - 1) < 0 || head_read(token, sizeof token, &h) < 0 ||
-        h.kind != SEAL_HEADER || signed_bytes(token, what, bytes, &len) < 0)
+        text_unhex(token, text, SEAL_TEXT_MAX - 1) < 0)
         return ERR_SYNTAX;
-    int rc = check(k, bytes, len, token + SEAL_HEAD, &h, now_ms);
+    int rc = head_read(token, sizeof token, &h);
+    if (rc < 0)
+        return rc;
+    if (h.kind != SEAL_HEADER || signed_bytes(token, what, bytes, &len) < 0)
+        return ERR_SYNTAX;
+    rc = check(k, bytes, len, token + SEAL_HEAD, &h, now_ms);
     if (rc == 0)
         *ret = h;
     return rc;

@@ -47,8 +47,8 @@ void seal_key_print(const struct seal_key *k, char ret_text[SEAL_KEY_TEXT]);
 /* Puts head and mac around the body that lies at msg + SEAL_HEAD already; msg has room for
  * SEAL_HEAD + head->len + SEAL_MAC bytes. Returns the length of all. */
 size_t seal_close(const struct seal_key *k, const struct seal_head *head, uint8_t *msg);
-/* 0; ERR_SYNTAX: not ours or another version; ERR_DENIED: another key; ERR_TIMEOUT: its clock
- * or ours is wrong. The body lies at msg + SEAL_HEAD. */
+/* 0; ERR_SYNTAX: not ours; ERR_VERSION: another version of the protocol; ERR_DENIED: another key;
+ * ERR_TIMEOUT: its clock or ours is wrong. The body lies at msg + SEAL_HEAD. */
 CHECKED int seal_open(const struct seal_key *k, const uint8_t *msg, size_t len, uint64_t now_ms,
                       struct seal_head *ret);
 

@@ -81,6 +81,8 @@ count_refusal(int why)
         metric_add(M_p2p_refused_clock, 1);
     else if (why == ERR_REFUSED)
         metric_add(M_p2p_refused_replay, 1);
+    else if (why == ERR_VERSION)
+        metric_add(M_p2p_refused_version, 1);
     else
         metric_add(M_p2p_refused_syntax, 1);
 }
@@ -90,7 +92,10 @@ tell(struct sealer *s, int why, const char *from)
 {
     const char *text = why == ERR_DENIED    ? "it has another cluster key"
                        : why == ERR_TIMEOUT ? "its clock and ours are more than a minute apart"
-                                            : NULL;
+                       : why == ERR_VERSION
+                           ? "it speaks another version of the protocol: upgrade the "
+                             "older one"
+                           : NULL;
     if (from != NULL && text != NULL && is_news(s, why, from))
         LOG(p2p_refused, LOG_S("from", from), LOG_S("reason", text));
 }

@@ -391,7 +391,8 @@ daemon_run(const char *path)
     if (bad) {
         LOG(start_failed, LOG_S("error", e.text));
         stop(&d);
-        return EXIT_FAILURE;
+        /* What does not go away by itself is not tried again by systemd. */
+        return bad == ERR_VERSION ? EX_CONFIG : EXIT_FAILURE;
     }
     announce(&d);
     serve(&d);

@@ -127,6 +127,7 @@ add_refused(cJSON *to)
     json_add_u64(refused, "key", metric_get(M_p2p_refused_key));
     json_add_u64(refused, "clock", metric_get(M_p2p_refused_clock));
     json_add_u64(refused, "replay", metric_get(M_p2p_refused_replay));
+    json_add_u64(refused, "version", metric_get(M_p2p_refused_version));
     json_add_u64(refused, "syntax", metric_get(M_p2p_refused_syntax));
 }
 

@@ -9,7 +9,8 @@
  *   priority    of this node in elections; larger is better
  *   multicast   the LAN carries our multicast
  *   swarms      blobs that this node exchanges now
- *   refused     messages that were not believed since start: {key, clock, replay, syntax}
+ *   refused     messages that were not believed since start: {key, clock, replay,
+ *               version, syntax}
  *   asked       for bytes by other nodes since start: {sent, busy, not_held, refused}
  *   tracker     null, or {id, address, self, epoch, since, since_ms_ago, why}; since: RFC 3339
  *   deputy      null, or {id, address, self}

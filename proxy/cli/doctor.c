@@ -197,6 +197,7 @@ check_refused(struct doctor *d, const cJSON *p)
 {
     const cJSON *refused = json_object(p, "refused");
     uint64_t clock = cli_number(refused, "clock"), key = cli_number(refused, "key");
+    uint64_t version = cli_number(refused, "version");
     if (clock)
         tell(d, WARNING, "swarm clock",
              "%llu messages refused: a clock, ours or theirs, is more than %d s off; set it "
@@ -206,8 +207,14 @@ check_refused(struct doctor *d, const cJSON *p)
         tell(d, WARNING, "swarm key",
              "%llu messages with another key refused; the log names the senders",
              (unsigned long long)key);
-    if (!clock && !key)
-        tell(d, GOOD, "swarm clock", "no message was refused for its clock or key");
+    if (version)
+        tell(d, WARNING, "swarm version",
+             "%llu messages of nodes with another version of the protocol refused; upgrade the "
+             "older "
+             "ones, the log names them",
+             (unsigned long long)version);
+    if (!clock && !key && !version)
+        tell(d, GOOD, "swarm clock", "no message was refused for its clock, key or version");
 }
 
 /* The other direction: what others can ask of this node. */

@@ -108,6 +108,7 @@ class Node:
     def __init__(self, folder, registries, prefix=(), cache_dir=None, env=None, **settings):
         self.folder, self.prefix, self.process = folder, list(prefix), None
         self.env = {**os.environ, **(env or {})}
+        self.program = PROGRAM
         os.makedirs(folder, exist_ok=True)
         self.cache = cache_dir or os.path.join(folder, 'cache')
         self.address = ('127.0.0.1', free_port())
@@ -138,7 +139,7 @@ class Node:
     def start(self, seconds=20.0):
         begun = time.monotonic()
         with open(self.log_path, 'ab') as log:
-            self.process = subprocess.Popen(self.prefix + WRAP + [PROGRAM, 'serve', '--config',
+            self.process = subprocess.Popen(self.prefix + WRAP + [self.program, 'serve', '--config',
                                                            self.config],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env=self.env)

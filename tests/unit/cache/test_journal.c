@@ -130,10 +130,37 @@ a_torn_tail_is_cut_at_every_length_and_writing_goes_on(void **state)
     desk_release(&d);
 }
 
+static void
+a_journal_of_a_later_version_is_told_apart(void **state)
+{
+    (void)state;
+    struct desk d;
+    struct buf b;
+    struct record r = {.kind = RECORD_FORMAT, .version = JOURNAL_VERSION + 1};
+    desk_init(&d);
+    buf_init(&b, 4096);
+    assert_int_equal(journal_check(&d.store), 0); /* there is none */
+    add_drop(&b, "one");
+    assert_int_equal(journal_rewrite(&d.journal, &b), 0);
+    assert_int_equal(journal_check(&d.store), 0); /* from before it had a number */
+    buf_clear(&b);
+    assert_int_equal(journal_head(&b), 0);
+    assert_int_equal(journal_rewrite(&d.journal, &b), 0);
+    assert_int_equal(journal_check(&d.store), 0);
+    buf_clear(&b);
+    assert_int_equal(record_encode(&r, &b), 0);
+    add_drop(&b, "one");
+    assert_int_equal(journal_rewrite(&d.journal, &b), 0);
+    assert_int_equal(journal_check(&d.store), ERR_VERSION);
+    buf_release(&b);
+    desk_release(&d);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_journal_of_a_later_version_is_told_apart),
         cmocka_unit_test(a_new_journal_wants_a_rewrite_first),
         cmocka_unit_test(appended_records_are_replayed_in_order),
         cmocka_unit_test(a_torn_tail_is_cut_at_every_length_and_writing_goes_on),

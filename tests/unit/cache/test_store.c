@@ -129,12 +129,51 @@ a_small_file_is_replaced_in_one_step_and_removed(void **state)
     shelf_release(&s);
 }
 
+static int
+open_with_format(struct shelf *s, const char *text)
+{
+    AUTO(mem_free_text) char *path = mem_printf("%s/FORMAT", s->dir);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+    struct err e;
+    struct store again;
+    store_close(&s->store);
+    int rc = store_open(&again, s->dir, &e);
+    if (rc == ERR_VERSION)
+        assert_non_null(strstr(e.text, "a later version of peersync wrote this folder"));
+    store_close(&again);
+    assert_int_equal(store_open(&s->store, s->dir, &e), rc); /* and nothing was changed by it */
+    return rc;
+}
+
+static void
+a_folder_of_a_later_version_is_refused_as_it_is(void **state)
+{
+    (void)state;
+    struct shelf s;
+    shelf_init(&s);
+    AUTO(buf_release) struct buf text;
+    buf_init(&text, 64);
+    assert_int_equal(store_read_file(&s.store, "FORMAT", &text), 0);
+    assert_string_equal(buf_text(&text), "1\n");
+    assert_int_equal(open_with_format(&s, "1"), 0);
+    assert_int_equal(open_with_format(&s, ""), 0);
+    assert_int_equal(open_with_format(&s, "2\n"), ERR_VERSION);
+    assert_int_equal(open_with_format(&s, "1.5 or so"), ERR_VERSION);
+    assert_int_equal(open_with_format(&s, "a text that is longer than any number of a version"),
+                     ERR_VERSION);
+    shelf_release(&s);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_published_file_stands_under_its_digest_only),
         cmocka_unit_test(only_pairs_of_data_and_map_survive_the_walk),
+        cmocka_unit_test(a_folder_of_a_later_version_is_refused_as_it_is),
         cmocka_unit_test(a_small_file_is_replaced_in_one_step_and_removed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

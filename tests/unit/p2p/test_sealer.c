@@ -64,6 +64,11 @@ another_key_another_kind_and_noise_are_refused_and_counted(void **state)
     assert_int_equal(sealer_open(&two, SEAL_DATAGRAM, msg, 3, NULL, &h), ERR_SYNTAX);
     assert_int_equal(metric_get(M_p2p_refused_key), key + 1);
     assert_int_equal(metric_get(M_p2p_refused_syntax), syntax + 2);
+    uint64_t version = metric_get(M_p2p_refused_version);
+    len = say(&one, SEAL_DATAGRAM);
+    msg[2]++;
+    assert_int_equal(sealer_open(&two, SEAL_DATAGRAM, msg, len, NULL, &h), ERR_VERSION);
+    assert_int_equal(metric_get(M_p2p_refused_version), version + 1);
 }
 
 static void
