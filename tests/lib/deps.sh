@@ -1,6 +1,7 @@
 #!/bin/bash
 # deps.sh SET...: installs the Debian packages of these sets that are missing; says nothing when
-# none is. Sets: build demo test package kube image page bench. Services that come along are not started and not left
+# none is. Sets: build demo test package cross kube image page bench. Services that come along are not
+# started and not left
 # enabled; packages that were there before are neither touched nor removed.
 set -euo pipefail
 
@@ -10,9 +11,10 @@ packages() {
         libyaml-dev libpsl-dev uthash-dev scdoc ;;
     demo) echo docker.io containerd runc skopeo docker-registry nginx-light busybox-static python3 \
         openssl ca-certificates iproute2 iptables util-linux mount procps curl ;;
-    test) echo dnsmasq-base podman python3-yaml libcmocka-dev clang libclang-rt-14-dev clang-tidy clang-format cppcheck shellcheck \
-        strace git mandoc zsh fish ;;
+    test) echo libcmocka-dev clang libclang-rt-14-dev clang-tidy clang-format cppcheck shellcheck strace git \
+        mandoc zsh fish dnsmasq-base podman python3-yaml ;;
     package) echo dpkg-dev debhelper lintian mmdebstrap ;;
+    cross) echo mmdebstrap qemu-user gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf ;;
     kube) echo python3 python3-venv ;;
     image) echo python3 ca-certificates binutils libnghttp2-dev libidn2-dev libssh2-1-dev librtmp-dev \
         libldap-dev libbrotli-dev libzstd-dev zlib1g-dev libgnutls28-dev libgmp-dev nettle-dev libunistring-dev \
@@ -21,7 +23,7 @@ packages() {
     bench) echo nginx-light docker-registry python3 python3-matplotlib wrk curl iproute2 iptables util-linux \
         procps git ;;
     *)
-        echo "deps.sh: no such set: $1 (build demo test package kube image page bench)" >&2
+        echo "deps.sh: no such set: $1 (build demo test package cross kube image page bench)" >&2
         exit 2
         ;;
     esac
