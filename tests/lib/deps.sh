@@ -12,7 +12,7 @@ packages() {
     demo) echo docker.io containerd runc skopeo docker-registry nginx-light busybox-static python3 \
         openssl ca-certificates iproute2 iptables util-linux mount procps curl ;;
     test) echo libcmocka-dev clang libclang-rt-14-dev clang-tidy clang-format cppcheck shellcheck strace git \
-        mandoc zsh fish dnsmasq-base podman python3-yaml ;;
+        mandoc zsh fish dnsmasq-base podman python3-yaml libfaketime ;;
     package) echo dpkg-dev debhelper lintian mmdebstrap ;;
     cross) echo mmdebstrap qemu-user gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf ;;
     kube) echo python3 python3-venv ;;
