@@ -8,7 +8,7 @@ set -euo pipefail
 packages() {
     case $1 in
     build) echo gcc make libc6-dev libmicrohttpd-dev libcurl4-openssl-dev libssl-dev libcjson-dev \
-        libyaml-dev libpsl-dev uthash-dev scdoc ;;
+        libyaml-dev libpsl-dev libzstd-dev uthash-dev scdoc ;;
     demo) echo docker.io containerd runc skopeo docker-registry nginx-light busybox-static python3 \
         openssl ca-certificates iproute2 iptables util-linux mount procps curl ;;
     test) echo libcmocka-dev clang libclang-rt-14-dev clang-tidy clang-format cppcheck shellcheck strace git \

@@ -1,0 +1,40 @@
+/* zstd within bounds, for bytes between nodes and in our own files: a low level, frames that a
+ * reader undoes with 256 KiB of history, and readers that refuse whatever wants more. A thread
+ * each. */
+#ifndef BASE_ZSTD_H
+#define BASE_ZSTD_H
+
+#include "base/must.h"
+
+struct buf;
+
+/* ---- all at once ---- */
+
+/* Adds one frame to ret: 0, or ERR_LIMIT when it would not be shorter than len or does not fit. */
+CHECKED int zstd_pack(const void *bytes, size_t len, struct buf *ret);
+/* Adds the content of one frame, which must be exactly `size` bytes: 0, ERR_SYNTAX, or ERR_LIMIT by
+ * the limit of ret; then nothing is added. */
+CHECKED int zstd_unpack(const void *frame, size_t len, size_t size, struct buf *ret);
+/* What packing makes of the bytes in thousandths of their length; 1000 when nothing. */
+unsigned zstd_permille(const void *bytes, size_t len);
+
+/* ---- as a stream ---- */
+
+struct zstd_writer;
+struct zstd_writer *zstd_writer_new(uint64_t size); /* of all that will be written */
+void zstd_writer_free(struct zstd_writer *w);       /* NULL is fine */
+/* Takes some of the bytes and gives some of the frame, at most `cap`. `last`: no bytes follow
+ * these. True: the frame is whole, and the writer done. */
+bool zstd_write(struct zstd_writer *w, const void *bytes, size_t len, bool last, size_t *ret_taken,
+                void *ret, size_t cap, size_t *ret_len);
+
+struct zstd_reader;
+/* Refuses, with ERR_SYNTAX, to read more than `packed_max` bytes: whoever sends a stream that gives
+ * little for much is not waited for. How much comes out is the caller's to bound. */
+struct zstd_reader *zstd_reader_new(uint64_t packed_max);
+void zstd_reader_free(struct zstd_reader *r); /* NULL is fine */
+/* The same the other way. 0 or ERR_SYNTAX. */
+CHECKED int zstd_read(struct zstd_reader *r, const void *bytes, size_t len, size_t *ret_taken,
+                      void *ret, size_t cap, size_t *ret_len);
+
+#endif
