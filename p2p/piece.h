@@ -14,13 +14,19 @@
  * that header has it; "GET PATH" when there is none. All of a small stored blob, e.g. a manifest,
  * is at PIECE_MANIFEST_PATH<digest>. PIECE_CRC in a 206: the CRC32C of each PIECE_BLOCK_BYTES of
  * the body counted from its start, the last one shorter: 8 lower-case hex digits a block, joined.
- * PIECE_BUSY in a 503: milliseconds. PIECE_CLASS: cursor, fill or background. */
+ * PIECE_BUSY in a 503: milliseconds. PIECE_CLASS: cursor, fill or background. PIECE_ACCEPT, zstd:
+ * the body may be one zstd frame of the same range, of 256 KiB of history and piece_packed_max()
+ * bytes at most; then the answer has PIECE_CODING, zstd. Range and checksums are of the bytes
+ * themselves in any case. */
 #define PIECE_PATH          "/p2p/v1/blob/"
 #define PIECE_MANIFEST_PATH "/p2p/v1/manifest/"
 #define PIECE_AUTH          "Ps-Auth"
 #define PIECE_CLASS         "Ps-Class"
 #define PIECE_CRC           "Ps-Crc32c"
 #define PIECE_BUSY          "Ps-Busy-Ms"
+#define PIECE_ACCEPT        "Ps-Accept"
+#define PIECE_CODING        "Ps-Coding"
+#define PIECE_ZSTD          "zstd"
 #define PIECE_BLOCK_BYTES   (128u * 1024)
 #define PIECE_BLOCKS_MAX    (PIECE_BYTES_MAX / PIECE_BLOCK_BYTES)
 
@@ -31,6 +37,13 @@ piece_bytes(uint64_t size)
     while (bytes < PIECE_BYTES_MAX && bytes * PIECE_WANTED < size)
         bytes *= 2;
     return (uint32_t)bytes;
+}
+
+/* Of a range of len bytes: a frame of bytes that only seemed to shrink is a little longer. */
+static inline uint64_t
+piece_packed_max(uint64_t len)
+{
+    return len + len / 64 + 128;
 }
 
 /* Of a blob of at most PIECE_BLOB_MAX bytes. */

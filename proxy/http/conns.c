@@ -121,6 +121,7 @@ read_gauge(int fd, struct conn_gauge *ret)
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0) {
         ret->received_bytes = info.tcpi_bytes_received;
         ret->acked_bytes = info.tcpi_bytes_acked;
+        ret->rate = info.tcpi_delivery_rate;
     }
     if (ioctl(fd, SIOCOUTQ, &queued) == 0)
         ret->queued_bytes = (uint64_t)queued;
@@ -264,6 +265,14 @@ conn_acked_bytes(const struct conn *c)
     struct conn_gauge g;
     read_gauge(c->fd, &g);
     return g.acked_bytes;
+}
+
+uint64_t
+conn_rate(const struct conn *c)
+{
+    struct conn_gauge g;
+    read_gauge(c->fd, &g);
+    return g.rate;
 }
 
 void

@@ -30,6 +30,7 @@ enum conn_state { CONN_HEADER, CONN_BUSY, CONN_IDLE };
 /* What the kernel knows about a connection. */
 struct conn_gauge {
     uint64_t received_bytes, acked_bytes, queued_bytes;
+    uint64_t rate; /* bytes/s, of the last bytes that were delivered */
 };
 
 /* Where its thread has brought a connection, when, and what had come in by then. */
@@ -75,6 +76,7 @@ CHECKED bool conns_wait_empty(struct conns *t, int64_t deadline_ms);
 void conn_move(struct conn *c, enum conn_state state);
 int conn_fd(const struct conn *c);
 uint64_t conn_acked_bytes(const struct conn *c); /* that the client's kernel has taken */
+uint64_t conn_rate(const struct conn *c); /* bytes/s that TCP delivered lately; 0: not known */
 #define CONN_ADDRESS_MAX 48
 void conn_address(const struct conn *c, char ret_text[CONN_ADDRESS_MAX]);
 

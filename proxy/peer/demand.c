@@ -27,6 +27,7 @@
 #include "proxy/http/conns.h"
 #include "proxy/http/guard.h"
 #include "proxy/peer/parcel.h"
+#include "proxy/peer/squeeze.h"
 #include "proxy/peer/sums.h"
 #include "proxy/peer/uploads.h"
 #include <microhttpd.h>
@@ -54,6 +55,8 @@ struct demand {
     /* account */
     unsigned status;
     bool uploads; /* has a slot */
+    bool packed;  /* the body is a zstd frame, packed_bytes of it so far */
+    uint64_t packed_bytes;
     int64_t turn_us;
     uint64_t acked_bytes; /* of the connection, before the body */
 };
@@ -246,10 +249,23 @@ release_paced(void *arg)
     mem_free(p);
 }
 
+/* The other node is in another site and can undo it, and it pays here. */
+static bool
+shall_pack(const struct demand *d, int fd)
+{
+    const char *accept = header(d, PIECE_ACCEPT);
+    return accept && strcmp(accept, PIECE_ZSTD) == 0 && d->parcel.kind == PARCEL_BLOB &&
+           squeeze_start(d->rooms->squeeze, fd, d->start, d->body_bytes, conn_rate(d->conn));
+}
+
 /* Takes the descriptor. */
 static struct MHD_Response *
-body_of(const struct demand *d, int fd)
+body_of(struct demand *d, int fd)
 {
+    d->packed = shall_pack(d, fd);
+    if (d->packed)
+        return squeeze_body(d->rooms->squeeze, d->rooms->uploads, fd, d->start, d->body_bytes,
+                            &d->packed_bytes);
     if (!uploads_paced(d->rooms->uploads))
         return MHD_create_response_from_fd_at_offset64(d->body_bytes, fd, d->start);
     struct paced *p = mem_zalloc(sizeof *p);
@@ -267,6 +283,8 @@ send_bytes(struct demand *d, int fd, const char *sums)
     add(m, MHD_HTTP_HEADER_CONTENT_TYPE, "application/octet-stream");
     if (sums[0])
         add(m, PIECE_CRC, sums);
+    if (d->packed)
+        add(m, PIECE_CODING, PIECE_ZSTD);
     if (d->parcel.ranged) {
         must(text_printf(range, sizeof range, "bytes %llu-%llu/%llu", (unsigned long long)d->start,
                          (unsigned long long)(d->start + d->body_bytes - 1),
@@ -339,6 +357,8 @@ outcome(unsigned status)
 static uint64_t
 bytes_sent(const struct demand *d, bool complete)
 {
+    if (d->packed)
+        return d->packed_bytes;
     if (complete)
         return d->body_bytes;
     uint64_t taken = conn_acked_bytes(d->conn) - d->acked_bytes;
@@ -371,6 +391,8 @@ demand_account(struct demand *d, bool complete)
         if (sent > 0)
             p2p_carried(d->rooms->p2p, &d->from, FLOW_OUT, sent);
     }
+    if (d->packed && complete && sent < d->body_bytes)
+        metric_add(M_saved_sent, d->body_bytes - sent);
     if (d->status != 0 && bytes)
         metric_add(outcome(d->status), 1);
     write_line(d, sent, complete);

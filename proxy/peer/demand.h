@@ -11,6 +11,7 @@ struct cache;
 struct conn;
 struct demand;
 struct p2p;
+struct squeeze;
 struct uploads;
 
 /* What all of them share; fixed at open. */
@@ -18,6 +19,7 @@ struct demand_rooms {
     struct cache *cache;
     struct p2p *p2p;
     struct uploads *uploads;
+    struct squeeze *squeeze;
 };
 
 /* As in struct listener_ops, in this order. */

@@ -9,8 +9,10 @@
 #include "proxy/http/conns.h"
 #include "proxy/http/listener.h"
 #include "proxy/peer/demand.h"
+#include "proxy/peer/squeeze.h"
 #include "proxy/peer/uploads.h"
 #include "proxy/settings.h"
+#include <unistd.h>
 
 #define GONE_STEP 64
 
@@ -118,6 +120,14 @@ limits_of(const struct settings *s)
     return (struct uploads_limits){.running = s->limit_peer_uploads, .rate = s->limit_upload_rate};
 }
 
+/* Half of the processors may pack for other sites. */
+static unsigned
+squeezers(void)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    return cpus > 2 ? (unsigned)cpus / 2 : 1;
+}
+
 static int
 open_acceptor(struct port *p, int listen_fd, struct err *e)
 {
@@ -142,6 +152,7 @@ port_open(const struct port_config *config, struct port **ret, struct err *e)
     p->rooms.cache = config->cache;
     p->rooms.p2p = config->p2p;
     p->rooms.uploads = uploads_new(&limits);
+    p->rooms.squeeze = squeeze_new(squeezers());
     p->conns = conns_new(&rules);
     struct listener_config listener = {.conns = p->conns, .ops = &ops, .arg = p};
     int listen_fd = config->listen_fd;
@@ -175,5 +186,6 @@ port_close(struct port *p)
     listener_close(p->listener);
     conns_free(p->conns);
     uploads_free(p->rooms.uploads);
+    squeeze_free(p->rooms.squeeze);
     mem_free(p);
 }

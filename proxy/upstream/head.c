@@ -127,6 +127,13 @@ take_busy(struct head *h, const char *value)
 }
 
 static void
+take_coding(struct head *h, const char *value)
+{
+    h->zstd = strcmp(value, PIECE_ZSTD) == 0;
+    h->bad = h->bad || !h->zstd; /* nobody asks for another */
+}
+
+static void
 take_field(struct head *h, const char *name, const char *value, int64_t wall_s)
 {
     if (text_equal_nocase(name, "Content-Length"))
@@ -153,6 +160,8 @@ take_field(struct head *h, const char *name, const char *value, int64_t wall_s)
         take_text(h->crcs, sizeof h->crcs, value);
     else if (text_equal_nocase(name, PIECE_BUSY))
         take_busy(h, value);
+    else if (text_equal_nocase(name, PIECE_CODING))
+        take_coding(h, value);
     else if (text_equal_nocase(name, "Location"))
         take_text(h->location, sizeof h->location, value);
 }

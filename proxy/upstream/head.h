@@ -27,6 +27,7 @@ struct head {
     /* Of a peer: PIECE_CRC as it came, "" when absent; PIECE_BUSY, -1 when absent. */
     char crcs[PIECE_BLOCKS_MAX * 8 + 1];
     int64_t busy_ms;
+    bool zstd; /* PIECE_CODING says so */
 };
 
 /* Empty, with the unknowns set. */

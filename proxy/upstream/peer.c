@@ -1,7 +1,7 @@
 /* Asks another node for a run of a piece.
  *
  * status                     meaning
- * 206, the range as asked    GO, with one checksum for each block
+ * 206, the range as asked    GO, with one checksum for each block; packed when it says so
  * 503 with PIECE_BUSY        WAIT
  * 404 403 416                GONE for this piece
  * anything else              BROKEN */
@@ -63,6 +63,13 @@ sign(struct peer *p, const struct want *w, const struct gap *range)
     return code != 0 ? code : p2p_sign(p->p2p, what, p->auth);
 }
 
+/* Of another site: bytes are dearer than a processor there. */
+static bool
+far(const struct source *s)
+{
+    return s->body_source == BLOB_FROM_REMOTE_PEER;
+}
+
 static int
 prepare(struct source *s, struct want *w, int64_t now_ms, struct errand *ret, struct err *e)
 {
@@ -84,6 +91,8 @@ prepare(struct source *s, struct want *w, int64_t now_ms, struct errand *ret, st
                            .to_peer = true,
                            .connect_wait_ms = PEER_CONNECT_MS,
                            .more = {{PIECE_AUTH, p->auth}, {PIECE_CLASS, w->class}}};
+    if (far(s))
+        ret->more[2] = (struct errand_line){PIECE_ACCEPT, PIECE_ZSTD};
     return 0;
 }
 
@@ -93,16 +102,26 @@ broken(const char *reason)
     return (struct verdict){.kind = VERDICT_BROKEN, .code = ERR_UPSTREAM, .reason = reason};
 }
 
-static struct verdict
-judge_partial(const struct head *h, const struct gap *asked, uint64_t size)
+/* A packed one has no length of its own; what is longer than its range is refused as it comes. */
+static bool
+right_length(const struct head *h, uint64_t len)
 {
-    struct verdict v = {.kind = VERDICT_GO, .size = h->range_size};
+    return h->content_length == len || (h->zstd && h->content_length == CACHE_SIZE_UNKNOWN);
+}
+
+static struct verdict
+judge_partial(const struct head *h, const struct gap *asked, uint64_t size, bool may_pack)
+{
+    uint64_t len = asked->end - asked->start;
+    struct verdict v = {.kind = VERDICT_GO,
+                        .size = h->range_size,
+                        .packed_max = h->zstd ? piece_packed_max(len) : 0};
     if (!h->has_range || h->range.start != asked->start || h->range.end != asked->end ||
         h->range_size != size)
         return broken("another range than asked");
-    if (h->content_length != asked->end - asked->start || h->encoded)
+    if (!right_length(h, len) || h->encoded || (h->zstd && !may_pack))
         return broken("body that is not its range");
-    if (blocksum_parse(h->crcs, asked->end - asked->start, &v.sums) != 0)
+    if (blocksum_parse(h->crcs, len, &v.sums) != 0)
         return broken("without a checksum for each block");
     return v;
 }
@@ -112,10 +131,9 @@ judge(struct source *s, struct want *w, const struct exchange *x, int64_t now_ms
 {
     const struct head *h = &x->head;
     struct gap asked = asked_range(w);
-    (void)s;
     (void)now_ms;
     if (h->status == 206)
-        return judge_partial(h, &asked, w->size);
+        return judge_partial(h, &asked, w->size, far(s));
     if (h->status == 503 && h->busy_ms >= 0)
         return (struct verdict){.kind = VERDICT_WAIT,
                                 .code = ERR_BUSY,

@@ -84,6 +84,8 @@ static int
 on_go(struct call *c)
 {
     struct run *r = c->owner;
+    if (c->verdict.packed_max > 0 && r->unpack == NULL)
+        r->unpack = unpack_new(c->verdict.packed_max);
     return r->claimed ? 0 : begin(r);
 }
 
@@ -173,9 +175,9 @@ take(struct run *r, const char *bytes, size_t len)
 }
 
 static int
-on_body(struct call *c, const char *bytes, size_t len)
+on_bytes(void *arg, const char *bytes, size_t len)
 {
-    struct run *r = c->owner;
+    struct run *r = arg;
     if (r->held + len > r->cap) {
         int code = flush(r);
         if (code != 0)
@@ -185,12 +187,25 @@ on_body(struct call *c, const char *bytes, size_t len)
     if (next >= r->gap.end)
         return 1;
     uint64_t room = r->gap.end - next;
-    count(r, len);
+    if (r->unpack == NULL)
+        count(r, len);
     int code = take(r, bytes, len < room ? len : (size_t)room);
     if (code != 0 || r->got_bytes > 0)
         return code;
     code = flush(r); /* the first bytes do not wait */
     return code == ERR_AGAIN ? 0 : code;
+}
+
+static int
+on_body(struct call *c, const char *bytes, size_t len)
+{
+    struct run *r = c->owner;
+    size_t news = 0;
+    if (r->unpack == NULL)
+        return on_bytes(r, bytes, len);
+    int code = unpack_body(r->unpack, bytes, len, on_bytes, r, &news);
+    count(r, news);
+    return code;
 }
 
 static const struct call_ops ops = {on_go, on_body};
@@ -227,6 +242,8 @@ static void
 over(struct run *r, int code)
 {
     call_stop(&r->call);
+    unpack_free(r->unpack);
+    r->unpack = NULL;
     trail_put_down(&r->hand);
     mem_free(r->buffer);
     r->buffer = NULL;

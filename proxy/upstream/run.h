@@ -13,6 +13,7 @@
 #include "proxy/upstream/call.h"
 #include "proxy/upstream/patience.h"
 #include "proxy/upstream/trail.h"
+#include "proxy/upstream/unpack.h"
 
 #define RUN_BUFFER_BYTES (256 * 1024) /* docs: the knee of write cost */
 #define FLUSH_MS         2
@@ -47,6 +48,7 @@ struct run {
     size_t cap;
     size_t held, good;     /* bytes in the buffer; those that were checked or need no check */
     int64_t good_since_ms; /* the first of them */
+    struct unpack *unpack; /* the body is packed; else NULL */
     struct trail_hand hand;
     bool blocked; /* the blob has no room at this moment */
 };

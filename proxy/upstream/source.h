@@ -45,9 +45,10 @@ struct verdict {
     uint64_t skip;        /* GO */
     uint64_t size;        /* GO: of the whole blob as the answer says, or CACHE_SIZE_UNKNOWN */
     struct blocksum sums; /* GO: checksums of the body; count 0: none */
-    unsigned busy_ms;     /* WAIT, of a peer */
-    int code;             /* WAIT, GONE, BROKEN */
-    const char *reason;   /* not GO: for people, static text */
+    uint64_t packed_max; /* GO: the body is a zstd frame of at most this many bytes; 0: it is not */
+    unsigned busy_ms;    /* WAIT, of a peer */
+    int code;            /* WAIT, GONE, BROKEN */
+    const char *reason;  /* not GO: for people, static text */
 };
 
 #define SOURCE_NAME_MAX 256

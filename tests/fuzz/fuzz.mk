@@ -15,7 +15,7 @@ FUZZ_SOURCES := $(wildcard base/*.c) cache/pieces.c cache/record.c p2p/wire.c p2
   proxy/cli/image.c \
   proxy/http/guard.c \
   $(patsubst %,proxy/api/%.c,manifest pagelink range reason ref route) \
-  $(patsubst %,proxy/upstream/%.c,challenge creds head realm url)
+  $(patsubst %,proxy/upstream/%.c,challenge creds head realm unpack url)
 REPLAYS := $(addprefix $(B)/tests/fuzz/replay_,$(FUZZ_NAMES))
 
 $(F)/obj/%.o: %.c

@@ -112,7 +112,9 @@ class Origin:
         return digest
 
     def image(self, name, tag, sizes, salt=''):
-        layers = [Content(f'{name}/{tag}/{salt}/{i}', size) for i, size in enumerate(sizes)]
+        """A layer is a size, of bytes that nothing can compress, or a content of its own (content.Bytes)."""
+        layers = [Content(f'{name}/{tag}/{salt}/{i}', size) if isinstance(size, int) else size
+                  for i, size in enumerate(sizes)]
         config = Content(f'{name}/{tag}/{salt}/config', 2048)
         digests = [self.put_blob(c) for c in layers]
         manifest = json.dumps({

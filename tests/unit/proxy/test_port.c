@@ -2,6 +2,7 @@
 #include "base/hash.h"
 #include "base/metric.h"
 #include "base/thread.h"
+#include "base/zstd.h"
 #include "p2p/p2p.h"
 #include "proxy/api/server.h"
 #include "proxy/peer/port.h"
@@ -326,6 +327,104 @@ the_tail_is_not_held_back_from_nodes(void **state)
     mem_free(body);
 }
 
+/* Undoes the chunks of a body without a length. */
+static void
+join_chunks(struct buf *body, struct buf *ret)
+{
+    char *at = body->data;
+    for (;;) {
+        char *end;
+        unsigned long n = strtoul(at, &end, 16);
+        assert_memory_equal(end, "\r\n", 2);
+        if (n == 0)
+            return;
+        assert_true(end + 2 + n + 2 <= body->data + body->len);
+        assert_int_equal(buf_add(ret, end + 2, n), 0);
+        at = end + 2 + n + 2;
+    }
+}
+
+/* The answer to a node of another site that can undo zstd. */
+static void
+ask_far(struct house *h, const char *path, const char *range, struct got *ret)
+{
+    char auth[SEAL_TEXT_MAX];
+    char *what = mem_printf("GET %s %s", path, range);
+    assert_int_equal(p2p_sign(h->other, what, auth), 0);
+    char *text = mem_printf("GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nPs-Auth: %s\r\n"
+                            "Range: %s\r\nPs-Accept: zstd\r\n\r\n",
+                            path, auth, range);
+    int fd = dial(h);
+    say(fd, text, strlen(text));
+    take(fd, ret);
+    fd_close(&fd);
+    mem_free(what);
+    mem_free(text);
+}
+
+/* What can be packed is, range and checksums are of the bytes themselves; noise comes as ever. */
+static void
+pieces_for_another_site_are_packed_when_that_pays(const char *limit)
+{
+    struct house h;
+    struct digest d, noisy;
+    struct got g;
+    char path[256], sums[PIECE_BLOCKS_MAX * 8 + 1];
+    size_t size = 3 * MIB, from = 300000, len = MIB + 5;
+    uint8_t *noise = make_body(21, size, &noisy), *body = mem_alloc(size);
+    for (size_t i = 0; i < size; i++)
+        body[i] = (uint8_t)("0123456789abcdef"[noise[i] % 16]);
+    digest_of(DIGEST_SHA256, body, size, &d);
+    open_house(&h, limit);
+    assert_int_equal(cache_put(h.room.cache, &d, body, size), 0);
+    assert_int_equal(cache_put(h.room.cache, &noisy, noise, size), 0);
+    uint64_t uploaded = metric_get(M_peer_upload), saved = metric_get(M_saved_sent);
+    path_of(&d, path);
+    ask_far(&h, path, "bytes=300000-1348580", &g);
+    assert_int_equal(g.status, 206);
+    assert_string_equal(header(&g, PIECE_CODING), PIECE_ZSTD);
+    assert_string_equal(header(&g, "Content-Range"), "bytes 300000-1348580/3145728");
+    AUTO(buf_release) struct buf frame;
+    buf_init(&frame, size);
+    join_chunks(&g.body, &frame);
+    assert_true(frame.len < len * 6 / 10);
+    assert_true(metric_get(M_peer_upload) - uploaded == frame.len);
+    assert_true(metric_get(M_saved_sent) - saved == len - frame.len);
+    buf_clear(&g.body);
+    assert_int_equal(zstd_unpack(frame.data, frame.len, len, &g.body), 0);
+    check(&g, body + from, len);
+    (void)snprintf(sums, sizeof sums, "%s", header(&g, PIECE_CRC));
+    buf_release(&g.body);
+    path_of(&noisy, path);
+    ask_far(&h, path, "bytes=300000-1348580", &g);
+    assert_string_equal(header(&g, PIECE_CODING), "");
+    check(&g, noise + from, len);
+    buf_release(&g.body);
+    /* Who did not ask for it gets bytes. */
+    path_of(&d, path);
+    assert_int_equal(ask_as(&h, h.other, path, "bytes=300000-1348580", &g), 206);
+    check(&g, body + from, len);
+    assert_string_equal(header(&g, PIECE_CRC), sums);
+    buf_release(&g.body);
+    close_house(&h);
+    mem_free(noise);
+    mem_free(body);
+}
+
+static void
+another_site_gets_packed_pieces(void **state)
+{
+    (void)state;
+    pieces_for_another_site_are_packed_when_that_pays("");
+}
+
+static void
+also_below_a_rate(void **state)
+{
+    (void)state;
+    pieces_for_another_site_are_packed_when_that_pays("limits: {upload_rate: 64MiB}");
+}
+
 static void
 without_the_right_seal_nothing_is_told(void **state)
 {
@@ -631,6 +730,8 @@ main(void)
         cmocka_unit_test(a_stored_blob_comes_in_parts_and_whole),
         cmocka_unit_test(a_blob_in_flight_gives_what_is_held_and_nothing_else),
         cmocka_unit_test(the_tail_is_not_held_back_from_nodes),
+        cmocka_unit_test(another_site_gets_packed_pieces),
+        cmocka_unit_test(also_below_a_rate),
         cmocka_unit_test(without_the_right_seal_nothing_is_told),
         cmocka_unit_test(a_header_serves_once),
         cmocka_unit_test(a_message_is_a_sealed_body_of_told_length),
