@@ -1,8 +1,10 @@
 /* Questions that wait for the p2p thread: control requests of other nodes, and what people ask. */
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/metric.h"
 #include "p2p/identity.h"
 #include "p2p/p2p_inside.h"
+#include "p2p/packed.h"
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -155,12 +157,17 @@ wait_for(struct p2p *p, struct p2p_ask *a)
 }
 
 static int
-seal_answer(struct p2p *p, const struct buf *body, struct buf *ret)
+seal_answer(struct p2p *p, const struct buf *body, bool reads, struct buf *ret)
 {
-    uint8_t *msg = mem_alloc(SEAL_HEAD + body->len + SEAL_MAC);
-    if (body->len > 0)
-        memcpy(msg + SEAL_HEAD, body->data, body->len);
-    size_t len = sealer_close(&p->sealer, SEAL_REPLY, msg, body->len);
+    AUTO(buf_release) struct buf packed;
+    buf_init(&packed, WIRE_CONTROL_MAX);
+    packed_close((const uint8_t *)buf_text(body), body->len, reads, &packed);
+    if (packed.len < body->len)
+        metric_add(M_saved_control, body->len - packed.len);
+    uint8_t *msg = mem_alloc(SEAL_HEAD + packed.len + SEAL_MAC);
+    if (packed.len > 0)
+        memcpy(msg + SEAL_HEAD, packed.data, packed.len);
+    size_t len = sealer_close(&p->sealer, SEAL_REPLY, msg, packed.len);
     int rc = buf_add(ret, msg, len);
     mem_free(msg);
     return rc;
@@ -170,18 +177,25 @@ int
 p2p_control(struct p2p *p, const uint8_t *msg, size_t len, struct buf *ret)
 {
     struct seal_head head;
+    AUTO(buf_release) struct buf room;
+    const uint8_t *body;
+    size_t body_len;
+    bool reads;
     if (len > P2P_MSG_MAX)
         return ERR_SYNTAX;
+    buf_init(&room, WIRE_CONTROL_MAX);
     int rc = sealer_open(&p->sealer, SEAL_REQUEST, msg, len, NULL, &head);
+    if (rc == 0)
+        rc = packed_open(msg + SEAL_HEAD, head.len, &room, &body, &body_len, &reads);
     if (rc < 0)
         return rc;
     struct p2p_ask *a = ask_new(P2P_ASK_CONTROL);
     a->from = (struct step_from){head.sender, head.boot, head.seq, false};
-    a->len = head.len;
+    a->len = body_len;
     a->body = mem_alloc(a->len + 1);
-    memcpy(a->body, msg + SEAL_HEAD, a->len);
+    memcpy(a->body, body, a->len);
     rc = wait_for(p, a);
-    rc = rc < 0 ? rc : seal_answer(p, &a->reply, ret);
+    rc = rc < 0 ? rc : seal_answer(p, &a->reply, reads, ret);
     ask_leave(a);
     return rc;
 }

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/text.h"
+#include "p2p/packed.h"
 #include "p2p/wire.h"
 
 #define CONNECT_WAIT_MS 500
@@ -28,6 +29,7 @@ struct line {
     struct letter waiting[POST_WAITING_MAX];
     struct buf reply;
     bool heard; /* the answer came whole, with status 200 */
+    bool reads; /* the node undoes packed bodies, as its last answer said */
 };
 
 struct post {
@@ -35,6 +37,7 @@ struct post {
     CURLM *multi;
     struct curl_slist *headers;
     uint64_t uses;
+    struct buf room; /* the last answer, when it was packed */
     struct line lines[POST_LINES_MAX];
 };
 
@@ -84,12 +87,28 @@ set_up(struct post *p, struct line *l)
     (void)curl_easy_setopt(l->easy, CURLOPT_POST, 1L);
 }
 
+/* As the body goes over the wire; the message may move. */
+static void
+pack(const struct line *l, struct letter *m)
+{
+    AUTO(buf_release) struct buf packed;
+    buf_init(&packed, WIRE_CONTROL_MAX);
+    packed_close(m->msg + SEAL_HEAD, m->len, l->reads, &packed);
+    if (packed.len < m->len)
+        metric_add(M_saved_control, m->len - packed.len);
+    m->len = packed.len;
+    m->msg = mem_realloc(m->msg, SEAL_HEAD + m->len + SEAL_MAC);
+    if (m->len > 0)
+        memcpy(m->msg + SEAL_HEAD, packed.data, m->len);
+}
+
 static void
 start(struct post *p, struct line *l)
 {
     char at[ADDR_TEXT_MAX], url[ADDR_TEXT_MAX + 32];
     l->running = waiting_take(l);
     struct letter *m = &l->running;
+    pack(l, m);
     size_t len = sealer_close(p->sealer, SEAL_REQUEST, m->msg, m->len);
     addr_print(&l->addr, at);
     if (text_printf(url, sizeof url, "http://%s" POST_PATH, at) < 0)
@@ -122,6 +141,7 @@ line_release(struct post *p, struct line *l)
         letter_drop(&l->waiting[i]);
     l->waiting_count = 0;
     l->to = node_none;
+    l->reads = false;
     buf_clear(&l->reply);
 }
 
@@ -150,6 +170,7 @@ post_open(struct sealer *sealer, struct post **ret, struct err *e)
     struct post *p = mem_zalloc(sizeof *p);
     must(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK); /* counted */
     p->sealer = sealer;
+    buf_init(&p->room, WIRE_CONTROL_MAX);
     for (size_t i = 0; i < POST_LINES_MAX; i++)
         buf_init(&p->lines[i].reply, MSG_MAX);
     p->multi = curl_multi_init();
@@ -180,6 +201,7 @@ post_close(struct post *p)
     if (p->multi != NULL)
         (void)curl_multi_cleanup(p->multi);
     curl_slist_free_all(p->headers);
+    buf_release(&p->room);
     mem_free(p);
     curl_global_cleanup();
 }
@@ -265,9 +287,8 @@ post_next(struct post *p, const uint8_t **ret_body, size_t *ret_len)
         if (sealer_open(p->sealer, SEAL_REPLY, msg, l->reply.len, from, &head) < 0 ||
             !node_equal(&head.sender, &l->to))
             continue; /* what was said is said again */
-        *ret_body = msg + SEAL_HEAD;
-        *ret_len = head.len;
-        return true;
+        if (packed_open(msg + SEAL_HEAD, head.len, &p->room, ret_body, ret_len, &l->reads) == 0)
+            return true;
     }
     return false;
 }

@@ -1,9 +1,11 @@
 #include "tests/unit/p2p/unit.h"
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/text.h"
+#include "p2p/packed.h"
 #include "p2p/post.h"
 #include "p2p/wire.h"
 #include <arpa/inet.h>
@@ -83,6 +85,8 @@ sealed_body(size_t *ret_len)
     return (const uint8_t *)body;
 }
 
+static size_t wire_len; /* of the last request's body, as it came */
+
 /* Waits for a request, and tells its opened body as text. */
 static void
 await_request(char *ret_body, size_t cap)
@@ -98,24 +102,36 @@ await_request(char *ret_body, size_t cap)
     const uint8_t *body = sealed_body(&len);
     assert_int_equal(sealer_open(&other, SEAL_REQUEST, body, len, NULL, &head), 0);
     assert_int_equal(head.sender.bytes[0], 1);
-    assert_true(head.len < cap);
-    memcpy(ret_body, body + SEAL_HEAD, head.len);
-    ret_body[head.len] = '\0';
+    AUTO(buf_release) struct buf room;
+    const uint8_t *records;
+    bool reads;
+    buf_init(&room, WIRE_CONTROL_MAX);
+    wire_len = head.len;
+    assert_int_equal(packed_open(body + SEAL_HEAD, head.len, &room, &records, &len, &reads), 0);
+    assert_true(reads && len < cap);
+    memcpy(ret_body, records, len);
+    ret_body[len] = '\0';
     request_len = 0;
 }
 
 static void
-answer(struct sealer *by, int status, const char *body)
+answer_bytes(struct sealer *by, int status, const uint8_t *body, size_t len)
 {
     uint8_t msg[512];
     char head[128];
-    size_t len = strlen(body);
-    memcpy(msg + SEAL_HEAD, body, len);
+    if (len > 0)
+        memcpy(msg + SEAL_HEAD, body, len);
     len = sealer_close(by, SEAL_REPLY, msg, len);
     int head_len =
         snprintf(head, sizeof head, "HTTP/1.1 %d X\r\nContent-Length: %zu\r\n\r\n", status, len);
     assert_int_equal(write(client_fd, head, (size_t)head_len), head_len);
     assert_int_equal(write(client_fd, msg, len), len);
+}
+
+static void
+answer(struct sealer *by, int status, const char *body)
+{
+    answer_bytes(by, status, (const uint8_t *)body, strlen(body));
 }
 
 static void
@@ -180,6 +196,37 @@ requests_to_one_node_go_in_order_on_one_connection(void **state)
     answer(&other, 200, "2");
     await_answer(body);
     assert_string_equal(body, "2");
+}
+
+/* Long bodies go packed once the other node has said that it reads such, and no longer than that.
+ */
+static void
+long_bodies_are_packed_for_who_reads_them(void **state)
+{
+    (void)state;
+    char body[9000], text[8001], answer_text[16];
+    memset(text, 'x', 8000);
+    text[8000] = '\0';
+    say(text, true);
+    await_request(body, sizeof body);
+    assert_string_equal(body, text);
+    assert_true(wire_len > 8000);
+    answer_bytes(&other, 200, (const uint8_t[]){WIRE_READS, 1, 0, 1, 'h', 'i'}, 6);
+    await_answer(answer_text);
+    assert_string_equal(answer_text, "hi");
+    uint64_t saved = metric_get(M_saved_control);
+    say(text, true);
+    await_request(body, sizeof body);
+    assert_string_equal(body, text);
+    assert_true(wire_len < 200);
+    assert_int_equal(metric_get(M_saved_control) - saved, 8000 - wire_len);
+    answer(&other, 200, "older"); /* it was replaced by a version that does not */
+    await_answer(answer_text);
+    say(text, true);
+    await_request(body, sizeof body);
+    assert_true(wire_len > 8000);
+    answer(&other, 200, "");
+    await_answer(answer_text);
 }
 
 static void
@@ -254,6 +301,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         WITH(a_request_is_sealed_and_its_answer_comes_back_opened),
         WITH(requests_to_one_node_go_in_order_on_one_connection),
+        WITH(long_bodies_are_packed_for_who_reads_them),
         WITH(a_line_that_is_full_forgets_the_oldest),
         WITH(an_answer_that_nobody_wants_is_not_given_out),
         WITH(errors_and_answers_of_others_are_dropped),
