@@ -100,15 +100,14 @@ zstd_writer_free(struct zstd_writer *w)
 }
 
 bool
-zstd_write(struct zstd_writer *w, const void *bytes, size_t len, bool last, size_t *ret_taken,
-           void *ret, size_t cap, size_t *ret_len)
+zstd_write(struct zstd_writer *w, struct zstd_step *s, bool last)
 {
-    ZSTD_inBuffer in = {bytes, len, 0};
-    ZSTD_outBuffer out = {ret, cap, 0};
+    ZSTD_inBuffer in = {s->from, s->from_len, 0};
+    ZSTD_outBuffer out = {s->to, s->to_cap, 0};
     size_t left = ZSTD_compressStream2(w->c, &out, &in, last ? ZSTD_e_end : ZSTD_e_continue);
     must(!ZSTD_isError(left));
-    *ret_taken = in.pos;
-    *ret_len = out.pos;
+    s->taken = in.pos;
+    s->put = out.pos;
     return last && left == 0;
 }
 
@@ -135,18 +134,17 @@ zstd_reader_free(struct zstd_reader *r)
 }
 
 int
-zstd_read(struct zstd_reader *r, const void *bytes, size_t len, size_t *ret_taken, void *ret,
-          size_t cap, size_t *ret_len)
+zstd_read(struct zstd_reader *r, struct zstd_step *s)
 {
-    ZSTD_inBuffer in = {bytes, len, 0};
-    ZSTD_outBuffer out = {ret, cap, 0};
-    *ret_taken = *ret_len = 0;
+    ZSTD_inBuffer in = {s->from, s->from_len, 0};
+    ZSTD_outBuffer out = {s->to, s->to_cap, 0};
+    s->taken = s->put = 0;
     size_t left = ZSTD_decompressStream(r->d, &out, &in);
     if (ZSTD_isError(left) || in.pos > r->left) {
         return ERR_SYNTAX;
     }
     r->left -= in.pos;
-    *ret_taken = in.pos;
-    *ret_len = out.pos;
+    s->taken = in.pos;
+    s->put = out.pos;
     return 0;
 }

@@ -20,13 +20,20 @@ unsigned zstd_permille(const void *bytes, size_t len);
 
 /* ---- as a stream ---- */
 
+/* What one step may take and where it puts what comes out; then how much it took and put. */
+struct zstd_step {
+    const void *from;
+    size_t from_len, taken;
+    void *to;
+    size_t to_cap, put;
+};
+
 struct zstd_writer;
 struct zstd_writer *zstd_writer_new(uint64_t size); /* of all that will be written */
 void zstd_writer_free(struct zstd_writer *w);       /* NULL is fine */
-/* Takes some of the bytes and gives some of the frame, at most `cap`. `last`: no bytes follow
- * these. True: the frame is whole, and the writer done. */
-bool zstd_write(struct zstd_writer *w, const void *bytes, size_t len, bool last, size_t *ret_taken,
-                void *ret, size_t cap, size_t *ret_len);
+/* Takes some of the bytes and gives some of the frame. `last`: no bytes follow these. True: the
+ * frame is whole, and the writer done. */
+bool zstd_write(struct zstd_writer *w, struct zstd_step *s, bool last);
 
 struct zstd_reader;
 /* Refuses, with ERR_SYNTAX, to read more than `packed_max` bytes: whoever sends a stream that gives
@@ -34,7 +41,6 @@ struct zstd_reader;
 struct zstd_reader *zstd_reader_new(uint64_t packed_max);
 void zstd_reader_free(struct zstd_reader *r); /* NULL is fine */
 /* The same the other way. 0 or ERR_SYNTAX. */
-CHECKED int zstd_read(struct zstd_reader *r, const void *bytes, size_t len, size_t *ret_taken,
-                      void *ret, size_t cap, size_t *ret_len);
+CHECKED int zstd_read(struct zstd_reader *r, struct zstd_step *s);
 
 #endif

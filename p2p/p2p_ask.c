@@ -178,9 +178,9 @@ p2p_control(struct p2p *p, const uint8_t *msg, size_t len, struct buf *ret)
 {
     struct seal_head head;
     AUTO(buf_release) struct buf room;
-    const uint8_t *body;
-    size_t body_len;
-    bool reads;
+    const uint8_t *body = NULL;
+    size_t body_len = 0;
+    bool reads = false;
     if (len > P2P_MSG_MAX)
         return ERR_SYNTAX;
     buf_init(&room, WIRE_CONTROL_MAX);
@@ -193,7 +193,8 @@ p2p_control(struct p2p *p, const uint8_t *msg, size_t len, struct buf *ret)
     a->from = (struct step_from){head.sender, head.boot, head.seq, false};
     a->len = body_len;
     a->body = mem_alloc(a->len + 1);
-    memcpy(a->body, body, a->len);
+    if (body_len > 0)
+        memcpy(a->body, body, body_len);
     rc = wait_for(p, a);
     rc = rc < 0 ? rc : seal_answer(p, &a->reply, reads, ret);
     ask_leave(a);

@@ -122,36 +122,37 @@ fill_room(struct body *b)
     return true;
 }
 
-/* Some of the frame; 0 when it is whole. */
-static ssize_t
-pack(struct body *b, char *to, size_t max)
+/* Some of the frame, nothing when it is whole. False when the file cannot be read. */
+static bool
+pack(struct body *b, struct zstd_step *step)
 {
     int64_t since_us = clock_us();
-    size_t got = 0;
-    while (got == 0 && !b->whole) {
-        size_t taken;
+    while (step->put == 0 && !b->whole) {
         if (!fill_room(b))
-            return -1;
-        b->whole = zstd_write(b->writer, b->room + b->at, b->len - b->at, b->pos == b->end, &taken,
-                              to, max, &got);
-        b->at += taken;
-        b->packed += taken;
+            return false;
+        step->from = b->room + b->at;
+        step->from_len = b->len - b->at;
+        b->whole = zstd_write(b->writer, step, b->pos == b->end);
+        b->at += step->taken;
+        b->packed += step->taken;
     }
     b->working_us += clock_us() - since_us;
-    return (ssize_t)got;
+    return true;
 }
 
 static ssize_t
-read_packed(void *arg, uint64_t pos, char *to, size_t max)
+read_packed(void *arg, uint64_t pos, char *to, // NOLINT(readability-non-const-parameter)
+            size_t max)
 {
     struct body *b = arg;
+    struct zstd_step step = {.to = to, .to_cap = max};
     (void)pos;
-    size_t may = uploads_paced(b->uploads) ? uploads_take(b->uploads, max) : max;
-    ssize_t got = may > 0 ? pack(b, to, may) : -1;
-    if (got < 0)
+    if (uploads_paced(b->uploads))
+        step.to_cap = uploads_take(b->uploads, max);
+    if (step.to_cap == 0 || !pack(b, &step))
         return MHD_CONTENT_READER_END_WITH_ERROR;
-    *b->sent += (uint64_t)got;
-    return got > 0 ? got : MHD_CONTENT_READER_END_OF_STREAM;
+    *b->sent += step.put;
+    return step.put > 0 ? (ssize_t)step.put : MHD_CONTENT_READER_END_OF_STREAM;
 }
 
 static void
@@ -172,7 +173,7 @@ release(void *arg)
 
 struct MHD_Response *
 squeeze_body(struct squeeze *s, struct uploads *uploads, int fd, uint64_t pos, uint64_t len,
-             uint64_t *sent)
+             uint64_t *sent) // NOLINT(readability-non-const-parameter): the body writes there
 {
     struct body *b = mem_zalloc(sizeof *b);
     *b = (struct body){.shared = s,

@@ -52,13 +52,14 @@ give_room(struct unpack *u, unpack_give give, void *arg)
 static bool
 fill_room(struct unpack *u, const char *bytes, size_t len, int *ret_code)
 {
-    size_t taken;
-    *ret_code = zstd_read(u->reader, bytes + u->taken, len - u->taken, &taken, u->room, STEP_BYTES,
-                          &u->len);
+    struct zstd_step step = {
+        .from = bytes + u->taken, .from_len = len - u->taken, .to = u->room, .to_cap = STEP_BYTES};
+    *ret_code = zstd_read(u->reader, &step);
     u->at = 0;
-    u->taken += taken;
-    u->packed_bytes += taken;
-    return *ret_code == 0 && (u->len > 0 || (taken > 0 && u->taken < len));
+    u->len = step.put;
+    u->taken += step.taken;
+    u->packed_bytes += step.taken;
+    return *ret_code == 0 && (u->len > 0 || (step.taken > 0 && u->taken < len));
 }
 
 int

@@ -113,11 +113,12 @@ much_history_is_refused(void **state)
     (void)state;
     AUTO(buf_release) struct buf plain;
     uint8_t *text = make_text(LEN), *frame = mem_alloc(LEN), room[1000];
-    size_t n = wide_frame(text, LEN, frame, LEN), taken, got;
+    size_t n = wide_frame(text, LEN, frame, LEN);
+    struct zstd_step step = {.from = frame, .from_len = n, .to = room, .to_cap = sizeof room};
     buf_init(&plain, LEN);
     assert_int_equal(zstd_unpack(frame, n, LEN, &plain), ERR_SYNTAX);
     struct zstd_reader *r = zstd_reader_new(LEN);
-    assert_int_equal(zstd_read(r, frame, n, &taken, room, sizeof room, &got), ERR_SYNTAX);
+    assert_int_equal(zstd_read(r, &step), ERR_SYNTAX);
     zstd_reader_free(r);
     mem_free(text);
     mem_free(frame);
@@ -131,10 +132,13 @@ pack_in_steps(const uint8_t *bytes, size_t in, size_t out, uint8_t *ret)
     size_t at = 0, n = 0;
     bool whole = false;
     while (!whole) {
-        size_t taken, got, step = LEN - at < in ? LEN - at : in;
-        whole = zstd_write(w, bytes + at, step, at + step == LEN, &taken, ret + n, out, &got);
-        at += taken;
-        n += got;
+        struct zstd_step step = {.from = bytes + at,
+                                 .from_len = LEN - at < in ? LEN - at : in,
+                                 .to = ret + n,
+                                 .to_cap = out};
+        whole = zstd_write(w, &step, at + step.from_len == LEN);
+        at += step.taken;
+        n += step.put;
     }
     assert_int_equal(at, LEN);
     zstd_writer_free(w);
@@ -150,13 +154,16 @@ a_stream_may_be_cut_anywhere(void **state)
     for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
         size_t n = pack_in_steps(text, steps[i], steps[ARRAY_LEN(steps) - 1 - i], frame);
         struct zstd_reader *r = zstd_reader_new(n);
-        size_t at = 0, have = 0, got = 1;
-        while (at < n || got > 0) {
-            size_t taken, in = n - at < steps[i] ? n - at : steps[i];
-            size_t cap = LEN - have < steps[i] ? LEN - have : steps[i];
-            assert_int_equal(zstd_read(r, frame + at, in, &taken, back + have, cap, &got), 0);
-            at += taken;
-            have += got;
+        struct zstd_step step = {.put = 1};
+        size_t at = 0, have = 0;
+        while (at < n || step.put > 0) {
+            step = (struct zstd_step){.from = frame + at,
+                                      .from_len = n - at < steps[i] ? n - at : steps[i],
+                                      .to = back + have,
+                                      .to_cap = LEN - have < steps[i] ? LEN - have : steps[i]};
+            assert_int_equal(zstd_read(r, &step), 0);
+            at += step.taken;
+            have += step.put;
         }
         assert_int_equal(have, LEN);
         assert_memory_equal(back, text, LEN);
@@ -174,10 +181,11 @@ a_stream_that_gives_little_for_much_is_left(void **state)
     static const uint8_t skippable[] = {0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0}; /* an empty frame */
     struct zstd_reader *r = zstd_reader_new(100);
     uint8_t room[10];
-    size_t taken, got;
+    struct zstd_step step = {
+        .from = skippable, .from_len = sizeof skippable, .to = room, .to_cap = sizeof room};
     int rc = 0;
     for (int i = 0; i < 20 && rc == 0; i++)
-        rc = zstd_read(r, skippable, sizeof skippable, &taken, room, sizeof room, &got);
+        rc = zstd_read(r, &step);
     assert_int_equal(rc, ERR_SYNTAX);
     zstd_reader_free(r);
 }
