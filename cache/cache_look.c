@@ -208,6 +208,19 @@ cache_gc(struct cache *c, uint64_t target_bytes, bool dry_run,
 }
 
 void
+cache_on_loss(struct cache *c, void (*lost)(void *arg, const struct digest *d, uint64_t size),
+              void *arg)
+{
+    lock_take(&c->lock);
+    c->lost = lost;
+    c->lost_arg = arg;
+    while (lost == NULL && c->telling) {
+        (void)cond_wait(&c->doomed, &c->lock, INT64_MAX);
+    }
+    lock_drop(&c->lock);
+}
+
+void
 cache_verify(struct cache *c, struct cache_verdict *ret,
              void (*report)(void *arg, const struct digest *bad), void *arg)
 {

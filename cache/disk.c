@@ -108,6 +108,24 @@ first_doom(struct cache *c)
     return d;
 }
 
+static void
+tell_loss(struct cache *c, const struct doom *d)
+{
+    lock_take(&c->lock);
+    void (*lost)(void *arg, const struct digest *d, uint64_t size) = c->lost;
+    void *arg = c->lost_arg;
+    c->telling = lost != NULL;
+    lock_drop(&c->lock);
+    if (lost == NULL) {
+        return;
+    }
+    lost(arg, &d->digest, d->size);
+    lock_take(&c->lock);
+    c->telling = false;
+    cond_wake(&c->doomed);
+    lock_drop(&c->lock);
+}
+
 /* Only this thread takes from the list, so its head stays while the file is removed. */
 static void
 remove_doomed(struct cache *c)
@@ -120,6 +138,9 @@ remove_doomed(struct cache *c)
             c->leftovers = c->leftovers || d->kind != DOOM_PARTIAL;
         } else {
             log_gone(d);
+            if (d->kind == DOOM_QUARANTINE && d->wanted) {
+                tell_loss(c, d);
+            }
         }
         lock_take(&c->lock);
         if (rc < 0) {

@@ -4,6 +4,8 @@
 #include "cache/evict.h"
 #include <string.h>
 
+/* A blob that was not used for so long is not missed. */
+#define WANTED_S (INT64_C(7) * 24 * 3600)
 /* Candidates looked at in one go; enough that one round nearly always frees enough. */
 #define EVICT_LOOK 256
 
@@ -146,12 +148,23 @@ add_doom(struct cache *c, const struct doom *as)
     c->dooming_bytes += d->size;
 }
 
+/* When it is not known, as after the loss of the journal, too. */
+static bool
+was_used_lately(const struct entry *e)
+{
+    return e->used_wall_s == 0 || clock_wall_s() - e->used_wall_s < WANTED_S;
+}
+
 void
 entry_doom(struct cache *c, struct entry *e, enum doom_kind kind, enum metric reason)
 {
     struct digest d = entry_digest(e);
-    add_doom(c, &(struct doom){
-                    .kind = kind, .digest = d, .gen = e->gen, .size = e->size, .reason = reason});
+    add_doom(c, &(struct doom){.kind = kind,
+                               .digest = d,
+                               .gen = e->gen,
+                               .size = e->size,
+                               .reason = reason,
+                               .wanted = was_used_lately(e)});
     if (e->blob != NULL) {
         entry_detach(c, e);
     }

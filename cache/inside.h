@@ -70,6 +70,7 @@ struct doom {
     struct digest digest;
     uint64_t gen, size;
     enum metric reason; /* evict_*, or METRIC_COUNT when it is no eviction */
+    bool wanted;        /* it was used lately */
 };
 
 /* Work for the disk thread on one blob. */
@@ -135,12 +136,15 @@ struct cache {
 
     /* lock */
     struct lock lock;
-    struct cond doomed; /* the disk thread has removed something */
+    struct cond doomed; /* the disk thread has removed something, or told of it */
     struct cond pace;   /* checks_end was set */
     struct index map;
     struct entry *oldest; /* the age list */
     struct doom *dooms;   /* waiting, then the ones in the disk thread's hands */
     uint64_t dooming_bytes;
+    void (*lost)(void *arg, const struct digest *d, uint64_t size);
+    void *lost_arg;
+    bool telling; /* `lost` runs */
     uint64_t used_bytes, open_bytes;
     uint64_t stored_count, partial_count;
     uint64_t filling_count; /* entries with a blob that is not stored yet, nor foreign */

@@ -53,6 +53,11 @@ void cache_served(struct cache *c, const struct digest *d, uint64_t bytes);
  * tells. `report` (may be NULL) is called for each. Returns bytes freed. */
 uint64_t cache_gc(struct cache *c, uint64_t target_bytes, bool dry_run,
                   void (*report)(void *arg, const struct blob_info *info), void *arg);
+/* Calls `lost` when a stored blob turned out bad and left, if it was used in the last week:
+ * somebody who knows where to get it may fetch it again. From the disk thread, under no lock. With
+ * NULL it waits until no call runs any more. */
+void cache_on_loss(struct cache *c, void (*lost)(void *arg, const struct digest *d, uint64_t size),
+                   void *arg);
 struct cache_verdict {
     uint64_t checked, checked_bytes, bad;
 };

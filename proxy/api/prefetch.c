@@ -165,10 +165,13 @@ is_here(struct prefetch *p, const struct digest *d)
     return here;
 }
 
-/* Takes the job. */
-static void
-enqueue(struct prefetch *p, struct job *j)
+void
+prefetch_blob(struct prefetch *p, const struct origin *o, const struct digest *d, uint64_t size)
 {
+    struct job *j = mem_zalloc(sizeof *j);
+    origin_copy(&j->origin, o);
+    j->digest = *d;
+    j->size = size;
     lock_take(&p->lock);
     bool full = p->queued >= PREFETCH_QUEUE_MAX;
     if (!full) {
@@ -190,12 +193,7 @@ prefetch_image(struct prefetch *p, const struct origin *o, const struct manifest
         return;
     for (size_t i = 0; i < m->child_count; i++) {
         const struct manifest_child *c = &m->children[i];
-        if (c->foreign || is_here(p, &c->digest))
-            continue;
-        struct job *j = mem_zalloc(sizeof *j);
-        origin_copy(&j->origin, o);
-        j->digest = c->digest;
-        j->size = c->size;
-        enqueue(p, j);
+        if (!c->foreign && !is_here(p, &c->digest))
+            prefetch_blob(p, o, &c->digest, c->size);
     }
 }

@@ -6,6 +6,7 @@
 #ifndef PROXY_PREFETCH_H
 #define PROXY_PREFETCH_H
 
+#include "base/digest.h"
 #include "base/err.h"
 
 struct cache;
@@ -19,6 +20,9 @@ struct prefetch;
 CHECKED int prefetch_open(struct cache *cache, struct fetch *fetch, struct prefetch **ret,
                           struct err *e);
 void prefetch_close(struct prefetch *p); /* NULL is fine; what is under way goes on */
+/* Queues one blob that the cache should have. Any thread. */
+void prefetch_blob(struct prefetch *p, const struct origin *o, const struct digest *d,
+                   uint64_t size);
 /* Queues what an image manifest names and the cache does not have. Any thread. */
 void prefetch_image(struct prefetch *p, const struct origin *o, const struct manifest *m);
 

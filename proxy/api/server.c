@@ -12,6 +12,7 @@
 #include "proxy/api/access.h"
 #include "proxy/api/breaker.h"
 #include "proxy/api/flight.h"
+#include "proxy/api/heal.h"
 #include "proxy/api/prefetch.h"
 #include "proxy/api/request.h"
 #include "proxy/api/shared.h"
@@ -94,6 +95,14 @@ write_refusal(enum reason why, char ret[REFUSAL_MAX])
                      reason_status(why), len, body) == 0);
 }
 
+static void
+heal(void *arg, const struct digest *d, uint64_t size)
+{
+    struct server *s = arg;
+    AUTO(settings_release) struct settings *settings = current_settings(s);
+    heal_blob(&s->rooms, settings, d, size);
+}
+
 static struct acceptor_limits
 limits_of(const struct settings *settings)
 {
@@ -130,6 +139,8 @@ server_open(const struct server_config *config, struct server **ret, struct err 
     struct listener_config listener = {.conns = s->conns, .ops = &ops, .arg = s};
     int listen_fd = config->listen_fd;
     int err = prefetch_open(config->cache, config->fetch, &s->rooms.prefetch, e);
+    if (err == 0)
+        cache_on_loss(config->cache, heal, s);
     if (err == 0)
         err = listener_open(&listener, &s->listener, e);
     if (err == 0) {
@@ -179,6 +190,7 @@ server_close(struct server *s)
         return;
     atomic_store(&s->rooms.draining, true);
     atomic_store(&s->rooms.closing, true);
+    cache_on_loss(s->rooms.cache, NULL, NULL);
     acceptor_close(s->acceptor);
     listener_close(s->listener);
     prefetch_close(s->rooms.prefetch);

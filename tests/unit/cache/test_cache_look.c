@@ -142,6 +142,39 @@ the_quarantine_is_bounded(void **state)
 }
 
 static void
+note_loss(void *arg, const struct digest *d, uint64_t size)
+{
+    struct seen *lost = arg;
+    assert_int_equal(size, MIB);
+    lost->first = lost->count++ == 0 ? *d : lost->first;
+}
+
+/* Of two bad blobs only the one that was used lately is told of. */
+static void
+the_loss_of_a_blob_that_was_used_lately_is_told(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d[BLOBS];
+    struct cache_verdict v;
+    struct seen lost = {0};
+    fill_room(&r, d);
+    rot(&r, &d[1], 5);
+    rot(&r, &d[3], 5);
+    lock_take(&r.cache->lock);
+    struct entry *old = index_find(&r.cache->map, &d[1]);
+    old->used_wall_s = clock_wall_s() - INT64_C(8) * 24 * 3600;
+    lock_drop(&r.cache->lock);
+    cache_on_loss(r.cache, note_loss, &lost);
+    cache_verify(r.cache, &v, NULL, NULL);
+    assert_int_equal(v.bad, 2);
+    cache_on_loss(r.cache, NULL, NULL); /* waits for a call that runs */
+    assert_int_equal(lost.count, 1);
+    assert_true(digest_equal(&lost.first, &d[3]));
+    room_release(&r);
+}
+
+static void
 the_quarantine_is_small_beside_the_cap(void **state)
 {
     (void)state;
@@ -225,6 +258,7 @@ main(void)
         cmocka_unit_test(verify_finds_the_rotten_blob_and_moves_it_away),
         cmocka_unit_test(a_rotten_small_body_is_never_given),
         cmocka_unit_test(the_quarantine_is_bounded),
+        cmocka_unit_test(the_loss_of_a_blob_that_was_used_lately_is_told),
         cmocka_unit_test(the_quarantine_is_small_beside_the_cap),
         cmocka_unit_test(only_what_is_stored_whole_counts_as_stored),
         cmocka_unit_test(info_and_list_tell_sources_and_flight),
