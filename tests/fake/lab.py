@@ -169,6 +169,11 @@ class Node:
                 pid = int(f.read().split()[0])
         raise AssertionError('no peersync below ' + str(self.process.args))
 
+    def cpu_seconds(self):
+        with open(f'/proc/{self.pid()}/stat', encoding='utf-8') as f:
+            fields = f.read().rsplit(')', 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
     def stop(self, how=signal.SIGTERM, seconds=30):
         """Ends it; returns the exit code."""
         if self.process and self.process.poll() is None:
