@@ -95,6 +95,7 @@ take_back(struct cache *c, const struct doom *d)
     if (d->kind == DOOM_BLOB && entry_find(c, &d->digest) == NULL) {
         struct entry *e = entry_take(c, &d->digest);
         entry_set(c, e, ENTRY_STORED, d->size);
+        e->gen = d->gen;
         e->unsure = true;
     }
 }
@@ -187,7 +188,7 @@ note_ages(struct cache *c)
     lock_take(&c->lock);
     /* They were used last, so they are found at once. */
     struct entry *e = c->oldest == NULL ? NULL : c->oldest->prev;
-    for (; c->touched_count > 0; e = e->prev) {
+    for (; e != NULL && c->touched_count > 0; e = e->prev) {
         struct record fact;
         if (!e->touched || e->state != ENTRY_STORED) {
             continue;
