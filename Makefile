@@ -79,7 +79,7 @@ programs: $(if $(filter asan,$(MODE)),fuzz-replay-build)
 LINT := $(BUILD)/lint
 HEADERS := $(foreach f,$(FLOORS),$(wildcard $(f)/*.h $(f)/*/*.h))
 SOURCES := $(foreach f,$(FLOORS),$(wildcard $(f)/*.c $(f)/*/*.c))
-TEST_SOURCES := $(wildcard tests/unit/*/*.c tests/unit/*/*.h tests/sim/*.c tests/sim/*.h tests/crash/*.c tests/crash/*.h tests/fuzz/*.c tests/bench/*.c tests/netlab/*.c tests/netlab/*.h)
+TEST_SOURCES := $(wildcard tests/unit/*/*.c tests/unit/*/*.h tests/sim/*.c tests/sim/*.h tests/crash/*.c tests/crash/*.h tests/fuzz/*.c tests/bench/*.c tests/fake/*.c tests/netlab/*.c tests/netlab/*.h)
 LINT_C := $(SOURCES) $(filter %.c,$(TEST_SOURCES))
 SHELL_FILES := .ci/run $(shell grep -lsE '^\#!.*\b(ba)?sh$$' tests/*/* tests/bench/systems/* deploy/* deploy/debian/* 2>/dev/null | sort -u)
 TIDY := $(firstword $(shell command -v clang-tidy-14 clang-tidy))
