@@ -136,7 +136,9 @@ tell_cause(const struct pull *p, const struct why_parts *w, char ret[WHY_TEXT_MA
     char took[TEXT_SIZE_MAX];
     text_print_duration(w->took_ms, took);
     bool cached = p->from_cache > 0 && p->from_cache == p->bytes;
-    if (w->took_ms < QUICK_MS)
+    if (p->running)
+        (void)!text_copy(ret, WHY_TEXT_MAX, "still running");
+    else if (w->took_ms < QUICK_MS)
         (void)!text_printf(ret, WHY_TEXT_MAX, "quick: %s", took);
     else if (w->idle_ms * 2 > w->took_ms)
         (void)!text_copy(ret, WHY_TEXT_MAX,

@@ -237,9 +237,13 @@ cli_main(int argc, char **argv)
 int
 cli_version(const struct cli *cli)
 {
-    (void)cli;
-    (void)printf("peersync %s\n", PEERSYNC_VERSION);
-    return CLI_OK;
+    if (!cli->json) {
+        (void)printf("peersync %s\n", PEERSYNC_VERSION);
+        return CLI_OK;
+    }
+    AUTO(json_free) cJSON *doc = cJSON_CreateObject();
+    cJSON_AddStringToObject(doc, "version", PEERSYNC_VERSION);
+    return cli_print_json(doc);
 }
 
 int

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/json.h"
+#include <stdio.h>
 
 enum cli_exit {
     CLI_OK = 0,
@@ -52,7 +53,10 @@ const char *cli_text(const cJSON *doc, const char *key);
 bool cli_true(const cJSON *doc, const char *key);
 
 /* The node's place in the swarm, of a document as GET /api/v1/peers gives it. */
-void cli_swarm_print(const cJSON *p);
+void cli_swarm_print(const cJSON *p, FILE *to);
+/* The same of GET /api/v1/status, but for its transfers; and of one pull of /api/v1/pulls. */
+void cli_status_print(const cJSON *doc, FILE *to);
+void cli_pull_print(const cJSON *one, FILE *to);
 
 /* The subcommands. */
 int cli_serve(const struct cli *cli);

@@ -24,50 +24,51 @@ duration_of(const cJSON *doc, const char *key)
 }
 
 static void
-print_office(const char *title, const cJSON *o)
+print_office(const char *title, const cJSON *o, FILE *to)
 {
-    (void)printf("%-11s %.*s  %s%s", title, NAME_DIGITS, cli_text(o, "id"),
-                 *cli_text(o, "address") ? cli_text(o, "address") : "address not heard",
-                 cli_true(o, "self") ? " (this node)" : "");
+    (void)fprintf(to, "%-11s %.*s  %s%s", title, NAME_DIGITS, cli_text(o, "id"),
+                  *cli_text(o, "address") ? cli_text(o, "address") : "address not heard",
+                  cli_true(o, "self") ? " (this node)" : "");
 }
 
 static void
-print_tracker(const cJSON *p)
+print_tracker(const cJSON *p, FILE *to)
 {
     const cJSON *tracker = json_object(p, "tracker"), *deputy = json_object(p, "deputy");
     if (!tracker) {
-        (void)puts("tracker     none now: pulls go on; an election takes about a second");
+        (void)fputs("tracker     none now: pulls go on; an election takes about a second\n", to);
         return;
     }
-    print_office("tracker", tracker);
-    (void)printf("\n            since %s (%s), epoch %llu: %s\n", cli_text(tracker, "since"),
-                 duration_of(tracker, "since_ms_ago").is,
-                 (unsigned long long)cli_number(tracker, "epoch"), cli_text(tracker, "why"));
+    print_office("tracker", tracker, to);
+    (void)fprintf(to, "\n            since %s (%s), epoch %llu: %s\n", cli_text(tracker, "since"),
+                  duration_of(tracker, "since_ms_ago").is,
+                  (unsigned long long)cli_number(tracker, "epoch"), cli_text(tracker, "why"));
     if (deputy)
-        print_office("deputy", deputy);
-    (void)printf("%s", deputy ? "\n" : "deputy      none: there is no other node\n");
+        print_office("deputy", deputy, to);
+    (void)fprintf(to, "%s", deputy ? "\n" : "deputy      none: there is no other node\n");
 }
 
 void
-cli_swarm_print(const cJSON *p)
+cli_swarm_print(const cJSON *p, FILE *to)
 {
     if (cli_true(p, "alone")) {
-        (void)printf("swarm       this node runs alone: %s\n", cli_text(p, "reason"));
+        (void)fprintf(to, "swarm       this node runs alone: %s\n", cli_text(p, "reason"));
         return;
     }
     const cJSON *nodes = json_object(p, "nodes");
-    (void)printf("swarm       site %s (from %s); nodes: %llu more here, %llu in other sites; "
-                 "blobs exchanged now: %llu\n",
-                 *cli_text(p, "site") ? cli_text(p, "site") : "without a name",
-                 *cli_text(p, "site_from") ? cli_text(p, "site_from") : "nothing yet",
-                 (unsigned long long)cli_number(nodes, "site"),
-                 (unsigned long long)cli_number(nodes, "elsewhere"),
-                 (unsigned long long)cli_number(p, "swarms"));
-    (void)printf("this node   %.*s  %s, %s, priority %llu; multicast %s\n", NAME_DIGITS,
-                 cli_text(p, "id"), cli_text(p, "address"), cli_text(p, "role"),
-                 (unsigned long long)cli_number(p, "priority"),
-                 cli_true(p, "multicast") ? "works" : "was not heard");
-    print_tracker(p);
+    (void)fprintf(to,
+                  "swarm       site %s (from %s); nodes: %llu more here, %llu in other sites; "
+                  "blobs exchanged now: %llu\n",
+                  *cli_text(p, "site") ? cli_text(p, "site") : "without a name",
+                  *cli_text(p, "site_from") ? cli_text(p, "site_from") : "nothing yet",
+                  (unsigned long long)cli_number(nodes, "site"),
+                  (unsigned long long)cli_number(nodes, "elsewhere"),
+                  (unsigned long long)cli_number(p, "swarms"));
+    (void)fprintf(to, "this node   %.*s  %s, %s, priority %llu; multicast %s\n", NAME_DIGITS,
+                  cli_text(p, "id"), cli_text(p, "address"), cli_text(p, "role"),
+                  (unsigned long long)cli_number(p, "priority"),
+                  cli_true(p, "multicast") ? "works" : "was not heard");
+    print_tracker(p, to);
 }
 
 /* ---- peers ---- */
@@ -108,7 +109,9 @@ print_peers(const struct cli *cli, const cJSON *doc)
 {
     if (cli->json)
         return cli_print_json(doc);
-    cli_swarm_print(doc);
+    if (cli->quiet)
+        return cli_true(doc, "alone") ? CLI_FAILED : CLI_OK;
+    cli_swarm_print(doc, stdout);
     const cJSON *office = json_object(doc, "office");
     if (office)
         (void)printf("office      %llu blobs known, up to %llu fetchers; %llu leases granted, "
@@ -148,7 +151,8 @@ cli_tracker(const struct cli *cli)
         return cli_print_json(doc);
     if (strcmp(cli_text(doc, "role"), "tracker") == 0)
         return cli_fail(CLI_FAILED, "there is no other node to hand over to");
-    (void)puts("this node stepped down; peersync peers tells who follows");
+    if (!cli->quiet)
+        (void)puts("this node stepped down; peersync peers tells who follows");
     return CLI_OK;
 }
 
@@ -163,6 +167,11 @@ cli_cluster(const struct cli *cli)
     char text[SEAL_KEY_TEXT];
     rng_secret(key.bytes, sizeof key.bytes);
     seal_key_print(&key, text);
-    (void)puts(text);
-    return CLI_OK;
+    if (!cli->json) {
+        (void)puts(text);
+        return CLI_OK;
+    }
+    AUTO(json_free) cJSON *doc = cJSON_CreateObject();
+    cJSON_AddStringToObject(doc, "key", text);
+    return cli_print_json(doc);
 }

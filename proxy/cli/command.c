@@ -31,24 +31,27 @@ const struct command commands[] = {
      "Answers container runtimes as their registry mirror until it gets SIGTERM. SIGHUP reads\n"
      "the configuration again, SIGUSR1 logs the state.\n\n"
      "Example: peersync serve --config /etc/peersync/config.yaml\n"},
-    {"status", cli_status, "cAoh", 0, 0, "", "this node in one screen",
-     "State, cache, registries, where bytes came from, what is arriving now.\n\n"
+    {"status", cli_status, "cAoqh", 0, 0, "", "this node in one screen",
+     "State, cache, registries, where bytes came from, what is arriving now. Exit code 1 while "
+     "the\n"
+     "node does not serve, so that -q is a question.\n\n"
      "Example: peersync status -o json | jq .bytes\n"},
     {"top", cli_top, "cAoh", 0, 0, "", "live transfers, redrawn each second",
-     "As status, again each second until Ctrl-C: transfers with their bytes by source (cache,\n"
-     "peers, other sites, upstream), pieces and peers. With -o json or without a terminal it\n"
-     "prints once.\n\n"
+     "As status, drawn again each second until q or Ctrl-C: what arrives as a row of pieces that\n"
+     "fill by source (d disk, p nodes of the site, r other sites, u upstream), and the last pulls\n"
+     "with why they took their time. Colours unless NO_COLOR is set. With -o json or without a\n"
+     "terminal it prints once, as status.\n\n"
      "Example: peersync top\n"},
-    {"peers", cli_peers, "cAoh", 0, 0, "", "the other nodes and the tracker",
+    {"peers", cli_peers, "cAoqh", 0, 0, "", "the other nodes and the tracker",
      "Who is tracker of the site, since when and why, its deputy, and the nodes that were heard:\n"
      "address, how long ago, what an upload from it waits, its free room; then other sites. Says\n"
      "so when this node runs alone, and why.\n\n"
      "Example: peersync peers -o json | jq -r .tracker.address\n"},
-    {"tracker", cli_tracker, "cAoh", 1, 1, "step-down", "hand the tracker's office to the next",
+    {"tracker", cli_tracker, "cAoqh", 1, 1, "step-down", "hand the tracker's office to the next",
      "Before maintenance of the node that is tracker: the deputy takes over at once, and this\n"
      "node does not stand again for three seconds. Pulls go on. Fails where it is not tracker.\n\n"
      "Example: peersync tracker step-down\n"},
-    {"cluster", cli_cluster, "h", 1, 1, "key", "print a new cluster key",
+    {"cluster", cli_cluster, "oh", 1, 1, "key", "print a new cluster key",
      "All nodes that share must have the same key; without one a node runs alone. Make one, once,\n"
      "and install it on every node as p2p.key_file, mode 0600, owned by the daemon's user:\n\n"
      "  peersync cluster key | install -m 600 -o peersync /dev/stdin /etc/peersync/cluster.key\n"
@@ -56,14 +59,15 @@ const struct command commands[] = {
      "      </etc/peersync/cluster.key                                   for each other node\n"
      "  systemctl restart peersync; peersync doctor                      on all\n\n"
      "Example: peersync cluster key\n"},
-    {"pull", cli_pull, "cAqPGh", 1, 64, "IMAGE...", "warm the cache with images",
+    {"pull", cli_pull, "cAoqPGh", 1, 64, "IMAGE...", "warm the cache with images",
      "Asks the node for the manifest and every blob of each image, which fetches what is not\n"
      "cached yet. Nothing is unpacked. Names are read as docker reads them: busybox is\n"
      "docker.io/library/busybox:latest.\n\n"
      "Example: peersync pull busybox registry.local/app@sha256:...\n"},
-    {"explain", cli_explain, "cAoh", 1, 1, "IMAGE|DIGEST",
+    {"explain", cli_explain, "cAoqh", 1, 1, "IMAGE|DIGEST",
      "where it is and where its bytes came from",
-     "What this node knows, and which other nodes have it now; asks no registry.\n\n"
+     "What this node knows, which other nodes have it now, and of an image the last pulls with\n"
+     "why they took their time; asks no registry.\n\n"
      "Example: peersync explain docker.io/library/busybox:latest\n"},
     {"gc", cli_gc, "cAoqDTh", 0, 0, "", "evict now",
      "Evicts the least recently used blobs until the cache is within its limit or --to.\n\n"
@@ -71,7 +75,7 @@ const struct command commands[] = {
     {"verify", cli_verify, "cAoqh", 0, 0, "", "hash again all that is stored",
      "Blobs that do not match are moved to quarantine; then the exit code is 1.\n\n"
      "Example: peersync verify\n"},
-    {"config", cli_config, "coh", 1, 1, "check|show|reference", "check or print the configuration",
+    {"config", cli_config, "coqh", 1, 1, "check|show|reference", "check or print the configuration",
      "check      exit 78 and the place of the first mistake\n"
      "show       the values in effect and where each was set\n"
      "reference  all settings with help and defaults\n\n"
@@ -84,10 +88,10 @@ const struct command commands[] = {
      "setup cache makes the cache's folder and gives it to the user peersync, where no package\n"
      "and no unit does.\n\n"
      "Example: peersync setup docker --dry-run\n"},
-    {"doctor", cli_doctor, "cAoRh", 0, 0, "", "find out what is wrong",
+    {"doctor", cli_doctor, "cAoqRh", 0, 0, "", "find out what is wrong",
      "Checks configuration, daemon, swarm (key, other nodes, multicast, clocks, ports, how the\n"
-     "site was found), runtimes, cache folder, registries and clock. Exit code 1 when a check\n"
-     "fails.\n\n"
+     "site was found), runtimes, cache folder, registries and clock, and says what to do. Exit\n"
+     "code 1 when a check fails. With -q only what is wrong.\n\n"
      "Example: peersync doctor\n"},
     {"completion", cli_completion, "h", 1, 1, "bash|zsh|fish", "print completions for a shell",
      "The Debian package has them installed. For one shell alone:\n\n"
@@ -99,7 +103,7 @@ const struct command commands[] = {
      "Without PAGE it names all pages: one for each command, and peersync.yaml.5 for the\n"
      "configuration.\n\n"
      "Example: peersync manual peersync-pull.1 | scdoc | man -l -\n"},
-    {"version", cli_version, "h", 0, 0, "", "print the version", "Example: peersync version\n"},
+    {"version", cli_version, "oh", 0, 0, "", "print the version", "Example: peersync version\n"},
     {0},
 };
 

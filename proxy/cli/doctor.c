@@ -51,6 +51,8 @@ tell(struct doctor *d, enum verdict v, const char *what, const char *fmt, ...)
     d->bad += v == BAD;
     d->warnings += v == WARNING;
     if (!d->cli->json) {
+        if (v == GOOD && d->cli->quiet)
+            return;
         (void)printf("%-4s  %-11s %s\n", words[v], what, text);
         (void)fflush(stdout);
         return;

@@ -98,9 +98,33 @@ explain_digest(const struct cli *cli, const char *digest)
                         "%s is not in this cache, and no other node that answers has it", digest);
     if (cli->json)
         return cli_print_json(doc);
+    if (cli->quiet)
+        return CLI_OK;
     print_blob(doc, "");
     if (*cli_text(doc, "repository"))
         (void)printf("    reached through %s\n", cli_text(doc, "repository"));
+    return CLI_OK;
+}
+
+/* How the last pulls of the repository went. */
+static int
+print_pulls(const struct cli *cli, const char *repository)
+{
+    AUTO(json_free) cJSON *doc = NULL;
+    const cJSON *one;
+    bool any = false;
+    int bad = cli_find(cli, "/api/v1/pulls", &doc);
+    if (bad)
+        return bad;
+    cJSON_ArrayForEach(one, json_array(doc, "pulls"))
+    {
+        if (strcmp(cli_text(one, "repository"), repository) != 0)
+            continue;
+        if (!any)
+            (void)puts("pulls by clients of this node, the last first:");
+        any = true;
+        cli_pull_print(one, stdout);
+    }
     return CLI_OK;
 }
 
@@ -119,12 +143,14 @@ explain_image(const struct cli *cli, const struct image *image)
                         image->repository, image->reference);
     if (cli->json)
         return cli_print_json(doc);
+    if (cli->quiet)
+        return CLI_OK;
     (void)printf("%s %s", cli_text(doc, "repository"), image->reference);
     if (*cli_text(doc, "tag_checked"))
         (void)printf(", tag checked upstream %s", cli_text(doc, "tag_checked"));
     (void)putchar('\n');
     print_manifest(json_object(doc, "manifest"));
-    return CLI_OK;
+    return print_pulls(cli, cli_text(doc, "repository"));
 }
 
 int

@@ -280,6 +280,29 @@ count_sources(struct pull *p, struct came *ret)
 }
 
 static int
+print_json(const struct pull *p, const struct came *came, int64_t took_ms)
+{
+    static const char *const states[] = {[PULL_DONE] = "fetched", [PULL_CACHED] = "cached"};
+    AUTO(json_free) cJSON *doc = cJSON_CreateObject();
+    json_add_u64(doc, "took_ms", (uint64_t)took_ms);
+    json_add_u64(doc, "cached_bytes", came->cached);
+    json_add_u64(doc, "upstream_bytes", came->upstream);
+    json_add_u64(doc, "peer_bytes", came->peers);
+    cJSON *list = cJSON_AddArrayToObject(doc, "blobs");
+    for (size_t i = 0; i < p->count; i++) {
+        const struct pull_blob *b = &p->blobs[i];
+        bool good = b->state == PULL_DONE || b->state == PULL_CACHED;
+        cJSON *one = cJSON_CreateObject();
+        cJSON_AddStringToObject(one, "digest", b->digest);
+        json_add_u64(one, "size_bytes", b->size);
+        cJSON_AddStringToObject(one, "result", good ? states[b->state] : "failed");
+        cJSON_AddStringToObject(one, "why", good ? "" : b->why);
+        cJSON_AddItemToArray(list, one);
+    }
+    return cli_print_json(doc);
+}
+
+static int
 finish(struct pull *p)
 {
     int64_t took_ms = clock_ms() - p->started_ms;
@@ -291,8 +314,10 @@ finish(struct pull *p)
     }
     struct came came;
     int bad = count_sources(p, &came);
-    if (bad || p->cli->quiet)
+    if (bad || (p->cli->quiet && !p->cli->json))
         return bad ? bad : result;
+    if (p->cli->json)
+        return print_json(p, &came, took_ms) == CLI_OK ? result : CLI_FAILED;
     char cached[TEXT_SIZE_MAX], upstream[TEXT_SIZE_MAX], peers[TEXT_SIZE_MAX];
     text_print_size(came.cached, cached);
     text_print_size(came.upstream, upstream);

@@ -39,7 +39,7 @@ choose_mode(const struct cli *cli)
     const char *term = getenv("TERM");
     switch (cli->progress) {
     case CLI_PROGRESS_AUTO:
-        if (cli->quiet)
+        if (cli->quiet || cli->json)
             return MODE_NONE;
         return tty && term && strcmp(term, "dumb") != 0 ? MODE_TTY : MODE_PLAIN;
     case CLI_PROGRESS_TTY:

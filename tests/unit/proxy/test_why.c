@@ -89,6 +89,8 @@ a_client_that_pauses_and_a_slow_manifest_are_told(void **state)
     assert_says(&p, NULL, 0, "waited for the manifest");
     p.last_ms = p.begun_ms + 300;
     assert_says(&p, NULL, 0, "quick: 300ms");
+    p.running = 1;
+    assert_says(&p, NULL, 0, "still running");
 }
 
 static void
