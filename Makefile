@@ -87,7 +87,7 @@ FORMAT := $(firstword $(shell command -v clang-format-14 clang-format))
 CLANG := $(firstword $(shell command -v clang-14 clang))
 # How many states of a function the analyzer looks at: its own default. `make test` asks for fewer.
 TIDY_NODES ?= 225000
-LINT_PARTS := gcc clang headers format house shell cppcheck tidy
+LINT_PARTS := gcc clang headers format house reference shell cppcheck tidy
 
 lint: $(LINT_PARTS:%=lint-%)
 lint-gcc: $(LINT_C:%.c=$(LINT)/gcc/%.o)
@@ -129,6 +129,9 @@ lint-cppcheck:
 lint-house:
 	@tests/tidy/floors.sh
 	@python3 tests/tidy/house.py
+# What is generated from the tables is current.
+lint-reference:
+	@python3 tests/tidy/reference.py --check
 lint-shell: $(SHELL_FILES:%=$(LINT)/shell/%.ok)
 $(LINT)/shell/%.ok: % tests/lib/lib.sh
 	@mkdir -p $(@D)
@@ -145,10 +148,14 @@ deps-%:
 test: deps
 	@tests/run --build $(BUILD) $(ONLY)
 
-# The page in headless Chromium; its pictures are in BUILD/page.
+# The page in headless Chromium, whose pictures are in BUILD/page, and a real Prometheus.
 test-page: deps-build-page
 	@$(MAKE) --no-print-directory -s all $(PROGRAMS_netlab)
-	@tests/run --build $(BUILD) 'scenario/page-*'
+	@tests/run --build $(BUILD) 'scenario/page-*' 'scenario/prometheus-*'
+
+# configs/metrics.md and configs/events.md, from the tables.
+reference:
+	@python3 tests/tidy/reference.py
 
 fuzz-build: deps-build-test
 bench bench-node: deps-build-bench
@@ -165,7 +172,7 @@ help:
 	@echo 'make              build $(BUILD)/peersync (MODE=asan|tsan: $(BUILD)/MODE/peersync)'
 	@echo 'make demo         real runtimes pull through one node, six nodes share a pull (KEEP=1 keeps it)'
 	@echo "make test         everything that must pass (ONLY='name or pattern' picks; tests/run --list)"
-	@echo 'make test-page    the page of the admin port in headless Chromium, with pictures in $(BUILD)/page'
+	@echo 'make test-page    the page of the admin port in headless Chromium ($(BUILD)/page), and Prometheus'
 	@echo 'make lint         compilers, clang-tidy, cppcheck, house rules ($(LINT_PARTS:%=lint-%))'
 	@echo 'make unit         unit tests (MODE=asan|tsan; make unit-base unit-cache unit-p2p unit-proxy)'
 	@echo 'make fuzz         libFuzzer on every parser (SECONDS=60 each)'
@@ -182,7 +189,7 @@ help:
 	@echo 'make image        the container image as an OCI layout in $(BUILD)/image (make test-image: in dockerd and swarm)'
 	@echo 'make clean        removes $(BUILD)'
 
-.PHONY: all unit unit-build programs $(FLOORS:%=unit-%) lint $(LINT_PARTS:%=lint-%) deps test test-page demo clean help
+.PHONY: all unit unit-build programs $(FLOORS:%=unit-%) lint $(LINT_PARTS:%=lint-%) deps test test-page reference demo clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(B) $(LINT) -name '*.d' 2>/dev/null)

@@ -352,18 +352,38 @@ report_swarm_holders(const struct report *r, cJSON *doc)
 
 /* ---- metrics ---- */
 
-int
-report_swarm_metrics(const struct report *r, struct buf *to)
+static int
+add_tracker_metric(const struct p2p_state *s, struct buf *to)
 {
-    AUTO(p2p_state_release) struct p2p_state s = {0};
-    if (!r->p2p || p2p_look(r->p2p, &s) || node_is_none(&s.tracker))
-        return 0;
     char id[IDENTITY_SHORT_MAX], text[256];
-    identity_print_short(&s.tracker, id);
+    if (node_is_none(&s->tracker))
+        return 0;
+    identity_print_short(&s->tracker, id);
     must(!text_printf(text, sizeof text,
                       "# HELP peersync_tracker 1 for the node that this one sees as tracker\n"
                       "# TYPE peersync_tracker gauge\n"
                       "peersync_tracker{node=\"%s\"} 1\n",
                       id));
     return buf_add_text(to, text);
+}
+
+int
+report_swarm_metrics(const struct report *r, struct buf *to)
+{
+    AUTO(p2p_state_release) struct p2p_state s = {0};
+    char text[320];
+    unsigned long long here = 0;
+    if (!r->p2p || p2p_look(r->p2p, &s))
+        return 0;
+    for (size_t i = 0; i < s.peers_count; i++)
+        here += s.peers[i].same_site;
+    must(!text_printf(text, sizeof text,
+                      "# HELP peersync_nodes Other nodes that are heard; not there on a node that "
+                      "runs alone\n"
+                      "# TYPE peersync_nodes gauge\n"
+                      "peersync_nodes{where=\"site\"} %llu\n"
+                      "peersync_nodes{where=\"elsewhere\"} %llu\n",
+                      here, (unsigned long long)s.peers_count - here));
+    int rc = buf_add_text(to, text);
+    return rc < 0 ? rc : add_tracker_metric(&s, to);
 }

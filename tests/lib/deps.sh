@@ -19,7 +19,7 @@ packages() {
     image) echo python3 ca-certificates binutils libnghttp2-dev libidn2-dev libssh2-1-dev librtmp-dev \
         libldap-dev libbrotli-dev libzstd-dev zlib1g-dev libgnutls28-dev libgmp-dev nettle-dev libunistring-dev \
         libtasn1-6-dev libsasl2-dev libp11-kit-dev libkrb5-dev ;;
-    page) echo chromium fonts-dejavu-core nginx-light iproute2 python3 ;;
+    page) echo chromium fonts-dejavu-core prometheus nginx-light iproute2 python3 ;;
     bench) echo nginx-light docker-registry python3 python3-matplotlib wrk curl iproute2 iptables util-linux \
         procps git ;;
     *)
@@ -74,7 +74,8 @@ stay_off() { # UNIT
         update-rc.d "${1%.*}" disable >/dev/null 2>&1 || true
     fi
 }
-for service in docker.service docker.socket containerd.service docker-registry.service nginx.service; do
+for service in docker.service docker.socket containerd.service docker-registry.service nginx.service \
+    prometheus.service; do
     owner=${service%.*}
     case $owner in docker) owner=docker.io ;; nginx) owner=nginx-light ;; esac
     case " ${missing[*]} " in
