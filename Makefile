@@ -179,6 +179,7 @@ help:
 	@echo 'make sim          elections of many nodes in virtual time (SEEDS=2000 SEED=; SIM=pull: whole pulls)'
 	@echo 'make crash        every state that a power cut may leave (SCRIPT= SHUFFLES=64)'
 	@echo 'make soak         faults that need many tries: kill -9 1,000 times, 400 flipped bits; an hour at most'
+	@echo 'make sim-scale    sites of 1,000 nodes and 100 sites of 100 in virtual time; sim-ablate: rules left out'
 	@echo 'make lab          sites of real nodes behind thin WANs in namespaces, and their table'
 	@echo "make bench        the swarm against other ways to pull, at the edge: an hour (QUICK=1: 5 minutes)"
 	@echo 'make bench-cache  what an index of 100,000 blobs costs (BLOBS=)'

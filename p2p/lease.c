@@ -5,6 +5,7 @@
  *  2. phase moves along the table only.
  *  3. end_wanted <= end; it is smaller only while a trim waits for its holder. */
 #include "p2p/lease.h"
+#include "p2p/tuning.h"
 #include <string.h>
 
 #define TO(phase) (1u << LEASE_##phase)
@@ -262,7 +263,7 @@ lease_judge(const struct lease_book *b, struct lease *l, int64_t patience_ms, in
     uint64_t begun = l->done_bytes % b->piece_bytes;
     if (piece < l->end && begun * 100 >= lease_piece_len(b, piece) * LEASE_DONE_PERCENT)
         return LEASE_KEEP;
-    return slower_than_others(b, l, now_ms) ? LEASE_SLOW : LEASE_KEEP;
+    return slower_than_others(b, l, now_ms) && !tuning.no_revocation ? LEASE_SLOW : LEASE_KEEP;
 }
 
 struct lease *

@@ -2,6 +2,7 @@
 #include "p2p/pick.h"
 #include "base/hash.h"
 #include "p2p/bits.h"
+#include "p2p/tuning.h"
 
 static bool
 choosable(const struct pick_pieces *p, uint32_t i)
@@ -36,10 +37,21 @@ rarest(const struct pick_pieces *p, bool left_too, struct rng *r)
     return best;
 }
 
+static int64_t
+lowest(const struct pick_pieces *p)
+{
+    for (uint32_t i = 0; i < p->pieces; i++)
+        if (choosable(p, i))
+            return i;
+    return -1;
+}
+
 int64_t
 pick_piece(const struct pick_pieces *p, struct rng *r)
 {
-    for (size_t i = 0; i < p->cursors_count; i++) {
+    if (tuning.in_order)
+        return lowest(p);
+    for (size_t i = 0; i < p->cursors_count && !tuning.rarest; i++) {
         const struct pick_cursor *c = &p->cursors[i];
         int64_t piece = first_in_window(p, c);
         if (piece >= 0 && (c->stalled || rng_below(r, 2) == 0))

@@ -1,5 +1,6 @@
 /* Throughput estimate and source choice; the formulas stand in rank.h. */
 #include "p2p/rank.h"
+#include "p2p/tuning.h"
 
 #include <string.h>
 
@@ -26,6 +27,8 @@ rank_init(struct rank *r)
 void
 rank_good(struct rank *r, int64_t now_ms, uint32_t bytes, uint32_t service_us)
 {
+    if (tuning.no_window)
+        r->next = r->count = 0;
     r->samples[r->next] = (struct rank_sample){now_ms, bytes, service_us > 0 ? service_us : 1};
     r->next = (r->next + 1) % RANK_BLOCKS;
     if (r->count < RANK_BLOCKS)

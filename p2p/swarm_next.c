@@ -1,5 +1,6 @@
 /* What a node asks for next, and where. */
 #include "p2p/swarm_inside.h"
+#include "p2p/tuning.h"
 #include <string.h>
 
 static struct swarm_run *
@@ -308,6 +309,6 @@ swarm_next(struct swarm *s, const struct swarm_moment *at, struct swarm_get *ret
         return true;
     if ((s->flags & WIRE_MAY_FETCH) == 0 || s->wan_gets > 0)
         return false;
-    bool taken = at->orphan_ms >= SWARM_ORPHAN_MS && take_own_run(s, at);
+    bool taken = (tuning.no_leases || at->orphan_ms >= SWARM_ORPHAN_MS) && take_own_run(s, at);
     return (taken || take_disputed(s, at) || take_rescue(s, at)) && next_wan(s, at->now_ms, ret);
 }

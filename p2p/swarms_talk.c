@@ -1,6 +1,7 @@
 /* Announcements to the tracker, their answers, and what this node answers as tracker. */
 #include "base/err.h"
 #include "p2p/swarms_inside.h"
+#include "p2p/tuning.h"
 #include <string.h>
 
 static void
@@ -45,7 +46,7 @@ swarms_post(struct swarms *x, const struct swarms_at *at, struct plan *p)
             write_announcement(x->list[i].swarm, at->now_ms, &out);
     struct plan_action *a = plan_to(p, PLAN_POST, to);
     plan_wrote(p, a, &out);
-    if (deputy == NULL)
+    if (deputy == NULL || tuning.no_deputy)
         return;
     struct plan_action *copy = plan_to(p, PLAN_COPY, deputy);
     copy->at = a->at;

@@ -1,5 +1,6 @@
 /* Who fetches what over the WAN: grants, trims, revocations, and how many fetch at a time. */
 #include "p2p/tracker_inside.h"
+#include "p2p/tuning.h"
 
 static unsigned
 leases_of(const struct tracker_blob *b, unsigned node)
@@ -185,7 +186,8 @@ tracker_grant(struct tracker *t, const struct node_id *node, const struct digest
     struct tracker_blob *b = tracker_find(t, digest);
     int at = tracker_node(t, node);
     struct tracker_entry *e = b != NULL && at >= 0 ? tracker_entry(b, (unsigned)at) : NULL;
-    if (t->epoch == 0 || e == NULL || e->idle == 0 || !may_fetch(t, b, e, now_ms))
+    if (tuning.no_leases || t->epoch == 0 || e == NULL || e->idle == 0 ||
+        !may_fetch(t, b, e, now_ms))
         return false;
     uint32_t first = lowest_free(b);
     if (first == b->book.pieces) {

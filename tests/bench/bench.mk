@@ -5,6 +5,9 @@ SUBJECT ?= peersync
 $(B)/tests/bench/pull: $(B)/tests/bench/pull.o $(LIBS_base)
 	$(CC) $(LDFLAGS) -o $@ $< $(LIBS_base) $(SYSTEM_base)
 
+# The scenario bench-one-row tests the bench itself.
+programs: $(if $(filter release,$(MODE)),$(B)/tests/bench/pull)
+
 bench-node: deps-build-bench $(BUILD)/peersync $(B)/tests/bench/pull
 	@QUICK=$(QUICK) python3 tests/bench/node.py --peersync $(BUILD)/peersync \
 	  --pull $(B)/tests/bench/pull --subject $(SUBJECT)

@@ -33,9 +33,9 @@ from node import commit, machine
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CELL = os.path.join(HERE, '..', 'lib', 'cell.sh')
-SHARE = 1 / 8
-SHARED_MIN = 64 * scenarios.MIB   # no layer is made smaller than that
-BESIDE, QUICK_BESIDE = 3, 6       # rows that wait for WANs, not for processors, run beside each other
+SHARE, QUICK_SHARE = 1 / 8, 1 / 16
+SHARED_MIN = 32 * scenarios.MIB   # no layer is made smaller than that
+BESIDE = 3                        # rows that wait for WANs, not for processors, run beside each other
 SETUP_S = 14.0                    # lab, daemons, goodput
 LIMIT, QUICK_LIMIT = 3.0, 2.0     # times T*: then a row of peersync ends
 OTHER_LIMIT, UNENDING_LIMIT = 12.0, 8.0  # unending: who has no neighbours to share with is never done
@@ -52,7 +52,7 @@ class Spec:
 
     def __init__(self, scenario, image, system, given):
         self.scenario, self.image, self.system = scenario, image, system
-        self.share = 1.0 if system == 'peersync' or given.share else SHARE
+        self.share = 1.0 if system == 'peersync' or given.share else QUICK_SHARE if given.quick else SHARE
         sizes = scenarios.IMAGES[image]
         self.sizes = [x if x < SHARED_MIN else max(SHARED_MIN, int(x * self.share)) for x in sizes]
         self.share = sum(self.sizes) / sum(sizes)
@@ -129,15 +129,14 @@ class Bench:
         specs = [Spec(s.name, i, system, self.given) for s, i in cases for system in systems]
         alone = [s for s in specs if s.system not in self.given.beside]
         beside = [s for s in specs if s.system in self.given.beside]
-        width = QUICK_BESIDE if self.given.quick else BESIDE
-        whole = sum(s.estimate_s() for s in alone) + sum(s.estimate_s() for s in beside) / width
+        whole = sum(s.estimate_s() for s in alone) + sum(s.estimate_s() for s in beside) / BESIDE
         for spec in beside + alone:
             say(f'{spec.name:22} {spec.system:10} about {spec.estimate_s():4.0f} s, T* {spec.bound_s():5.1f} s')
         say(f'{len(specs)} rows, {whole / 60:.0f} minutes by estimate, at most {self.given.minutes:.0f}')
         for scenario, image in cases if self.given.models else []:
             for row in models.rows(self.given.sim, scenario, image, nodes_for(sum(scenarios.IMAGES[image]))):
                 self.add(row)
-        with concurrent.futures.ThreadPoolExecutor(width) as pool:
+        with concurrent.futures.ThreadPoolExecutor(BESIDE) as pool:
             list(pool.map(self.one, beside))
         for spec in alone:
             self.one(spec)

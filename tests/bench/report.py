@@ -133,8 +133,13 @@ def draw(out, rows):
 def save(out, name, drawn):
     from matplotlib import pyplot
     figure = drawn()
-    figure.savefig(os.path.join(out, name + '.svg'), metadata={'Date': None})
+    path = os.path.join(out, name + '.svg')
+    figure.savefig(path, metadata={'Date': None})
     pyplot.close(figure)
+    with open(path, encoding='utf-8') as f:  # matplotlib leaves spaces at the ends of lines
+        lines = [line.rstrip() for line in f]
+    with open(path, 'w', encoding='utf-8') as f:
+        f.write('\n'.join(lines) + '\n')
 
 
 def draw_cdf(case, rows):
@@ -153,7 +158,7 @@ def draw_cdf(case, rows):
     axes.set(xlabel='time / T*', ylabel='share of nodes that are done', ylim=(0, 1.0))
     axes.set_title(f'{case}: when the nodes have the image', pad=18)
     axes.set_xlim(left=0)
-    axes.legend(frameon=False, loc='lower right')
+    axes.legend(frameon=False, loc='upper left', bbox_to_anchor=(1.01, 1))
     return figure
 
 
@@ -181,7 +186,7 @@ def draw_wan(case, rows):
     axes.set(xlabel='seconds', ylabel='payload into a site, Mbit/s', title=f'{case}: the WAN of a mean site')
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
-    axes.legend(frameon=False, loc='upper right')
+    axes.legend(frameon=False, loc='upper left', bbox_to_anchor=(1.01, 1))
     return figure
 
 

@@ -2,10 +2,11 @@
  *
  *   sim elect [--seeds N] [--seed N [--keep MASK]] [-v]
  *   sim pull[/NAME] [--seeds N] [--seed N]       the table of cases (cases.c), or one of them
- *   sim pull [--seed N] nodes=16 size=256M ...   any other pull (words.c), node by node
+ *   sim pull [--seed N] [--without RULE] nodes=16 size=256M ...   any other pull (words.c)
  *   sim kraken|dragonfly [--seed N] WORDS        models of other systems' policies (policy.c)
  *   sim names [--seeds N] [--seed N]
  *   sim traces */
+#include "p2p/tuning.h"
 #include "tests/sim/elections.h"
 #include "tests/sim/namings.h"
 #include "tests/sim/policy.h"
@@ -129,6 +130,28 @@ add_word(struct options *o, const char *word)
     return len > 0 && (size_t)len < sizeof o->words - used;
 }
 
+/* One rule of the swarm less, as tuning.h names them. */
+static bool
+leave_out(const char *rule)
+{
+    static const struct {
+        const char *name;
+        bool *at;
+    } rules[] = {
+        {"leases", &tuning.no_leases},         {"revocation", &tuning.no_revocation},
+        {"rarest-first", &tuning.in_order},    {"order", &tuning.rarest},
+        {"sliding-window", &tuning.no_window}, {"deputy", &tuning.no_deputy},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rules); i++)
+        if (strcmp(rule, rules[i].name) == 0) {
+            *rules[i].at = true;
+            return true;
+        }
+    (void)fprintf(stderr, "sim: --without leases, revocation, rarest-first, order, "
+                          "sliding-window or deputy\n");
+    return false;
+}
+
 static bool
 parse(int argc, char **argv, struct options *ret)
 {
@@ -140,6 +163,9 @@ parse(int argc, char **argv, struct options *ret)
         else if (strcmp(argv[i], "--seed") == 0 && ++i > 0) {
             ret->seed = number(next, 10);
             ret->one = true;
+        } else if (strcmp(argv[i], "--without") == 0 && ++i > 0) {
+            if (!leave_out(next))
+                return false;
         } else if (strcmp(argv[i], "--from") == 0 && ++i > 0)
             ret->seed = number(next, 10);
         else if (strcmp(argv[i], "--keep") == 0 && ++i > 0)

@@ -1,5 +1,6 @@
 # The simulator: the decisions of many nodes in virtual time.
 #   make sim [SIM=elect] [SEEDS=2000] [SEED=N [KEEP=MASK]]   elections under faults
+#   make sim-scale, sim-ablate                               1,000 nodes; what each rule is worth
 #   make sim-mutate                                          what notices a broken rule of elections
 #   make sim SIM=pull [SEEDS=1], SIM=pull/NAME [SEED=N]      whole pulls; SEED=N tells the story
 #   make sim SIM=names SEEDS=200                             what a site knows of tags
@@ -16,4 +17,10 @@ programs: $(PROGRAMS_sim)
 # Breaks the rules of elections one by one: each break must be noticed.
 sim-mutate: $(PROGRAMS_sim) $(B)/tests/unit/p2p/test_elect
 	@tests/sim/mutate --build $(BUILD)
-.PHONY: sim sim-mutate
+# Large sites and many of them: a table, and a picture by Debian's Python. QUICK=1: small ones only.
+sim-scale: $(PROGRAMS_sim) $(if $(QUICK),,deps-bench)
+	@/usr/bin/python3 tests/sim/scale.py $(PROGRAMS_sim) $(BUILD)/sim $(QUICK)
+# What each rule of the swarm is worth: one left out at a time.
+sim-ablate: $(PROGRAMS_sim)
+	@python3 tests/sim/ablate.py $(PROGRAMS_sim)
+.PHONY: sim sim-mutate sim-scale sim-ablate

@@ -1,0 +1,4 @@
+/* All rules hold. */
+#include "p2p/tuning.h"
+
+struct tuning tuning;
