@@ -314,7 +314,8 @@ holds_up(const struct tracker *t, const struct tracker_blob *b, const struct lea
     unsigned share = LEASE_REVOKE_SLOW * (t->climb.active > 0 ? t->climb.active : 1);
     if (lease_waits(&b->book, l) || now_ms - l->piece_ms <= time_ms(t, b, l) ||
         left * 1000 <= rate * LEASE_REVOKE_MS ||
-        (lowest_free(b) < b->book.pieces && fetching(b) < places(t, b, now_ms)))
+        (lowest_free(b) < b->book.pieces &&
+         fetching(b) + fetching_others(t, b) < places(t, b, now_ms)))
         return false;
     for (size_t i = 0; i < b->entries_count; i++) {
         const struct tracker_entry *e = b->entries[i];

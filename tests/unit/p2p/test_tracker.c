@@ -365,6 +365,33 @@ blobs_share_the_places_and_each_has_one(void **state)
     tracker_free(t);
 }
 
+/* All places are taken for another blob: a slow node must not be the only one that fetches this. */
+static void
+the_only_holder_of_a_blob_is_left_for_a_faster_node(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker_of(2);
+    struct wire_grant g;
+    assert_true(grant(t, 1, 0, &g));
+    assert_true(grant(t, 2, 0, &g));
+    static const uint8_t nothing[2] = {0};
+    struct wire_blob b = {.digest = unit_blob(2),
+                          .size = SIZE,
+                          .flags = WANTS,
+                          .idle_leases = 1,
+                          .held = {nothing, 2}};
+    struct node_id three = unit_node(3), four = unit_node(4);
+    tracker_blob(t, &three, &(struct node_addr){.port = 3}, &b, 0, &orders);
+    assert_true(tracker_grant(t, &three, &b.digest, 0, &g, &orders));
+    b.wan_rate = (uint64_t)8 * PIECE_BYTES_MIN;
+    tracker_blob(t, &four, &(struct node_addr){.port = 4}, &b, 1, &orders);
+    report(t, 3, &g, 100, WIRE_RUNS, LEASE_REVOKE_MS);
+    orders.count = 0;
+    tracker_tick(t, 2 * LEASE_REVOKE_MS + 1, &orders);
+    assert_int_equal(trims(), 1);
+    tracker_free(t);
+}
+
 static void
 who_waits_is_told_when_there_is_a_place(void **state)
 {
@@ -528,6 +555,7 @@ main(void)
         cmocka_unit_test(who_gave_up_without_fault_may_fetch_again_at_once),
         cmocka_unit_test(only_so_many_nodes_fetch_at_a_time_and_the_faster_ones),
         cmocka_unit_test(blobs_share_the_places_and_each_has_one),
+        cmocka_unit_test(the_only_holder_of_a_blob_is_left_for_a_faster_node),
         cmocka_unit_test(who_waits_is_told_when_there_is_a_place),
         cmocka_unit_test(a_holder_that_fails_is_left_alone_for_a_while),
         cmocka_unit_test(a_silent_holder_is_told_and_its_piece_granted_again),
