@@ -65,6 +65,7 @@ blob_free(struct blob *b)
     pass_free(b);
     pieces_free(b->pieces);
     digester_free(b->digester);
+    mem_free(b->hidden);
     mem_free(b->spoilt);
     mem_free(b->sums);
     fd_close(&b->fd);
@@ -158,6 +159,22 @@ blob_tail_start(uint64_t size)
     return size > HOLDBACK_BYTES ? size - HOLDBACK_BYTES : 0;
 }
 
+/* [pos, end) of a piece map, as far as it is not hidden. */
+static uint64_t
+shown_end(const struct blob *b, uint64_t pos, uint64_t end)
+{
+    uint64_t piece_bytes = b->pieces->piece_bytes;
+    if (b->hidden == NULL || b->verified) {
+        return end;
+    }
+    for (uint64_t i = pos / piece_bytes; i * piece_bytes < end; i++) {
+        if (b->hidden[i / 8] >> i % 8 & 1) {
+            return i * piece_bytes > pos ? i * piece_bytes : pos;
+        }
+    }
+    return end;
+}
+
 /* True when the byte at pos may be read; ret_end is the end of that run, or pos. */
 bool
 blob_readable_locked(const struct blob *b, uint64_t pos, uint64_t *ret_end)
@@ -170,7 +187,7 @@ blob_readable_locked(const struct blob *b, uint64_t pos, uint64_t *ret_end)
     } else if (b->pieces == NULL) {
         end = b->size;
     } else {
-        end = pieces_run_end(b->pieces, pos);
+        end = shown_end(b, pos, pieces_run_end(b->pieces, pos));
         uint64_t tail = blob_tail_start(b->size);
         if (!b->verified && end > tail) {
             end = tail > pos ? tail : pos;

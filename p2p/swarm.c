@@ -143,6 +143,7 @@ swarm_drop(struct swarm *s, uint32_t piece)
     bits_clear(s->held, piece);
     s->held_count--;
     s->urgent = true;
+    swarm_blind_was_wrong(s, piece);
 }
 
 void
@@ -159,8 +160,8 @@ swarm_cursor(struct swarm *s, unsigned slot, uint64_t pos, int64_t now_ms)
 
 /* ---- peers ---- */
 
-static struct swarm_link *
-find_peer(struct swarm *s, const struct node_id *id)
+struct swarm_link *
+swarm_find_peer(struct swarm *s, const struct node_id *id)
 {
     for (size_t i = 0; i < s->peers_count; i++)
         if (node_equal(&s->peers[i].id, id))
@@ -172,7 +173,7 @@ find_peer(struct swarm *s, const struct node_id *id)
 static struct swarm_link *
 make_peer(struct swarm *s, const struct node_id *id, const struct node_addr *addr)
 {
-    struct swarm_link *p = find_peer(s, id);
+    struct swarm_link *p = swarm_find_peer(s, id);
     if (p != NULL && s->now_ms < p->doubt_ms)
         return NULL;
     if (p == NULL && s->peers_count < SWARM_PEERS_MAX) {
@@ -195,6 +196,8 @@ peer_bit(struct swarm *s, struct swarm_link *p, uint32_t piece, bool held)
     bool shared = p->held > 0 && p->held < s->pieces;
     if (held) {
         bits_set(p->bits, piece);
+        if (!p->mute)
+            bits_clear(s->blind, piece); /* it may know the word */
         s->avail[piece]++;
         p->held++;
     } else {
@@ -230,7 +233,7 @@ swarm_have(struct swarm *s, const struct node_id *node, const struct node_addr *
 void
 swarm_gone(struct swarm *s, const struct node_id *node)
 {
-    struct swarm_link *p = find_peer(s, node);
+    struct swarm_link *p = swarm_find_peer(s, node);
     for (uint32_t i = 0; p != NULL && i < s->pieces; i++)
         peer_bit(s, p, i, false);
     if (p != NULL)
@@ -366,19 +369,23 @@ score(struct swarm_link *p, enum swarm_end how, uint64_t bytes, int64_t took_us,
     }
 }
 
-/* A peer that gives nothing of what it says to hold is as one that holds nothing, for a while:
- * others, or the WAN, must give what it seemed to have. */
-static void
-refused(struct swarm *s, struct swarm_link *p, int64_t now_ms)
+void
+swarm_disbelieve(struct swarm *s, struct swarm_link *p, int64_t now_ms)
 {
-    if (++p->refused < SWARM_REFUSED_MAX || now_ms < p->doubt_ms)
-        return;
     for (uint32_t i = 0; i < s->pieces; i++)
         peer_bit(s, p, i, false);
     unsigned doublings = p->doubts < SWARM_DOUBTS_MAX ? p->doubts : SWARM_DOUBTS_MAX;
     p->doubt_ms = now_ms + ((int64_t)SWARM_DOUBT_MS << doublings);
     p->doubts++;
     s->urgent = true;
+}
+
+/* A peer that gives nothing of what it says to hold is as one that holds nothing, for a while. */
+static void
+refused(struct swarm *s, struct swarm_link *p, int64_t now_ms)
+{
+    if (++p->refused >= SWARM_REFUSED_MAX && now_ms >= p->doubt_ms)
+        swarm_disbelieve(s, p, now_ms);
 }
 
 void

@@ -137,6 +137,10 @@ bool swarm_asks_words(struct swarm *s, int64_t now_ms, struct wire_ask_words *re
 bool swarm_tell_words(struct swarm *s, const struct wire_ask_words *asked, bool read, uint32_t *at,
                       struct wire_attest *ret);
 /* The next node whose words were wrong (attest_liar), or nearly all of whose pieces were. */
+/* What is known of the pieces goes on after the blob is closed here; NULL: nothing. Ownership goes
+ * along. */
+struct attest *swarm_leave_words(struct swarm *s);
+void swarm_find_words(struct swarm *s, struct attest *words);
 bool swarm_liar(const struct swarm *s, size_t *at, struct node_id *ret);
 /* Nothing that it says of the blob is believed. */
 void swarm_ban(struct swarm *s, const struct node_id *node);

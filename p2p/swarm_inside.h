@@ -19,6 +19,7 @@ struct swarm_link {
     struct node_addr addr;
     struct rank rank;
     unsigned requests;
+    bool mute;             /* it knew no words when it was asked last */
     unsigned right, wrong; /* pieces that were compared with words */
     unsigned refused;      /* requests in a row that gave nothing */
     unsigned doubts;       /* how often that became too many since it last gave a piece */
@@ -49,6 +50,7 @@ struct swarm {
     uint8_t *lied;                /* a peer gave other bytes */
     uint8_t *unsaid;              /* own words that nobody was told */
     bool lacks_words, words_came; /* came: since they were last asked for */
+    bool strict;                  /* pieces without a word were wrong: no more of these */
     unsigned disputes, lies, unsaid_count, words_asks, words_ends;
     int64_t disputed_ms, words_ms; /* since when there are some; when words were last asked for */
     uint8_t *owned;                /* pieces that this node shall take when there is one holder */
@@ -89,6 +91,11 @@ uint64_t swarm_piece_len(const struct swarm *s, uint32_t piece);
 bool swarm_is_askable(const struct swarm *s, uint32_t piece);
 /* A peer gave other bytes of the piece than its word says. */
 void swarm_lied(struct swarm *s, uint32_t piece, int64_t now_ms);
+struct swarm_link *swarm_find_peer(struct swarm *s, const struct node_id *id); /* or NULL */
+/* As one that holds nothing, for a while: others, or the WAN, must give what it seemed to have. */
+void swarm_disbelieve(struct swarm *s, struct swarm_link *p, int64_t now_ms);
+/* A piece is dropped. */
+void swarm_blind_was_wrong(struct swarm *s, uint32_t piece);
 /* Must it come from upstream, because of words? */
 bool swarm_is_disputed(const struct swarm *s, uint32_t piece);
 

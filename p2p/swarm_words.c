@@ -73,6 +73,9 @@ swarm_words(struct swarm *s, const struct node_id *from, bool read, uint32_t fir
 {
     uint32_t count = words->len / ATTEST_BYTES;
     size_t before = liars(s);
+    struct swarm_link *speaker = swarm_find_peer(s, from);
+    if (speaker != NULL && (count > 0 || !s->words_came))
+        speaker->mute = count == 0;
     if (count == 0) { /* the end of an answer: the next question may follow at once */
         s->words_ms = INT64_MIN / 2;
         s->words_ends += !s->words_came;
@@ -88,6 +91,22 @@ swarm_words(struct swarm *s, const struct node_id *from, bool read, uint32_t fir
             s->words_asks = s->words_ends = 0;
         }
     }
+}
+
+struct attest *
+swarm_leave_words(struct swarm *s)
+{
+    struct attest *words = s->attest;
+    s->attest = attest_new(s->pieces);
+    return words;
+}
+
+void
+swarm_find_words(struct swarm *s, struct attest *words)
+{
+    attest_free(s->attest);
+    s->attest = words;
+    renew_all(s, s->now_ms);
 }
 
 static bool
@@ -202,12 +221,33 @@ asked_enough(const struct swarm *s, uint32_t piece)
            s->words_ends >= s->avail[piece];
 }
 
-/* Nobody could say these: they are asked for all the same. */
-static void
-give_up(struct swarm *s, uint32_t first, uint32_t end)
+void
+swarm_blind_was_wrong(struct swarm *s, uint32_t piece)
 {
-    for (uint32_t p = first; p < end; p++)
+    if (!bits_get(s->blind, piece))
+        return;
+    s->strict = true;
+    memset(s->blind, 0, BITS_BYTES(s->pieces));
+}
+
+static bool
+has_some(const struct swarm_link *p, uint32_t first, uint32_t end)
+{
+    while (first < end && !bits_get(p->bits, first))
+        first++;
+    return first < end;
+}
+
+/* Nobody could say these: they are asked for all the same. Where such bytes were wrong before, who
+ * cannot say a word of what it has is not believed to have it. */
+static void
+give_up(struct swarm *s, uint32_t first, uint32_t end, int64_t now_ms)
+{
+    for (uint32_t p = first; p < end && !s->strict; p++)
         bits_set(s->blind, p);
+    for (size_t i = 0; i < s->peers_count && s->strict; i++)
+        if (has_some(&s->peers[i], first, end))
+            swarm_disbelieve(s, &s->peers[i], now_ms);
     s->words_asks = s->words_ends = 0;
 }
 
@@ -234,7 +274,7 @@ swarm_asks_words(struct swarm *s, int64_t now_ms, struct wire_ask_words *ret,
     if (!s->lacks_words || now_ms - s->words_ms < SWARM_WORDS_MS)
         return false;
     if (asked_enough(s, first)) {
-        give_up(s, first, end);
+        give_up(s, first, end, now_ms);
         s->lacks_words = lacking(s, &first, &end);
         if (!s->lacks_words)
             return false;

@@ -3,8 +3,8 @@
  * kept. When the digest of the blob is wrong for all that, words have lied, or there were none: the
  * pieces of other nodes are dropped and come again.
  *
- *   round 1   by the swarm, if they had been compared with words: who lied is found out there
- *   later, or without words: from the registry
+ *   round 1   those without a word, or when there are none of these all, by the swarm
+ *   later     all, from the registry
  *
  * A node is banned when nearly all of its pieces that could be judged then were wrong, or when the
  * swarm says so (swarm_liar). Fetch thread only. */
@@ -17,6 +17,13 @@
 void mend_watch(struct fill *f, int64_t now_ms);
 /* Every turn: pieces from outside are hashed while somebody could ask for our word. */
 void mend_listen(struct fill *f, int64_t now_ms);
+/* A piece is asked of another node, and nobody knows what it must hash to. When that node never gave
+ * pieces of a blob that was right, clients are given nothing of it before the digest of this one is
+ * right, or for MEND_BLIND_MS. */
+#define MEND_BLIND_MS 3000
+void mend_blind(struct fill *f, uint32_t piece, const struct node_id *from, int64_t now_ms);
+/* It is as its word says, all of it. */
+void mend_vouched(struct fill *f, uint32_t piece);
 /* The blob is sick. */
 void mend_step(struct fill *f, int64_t now_ms);
 /* The digest is right: who gave what is known now. */

@@ -168,17 +168,21 @@ gives(const struct model *d, unsigned node, unsigned blob, uint32_t piece)
     return n->flips ? (uint8_t)(node + 1) : n->lies[blob][piece];
 }
 
-/* The bytes of a piece are here, and go to the client. */
+/* The bytes of a piece are here. */
 static void
 keep(struct world *w, struct model *d, const struct model_get *g, uint32_t piece)
 {
     uint8_t word[ATTEST_BYTES], liar = 0;
     struct swarm *s = swarm_of(w, d, g->node, g->blob);
+    struct model_node *n = &d->nodes[g->node];
     if (g->peer >= 0)
         liar = gives(d, (unsigned)g->peer, g->blob, piece);
-    if (liar != 0)
+    if (liar != 0 && g->has_word)
         (void)world_break(w, "n%u keeps wrong bytes of piece %u", g->node, piece);
-    d->nodes[g->node].lies[g->blob][piece] = liar;
+    n->lies[g->blob][piece] = liar;
+    n->blind[g->blob][piece] = !g->wan && !g->has_word;
+    if (n->blind[g->blob][piece] != 0 && n->blind_us[g->blob] == 0)
+        n->blind_us[g->blob] = w->now_us;
     word_of(d, g->blob, piece, liar, word);
     if (g->wan)
         swarm_attest(s, g->peer < 0, piece, word, world_node_ms(w, g->node));
@@ -274,7 +278,7 @@ begin_lan(struct world *w, struct model *d, size_t i)
         return;
     }
     struct swarm *s = swarm_of(w, d, peer, g->blob);
-    if (s == NULL || n->liar || n->full || !swarm_holds(s, g->first)) {
+    if (s == NULL || (n->liar && !n->flips) || n->full || !swarm_holds(s, g->first)) {
         answer(w, d, i, SWARM_FAILED, 0);
         return;
     }
@@ -347,6 +351,38 @@ blob_done(struct world *w, struct model *d, unsigned node, unsigned blob)
     }
 }
 
+/* Is a client given that piece, which is here? */
+static bool
+is_shown(struct world *w, const struct model *d, unsigned node, unsigned blob, uint32_t piece)
+{
+    const struct model_node *n = &d->nodes[node];
+    if (n->blind[blob][piece] != 0 && w->now_us - n->blind_us[blob] < MODEL_BLIND_US)
+        return false;
+    if (n->lies[blob][piece] != 0)
+        (void)world_break(w, "n%u gives wrong bytes of piece %u to its client", node, piece);
+    return true;
+}
+
+/* All is here: is it right? What is not, as far as it came without a word, is missing again. */
+static bool
+verify(struct model *d, struct swarm *s, unsigned node, unsigned blob)
+{
+    struct model_node *n = &d->nodes[node];
+    bool right = true;
+    for (uint32_t p = 0; p < swarm_pieces(s); p++)
+        right = right && n->lies[blob][p] == 0;
+    for (uint32_t p = 0; p < swarm_pieces(s); p++) {
+        if (n->blind[blob][p] == 0)
+            continue;
+        n->blind[blob][p] = 0;
+        if (right)
+            continue;
+        n->lies[blob][p] = 0;
+        swarm_drop(s, p);
+    }
+    return right;
+}
+
 static void
 first_byte(const struct world *w, struct model_reader *r)
 {
@@ -364,7 +400,9 @@ read_on(struct world *w, struct model *d, unsigned node, unsigned blob)
     uint32_t before = r->at;
     if (s == NULL || r->done)
         return;
-    for (; r->at < swarm_pieces(s) && swarm_holds(s, r->at); r->at++)
+    bool whole = swarm_whole(s) && verify(d, s, node, blob);
+    for (; r->at < swarm_pieces(s) && swarm_holds(s, r->at) && is_shown(w, d, node, blob, r->at);
+         r->at++)
         d->prefix_area += (uint64_t)(w->now_us - n->arrived_us) *
                           (r->at * piece + piece < size ? piece : size - r->at * piece) / 1024;
     if (r->at > before) {
@@ -374,7 +412,7 @@ read_on(struct world *w, struct model *d, unsigned node, unsigned blob)
         r->moved_us = w->now_us;
     }
     swarm_cursor(s, 0, r->at * piece, world_node_ms(w, node));
-    if (swarm_whole(s))
+    if (whole)
         blob_done(w, d, node, blob);
 }
 
@@ -676,6 +714,7 @@ model_release(struct model *d)
         for (unsigned b = 0; b < PULLS_BLOBS; b++) {
             mem_free(d->nodes[i].asked[b]);
             mem_free(d->nodes[i].lies[b]);
+            mem_free(d->nodes[i].blind[b]);
         }
     mem_free(d->nodes);
     mem_free(d->gets);
@@ -698,11 +737,11 @@ set_up_node(struct world *w, struct model *d, unsigned node)
     const struct pulls_case *c = d->c;
     struct model_node *n = &d->nodes[node];
     unsigned warm = c->warm_sites == 0 || node / c->nodes < c->warm_sites ? c->warm : 0;
-    unsigned in_site = node % c->nodes, liars = warm + c->liars, flips = liars + c->flips;
+    unsigned in_site = node % c->nodes, liars = warm + c->liars + c->garbage, flips = liars + c->flips;
     unsigned hung = flips + c->hung;
     n->warm = in_site < warm;
     n->liar = !n->warm && in_site < liars;
-    n->flips = in_site >= liars && in_site < flips;
+    n->flips = in_site >= warm + c->liars && in_site < flips;
     n->hung = in_site >= flips && in_site < hung;
     bool slow = in_site >= hung && in_site < hung + c->crippled;
     n->counts = !n->warm && !n->liar && !n->flips;
@@ -710,6 +749,7 @@ set_up_node(struct world *w, struct model *d, unsigned node)
     for (unsigned b = 0; b < d->blobs; b++) {
         n->asked[b] = mem_zalloc(pieces_of(d, b));
         n->lies[b] = mem_zalloc(pieces_of(d, b));
+        n->blind[b] = mem_zalloc(pieces_of(d, b));
     }
     flows_rate(&d->flows, port(d, node, 0), slow ? c->wan / CRIPPLED_F : c->lan);
     flows_rate(&d->flows, port(d, node, 1), c->lan);

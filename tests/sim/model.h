@@ -14,6 +14,7 @@
 #include "tests/sim/world.h"
 
 #define MODEL_START_MS 3000
+#define MODEL_BLIND_US 3000000 /* that long clients get nothing without a word */
 #define MODEL_STALL_US 2000000 /* the daemon leaves a source that is silent for so long */
 
 enum model_event {
@@ -61,6 +62,8 @@ struct model {
         } readers[PULLS_BLOBS];
         uint8_t *asked[PULLS_BLOBS]; /* per piece: requests that run for it */
         uint8_t *lies[PULLS_BLOBS];  /* per piece: whose bytes it has, 0: the registry's */
+        uint8_t *blind[PULLS_BLOBS]; /* per piece: it came without a word */
+        int64_t blind_us[PULLS_BLOBS];
         unsigned wan_gets[PULLS_BLOBS];
         int64_t gets; /* the newest one that runs, -1: none */
     } * nodes;

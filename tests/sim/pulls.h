@@ -41,6 +41,7 @@ struct pulls_case {
     unsigned warm_sites; /* only in so many sites; 0: in all */
     unsigned crippled;   /* their way to the WAN is 500 times slower */
     unsigned liars;      /* say that they hold all, and have nothing */
+    unsigned garbage;    /* say that they hold all, and give wrong bytes */
     unsigned flips;      /* pull as all do, and give wrong bytes of what they got right */
     unsigned hung;       /* accept leases, and no byte comes */
     int64_t spread_ms;   /* arrivals are spread over it */

@@ -30,6 +30,7 @@ static const struct key {
     {"warm-sites", COUNT, offsetof(struct pulls_case, warm_sites)},
     {"crippled", COUNT, offsetof(struct pulls_case, crippled)},
     {"liars", COUNT, offsetof(struct pulls_case, liars)},
+    {"garbage", COUNT, offsetof(struct pulls_case, garbage)},
     {"flips", COUNT, offsetof(struct pulls_case, flips)},
     {"hung", COUNT, offsetof(struct pulls_case, hung)},
     {"spread", TIME, offsetof(struct pulls_case, spread_ms)},
