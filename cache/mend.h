@@ -25,8 +25,8 @@ void blob_held_bits(struct blob *b, uint8_t *bits);
  * it sick instead of FAILED, and wakes the fetcher. A sick blob holds all its bytes and stays as it
  * is, its tail held back; failing it removes its file. */
 void blob_set_mendable(struct blob *b, bool on);
-/* What comes of a piece may be wrong: readers get nothing of it before the digest is right, or it is
- * shown. A piece that is dropped is shown. */
+/* What comes of a piece may be wrong: readers get nothing of it before the digest is right, or it
+ * is shown. A piece that is dropped is shown. */
 void blob_hide(struct blob *b, uint32_t piece);
 void blob_show(struct blob *b, uint32_t piece);
 void blob_show_all(struct blob *b);

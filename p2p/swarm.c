@@ -196,7 +196,7 @@ peer_bit(struct swarm *s, struct swarm_link *p, uint32_t piece, bool held)
     bool shared = p->held > 0 && p->held < s->pieces;
     if (held) {
         bits_set(p->bits, piece);
-        if (!p->mute)
+        if (!p->mute && !bits_get(s->held, piece) && !bits_get(s->asked, piece))
             bits_clear(s->blind, piece); /* it may know the word */
         s->avail[piece]++;
         p->held++;

@@ -26,7 +26,7 @@ struct fill_world {
     struct rng rng;
     struct peers *peers;
     struct bans bans;
-    unsigned proven_count;   /* of nodes that ever gave right pieces; the oldest give way */
+    unsigned proven_count; /* of nodes that ever gave right pieces; the oldest give way */
     struct node_id proven[PROVEN_MAX];
     struct p2p *p2p;         /* NULL: this node is alone */
     unsigned blob_calls;     /* open now, at registries */

@@ -115,6 +115,8 @@ choose(struct fill *f, const struct digest *sums, uint8_t *bits)
         struct suspect s = {.sum = sums[i]};
         if (!is_doubtful(f, i, &s) || is_spared(f, i))
             continue;
+        /* What was believed without a word honest nodes have passed on, too. */
+        s.known = s.known && (f->blind == NULL || !bits_get(f->blind, i));
         f->mend->suspects[i] = s;
         bits[i / 8] |= (uint8_t)(1u << i % 8);
         count++;

@@ -17,9 +17,9 @@
 void mend_watch(struct fill *f, int64_t now_ms);
 /* Every turn: pieces from outside are hashed while somebody could ask for our word. */
 void mend_listen(struct fill *f, int64_t now_ms);
-/* A piece is asked of another node, and nobody knows what it must hash to. When that node never gave
- * pieces of a blob that was right, clients are given nothing of it before the digest of this one is
- * right, or for MEND_BLIND_MS. */
+/* A piece is asked of another node, and nobody knows what it must hash to. When that node never
+ * gave pieces of a blob that was right, clients are given nothing of it before the digest of this
+ * one is right, or for MEND_BLIND_MS. */
 #define MEND_BLIND_MS 3000
 void mend_blind(struct fill *f, uint32_t piece, const struct node_id *from, int64_t now_ms);
 /* It is as its word says, all of it. */

@@ -26,7 +26,7 @@ static const struct {
     {"lan-parts", "parts@5000=0xff meets@12000 max-wan=2000"},
     {"no-tracker-yet", "cold=1 max-ratio=1150 max-wan=1020"},
     {"liars", "nodes=8 liars=2 max-ratio=1150 max-wan=1050"},
-    {"garbage", "nodes=8 garbage=2 max-ratio=1300 max-wan=1200"},
+    {"garbage", "nodes=8 garbage=2 max-ratio=1500 max-wan=1200"},
     {"flips", "nodes=8 flips=2 max-ratio=1150 max-wan=1200"},
     {"hung", "hung=2 max-ratio=1150 max-wan=1050"},
     {"disk-full", "full@5000=3 full@9000=4 max-ratio=1150 max-wan=1050"},

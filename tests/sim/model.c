@@ -737,7 +737,8 @@ set_up_node(struct world *w, struct model *d, unsigned node)
     const struct pulls_case *c = d->c;
     struct model_node *n = &d->nodes[node];
     unsigned warm = c->warm_sites == 0 || node / c->nodes < c->warm_sites ? c->warm : 0;
-    unsigned in_site = node % c->nodes, liars = warm + c->liars + c->garbage, flips = liars + c->flips;
+    unsigned in_site = node % c->nodes, liars = warm + c->liars + c->garbage,
+             flips = liars + c->flips;
     unsigned hung = flips + c->hung;
     n->warm = in_site < warm;
     n->liar = !n->warm && in_site < liars;
