@@ -14,6 +14,9 @@
 
 #define STEP_BYTES    (256u * 1024)
 #define SCRUB_BYTES_S (32u * 1024 * 1024) /* 2 to 4 % of one core, a disk's small change */
+/* Times as long as a step took: where SHA-256 has no instructions of the processor (a core of a
+ * small board hashes 60 MB/s instead of 1,500) or the disk is slow, a tenth of both is the most. */
+#define SCRUB_REST 9
 
 bool
 scrub_next(struct cache *c, enum scrub_kind kind, uint64_t *at, struct digest *ret)
@@ -43,6 +46,13 @@ pause_ms(struct cache *c, int64_t wait_ms)
     return going_on;
 }
 
+int64_t
+scrub_pause_ms(size_t step_bytes, int64_t took_ms)
+{
+    int64_t by_rate = (int64_t)step_bytes * 1000 / SCRUB_BYTES_S, by_rest = took_ms * SCRUB_REST;
+    return by_rest > by_rate ? by_rest : by_rate;
+}
+
 /* Hashes the whole file: 0, ERR_CLOSED when the cache closes, or what the disk said. */
 static int
 hash_file(struct cache *c, int fd, uint64_t size, enum scrub_kind kind, struct digest *ret)
@@ -50,14 +60,17 @@ hash_file(struct cache *c, int fd, uint64_t size, enum scrub_kind kind, struct d
     struct digester *digester = digester_new((enum digest_alg)ret->alg);
     uint8_t *room = mem_alloc(STEP_BYTES);
     int rc = 0;
+    int64_t took_ms = 0;
     for (uint64_t at = 0; at < size && rc == 0;) {
         size_t n = size - at < STEP_BYTES ? (size_t)(size - at) : STEP_BYTES;
-        bool going_on = pause_ms(c, kind == SCRUB_NOW ? 0 : (int64_t)n * 1000 / SCRUB_BYTES_S);
+        bool going_on = pause_ms(c, kind == SCRUB_NOW ? 0 : scrub_pause_ms(n, took_ms));
+        int64_t begun_ms = clock_ms();
         rc = going_on ? fs_read_at(fd, at, room, n) : ERR_CLOSED;
         if (rc == 0) {
             digester_add(digester, room, n);
             metric_add(M_scrub_bytes, n);
         }
+        took_ms = clock_ms() - begun_ms;
         at += n;
     }
     digester_finish(digester, ret);
