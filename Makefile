@@ -1,7 +1,15 @@
 # One Makefile, no recursion into folders. `make help` lists the targets.
 # MODE=release|asan|tsan picks the flags; each mode has its own folder below BUILD.
 MODE ?= release
-BUILD ?= build
+# CROSS=aarch64-linux-gnu|arm-linux-gnueabihf builds for another machine in a folder of its own, with a
+# sysroot of Debian packages (deploy/cross.mk makes it; this machine's own packages stay as they are).
+CROSS ?=
+BUILD ?= build$(CROSS:%=/%)
+ifneq ($(CROSS),)
+SYSROOT := $(abspath build/cross)/$(CROSS)
+CC := $(CROSS)-gcc --sysroot=$(SYSROOT)
+AR := $(CROSS)-ar
+endif
 PREFIX ?= /usr
 B := $(BUILD)/$(MODE)
 VERSION := 0.1.0
@@ -20,7 +28,7 @@ LINK_asan    := -fsanitize=address,undefined
 LINK_tsan    := -fsanitize=thread
 
 COMPILER := $(if $(findstring clang,$(CC)),clang,gcc)
-BASE_FLAGS := -std=c11 -D_GNU_SOURCE -I. -DPEERSYNC_VERSION='"$(VERSION)"'
+BASE_FLAGS := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -DPEERSYNC_VERSION='"$(VERSION)"'
 CFLAGS += $(BASE_FLAGS) $(WARN) $(WARN_$(COMPILER)) -MMD -MP $(MODE_$(MODE)) -pthread
 LDFLAGS += $(LINK_$(MODE)) -pthread
 
@@ -39,7 +47,7 @@ FLOORS := base cache p2p proxy
 # The program to use is build/peersync; other modes stay in their own folder.
 all: $(if $(filter release,$(MODE)),$(BUILD)/peersync,$(B)/peersync)
 
-$(B)/%.o: %.c Makefile
+$(B)/%.o: %.c Makefile | $(SYSROOT)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -c $< -o $@
 
@@ -188,6 +196,7 @@ help:
 	@echo 'make install      DESTDIR= PREFIX=$(PREFIX): program, unit, manual pages, completions'
 	@echo 'make deb          the Debian package in $(BUILD)/deb (make test-deb: in a fresh root)'
 	@echo 'make image        the container image as an OCI layout in $(BUILD)/image (make test-image: in dockerd and swarm)'
+	@echo 'make CROSS=aarch64-linux-gnu   for another machine, also arm-linux-gnueabihf (make test-arm: under qemu)'
 	@echo 'make clean        removes $(BUILD)'
 
 .PHONY: all unit unit-build programs $(FLOORS:%=unit-%) lint $(LINT_PARTS:%=lint-%) deps test test-page reference demo clean help

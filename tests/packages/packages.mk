@@ -22,4 +22,15 @@ $(BUILD)/kube/venv/.done:
 $(BUILD)/kube/helm:
 	@GOBIN=$(abspath $(BUILD))/kube go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION)
 
-.PHONY: test-deb test-image test-kube
+# Under qemu-user, for one architecture or both: make test-arm [CROSS=aarch64-linux-gnu].
+ifeq ($(CROSS),)
+test-arm: all
+	@$(MAKE) --no-print-directory test-arm CROSS=aarch64-linux-gnu
+	@$(MAKE) --no-print-directory test-arm CROSS=arm-linux-gnueabihf
+else
+test-arm: all unit-build $(B)/tests/sim/sim
+	@tests/lib/deps.sh demo
+	@CROSS=$(CROSS) RUN='$(RUN)' ARM=$(abspath $(BUILD)) PEERSYNC=$(abspath $(BUILD))/peersync tests/packages/arm
+endif
+
+.PHONY: test-deb test-image test-kube test-arm
