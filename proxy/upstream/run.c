@@ -12,7 +12,9 @@
 static char
 letter(enum blob_source source)
 {
-    return source == BLOB_FROM_UPSTREAM ? 'u' : source == BLOB_FROM_PEER ? 'p' : 'r';
+    static const char letters[] = {
+        [BLOB_FROM_UPSTREAM] = 'u', [BLOB_FROM_PEER] = 'p', [BLOB_FROM_REMOTE_PEER] = 'r'};
+    return letters[source];
 }
 
 /* They were written just now. */
