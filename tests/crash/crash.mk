@@ -2,7 +2,8 @@
 #   make crash [SCRIPT=publish] [SHUFFLES=64] [SEED=1]   tests/crash/explore.c
 #   make crash-mutate                                   what notices a broken rule of the store
 SHUFFLES ?= 64
-CRASH_CALLS := openat mkdirat pwrite fallocate ftruncate fsync fdatasync renameat unlinkat
+# As 64-bit offsets name them (Makefile).
+CRASH_CALLS := openat64 mkdirat pwrite64 fallocate64 ftruncate64 fsync fdatasync renameat unlinkat
 CRASH_LINK := $(CRASH_CALLS:%=-Wl,--wrap=%)
 CRASH_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/crash/*.c))
 PROGRAMS_crash := $(B)/tests/crash/explore

@@ -17,21 +17,21 @@ static struct oplog the_log;
 static size_t room;
 static bool recording;
 
-int __real_openat(int dir, const char *name, int flags, ...);
+int __real_openat64(int dir, const char *name, int flags, ...);
 int __real_mkdirat(int dir, const char *name, mode_t mode);
-ssize_t __real_pwrite(int fd, const void *bytes, size_t len, off_t at);
-int __real_fallocate(int fd, int mode, off_t at, off_t len);
-int __real_ftruncate(int fd, off_t len);
+ssize_t __real_pwrite64(int fd, const void *bytes, size_t len, off_t at);
+int __real_fallocate64(int fd, int mode, off_t at, off_t len);
+int __real_ftruncate64(int fd, off_t len);
 int __real_fsync(int fd);
 int __real_fdatasync(int fd);
 int __real_renameat(int from_dir, const char *from, int to_dir, const char *to);
 int __real_unlinkat(int dir, const char *name, int flags);
 
-int __wrap_openat(int dir, const char *name, int flags, ...);
+int __wrap_openat64(int dir, const char *name, int flags, ...);
 int __wrap_mkdirat(int dir, const char *name, mode_t mode);
-ssize_t __wrap_pwrite(int fd, const void *bytes, size_t len, off_t at);
-int __wrap_fallocate(int fd, int mode, off_t at, off_t len);
-int __wrap_ftruncate(int fd, off_t len);
+ssize_t __wrap_pwrite64(int fd, const void *bytes, size_t len, off_t at);
+int __wrap_fallocate64(int fd, int mode, off_t at, off_t len);
+int __wrap_ftruncate64(int fd, off_t len);
 int __wrap_fsync(int fd);
 int __wrap_fdatasync(int fd);
 int __wrap_renameat(int from_dir, const char *from, int to_dir, const char *to);
@@ -88,7 +88,7 @@ folder_of(int dir, const char *name, char ret_name[OP_NAME_MAX])
 }
 
 int
-__wrap_openat(int dir, const char *name, int flags, ...)
+__wrap_openat64(int dir, const char *name, int flags, ...)
 {
     va_list list;
     va_start(list, flags);
@@ -96,7 +96,7 @@ __wrap_openat(int dir, const char *name, int flags, ...)
     va_end(list);
     (void)pthread_mutex_lock(&order);
     ino_t before = (flags & O_CREAT) != 0 ? inode_at(dir, name) : 1;
-    int fd = __real_openat(dir, name, flags, mode);
+    int fd = __real_openat64(dir, name, flags, mode);
     int error = errno;
     if (fd >= 0 && before == 0) {
         struct op op = {.kind = OP_MAKE};
@@ -127,10 +127,10 @@ __wrap_mkdirat(int dir, const char *name, mode_t mode)
 }
 
 ssize_t
-__wrap_pwrite(int fd, const void *bytes, size_t len, off_t at)
+__wrap_pwrite64(int fd, const void *bytes, size_t len, off_t at)
 {
     (void)pthread_mutex_lock(&order);
-    ssize_t n = __real_pwrite(fd, bytes, len, at);
+    ssize_t n = __real_pwrite64(fd, bytes, len, at);
     int error = errno;
     if (n > 0 && recording) {
         struct op op = {.kind = OP_WRITE, .at = (uint64_t)at, .len = (uint64_t)n};
@@ -156,16 +156,16 @@ __wrap_pwrite(int fd, const void *bytes, size_t len, off_t at)
     return rc
 
 int
-__wrap_fallocate(int fd, int mode, off_t at, off_t len)
+__wrap_fallocate64(int fd, int mode, off_t at, off_t len)
 {
     must(mode == 0);
-    ON_FD(__real_fallocate(fd, mode, at, len), .kind = OP_GROW, .len = (uint64_t)(at + len));
+    ON_FD(__real_fallocate64(fd, mode, at, len), .kind = OP_GROW, .len = (uint64_t)(at + len));
 }
 
 int
-__wrap_ftruncate(int fd, off_t len)
+__wrap_ftruncate64(int fd, off_t len)
 {
-    ON_FD(__real_ftruncate(fd, len), .kind = OP_SIZE, .len = (uint64_t)len);
+    ON_FD(__real_ftruncate64(fd, len), .kind = OP_SIZE, .len = (uint64_t)len);
 }
 
 int
