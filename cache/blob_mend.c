@@ -154,24 +154,32 @@ was_hidden(struct blob *b, uint32_t piece)
     return true;
 }
 
+/* Readers that were given a byte of these pieces must not be given another. */
+static void
+spoil(struct blob *b, const uint8_t *bits)
+{
+    if (b->spoilt == NULL) {
+        b->spoilt = mem_zalloc(b->pieces->count);
+    }
+    b->repairs++;
+    for (uint32_t i = 0; i < b->pieces->count; i++) {
+        if ((bits[i / 8] >> i % 8 & 1) == 0) {
+            continue;
+        }
+        pieces_drop(b->pieces, i);
+        if (!was_hidden(b, i)) {
+            b->spoilt[i] = (uint8_t)b->repairs;
+        }
+    }
+}
+
 void
 blob_drop(struct blob *b, const uint8_t *bits)
 {
     lock_take(&b->lock);
     bool sick = b->sick && b->phase == BLOB_FILLING;
     if (sick) {
-        if (b->spoilt == NULL) {
-            b->spoilt = mem_zalloc(b->pieces->count);
-        }
-        b->repairs++;
-        for (uint32_t i = 0; i < b->pieces->count; i++) {
-            if (bits[i / 8] >> i % 8 & 1) {
-                pieces_drop(b->pieces, i);
-                if (!was_hidden(b, i)) {
-                    b->spoilt[i] = (uint8_t)b->repairs;
-                }
-            }
-        }
+        spoil(b, bits);
         b->saved_bytes = b->flushed_bytes = b->pieces->have_bytes;
         digester_free(b->digester);
         b->digester = NULL;

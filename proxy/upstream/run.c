@@ -27,8 +27,10 @@ note_bytes(struct run *r, size_t len)
     if (r->p2p != NULL && len > 0)
         p2p_carried(r->p2p, &s->node, FLOW_IN, len);
     if (r->trail != NULL && len > 0)
-        trail_bytes(r->trail, &r->hand, node_is_none(&s->node) ? NULL : &s->node,
-                    s->body_source != BLOB_FROM_PEER, r->gap.start, r->buffer, len);
+        trail_bytes(r->trail, &r->hand,
+                    (struct trail_giver){node_is_none(&s->node) ? NULL : &s->node,
+                                         s->body_source != BLOB_FROM_PEER},
+                    r->gap.start, r->buffer, len);
 }
 
 /* 0; ERR_AGAIN: no room, everything is kept; 1: the claim ends before what is held. */

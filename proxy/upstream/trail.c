@@ -120,16 +120,16 @@ hash(struct trail *t, struct trail_hand *h, uint32_t piece, uint64_t pos, const 
 }
 
 void
-trail_bytes(struct trail *t, struct trail_hand *h, const struct node_id *from, bool far,
-            uint64_t pos, const void *bytes, size_t len)
+trail_bytes(struct trail *t, struct trail_hand *h, struct trail_giver by, uint64_t pos,
+            const void *bytes, size_t len)
 {
     const uint8_t *at = bytes;
     while (len > 0 && pos < t->size) {
         uint32_t piece = (uint32_t)(pos / t->piece_bytes);
         uint64_t room = piece_end(t, piece) - pos;
         size_t part = len < room ? len : (size_t)room;
-        mark(t, piece, from);
-        if (far && t->whole != NULL)
+        mark(t, piece, by.node);
+        if (by.far && t->whole != NULL)
             hash(t, h, piece, pos, at, part);
         pos += part;
         at += part;

@@ -27,11 +27,16 @@ struct trail *trail_new(uint64_t size);
 void trail_free(struct trail *t); /* NULL is fine */
 void trail_put_down(struct trail_hand *h);
 
-/* Bytes at pos were written; `from` NULL: the registry. far: from outside of the site. Calls
- * `whole`, if it is set, for each piece of which all bytes came so through this hand while it was.
- */
-void trail_bytes(struct trail *t, struct trail_hand *h, const struct node_id *from, bool far,
-                 uint64_t pos, const void *bytes, size_t len);
+/* Who gave bytes. */
+struct trail_giver {
+    const struct node_id *node; /* NULL: the registry */
+    bool far;                   /* outside of the site */
+};
+
+/* Bytes at pos were written. Calls `whole`, if it is set, for each piece of which all bytes came
+ * from far through this hand while it was. */
+void trail_bytes(struct trail *t, struct trail_hand *h, struct trail_giver by, uint64_t pos,
+                 const void *bytes, size_t len);
 void trail_on_whole(struct trail *t,
                     void (*whole)(void *arg, uint32_t piece, const struct digest *sum), void *arg);
 /* Is it the registry's, and was `whole` never called for it? */

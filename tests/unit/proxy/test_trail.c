@@ -7,6 +7,7 @@
 #define SIZE  (3u * PIECE + 1000)
 
 static const struct node_id a = {{1}}, b = {{2}};
+static const struct trail_giver registry = {NULL, true}, peer_a = {&a, false}, peer_b = {&b, false};
 static uint8_t body[SIZE];
 
 struct told {
@@ -33,17 +34,17 @@ a_piece_is_of_the_registry_of_a_node_or_of_many(void **state)
     struct node_id who = node_none;
     assert_int_equal(trail_pieces(t), 4);
     assert_int_equal(trail_of(t, 0, &who), TRAIL_NONE);
-    trail_bytes(t, &h, NULL, true, 0, body, PIECE);
+    trail_bytes(t, &h, registry, 0, body, PIECE);
     assert_int_equal(trail_of(t, 0, &who), TRAIL_REGISTRY);
-    trail_bytes(t, &h, &a, false, PIECE, body, PIECE + 5); /* into the next one */
+    trail_bytes(t, &h, peer_a, PIECE, body, PIECE + 5); /* into the next one */
     assert_int_equal(trail_of(t, 1, &who), TRAIL_NODE);
     assert_true(node_equal(&who, &a));
-    trail_bytes(t, &h, NULL, true, 2 * PIECE + 5, body, 10);
+    trail_bytes(t, &h, registry, 2 * PIECE + 5, body, 10);
     assert_int_equal(trail_of(t, 2, &who), TRAIL_NODE);
-    trail_bytes(t, &h, &b, false, 2 * PIECE + 15, body, 10);
+    trail_bytes(t, &h, peer_b, 2 * PIECE + 15, body, 10);
     assert_int_equal(trail_of(t, 2, &who), TRAIL_MANY);
-    trail_bytes(t, &h, NULL, true, 3 * PIECE, body, 10);
-    trail_bytes(t, &h, &b, false, 3 * PIECE + 10, body, 990);
+    trail_bytes(t, &h, registry, 3 * PIECE, body, 10);
+    trail_bytes(t, &h, peer_b, 3 * PIECE + 10, body, 990);
     assert_int_equal(trail_of(t, 3, &who), TRAIL_NODE);
     assert_true(node_equal(&who, &b));
     trail_forget(t, 3);
@@ -59,8 +60,9 @@ more_nodes_than_are_counted_are_many(void **state)
     struct trail_hand h = {0};
     struct node_id who;
     for (unsigned i = 0; i < TRAIL_NODES_MAX; i++)
-        trail_bytes(t, &h, &(struct node_id){{9, (uint8_t)i}}, false, 0, body, 1);
-    trail_bytes(t, &h, &a, false, PIECE, body, 1);
+        trail_bytes(t, &h, (struct trail_giver){&(struct node_id){{9, (uint8_t)i}}, false}, 0, body,
+                    1);
+    trail_bytes(t, &h, peer_a, PIECE, body, 1);
     assert_int_equal(trail_of(t, 1, &who), TRAIL_MANY);
     trail_free(t);
 }
@@ -77,7 +79,7 @@ whole_pieces_of_the_registry_are_hashed(void **state)
         body[i] = (uint8_t)(i * 7 >> 3);
     trail_on_whole(t, tell, &told);
     for (size_t at = 0; at < SIZE; at += 1000) /* over all borders */
-        trail_bytes(t, &h, NULL, true, at, body + at, SIZE - at < 1000 ? SIZE - at : 1000);
+        trail_bytes(t, &h, registry, at, body + at, SIZE - at < 1000 ? SIZE - at : 1000);
     assert_int_equal(told.count, 4);
     assert_int_equal(told.piece, 3);
     digest_of(DIGEST_SHA256, body + 3 * PIECE, 1000, &want);
@@ -94,10 +96,10 @@ a_piece_of_which_a_part_is_anothers_is_not_hashed(void **state)
     struct trail_hand h = {0};
     struct told told = {0};
     trail_on_whole(t, tell, &told);
-    trail_bytes(t, &h, NULL, true, 5, body, PIECE - 5); /* not from its start */
-    trail_bytes(t, &h, NULL, true, PIECE, body, 10);
-    trail_bytes(t, &h, NULL, true, PIECE + 20, body, PIECE - 20); /* a hole */
-    trail_bytes(t, &h, &a, false, 2 * PIECE, body, PIECE);        /* a node's */
+    trail_bytes(t, &h, registry, 5, body, PIECE - 5); /* not from its start */
+    trail_bytes(t, &h, registry, PIECE, body, 10);
+    trail_bytes(t, &h, registry, PIECE + 20, body, PIECE - 20); /* a hole */
+    trail_bytes(t, &h, peer_a, 2 * PIECE, body, PIECE);         /* a node's */
     assert_int_equal(told.count, 0);
     trail_put_down(&h);
     trail_free(t);
@@ -111,13 +113,13 @@ a_piece_that_nobody_listened_to_in_part_is_not_told(void **state)
     struct trail_hand h = {0};
     struct told told = {0};
     trail_on_whole(t, tell, &told);
-    trail_bytes(t, &h, NULL, true, 0, body, 100);
+    trail_bytes(t, &h, registry, 0, body, 100);
     trail_on_whole(t, NULL, NULL);
-    trail_bytes(t, &h, NULL, true, 100, body + 100, 100);
+    trail_bytes(t, &h, registry, 100, body + 100, 100);
     trail_on_whole(t, tell, &told);
-    trail_bytes(t, &h, NULL, true, 200, body + 200, PIECE - 200);
+    trail_bytes(t, &h, registry, 200, body + 200, PIECE - 200);
     assert_int_equal(told.count, 0);
-    trail_bytes(t, &h, NULL, true, PIECE, body, PIECE);
+    trail_bytes(t, &h, registry, PIECE, body, PIECE);
     assert_int_equal(told.count, 1);
     assert_int_equal(told.piece, 1);
     assert_int_equal(trail_of(t, 0, &(struct node_id){{0}}), TRAIL_REGISTRY);
