@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #define FRESH_FILE DISCOVER_FILE ".new"
+#define WRITE_MS   2000 /* waited for who is at the file; a disk may hang */
 #define ALL        "dns:"
 #define NAMES_ROOM (DISCOVER_PEERS_MAX * ADDR_TEXT_MAX)
 
@@ -38,6 +39,7 @@ struct discover {
     struct cond changed;
     bool closing;     /* lock, like all below */
     bool peers_fresh; /* not in the file yet */
+    bool writing;     /* somebody is at the file */
     size_t peers_count;
     struct node_addr peers[DISCOVER_PEERS_MAX];
     uint64_t version;
@@ -147,6 +149,25 @@ write_file(const char *folder, const struct buf *text)
     return rc < 0 ? rc : fs_rename_at(dir, FRESH_FILE, dir, DISCOVER_FILE);
 }
 
+/* What is to be written, once nobody else is writing. False: nothing new. */
+static bool
+take_peers(struct discover *d, struct node_addr *ret, size_t *ret_count)
+{
+    int64_t until_ms = clock_ms() + WRITE_MS;
+    bool in_time = true;
+    lock_take(&d->lock);
+    while (d->writing && in_time)
+        in_time = cond_wait(&d->changed, &d->lock, until_ms);
+    /* Nobody heard: what is in the file is better than nothing. */
+    bool fresh = d->peers_fresh && d->peers_count > 0 && !d->writing;
+    *ret_count = d->peers_count;
+    memcpy(ret, d->peers, d->peers_count * sizeof *ret);
+    d->peers_fresh = d->peers_fresh && d->writing;
+    d->writing = d->writing || fresh;
+    lock_drop(&d->lock);
+    return fresh;
+}
+
 /* False when there was nothing new. */
 static bool
 write_peers(struct discover *d)
@@ -154,23 +175,22 @@ write_peers(struct discover *d)
     AUTO(buf_release) struct buf text;
     struct node_addr peers[DISCOVER_PEERS_MAX];
     char line[ADDR_TEXT_MAX];
-    lock_take(&d->lock);
-    bool fresh = d->peers_fresh;
-    size_t count = d->peers_count;
-    memcpy(peers, d->peers, count * sizeof *peers);
-    d->peers_fresh = false;
-    lock_drop(&d->lock);
+    size_t count;
     buf_init(&text, NAMES_ROOM);
+    if (!take_peers(d, peers, &count))
+        return false;
     int rc = 0;
     for (size_t i = 0; i < count && rc == 0; i++) {
         addr_print(&peers[i], line);
         rc = buf_printf(&text, "%s\n", line);
     }
-    if (!fresh || count == 0) /* nobody heard: what is in the file is better than nothing */
-        return false;
     rc = rc < 0 ? rc : write_file(d->dir, &text);
     if (rc < 0)
         LOG(peers_file, LOG_S("dir", d->dir), LOG_S("error", err_text(rc)));
+    lock_take(&d->lock);
+    d->writing = false;
+    cond_wake(&d->changed);
+    lock_drop(&d->lock);
     return true;
 }
 
