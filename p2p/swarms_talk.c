@@ -144,9 +144,12 @@ swarms_request(struct swarms *x, const struct swarms_at *at, const struct node_i
     struct wire_msg m;
     int rc;
     while ((rc = wire_next(body, &m)) == 1) {
-        if (bans_hold(&x->bans, from, at->now_ms))
+        bool banned = bans_hold(&x->bans, from, at->now_ms);
+        if (banned && m.type == WIRE_FETCHING)
+            tracker_stop(x->tracker, from, &m.fetching, &orders);
+        else if (banned)
             continue;
-        if (m.type == WIRE_BLOB)
+        else if (m.type == WIRE_BLOB)
             tracker_blob(x->tracker, from, addr, &m.blob, at->now_ms, &orders);
         else if (m.type == WIRE_FETCHING)
             tracker_fetching(x->tracker, from, &m.fetching, at->now_ms, &orders);

@@ -1,5 +1,6 @@
 /* The table of a tracker: what was announced. */
 #include "base/mem.h"
+#include "p2p/duty.h"
 #include "p2p/tracker_inside.h"
 
 struct tracker *
@@ -328,6 +329,14 @@ stop_range(const struct tracker *t, const struct node_id *node, const struct wir
     if (t->epoch != 0 && orders->count < TRACKER_ORDERS_MAX)
         orders->list[orders->count++] = (struct tracker_order){
             *node, false, {said->digest, t->epoch, said->lease, end, WIRE_DOUBLE}};
+}
+
+void
+tracker_stop(const struct tracker *t, const struct node_id *node, const struct wire_fetching *said,
+             struct tracker_orders *orders)
+{
+    if (said->state == WIRE_RUNS && said->lease > DUTY_OWN_IDS)
+        stop_range(t, node, said, 0, orders);
 }
 
 /* A range that somebody fetches without a lease of ours: it is one from now on, as far as nobody

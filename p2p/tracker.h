@@ -69,6 +69,10 @@ void tracker_blob(struct tracker *t, const struct node_id *node, const struct no
 void tracker_fetching(struct tracker *t, const struct node_id *node,
                       const struct wire_fetching *said, int64_t now_ms,
                       struct tracker_orders *orders);
+/* Of a node that is banned: what it fetches under a lease is of no use to the others, who are given
+ * it now. What it took for itself is left to it. */
+void tracker_stop(const struct tracker *t, const struct node_id *node,
+                  const struct wire_fetching *said, struct tracker_orders *orders);
 /* A piece that somebody told of. */
 void tracker_have(struct tracker *t, const struct node_id *node, const struct wire_have *said);
 /* `node` asked another in vain for what it says to hold. When half of those that want the blob say

@@ -1,6 +1,7 @@
 #include "tests/unit/p2p/unit.h"
 
 #include "base/mem.h"
+#include "p2p/duty.h"
 #include "p2p/piece.h"
 #include "p2p/swarms.h"
 
@@ -242,6 +243,61 @@ every_blob_of_a_request_is_answered(void **state)
     swarms_free(x);
 }
 
+/* Node 9 says to this node, the tracker, what it fetches. */
+static void
+report(struct swarms *x, const struct swarms_at *at, uint32_t lease, uint8_t state)
+{
+    struct node_id nine = unit_node(9);
+    struct wire_msg m = {.type = WIRE_FETCHING};
+    struct scribe out;
+    struct cursor c;
+    uint8_t body[256];
+    m.fetching = (struct wire_fetching){
+        .digest = unit_blob(1), .epoch = 5, .lease = lease, .count = 4, .state = state};
+    scribe_init(&out, body, sizeof body);
+    wire_put(&out, &m);
+    cursor_init(&c, body, scribe_len(&out));
+    plan_clear(&plan);
+    assert_int_equal(swarms_request(x, at, &nine, &addr, &c, &plan), 0);
+}
+
+static void
+a_banned_node_is_told_to_stop_its_leases_and_keeps_what_it_took(void **state)
+{
+    (void)state;
+    struct swarms *x = swarms_new(1);
+    struct swarms_at at = follower(1000);
+    struct node_id nine = unit_node(9);
+    uint32_t lease = 5u << 16 | 1;
+    elect.role = ELECT_TRACKER;
+    elect.tracker = (struct elect_claim){5, 0, self};
+    swarms_elected(x, &at, true);
+    report(x, &at, lease, WIRE_RUNS);
+    assert_int_equal(count(PLAN_DATAGRAM), 0);
+    swarms_ban(x, &nine, 2000);
+    report(x, &at, lease, WIRE_DONE);
+    assert_int_equal(count(PLAN_DATAGRAM), 0);
+    report(x, &at, DUTY_OWN_IDS, WIRE_RUNS);
+    assert_int_equal(count(PLAN_DATAGRAM), 0);
+    for (unsigned times = 0; times < 2; times++) { /* the order may get lost */
+        report(x, &at, lease, WIRE_RUNS);
+        assert_int_equal(count(PLAN_DATAGRAM), 1);
+    }
+    struct wire_msg m;
+    struct cursor c;
+    for (size_t i = 0; i < plan.count; i++)
+        if (plan.actions[i].kind == PLAN_DATAGRAM)
+            cursor_init(&c, plan.bytes + plan.actions[i].at, plan.actions[i].len);
+    assert_int_equal(wire_next(&c, &m), 1);
+    assert_int_equal(m.type, WIRE_TRIM);
+    assert_int_equal(m.trim.lease, lease);
+    assert_int_equal(m.trim.end, 0);
+    at.now_ms = 2000;
+    report(x, &at, lease, WIRE_RUNS);
+    assert_int_equal(count(PLAN_DATAGRAM), 0);
+    swarms_free(x);
+}
+
 static void
 what_nobody_wants_any_more_is_given_up_with_a_last_word(void **state)
 {
@@ -295,6 +351,7 @@ main(void)
         cmocka_unit_test(an_answer_ends_the_wait_and_the_holder_is_asked),
         cmocka_unit_test(blobs_are_announced_together),
         cmocka_unit_test(every_blob_of_a_request_is_answered),
+        cmocka_unit_test(a_banned_node_is_told_to_stop_its_leases_and_keeps_what_it_took),
         cmocka_unit_test(what_nobody_wants_any_more_is_given_up_with_a_last_word),
         cmocka_unit_test(a_blob_is_opened_once_and_there_is_a_limit),
     };
