@@ -155,8 +155,9 @@ was_hidden(struct blob *b, uint32_t piece)
 }
 
 /* Readers that were given a byte of these pieces must not be given another. */
+static void spoil(struct blob *b, const uint8_t *bits) NEEDS(b->lock);
 static void
-NEEDS(b->lock) spoil(struct blob *b, const uint8_t *bits)
+spoil(struct blob *b, const uint8_t *bits)
 {
     if (b->spoilt == NULL) {
         b->spoilt = mem_zalloc(b->pieces->count);
