@@ -4,7 +4,7 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/lock.h"
-#include "proxy/peer/throttle.h"
+#include "base/throttle.h"
 
 /* Estimates may be wrong, the queue is short: who waits this long is told the truth. */
 #define TURN_MS 1000

@@ -1,5 +1,5 @@
 /* A token bucket. */
-#include "proxy/peer/throttle.h"
+#include "base/throttle.h"
 
 static uint64_t
 burst(const struct throttle *t)

@@ -1,5 +1,5 @@
 /* How many bytes may go now. */
-#include "proxy/peer/throttle.h"
+#include "base/throttle.h"
 #include "tests/unit/base/unit.h"
 
 /* Bytes that go in that time when somebody always wants more. */

@@ -1,6 +1,6 @@
 /* A token bucket: how many bytes may go now. Pure. */
-#ifndef PROXY_THROTTLE_H
-#define PROXY_THROTTLE_H
+#ifndef BASE_THROTTLE_H
+#define BASE_THROTTLE_H
 
 #include "base/must.h"
 
