@@ -37,7 +37,7 @@ refill(struct throttle *t, int64_t now_us)
     uint64_t came = us * t->rate / 1000000;
     if (came == 0)
         return;
-    t->at_us += (int64_t)(came * 1000000 / t->rate);
+    t->at_us += (int64_t)((came * 1000000 + t->rate - 1) / t->rate); /* never counted twice */
     t->bytes = t->bytes + came < burst(t) ? t->bytes + came : burst(t);
 }
 
@@ -57,4 +57,20 @@ throttle_take(struct throttle *t, size_t wanted, int64_t now_us, int64_t *ret_wa
     size_t taken = wanted < most ? wanted : most;
     t->bytes -= taken;
     return taken;
+}
+
+int64_t
+throttle_book(struct throttle *t, size_t len, int64_t now_us)
+{
+    if (t->rate == 0)
+        return 0;
+    refill(t, now_us);
+    if (t->bytes >= len) {
+        t->bytes -= len;
+        return 0;
+    }
+    uint64_t missing = len - t->bytes;
+    t->bytes = 0;
+    t->at_us += (int64_t)((missing * 1000000 + t->rate - 1) / t->rate);
+    return t->at_us > now_us ? (t->at_us - now_us + 999) / 1000 : 0;
 }
