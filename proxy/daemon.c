@@ -158,6 +158,8 @@ start(struct daemon *d, struct err *e)
         notify_send("STATUS=opening the cache");
     bad = bad ? bad : open_cache(d, e);
     bad = bad ? bad : fetch_open(&d->fetch, e);
+    if (!bad)
+        fetch_set_wan_rate(d->fetch, d->settings->limit_wan_rate);
     if (!bad && d->peering)
         bad = peering_open(d->peering, d->settings, d->cache, d->fetch, e);
     if (bad)
@@ -191,9 +193,6 @@ warn_about(const struct settings *s)
     if (s->cache_containerd_owns && !s->cache_containerd_content[0])
         LOG(config_warning, LOG_S("key", "cache.containerd_owns"),
             LOG_S("reason", "does nothing without cache.containerd_content"));
-    if (s->limit_wan_rate)
-        LOG(config_warning, LOG_S("key", "limits.wan_rate"),
-            LOG_S("reason", "this version has no such limit"));
 }
 
 static void
@@ -243,6 +242,7 @@ take_over(struct daemon *d, struct settings *fresh)
     log_configure(fresh->log_level, fresh->log_json);
     cache_set_limits(d->cache, fresh->cache_size_bytes, fresh->cache_size_percent,
                      fresh->cache_min_free_bytes);
+    fetch_set_wan_rate(d->fetch, fresh->limit_wan_rate);
     server_reload(d->server, fresh);
     peering_reload(d->peering, fresh);
     admin_reload(d->admin, fresh);

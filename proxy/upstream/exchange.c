@@ -168,6 +168,20 @@ on_header(char *line, size_t one, size_t len, void *arg)
     return x->verdict == 0 ? len : 0;
 }
 
+/* Curl brings what it could not get rid of once more, perhaps with more behind it. */
+static bool
+may_go(struct exchange *x, size_t len)
+{
+    struct throttle *t = &x->wire->throttle;
+    if (!x->limited || len <= x->booked)
+        return true;
+    int64_t wait_ms = throttle_book(t, len - x->booked, clock_us());
+    x->booked = len;
+    x->held_rate = t->rate;
+    x->held_until_ms = wait_ms > 0 ? clock_ms() + wait_ms : 0;
+    return wait_ms == 0;
+}
+
 static size_t
 on_body(char *bytes, size_t one, size_t len, void *arg)
 {
@@ -179,13 +193,14 @@ on_body(char *bytes, size_t one, size_t len, void *arg)
         x->enough = x->drained > DRAIN_BYTES_MAX;
         return x->enough ? 0 : len;
     }
-    int said = x->ops->body(x, bytes, len);
-    if (said == 0)
-        return len;
+    int said = may_go(x, len) ? x->ops->body(x, bytes, len) : ERR_AGAIN;
     if (said == ERR_AGAIN) {
         x->paused = true;
         return CURL_WRITEFUNC_PAUSE;
     }
+    x->booked = 0;
+    if (said == 0)
+        return len;
     if (said == 1)
         x->enough = true;
     else
@@ -341,6 +356,7 @@ exchange_start(struct exchange *x, struct wire *w, const struct errand *what)
     x->wire = w;
     x->rule = what->rule;
     x->to_peer = what->to_peer;
+    x->limited = what->limited;
     head_clear(&x->head);
     x->easy = curl_easy_init();
     must(x->easy != NULL);
@@ -360,11 +376,43 @@ exchange_start(struct exchange *x, struct wire *w, const struct errand *what)
 
 /* ---- while it runs ---- */
 
+/* What the owner says within it ends the exchange here: curl forgets it. */
+static void
+go_on(struct exchange *x)
+{
+    x->paused = false;
+    x->held_until_ms = 0;
+    x->last_byte_ms = clock_ms();
+    CURLcode result = curl_easy_pause(x->easy, CURLPAUSE_CONT);
+    if (result == CURLE_OK)
+        return;
+    finish_by_curl(x, result);
+    wire_wake_at(x->wire, 0); /* for the owner to see it */
+}
+
+bool
+exchange_is_held(const struct exchange *x)
+{
+    return x->phase == EXCHANGE_BODY && x->held_until_ms > 0;
+}
+
+/* Its turn has come, or the old rate counts no more. */
+static void
+step_held(struct exchange *x, int64_t now_ms)
+{
+    if (now_ms >= x->held_until_ms || x->held_rate != x->wire->throttle.rate)
+        go_on(x);
+    if (exchange_is_held(x))
+        wire_wake_at(x->wire, x->held_until_ms);
+}
+
 /* A disk that holds up this thread must not look like a registry that says nothing: only the
  * silence up to curl's last look counts. */
 void
 exchange_step(struct exchange *x, int64_t now_ms)
 {
+    if (exchange_is_held(x))
+        step_held(x, now_ms);
     int64_t seen_ms = x->wire->looked_ms < now_ms ? x->wire->looked_ms : now_ms;
     if (x->phase == EXCHANGE_HEAD) {
         if (seen_ms >= x->head_deadline_ms)
@@ -385,11 +433,8 @@ exchange_step(struct exchange *x, int64_t now_ms)
 void
 exchange_resume(struct exchange *x)
 {
-    if (!x->paused)
-        return;
-    x->paused = false;
-    x->last_byte_ms = clock_ms();
-    (void)curl_easy_pause(x->easy, CURLPAUSE_CONT);
+    if (x->paused && !exchange_is_held(x))
+        go_on(x);
 }
 
 void

@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/throttle.h"
 #include "proxy/upstream/address.h"
 #include "proxy/upstream/head.h"
 #include "proxy/upstream/proxyenv.h"
@@ -25,7 +26,8 @@ struct wire {
     CURLM *multi;
     struct proxyenv env;
     struct trust trust;
-    int64_t wake_ms;   /* the loop sleeps no longer than until then */
+    struct throttle throttle; /* of all bodies whose errand says limited */
+    int64_t wake_ms;          /* the loop sleeps no longer than until then */
     int64_t looked_ms; /* when curl last began to look: what is silent since then is unknown */
 };
 CHECKED int wire_open(struct wire *w, struct err *e);
@@ -54,6 +56,7 @@ struct errand {
     /* A peer: no proxy, none of the registries' counters, its own time to connect. */
     bool to_peer;
     int64_t connect_wait_ms; /* 0: as head_wait_ms */
+    bool limited;            /* the body counts for the wire's throttle */
     struct errand_line {
         const char *name, *value;
     } more[ERRAND_LINES_MAX]; /* further headers; NULL, NULL: none */
@@ -95,6 +98,10 @@ struct exchange {
     int verdict; /* what an owner or the address rule said; wins over curl's code */
     bool draining, paused, enough;
     size_t drained;
+    bool limited;
+    size_t booked;              /* of the bytes that curl brings next */
+    int64_t held_until_ms;      /* paused until the throttle lets them go; 0: not */
+    uint64_t held_rate;         /* of the throttle when they were booked */
     unsigned refused, admitted; /* addresses */
     enum address_rule rule;
     int64_t head_deadline_ms, last_byte_ms;
@@ -105,6 +112,8 @@ CHECKED int exchange_start(struct exchange *x, struct wire *w, const struct erra
 /* Checks deadlines; call it every turn while it runs. */
 void exchange_step(struct exchange *x, int64_t now_ms);
 void exchange_resume(struct exchange *x); /* after ERR_AGAIN from body */
+/* Bytes came, and the wire's throttle keeps them back. */
+bool exchange_is_held(const struct exchange *x);
 /* Ends it at once, without a callback; afterwards IDLE. Also for one that never started. */
 void exchange_stop(struct exchange *x);
 

@@ -55,6 +55,7 @@ struct fetch {
     atomic_bool stopping;
     atomic_bool woken; /* a blob asked to be looked at */
     _Atomic(struct p2p *) p2p;
+    _Atomic(uint64_t) wan_rate;
     struct health health;
     struct history history;
 
@@ -284,7 +285,10 @@ static void
 turn(struct fetch *f)
 {
     int64_t now_ms = clock_ms();
+    uint64_t wan_rate = atomic_load(&f->wan_rate);
     f->world.p2p = atomic_load(&f->p2p);
+    if (wan_rate != f->wire.throttle.rate)
+        throttle_set(&f->wire.throttle, wan_rate, clock_us());
     take_asks(f);
     take_notes(f, now_ms);
     wire_perform(&f->wire);
@@ -381,6 +385,13 @@ void
 fetch_join(struct fetch *f, struct p2p *p)
 {
     atomic_store(&f->p2p, p);
+}
+
+void
+fetch_set_wan_rate(struct fetch *f, uint64_t bytes_s)
+{
+    atomic_store(&f->wan_rate, bytes_s);
+    mailbox_wake(&f->notes);
 }
 
 static int

@@ -35,6 +35,9 @@ void origin_release(struct origin *o);
 CHECKED int fetch_open(struct fetch **ret, struct err *e);
 /* Blobs that begin from now on go through the swarm; p lives until fetch_stop returns. */
 void fetch_join(struct fetch *f, struct p2p *p);
+/* Bytes/s that blobs may bring from registries and other sites together, from now on; 0, as at
+ * first: no limit. Any thread. */
+void fetch_set_wan_rate(struct fetch *f, uint64_t bytes_s);
 /* Fails all running work with ERR_CLOSED and stops the thread; what is posted later is refused.
  * For one who has to close something between this and fetch_close. */
 void fetch_stop(struct fetch *f);

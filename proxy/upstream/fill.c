@@ -331,9 +331,14 @@ look(struct fill *f, int64_t now_ms)
 static void
 watch_clock(struct fill *f, int64_t now_ms)
 {
-    bool blocked = false;
-    for (size_t i = 0; i < FILL_RUNS_MAX; i++)
-        blocked = blocked || (f->runs[i] != NULL && f->runs[i]->blocked);
+    bool blocked = false, held = false;
+    for (size_t i = 0; i < FILL_RUNS_MAX; i++) {
+        const struct run *r = f->runs[i];
+        blocked = blocked || (r != NULL && r->blocked);
+        held = held || (r != NULL && exchange_is_held(&r->call.exchange));
+    }
+    if (held)
+        patience_bytes(&f->patience, now_ms, 0); /* they came; it is limits.wan_rate that is slow */
     if (!blocked)
         f->blocked_ms = 0;
     else if (f->blocked_ms == 0)

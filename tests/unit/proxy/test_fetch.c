@@ -674,6 +674,73 @@ a_background_blob_that_a_client_joins_waits_no_longer(void **state)
     blob_release(&late);
 }
 
+/* ---- limits.wan_rate ---- */
+
+/* Two blobs at once, one through the cache and one past it: how long both took, in ms. */
+static int64_t
+pull_two(struct bench *b)
+{
+    struct origin o = origin_at(b, "reg.test", "plain");
+    struct blob *past = NULL;
+    enum cache_got got;
+    int64_t start_ms = clock_ms();
+    struct blob *kept = cache_acquire(b->cache, &b->fake.digest, &got);
+    if (got == CACHE_LEAD)
+        fetch_blob(b->fetch, &o, kept, FAKE_BYTES, false);
+    assert_int_equal(cache_pass_through(b->cache, &b->fake.digest, NULL, 0, &past), 0);
+    fetch_blob(b->fetch, &o, past, FAKE_BYTES, false);
+    assert_int_equal(read_all(b, past), 0);
+    assert_int_equal(read_all(b, kept), 0);
+    assert_int_equal(got, CACHE_LEAD);
+    blob_release(&past);
+    blob_release(&kept);
+    return clock_ms() - start_ms;
+}
+
+static void
+all_pulls_together_keep_the_wan_rate(void **state)
+{
+    enum { RATE = 3 * 1024 * 1024 };
+    struct bench *b = *state;
+    int64_t due_ms = (int64_t)2 * FAKE_BYTES * 1000 / RATE;
+    fetch_set_wan_rate(b->fetch, RATE);
+    assert_in_range(pull_two(b), due_ms * 95 / 100, due_ms * 4);
+}
+
+static void
+without_a_wan_rate_nothing_is_held(void **state)
+{
+    enum { RATE = 3 * 1024 * 1024 };
+    struct bench *b = *state;
+    fetch_set_wan_rate(b->fetch, RATE);
+    fetch_set_wan_rate(b->fetch, 0);
+    assert_true(pull_two(b) < (int64_t)2 * FAKE_BYTES * 1000 / RATE);
+}
+
+/* So slow that its first bytes are held for longer than STALL_MS; then the rate is lifted. */
+static void
+what_the_wan_rate_holds_is_no_stall_and_a_new_rate_counts_at_once(void **state)
+{
+    struct bench *b = *state;
+    struct fake_seen seen[4];
+    struct blob_state st;
+    enum cache_got got;
+    struct origin o = origin_at(b, "reg.test", "plain");
+    uint64_t stalls = metric_get(M_upstream_stalls);
+    int64_t start_ms = clock_ms();
+    fetch_set_wan_rate(b->fetch, 6000);
+    struct blob *blob = cache_acquire(b->cache, &b->fake.digest, &got);
+    fetch_blob(b->fetch, &o, blob, FAKE_BYTES, false);
+    blob_wait(blob, 0, start_ms + 20000, &st);
+    assert_true(st.readable > 0);
+    assert_in_range(clock_ms() - start_ms, STALL_MS, 20000);
+    fetch_set_wan_rate(b->fetch, 0);
+    assert_int_equal(read_all(b, blob), 0); /* at 6000 bytes/s: 9 minutes */
+    assert_int_equal(metric_get(M_upstream_stalls), stalls);
+    assert_int_equal(fake_asked(&b->fake, "/plain/", seen, 4), 1);
+    blob_release(&blob);
+}
+
 static void
 a_proxy_of_the_environment_is_used_although_its_address_is_private(void **state)
 {
@@ -779,6 +846,9 @@ main(void)
         WITH_BENCH(a_slow_reader_of_a_passing_blob_holds_it_up_without_loss),
         WITH_BENCH(a_blob_that_a_client_waits_for_does_not_queue_behind_others),
         WITH_BENCH(a_background_blob_that_a_client_joins_waits_no_longer),
+        WITH_BENCH(all_pulls_together_keep_the_wan_rate),
+        WITH_BENCH(without_a_wan_rate_nothing_is_held),
+        WITH_BENCH(what_the_wan_rate_holds_is_no_stall_and_a_new_rate_counts_at_once),
         WITH_BENCH(a_proxy_of_the_environment_is_used_although_its_address_is_private),
         WITH_BENCH(running_transfers_are_listed),
         WITH_BENCH(closing_fails_what_runs),
