@@ -39,9 +39,9 @@ BELOW_cache := base
 BELOW_p2p   := base
 BELOW_proxy := p2p cache base
 SYSTEM_base  := -lcrypto -lcjson -lyaml -lzstd
-SYSTEM_cache := $(SYSTEM_base)
+SYSTEM_cache := -lm $(SYSTEM_base)
 SYSTEM_p2p   := -lcurl $(SYSTEM_base)
-SYSTEM_proxy := -lmicrohttpd -lcurl -lssl -lpsl $(SYSTEM_base)
+SYSTEM_proxy := -lmicrohttpd -lcurl -lssl -lpsl -lm $(SYSTEM_base)
 FLOORS := base cache p2p proxy
 
 # The program to use is build/peersync; other modes stay in their own folder.

@@ -17,6 +17,7 @@
 #include "cache/disk.h"
 #include "cache/entry.h"
 #include "cache/pass.h"
+#include "cache/room.h"
 #include <errno.h>
 
 /* Progress between two saves of the piece map: what a crash may cost. */
@@ -41,13 +42,13 @@ static void
 take_parked(struct cache *c, struct entry *e, struct beginning *w)
 {
     lock_must_hold(&c->lock);
-    if (e->state == ENTRY_PARTIAL && e->size == w->size) {
+    if (e->state == ENTRY_PARTIAL && e->worth.size == w->size) {
         w->pieces = e->parked;
         w->gen = e->gen;
         e->parked = NULL;
     } else if (e->state == ENTRY_PARTIAL) {
         struct digest d = entry_digest(e);
-        entry_doom_partial(c, &d, e->gen, e->size);
+        entry_doom_partial(c, &d, e->gen, e->worth.size);
         entry_set(c, e, ENTRY_ABSENT, 0);
     }
 }
@@ -64,7 +65,7 @@ reserve_account(struct blob *b, uint64_t free_bytes, struct beginning *w)
     } else {
         take_parked(c, e, w);
         if (w->pieces == NULL) {
-            rc = entry_make_room(c, w->size, free_bytes);
+            rc = room_make(c, &b->digest, w->size, free_bytes);
         }
         if (w->pieces == NULL && rc == 0) {
             e->gen = w->gen = c->next_gen++;

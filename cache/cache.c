@@ -10,6 +10,7 @@
 #include "cache/entry.h"
 #include "cache/pass.h"
 #include "cache/recover.h"
+#include "cache/room.h"
 #include "cache/scrub.h"
 #include <errno.h>
 
@@ -69,6 +70,7 @@ cache_set_limits(struct cache *c, uint64_t size_bytes, unsigned size_percent,
         c->limit_bytes = limit_of(size_bytes, size_percent, total_bytes);
     }
     c->min_free_bytes = min_free_bytes < LIMIT_MAX ? min_free_bytes : LIMIT_MAX;
+    evict_limit(&c->evict, c->limit_bytes);
     metric_set(M_cache_limit, c->limit_bytes);
     lock_drop(&c->lock);
     if (c->mailbox_open) {
@@ -90,6 +92,7 @@ cache_new(const struct cache_config *config)
     c->tags = tags_new();
     lock_init(&c->lock, LOCK_CACHE);
     lock_init(&c->facts_lock, LOCK_JOURNAL);
+    room_init(c);
     cond_init(&c->doomed);
     cond_init(&c->pace);
     buf_init(&c->pending, PENDING_BYTES);
@@ -106,6 +109,7 @@ forget_all(struct cache *c)
         entry_forget(c, e);
     }
     index_release(&c->map);
+    evict_release(&c->evict);
     while (c->dooms != NULL) {
         struct doom *d = c->dooms;
         DL_DELETE(c->dooms, d);
@@ -274,16 +278,16 @@ look_up(struct cache *c, const struct digest *d, bool may_lead, struct opened *f
     if (!stored && file->fd >= 0 && file->foreign) {
         return take_foreign(c, d, file, ret_got);
     }
-    if (stored ? file->fd < 0 || file->foreign || file->size != e->size || file->gen != e->gen
+    if (stored ? file->fd < 0 || file->foreign || file->size != e->worth.size || file->gen != e->gen
                : !may_lead) {
         return NULL;
     }
     struct blob *b = blob_new(c, d);
     if (stored && e->unsure) {
-        blob_set_unsure(b, file->fd, e->size);
+        blob_set_unsure(b, file->fd, e->worth.size);
         *ret_got = CACHE_JOIN;
     } else if (stored) {
-        blob_set_whole(b, file->fd, e->size);
+        blob_set_whole(b, file->fd, e->worth.size);
         *ret_got = CACHE_HIT;
     } else {
         e = entry_take(c, d);
@@ -318,7 +322,7 @@ is_stored(struct cache *c, const struct digest *d, uint64_t *ret_size, uint64_t 
     lock_take(&c->lock);
     const struct entry *e = entry_find(c, d);
     bool stored = e != NULL && e->blob == NULL && e->state == ENTRY_STORED;
-    *ret_size = stored ? e->size : 0;
+    *ret_size = stored ? e->worth.size : 0;
     *ret_gen = stored ? e->gen : 0;
     lock_drop(&c->lock);
     return stored;
@@ -562,8 +566,8 @@ cache_check(struct cache *c)
     lock_take(&c->lock);
     for (uint64_t at = 0; (e = index_next(&c->map, &at)) != NULL; entries++) {
         bool counts = e->state != ENTRY_ABSENT;
-        used += counts ? e->size : 0;
-        open += counts && e->blob != NULL ? e->size : 0;
+        used += counts ? e->worth.size : 0;
+        open += counts && e->blob != NULL ? e->worth.size : 0;
         stored += e->state == ENTRY_STORED;
         partial += e->state == ENTRY_PARTIAL;
         filling += e->blob != NULL && e->state != ENTRY_STORED && !e->blob->foreign;
@@ -574,7 +578,6 @@ cache_check(struct cache *c)
              (e->blob != NULL && e->state == ENTRY_PARTIAL));
     }
     for (e = c->oldest; e != NULL; e = e->next) {
-        must(e->next == NULL || e->used_seq < e->next->used_seq);
         listed++;
     }
     must(entries == c->map.count && used == c->used_bytes && open == c->open_bytes);

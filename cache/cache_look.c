@@ -4,6 +4,7 @@
 #include "cache/content.h"
 #include "cache/disk.h"
 #include "cache/entry.h"
+#include "cache/room.h"
 #include "cache/scrub.h"
 
 /* How long cache_gc waits for the files to be gone; a synced GiB takes half a second. */
@@ -67,15 +68,23 @@ describe(struct cache *c, const struct entry *e)
 {
     struct blob_info info = {.digest = entry_digest(e),
                              .phase = e->state == ENTRY_STORED ? BLOB_WHOLE : BLOB_FILLING,
-                             .size = e->state == ENTRY_ABSENT ? CACHE_SIZE_UNKNOWN : e->size,
+                             .size = e->state == ENTRY_ABSENT ? CACHE_SIZE_UNKNOWN : e->worth.size,
                              .served_bytes = e->served_bytes,
                              .stored_wall_s = e->stored_wall_s,
-                             .used_wall_s = e->used_wall_s};
+                             .used_wall_s = e->worth.asked_s,
+                             .copies = e->worth.copies,
+                             .probation = e->worth.young,
+                             .pinned = e->pinned};
+    if (e->state != ENTRY_ABSENT) {
+        uint32_t now_s = room_now_s(c);
+        info.requests = evict_c(&c->evict, &e->worth, now_s);
+        info.value = evict_value_now(&c->evict, &e->worth, now_s);
+    }
     for (int i = 0; i < BLOB_SOURCES; i++) {
         info.from_bytes[i] = e->from_bytes[i];
     }
     if (e->state == ENTRY_STORED) {
-        info.have_bytes = e->size;
+        info.have_bytes = e->worth.size;
     } else if (e->parked != NULL) {
         info.have_bytes = e->parked->have_bytes;
     }
@@ -103,7 +112,7 @@ cache_stored(struct cache *c, const struct digest *d)
 {
     lock_take(&c->lock);
     const struct entry *e = entry_find(c, d);
-    uint64_t size = e != NULL && e->state == ENTRY_STORED ? e->size : 0;
+    uint64_t size = e != NULL && e->state == ENTRY_STORED ? e->worth.size : 0;
     lock_drop(&c->lock);
     struct blob_info info;
     return size > 0 || !content_info(c->content, d, &info) ? size : info.size;
@@ -166,10 +175,13 @@ cache_served(struct cache *c, const struct digest *d, uint64_t bytes)
 /* ---- eviction by hand ---- */
 
 struct evicted {
+    struct cache *cache;
     struct blob_info *list;
     size_t count, cap;
 };
 
+/* room_gc calls it under the lock. */
+static void note_evicted(void *arg, const struct entry *e) UNCHECKED_LOCKING;
 static void
 note_evicted(void *arg, const struct entry *e)
 {
@@ -178,24 +190,17 @@ note_evicted(void *arg, const struct entry *e)
         n->cap = n->cap * 2 + 64;
         n->list = mem_realloc(n->list, n->cap * sizeof n->list[0]);
     }
-    n->list[n->count++] =
-        (struct blob_info){.digest = entry_digest(e),
-                           .phase = e->state == ENTRY_STORED ? BLOB_WHOLE : BLOB_FILLING,
-                           .size = e->size,
-                           .have_bytes = e->parked == NULL ? e->size : e->parked->have_bytes,
-                           .served_bytes = e->served_bytes,
-                           .stored_wall_s = e->stored_wall_s,
-                           .used_wall_s = e->used_wall_s};
+    n->list[n->count++] = describe(n->cache, e);
 }
 
 uint64_t
 cache_gc(struct cache *c, uint64_t target_bytes, bool dry_run,
          void (*report)(void *arg, const struct blob_info *info), void *arg)
 {
-    struct evicted gone = {NULL, 0, 0};
+    struct evicted gone = {.cache = c};
     lock_take(&c->lock);
     uint64_t need_bytes = c->used_bytes > target_bytes ? c->used_bytes - target_bytes : 0;
-    uint64_t freed = entry_evict(c, need_bytes, M_evict_gc, dry_run, note_evicted, &gone);
+    uint64_t freed = room_gc(c, need_bytes, dry_run, note_evicted, &gone);
     lock_drop(&c->lock);
     if (!dry_run) {
         disk_drain(c, clock_ms() + GC_WAIT_MS);

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "cache/blob.h"
 #include "cache/entry.h"
+#include "cache/room.h"
 #include <errno.h>
 #include <poll.h>
 
@@ -18,7 +19,7 @@
 #define JOURNAL_BATCH_MS 1000
 /* After a failed write of the journal. */
 #define JOURNAL_RETRY_MS 10000
-/* min_free, ages, and the way out of degraded. */
+/* Ages, and the way out of degraded. */
 #define TICK_MS 60000
 /* A blob is in the mailbox at most once; this many blobs are not in memory at a time. */
 #define MAIL_MAX 65536
@@ -39,6 +40,15 @@ disk_wake(struct cache *c)
 
 /* ---- files to remove ---- */
 
+static const char *
+reason_of(enum metric m)
+{
+    return m == M_evict_size         ? "size"
+           : m == M_evict_min_free   ? "min_free"
+           : m == M_evict_containerd ? "containerd"
+                                     : "gc";
+}
+
 static void
 log_gone(const struct doom *d)
 {
@@ -51,11 +61,8 @@ log_gone(const struct doom *d)
     if (d->kind == DOOM_QUARANTINE) {
         LOG(corrupt, LOG_S("digest", text), LOG_U("bytes", d->size));
     } else {
-        const char *why = d->reason == M_evict_size         ? "size"
-                          : d->reason == M_evict_min_free   ? "min_free"
-                          : d->reason == M_evict_containerd ? "containerd"
-                                                            : "gc";
-        LOG(evicted, LOG_S("digest", text), LOG_U("bytes", d->size), LOG_S("reason", why));
+        LOG(evicted, LOG_S("digest", text), LOG_U("bytes", d->size),
+            LOG_S("reason", reason_of(d->reason)));
     }
 }
 
@@ -171,12 +178,29 @@ static void
 fill_fact(const struct entry *e, struct record *ret)
 {
     *ret = (struct record){.kind = RECORD_FACT, .digest = entry_digest(e)};
-    ret->fact.size = e->size;
+    ret->fact.size = e->worth.size;
     ret->fact.stored_wall_s = e->stored_wall_s;
-    ret->fact.used_wall_s = e->used_wall_s;
+    ret->fact.used_wall_s = e->worth.asked_s;
     for (int i = 0; i < BLOB_SOURCES; i++) {
         ret->fact.from_bytes[i] = e->from_bytes[i];
     }
+}
+
+/* What the journal keeps of a blob, appended. */
+static int record_fact(struct cache *c, const struct entry *e, struct buf *ret) NEEDS(c->lock);
+static int
+record_fact(struct cache *c, const struct entry *e, struct buf *ret)
+{
+    struct record r;
+    lock_must_hold(&c->lock);
+    fill_fact(e, &r);
+    int rc = record_encode(&r, ret);
+    bool asked_once = evict_c(&c->evict, &e->worth, e->worth.asked_s) < 1.1;
+    if (rc < 0 || (asked_once && !e->pinned)) {
+        return rc; /* the fact alone says that */
+    }
+    room_record(c, e, &r);
+    return record_encode(&r, ret);
 }
 
 /* Records of the blobs used since the last time; what does not fit waits for the next. */
@@ -189,12 +213,10 @@ note_ages(struct cache *c)
     /* They were used last, so they are found at once. */
     struct entry *e = c->oldest == NULL ? NULL : c->oldest->prev;
     for (; e != NULL && c->touched_count > 0; e = e->prev) {
-        struct record fact;
         if (!e->touched || e->state != ENTRY_STORED) {
             continue;
         }
-        fill_fact(e, &fact);
-        if (record_encode(&fact, &facts) < 0) {
+        if (record_fact(c, e, &facts) < 0) {
             break;
         }
         entry_set_touched(c, e, false);
@@ -274,8 +296,11 @@ published(struct cache *c, struct blob *b)
     if (e != NULL) {
         entry_set(c, e, ENTRY_STORED, b->size);
         entry_add_sources(c, e, b);
+        if (b->from_bytes[BLOB_FROM_PEER] > 0) {
+            evict_copies(&c->evict, &e->worth, 2, room_now_s(c));
+        }
         entry_touch(c, e);
-        e->stored_wall_s = e->used_wall_s;
+        e->stored_wall_s = room_now_s(c);
         e->unsure = false;
     }
     cond_wake(&b->grew);
@@ -385,9 +410,7 @@ dump_facts(struct cache *c, struct buf *ret)
 {
     lock_take(&c->lock);
     for (const struct entry *e = c->oldest; e != NULL; e = e->next) {
-        struct record fact;
-        fill_fact(e, &fact);
-        if (e->state == ENTRY_STORED && record_encode(&fact, ret) < 0) {
+        if (e->state == ENTRY_STORED && record_fact(c, e, ret) < 0) {
             break;
         }
     }
@@ -455,27 +478,7 @@ journal_due_ms(struct cache *c)
     return due_ms > c->journal_retry_ms ? due_ms : c->journal_retry_ms;
 }
 
-/* ---- space ---- */
-
-static void
-keep_limits(struct cache *c)
-{
-    uint64_t free_bytes, total_bytes;
-    int rc = store_free_bytes(&c->store, &free_bytes, &total_bytes);
-    if (rc < 0) {
-        (void)cache_disk_failed(c, "statvfs", rc);
-        return;
-    }
-    lock_take(&c->lock);
-    uint64_t have = free_bytes + c->dooming_bytes;
-    if (c->used_bytes > c->limit_bytes) {
-        have += entry_evict(c, c->used_bytes - c->limit_bytes, M_evict_size, false, NULL, NULL);
-    }
-    if (have < c->min_free_bytes) {
-        (void)entry_evict(c, c->min_free_bytes - have, M_evict_min_free, false, NULL, NULL);
-    }
-    lock_drop(&c->lock);
-}
+/* ---- the way out of degraded, ages ---- */
 
 static void
 tick(struct cache *c)
@@ -499,6 +502,7 @@ sleep_until_due(struct cache *c)
     int64_t now_ms = clock_ms();
     int64_t due_ms = journal_due_ms(c);
     due_ms = due_ms < c->tick_ms ? due_ms : c->tick_ms;
+    due_ms = due_ms < c->room_ms ? due_ms : c->room_ms;
     struct pollfd fd = {.fd = mailbox_fd(&c->mailbox), .events = POLLIN};
     if (due_ms > now_ms) {
         (void)poll(&fd, 1, (int)(due_ms - now_ms));
@@ -513,7 +517,7 @@ turn(struct cache *c)
     lock_take(&c->lock);
     bool stopping = c->stopping;
     lock_drop(&c->lock);
-    keep_limits(c);
+    c->room_ms = room_turn(c);
     remove_doomed(c);
     if (clock_ms() >= c->tick_ms) {
         tick(c);

@@ -1,13 +1,12 @@
-/* The map of digests with its age list and accounts; invariants stand in inside.h. */
+/* The map of digests with its age list and accounts; what leaves is decided in room.c. Invariants
+ * stand in inside.h. */
 #include "cache/entry.h"
 #include "base/clock.h"
-#include "cache/evict.h"
+#include "cache/room.h"
 #include <string.h>
 
 /* A blob that was not used for so long is not missed. */
 #define WANTED_S (INT64_C(7) * 24 * 3600)
-/* Candidates looked at in one go; enough that one round nearly always frees enough. */
-#define EVICT_LOOK 256
 
 struct digest
 entry_digest(const struct entry *e)
@@ -36,6 +35,14 @@ entry_take(struct cache *c, const struct digest *d)
     return e;
 }
 
+/* For evict.h. */
+static uint64_t
+entry_name(const struct entry *e)
+{
+    struct digest d = entry_digest(e);
+    return room_name(&d);
+}
+
 static void
 account(struct cache *c, const struct entry *e, bool add)
 {
@@ -46,9 +53,9 @@ account(struct cache *c, const struct entry *e, bool add)
     if (e->state == ENTRY_ABSENT) {
         return;
     }
-    c->used_bytes += sign * e->size;
+    c->used_bytes += sign * e->worth.size;
     if (e->blob != NULL) {
-        c->open_bytes += sign * e->size;
+        c->open_bytes += sign * e->worth.size;
     }
     if (e->state == ENTRY_STORED) {
         c->stored_count += sign;
@@ -63,16 +70,21 @@ account(struct cache *c, const struct entry *e, bool add)
 void
 entry_set(struct cache *c, struct entry *e, enum entry_state state, uint64_t size)
 {
-    bool was_listed = e->state != ENTRY_ABSENT;
+    bool was_listed = e->state != ENTRY_ABSENT, is_listed = state != ENTRY_ABSENT;
+    if (was_listed && (!is_listed || e->worth.size != size)) {
+        evict_remove(&c->evict, &e->worth, entry_name(e));
+        DL_DELETE(c->oldest, e);
+        was_listed = false;
+    }
     account(c, e, false);
     e->state = (uint8_t)state;
-    e->size = size;
+    e->worth.size = size;
     account(c, e, true);
-    if (was_listed && state == ENTRY_ABSENT) {
-        DL_DELETE(c->oldest, e);
-    } else if (!was_listed && state != ENTRY_ABSENT) {
+    if (!was_listed && is_listed) {
+        e->worth =
+            (struct evict_blob){.size = size, .copies = 1, .held = e->blob != NULL || e->pinned};
+        evict_add(&c->evict, &e->worth, entry_name(e), room_now_s(c));
         DL_APPEND(c->oldest, e);
-        e->used_seq = c->next_seq++;
     }
     if (state != ENTRY_PARTIAL) {
         pieces_free(e->parked);
@@ -88,6 +100,7 @@ entry_attach(struct cache *c, struct entry *e, struct blob *b)
     e->blob = b;
     b->entry = e;
     account(c, e, true);
+    room_hold(c, e);
 }
 
 void
@@ -99,6 +112,7 @@ entry_detach(struct cache *c, struct entry *e)
     e->blob->entry = NULL;
     e->blob = NULL;
     account(c, e, true);
+    room_hold(c, e);
 }
 
 void
@@ -122,12 +136,13 @@ void
 entry_touch(struct cache *c, struct entry *e)
 {
     entry_set_touched(c, e, true);
-    e->used_wall_s = clock_wall_s();
-    if (e->state != ENTRY_ABSENT) {
-        DL_DELETE(c->oldest, e);
-        DL_APPEND(c->oldest, e);
-        e->used_seq = c->next_seq++;
+    if (e->state == ENTRY_ABSENT) {
+        evict_asked_absent(&c->evict, entry_name(e), room_now_s(c));
+        return;
     }
+    evict_asked(&c->evict, &e->worth, room_now_s(c));
+    DL_DELETE(c->oldest, e);
+    DL_APPEND(c->oldest, e);
 }
 
 void
@@ -152,7 +167,7 @@ add_doom(struct cache *c, const struct doom *as)
 static bool
 was_used_lately(const struct entry *e)
 {
-    return e->used_wall_s == 0 || clock_wall_s() - e->used_wall_s < WANTED_S;
+    return e->worth.asked_s == 0 || clock_wall_s() - e->worth.asked_s < WANTED_S;
 }
 
 void
@@ -162,7 +177,7 @@ entry_doom(struct cache *c, struct entry *e, enum doom_kind kind, enum metric re
     add_doom(c, &(struct doom){.kind = kind,
                                .digest = d,
                                .gen = e->gen,
-                               .size = e->size,
+                               .size = e->worth.size,
                                .reason = reason,
                                .wanted = was_used_lately(e)});
     if (e->blob != NULL) {
@@ -181,75 +196,8 @@ entry_doom_partial(struct cache *c, const struct digest *d, uint64_t gen, uint64
             .kind = DOOM_PARTIAL, .digest = *d, .gen = gen, .size = size, .reason = METRIC_COUNT});
 }
 
-/* One round: looks at up to EVICT_LOOK idle entries from *at on and moves *at behind them. */
-static uint64_t evict_round(struct cache *c, struct entry **at, uint64_t need_bytes,
-                            struct entry **ret_chosen, size_t *ret_count) NEEDS(c->lock);
-static uint64_t
-evict_round(struct cache *c, struct entry **at, uint64_t need_bytes, struct entry **ret_chosen,
-            size_t *ret_count)
+void
+entry_evict(struct cache *c, struct entry *e, enum metric reason)
 {
-    lock_must_hold(&c->lock);
-    struct evict_item items[EVICT_LOOK];
-    struct entry *seen[EVICT_LOOK] = {NULL};
-    size_t order[EVICT_LOOK];
-    size_t count = 0;
-    for (; *at != NULL && count < EVICT_LOOK; *at = (*at)->next) {
-        if ((*at)->blob == NULL) {
-            seen[count] = *at;
-            items[count++] = (struct evict_item){(*at)->used_seq, (*at)->size, false};
-        }
-    }
-    *ret_count = evict_choose(items, count, need_bytes, order);
-    uint64_t freed = 0;
-    for (size_t i = 0; i < *ret_count; i++) {
-        ret_chosen[i] = seen[order[i]];
-        freed += ret_chosen[i]->size;
-    }
-    return freed;
-}
-
-uint64_t
-entry_evict(struct cache *c, uint64_t need_bytes, enum metric reason, bool dry_run,
-            void (*each)(void *arg, const struct entry *e), void *arg)
-{
-    uint64_t freed = 0;
-    struct entry *at = c->oldest;
-    while (freed < need_bytes && at != NULL) {
-        struct entry *chosen[EVICT_LOOK];
-        size_t count;
-        freed += evict_round(c, &at, need_bytes - freed, chosen, &count);
-        for (size_t i = 0; i < count; i++) {
-            if (each != NULL) {
-                each(arg, chosen[i]);
-            }
-            if (!dry_run) {
-                bool partial = chosen[i]->state == ENTRY_PARTIAL;
-                entry_doom(c, chosen[i], partial ? DOOM_PARTIAL : DOOM_BLOB, reason);
-            }
-        }
-    }
-    return freed;
-}
-
-static uint64_t
-minus(uint64_t a, uint64_t b)
-{
-    return a > b ? a - b : 0;
-}
-
-int
-entry_make_room(struct cache *c, uint64_t size, uint64_t free_bytes)
-{
-    if (size > c->limit_bytes) {
-        return ERR_FULL;
-    }
-    uint64_t over = minus(c->used_bytes + size, c->limit_bytes);
-    uint64_t scarce = minus(size + c->min_free_bytes, free_bytes + c->dooming_bytes);
-    uint64_t idle = c->used_bytes - c->open_bytes;
-    if (over > idle || scarce > idle) {
-        return ERR_FULL;
-    }
-    uint64_t freed = entry_evict(c, over, M_evict_size, false, NULL, NULL);
-    (void)entry_evict(c, minus(scarce, freed), M_evict_min_free, false, NULL, NULL);
-    return 0;
+    entry_doom(c, e, e->state == ENTRY_PARTIAL ? DOOM_PARTIAL : DOOM_BLOB, reason);
 }

@@ -1,5 +1,5 @@
-/* The map from digests to entries, the age list, the byte accounts and the choice of what
- * leaves. Everything NEEDS cache->lock and does no I/O. */
+/* The map from digests to entries, the age list and the byte accounts. Everything NEEDS
+ * cache->lock and does no I/O. */
 #ifndef CACHE_ENTRY_H
 #define CACHE_ENTRY_H
 
@@ -30,14 +30,7 @@ void entry_doom(struct cache *c, struct entry *e, enum doom_kind kind, enum metr
 /* Leaves a partial file that has no entry any more to the disk thread. */
 void entry_doom_partial(struct cache *c, const struct digest *d, uint64_t gen, uint64_t size)
     NEEDS(c->lock);
-
-/* Evicts idle entries, used longest ago first, until need_bytes are free or none is left;
- * returns bytes freed. `each` (may be NULL) sees every one before it goes; with dry_run
- * none goes. */
-uint64_t entry_evict(struct cache *c, uint64_t need_bytes, enum metric reason, bool dry_run,
-                     void (*each)(void *arg, const struct entry *e), void *arg) NEEDS(c->lock);
-/* Makes room for `size` more bytes under the cap and min_free (free_bytes is what the file
- * system has now). 0, or ERR_FULL, then nothing was evicted. */
-CHECKED int entry_make_room(struct cache *c, uint64_t size, uint64_t free_bytes) NEEDS(c->lock);
+/* The same for room; `reason` is counted when the file has gone. */
+void entry_evict(struct cache *c, struct entry *e, enum metric reason) NEEDS(c->lock);
 
 #endif

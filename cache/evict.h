@@ -1,19 +1,116 @@
-/* Which blobs leave when room is needed: least recently used first, never an open one.
- * Pure. */
+/* Which blobs leave when room is needed: those whose bytes are worth least to the site. Pure: time
+ * is an argument, memory is what the callers' blobs hold and one table.
+ *
+ *   value of a byte  V = c * (LAN + (1 + A / size) * GONE^(copies - 1))      docs: cache value
+ *
+ *   c       requests of the site, halving every EVICT_HALF_S. What comes within EVICT_BURST_S of
+ *           another request counts for that part of it only: a roll-out to all nodes is one event.
+ *   copies  whole in the site, this one included, as last known: two when it came from a peer,
+ *           else one, until somebody says more. A copy too many saves LAN bytes
+ *           only; the round trip A and the WAN are paid by who loses the last one.
+ *
+ * All counters halve alike, so the order of two blobs stays while nobody asks for them: values are
+ * compared as log2 V at the epoch, and a heap keeps them.
+ *
+ * Small blobs (manifests, configurations) go only for the part beyond EVICT_SMALL_PART of the
+ * cache, or when nothing else is left: a round trip each for next to no room.
+ *
+ * Probation: of what was asked for once, some is asked for again at once (a roll-out), most is
+ * not. How much is learned; a newcomer is worth that much more until EVICT_BURST_S after its last
+ * request, as long as such blobs hold no more than EVICT_PROBATION of the cache. */
 #ifndef CACHE_EVICT_H
 #define CACHE_EVICT_H
 
 #include "base/must.h"
 
-struct evict_item {
-    uint64_t age;  /* order of last use: a smaller number was used longer ago */
-    uint64_t size; /* bytes that its eviction frees */
-    bool open;     /* somebody reads or fills it */
+#define EVICT_HALF_S     86400
+#define EVICT_BURST_S    600
+#define EVICT_SAME_S     10 /* what comes so soon is no other request: ranges, a HEAD, shouts again */
+#define EVICT_A          200e3 /* bytes that a round trip over the WAN costs */
+#define EVICT_LAN        1e-5  /* cost of a LAN byte against one of the WAN */
+#define EVICT_GONE       1e-5  /* chance that another copy is gone when it is needed */
+#define EVICT_PROBATION  30    /* percent of the cache */
+#define EVICT_WELCOME    1.25  /* a newcomer may push out what is worth so much more */
+#define EVICT_SMALL      (1u << 20)
+#define EVICT_SMALL_PART 5    /* percent of the cache */
+#define EVICT_YOUNG_MAX  1024 /* blobs on probation */
+#define EVICT_CHOOSE_MAX 512  /* of one choice */
+
+/* What is known of one blob; lives in the caller's. */
+struct evict_blob {
+    uint64_t size;
+    float heat;       /* log2 of c at the epoch */
+    float key;        /* log2 V at the epoch, while it is in a heap */
+    uint32_t order;   /* of requests: of two that are worth the same the older one leaves */
+    uint32_t asked_s; /* last request of the site; 0: none is known */
+    uint32_t slot;    /* in its heap, 1 .. count; 0: not there */
+    uint8_t copies;   /* >= 1 */
+    bool young : 1;   /* on probation */
+    bool again : 1;   /* the burst of its last request had more than one */
+    bool held : 1;    /* must not leave: in use, or pinned */
 };
 
-/* Writes the indices of the blobs to evict, in that order, until their sizes reach
- * need_bytes or no candidate is left. Returns how many; ret_order has room for count. */
-size_t evict_choose(const struct evict_item *items, size_t count, uint64_t need_bytes,
-                    size_t *ret_order);
+/* What is remembered of a blob that is not here. */
+struct evict_ghost {
+    uint32_t mark; /* of its name */
+    float heat;
+    uint32_t asked_s; /* 0: free */
+    bool again;
+};
+#define EVICT_GHOST_SETS 512
+#define EVICT_GHOST_WAYS 8
+
+struct evict {
+    uint32_t epoch_s; /* the time of evict_init */
+    uint64_t limit_bytes;
+    struct evict_heap {
+        struct evict_blob **list; /* [1 .. count] */
+        size_t count, cap;
+    } large, small;
+    uint32_t next_order;
+    uint64_t small_bytes;                      /* also of those that are held */
+    struct evict_blob *young[EVICT_YOUNG_MAX]; /* oldest first */
+    size_t young_count;
+    uint64_t young_bytes;
+    double bursts, expected, followed; /* bursts that began; that were to go on anyway; that did */
+    struct evict_ghost *ghosts;        /* EVICT_GHOST_SETS * EVICT_GHOST_WAYS */
+};
+
+/* now_s: seconds of any clock that never goes back, > 0. */
+void evict_init(struct evict *x, uint32_t now_s);
+void evict_release(struct evict *x);
+/* Bytes of the whole cache. */
+void evict_limit(struct evict *x, uint64_t bytes);
+
+/* A blob comes in (b->size and b->copies are set) or leaves. `name` is 64 bits of its digest; what
+ * is known of it is kept a while after it has left. */
+void evict_add(struct evict *x, struct evict_blob *b, uint64_t name, uint32_t now_s);
+void evict_remove(struct evict *x, struct evict_blob *b, uint64_t name);
+/* A node of the site asks for it, this one or another; of a blob that is not here by its name. */
+void evict_asked(struct evict *x, struct evict_blob *b, uint32_t now_s);
+void evict_asked_absent(struct evict *x, uint64_t name, uint32_t now_s);
+void evict_copies(struct evict *x, struct evict_blob *b, unsigned copies, uint32_t now_s);
+void evict_hold(struct evict *x, struct evict_blob *b, bool held, uint32_t now_s);
+/* What another run of the daemon, or another node, knew of it: c at now_s. */
+void evict_restore(struct evict *x, struct evict_blob *b, double c, uint32_t asked_s,
+                   uint32_t now_s);
+double evict_c(const struct evict *x, const struct evict_blob *b, uint32_t now_s);
+
+/* log2 V at the epoch; of a blob that is not here as if it were, with so many copies. */
+double evict_value(const struct evict *x, const struct evict_blob *b, uint32_t now_s);
+/* V itself, now. */
+double evict_value_now(const struct evict *x, const struct evict_blob *b, uint32_t now_s);
+double evict_value_absent(const struct evict *x, uint64_t name, uint64_t size, unsigned copies,
+                          uint32_t now_s);
+/* Takes blobs off probation whose time is over; before evict_choose. */
+void evict_settle(struct evict *x, uint32_t now_s);
+/* The blobs worth least, in that order, until their sizes reach need_bytes, those worth `below` or
+ * more (INFINITY: none) excepted. Returns how many, EVICT_CHOOSE_MAX at most; they stay. */
+size_t evict_choose(const struct evict *x, uint64_t need_bytes, double below,
+                    struct evict_blob *ret[EVICT_CHOOSE_MAX], uint64_t *ret_bytes);
+
+/* Strictly in order of value, large ones first: the first that free need_bytes, or all that may
+ * leave. Returns how many; free *ret with mem_free. */
+size_t evict_list(const struct evict *x, uint64_t need_bytes, struct evict_blob ***ret);
 
 #endif

@@ -11,6 +11,8 @@
  *  5. an entry that is ABSENT has a blob (in phase ASKED, or foreign).
  *  6. entry->parked is there iff the entry is PARTIAL and no blob fills it.
  *  7. filling_count and touched_count are what their comments say.
+ *  8. an entry is in evict iff it is PARTIAL or STORED; held there iff it has a blob or is
+ *     pinned.
  * cache_check() walks them all; tests call it. */
 #ifndef CACHE_INSIDE_H
 #define CACHE_INSIDE_H
@@ -23,6 +25,7 @@
 #include "base/metric.h"
 #include "base/thread.h"
 #include "cache/cache.h"
+#include "cache/evict.h"
 #include "cache/hasher.h"
 #include "cache/index.h"
 #include "cache/journal.h"
@@ -46,19 +49,19 @@ enum entry_state {
  * fields: cache->lock. */
 struct entry {
     struct entry *chain; /* index.c */
-    uint64_t size;
-    uint64_t gen;      /* which file: no two of a digest have the same in a run of the daemon */
-    uint64_t used_seq; /* order of last use, for this run of the daemon */
-    int64_t stored_wall_s, used_wall_s;
+    uint64_t gen;        /* which file: no two of a digest have the same in a run of the daemon */
+    struct evict_blob worth; /* also its size, and when it was asked for */
+    uint32_t stored_wall_s;
+    uint8_t state;    /* enum entry_state */
+    bool unsure : 1;  /* STORED, not re-hashed since an unclean stop */
+    bool touched : 1; /* used since its last fact in the journal */
+    bool pinned : 1;  /* by hand */
+    uint8_t alg;      /* entry_digest: 32 or 64 bytes follow */
     uint64_t from_bytes[BLOB_SOURCES];
     uint64_t served_bytes;
     struct pieces *parked;
     struct blob *blob;
     struct entry *prev, *next; /* age list, used longest ago first */
-    uint8_t state;             /* enum entry_state */
-    bool unsure;               /* STORED, not re-hashed since an unclean stop */
-    bool touched;              /* used since its last fact in the journal */
-    uint8_t alg;               /* entry_digest: 32 or 64 bytes follow */
     uint8_t key[];
 };
 
@@ -151,7 +154,10 @@ struct cache {
     uint64_t filling_count; /* entries with a blob that is not stored yet, nor foreign */
     uint64_t touched_count; /* STORED entries that the journal has to hear of */
     uint64_t limit_bytes, min_free_bytes;
-    uint64_t next_gen, next_seq;
+    uint64_t next_gen;
+    struct evict evict;
+    int64_t base_ms; /* clock_ms of second base_s of evict's clock */
+    uint32_t base_s;
     unsigned windows;
     struct digest gone[CACHE_GONE_MAX]; /* for cache_take_gone, a ring */
     unsigned gone_first, gone_count;
@@ -167,7 +173,7 @@ struct cache {
 
     /* disk thread only */
     struct journal journal;
-    int64_t journal_retry_ms, tick_ms;
+    int64_t journal_retry_ms, tick_ms, room_ms;
     bool leftovers; /* a file that should be gone is there; the next start must not trust it */
 
     /* have their own locks */

@@ -34,6 +34,11 @@ struct blob_info {
     int64_t stored_wall_s, used_wall_s;
     unsigned readers; /* references besides the cache's own */
     bool foreign;     /* it lies in containerd's store only */
+    /* What keeps it here: */
+    double requests; /* of the site, halving every day */
+    double value;    /* of a byte of it: larger stays longer */
+    unsigned copies; /* in the site as last heard, this one included */
+    bool probation, pinned;
 };
 /* Size of a blob that is stored whole, here or in containerd's store, 0 when it is not; looks into
  * memory only. */
@@ -49,7 +54,14 @@ size_t cache_take_gone(struct cache *c, struct digest *ret, size_t max);
 /* Counts bytes a client was given by sendfile (blob_read counts by itself). */
 void cache_served(struct cache *c, const struct digest *d, uint64_t bytes);
 
-/* Evicts down to target_bytes (least recently used first, never an open one), or only
+/* Another node of the site asks for this blob: it counts for its value here, or when it comes. */
+void cache_heard(struct cache *c, const struct digest *d);
+/* A blob that is here, or on its way to the disk, never leaves for room while it is pinned;
+ * persistent once it is whole. ERR_NOT_FOUND.
+ */
+CHECKED int cache_pin(struct cache *c, const struct digest *d, bool pinned);
+
+/* Evicts down to target_bytes (what is worth least first, never what is open or pinned), or only
  * tells. `report` (may be NULL) is called for each. Returns bytes freed. */
 uint64_t cache_gc(struct cache *c, uint64_t target_bytes, bool dry_run,
                   void (*report)(void *arg, const struct blob_info *info), void *arg);

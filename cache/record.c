@@ -68,6 +68,13 @@ put_payload(struct scribe *s, const struct record *r)
     case RECORD_FORMAT:
         scribe_u32(s, r->version);
         break;
+    case RECORD_WORTH:
+        put_digest(s, &r->digest);
+        scribe_u32(s, r->worth.requests);
+        scribe_u32(s, r->worth.at_wall_s);
+        scribe_u32(s, r->worth.asked_wall_s);
+        scribe_u8(s, r->worth.pinned);
+        break;
     case RECORD_OTHER:
         break;
     }
@@ -126,6 +133,13 @@ get_payload(struct cursor *c, struct record *r)
         break;
     case RECORD_FORMAT:
         r->version = cursor_u32(c);
+        break;
+    case RECORD_WORTH:
+        get_digest(c, &r->digest);
+        r->worth.requests = cursor_u32(c);
+        r->worth.at_wall_s = cursor_u32(c);
+        r->worth.asked_wall_s = cursor_u32(c);
+        r->worth.pinned = cursor_u8(c) != 0;
         break;
     default: /* a number from disk, not an enum: a later version wrote it */
         return;

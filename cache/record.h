@@ -20,6 +20,7 @@ enum record_kind {
     RECORD_LINK = 3,     /* key (a repository), principal, digest, link */
     RECORD_FACT = 4,     /* digest, fact */
     RECORD_FORMAT = 5,   /* version: the first record of a journal */
+    RECORD_WORTH = 6,    /* digest, worth */
 };
 
 /* What is known of a stored blob besides its bytes. */
@@ -27,6 +28,13 @@ struct fact {
     uint64_t size;
     int64_t stored_wall_s, used_wall_s;
     uint64_t from_bytes[BLOB_SOURCES];
+};
+
+/* What keeps a stored blob here. */
+struct worth {
+    uint32_t requests; /* of the site, decayed until at_wall_s, in 1/65536 */
+    uint32_t at_wall_s, asked_wall_s;
+    bool pinned;
 };
 
 struct record {
@@ -38,6 +46,7 @@ struct record {
     struct link link;
     struct fact fact;
     uint32_t version;
+    struct worth worth;
 };
 
 /* Longest record with its frame. */

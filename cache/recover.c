@@ -15,6 +15,8 @@
 #include "base/log.h"
 #include "cache/blob.h"
 #include "cache/entry.h"
+#include "cache/room.h"
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -153,6 +155,21 @@ add_partial(void *arg, const struct digest *d, uint64_t gen)
 /* ---- journal ---- */
 
 static void
+replay_worth(struct cache *c, const struct record *rec)
+{
+    const struct worth *w = &rec->worth;
+    lock_take(&c->lock);
+    struct entry *e = entry_find(c, &rec->digest);
+    if (e != NULL && e->state == ENTRY_STORED) {
+        room_not_before(c, w->at_wall_s);
+        e->pinned = w->pinned;
+        evict_restore(&c->evict, &e->worth, w->requests / 65536.0, w->asked_wall_s, w->at_wall_s);
+        room_hold(c, e);
+    }
+    lock_drop(&c->lock);
+}
+
+static void
 replay(void *arg, const struct record *rec)
 {
     struct recovery *r = arg;
@@ -160,15 +177,19 @@ replay(void *arg, const struct record *rec)
     lock_take(&c->facts_lock);
     tags_replay(c->tags, rec);
     lock_drop(&c->facts_lock);
+    if (rec->kind == RECORD_WORTH) {
+        replay_worth(c, rec);
+    }
     if (rec->kind != RECORD_FACT) {
         return;
     }
     lock_take(&c->lock);
     struct entry *e = entry_find(c, &rec->digest);
-    if (e != NULL && e->state == ENTRY_STORED && e->size == rec->fact.size) {
+    if (e != NULL && e->state == ENTRY_STORED && e->worth.size == rec->fact.size) {
         e->unsure = !r->clean;
-        e->stored_wall_s = rec->fact.stored_wall_s;
-        e->used_wall_s = rec->fact.used_wall_s;
+        e->stored_wall_s = (uint32_t)rec->fact.stored_wall_s;
+        uint32_t used_s = (uint32_t)rec->fact.used_wall_s;
+        evict_restore(&c->evict, &e->worth, 1, used_s, used_s);
         for (int i = 0; i < BLOB_SOURCES; i++) {
             e->from_bytes[i] = rec->fact.from_bytes[i];
         }
@@ -181,7 +202,8 @@ older(const void *a, const void *b)
 {
     const struct entry *const *x = a;
     const struct entry *const *y = b;
-    return ((*x)->used_wall_s > (*y)->used_wall_s) - ((*x)->used_wall_s < (*y)->used_wall_s);
+    return ((*x)->worth.asked_s > (*y)->worth.asked_s) -
+           ((*x)->worth.asked_s < (*y)->worth.asked_s);
 }
 
 /* Puts the age list in order of the last use. Returns how many blobs are unsure. */
@@ -201,7 +223,6 @@ sort_by_age(struct cache *c)
     qsort(list, count, sizeof(struct entry *), older);
     for (size_t i = 0; i < count; i++) {
         DL_APPEND(c->oldest, list[i]);
-        list[i]->used_seq = c->next_seq++;
     }
     mem_free(list);
     return unsure;
@@ -258,6 +279,7 @@ recover_start(struct cache *c, struct err *e)
     apply_marker(c, &marker);
     size_t unsure = sort_by_age(c);
     lock_drop(&c->lock);
+    (void)malloc_trim(0); /* the start took memory that nothing takes again */
     tell(c, &r, unsure, removed, cut_bytes, started_ms);
     return 0;
 }

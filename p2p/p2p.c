@@ -126,6 +126,7 @@ new_step(struct p2p *p)
                             .site = p->site.id,
                             .priority = member_priority(p->priority, p->wired, 0, p->cpus),
                             .stored = p->ops.stored,
+                            .heard = p->ops.heard,
                             .stored_arg = p->ops.arg,
                             .carried = p2p_draw_traffic,
                             .carried_arg = p};

@@ -49,6 +49,8 @@ struct p2p_ops {
     void (*stop)(void *arg, const struct digest *blob, uint32_t get, uint32_t end);
     /* Size of a blob that is stored whole here, 0 when it is not. */
     uint64_t (*stored)(void *arg, const struct digest *blob);
+    /* Another node of the site looks for that blob. */
+    void (*heard)(void *arg, const struct digest *blob);
     /* That node said wrong words about pieces, and is banned by the swarm. */
     void (*liar)(void *arg, const struct node_id *node);
 };

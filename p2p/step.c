@@ -56,6 +56,7 @@ at(const struct step *s, int64_t now_ms)
                               .elect = &s->elect,
                               .members = &s->members,
                               .stored = s->config.stored,
+                              .heard = s->config.heard,
                               .stored_arg = s->config.stored_arg};
 }
 

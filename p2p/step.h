@@ -20,7 +20,9 @@ struct step_config {
     uint64_t seed;
     /* Size of a blob that is stored whole here, or 0; looks into memory. NULL: none is. */
     uint64_t (*stored)(void *arg, const struct digest *digest);
-    void *stored_arg;
+    /* Another node of the site looks for that blob. NULL: nobody wants to know. */
+    void (*heard)(void *arg, const struct digest *digest);
+    void *stored_arg; /* of both */
     /* What this node carries; looks into memory. NULL: it says nothing. */
     void (*carried)(void *arg, struct traffic *ret);
     void *carried_arg;

@@ -23,7 +23,9 @@ struct swarms_at {
     const struct members *members;
     /* Size of a blob that is stored whole here, or 0; looks into memory. NULL: none is. */
     uint64_t (*stored)(void *arg, const struct digest *digest);
-    void *stored_arg;
+    /* Another node of the site looks for that blob. NULL: nobody wants to know. */
+    void (*heard)(void *arg, const struct digest *digest);
+    void *stored_arg; /* of both */
 };
 
 struct swarms *swarms_new(uint64_t seed);

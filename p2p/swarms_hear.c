@@ -73,6 +73,8 @@ hear_whohas(struct swarms *x, const struct swarms_at *at, const struct member *w
     struct wire_msg m;
     memset(&m, 0, sizeof m);
     m.type = WIRE_IHAVE;
+    if (at->heard != NULL)
+        at->heard(at->stored_arg, digest);
     struct swarms_one *o = swarms_one(x, digest);
     if (o == NULL)
         o = open_seed(x, at, digest);

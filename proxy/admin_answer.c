@@ -241,6 +241,35 @@ note_evicted(void *arg, const struct blob_info *info)
     cJSON_AddItemToArray(e->list, report_blob_info(e->report, info));
 }
 
+static uint64_t
+number(const cJSON *doc, const char *key)
+{
+    uint64_t n;
+    return json_u64(doc, key, &n) == 0 ? n : 0;
+}
+
+static bool
+is_true(const cJSON *doc, const char *key)
+{
+    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(doc, key));
+}
+
+/* Blobs that would go if they were not pinned or in use. */
+static cJSON *
+list_kept(const struct report *r)
+{
+    cJSON *kept = cJSON_CreateArray(), *all = report_blobs(r, REPORT_BLOBS_MAX);
+    cJSON *list = cJSON_GetObjectItemCaseSensitive(all, "blobs");
+    for (cJSON *one = list != NULL ? list->child : NULL, *next; one != NULL; one = next) {
+        const cJSON *worth = cJSON_GetObjectItemCaseSensitive(one, "worth");
+        next = one->next;
+        if (is_true(worth, "pinned") || number(one, "readers") > 0)
+            cJSON_AddItemToArray(kept, cJSON_DetachItemViaPointer(list, one));
+    }
+    json_free(&all);
+    return kept;
+}
+
 /* `to`: bytes to shrink to; without it the configured limit rules. */
 static void
 answer_gc(const struct report *r, const struct admin_request *q, struct admin_answer *ret)
@@ -261,7 +290,64 @@ answer_gc(const struct report *r, const struct admin_request *q, struct admin_an
     json_add_u64(doc, "freed_bytes", freed);
     cJSON_AddBoolToObject(doc, "dry_run", dry_run);
     cJSON_AddItemToObject(doc, "evicted", evicted.list);
+    cJSON_AddItemToObject(doc, "kept", list_kept(r));
     answer_json(doc, ret);
+}
+
+struct pinning {
+    struct cache *cache;
+    bool pin;
+    uint64_t blobs, bytes;
+};
+
+/* A blob of a document of report_image, and what its manifest names. */
+static void
+pin_tree(struct pinning *p, const cJSON *blob)
+{
+    struct digest d;
+    const cJSON *child;
+    const char *text = json_text(blob, "digest");
+    if (text && !digest_parse(text, strlen(text), &d) && !cache_pin(p->cache, &d, p->pin)) {
+        p->blobs++;
+        p->bytes += number(blob, "size_bytes");
+    }
+    cJSON_ArrayForEach(child, json_array(blob, "content"))
+    {
+        pin_tree(p, child); /* JSON_DEPTH_MAX at most */
+    }
+}
+
+static void
+answer_pin(const struct report *r, const struct admin_request *q, struct admin_answer *ret)
+{
+    struct pinning p = {.cache = r->cache};
+    struct digest d;
+    const char *pin = q->query(q->arg, "pin");
+    const char *text = q->query(q->arg, "digest");
+    const char *host = q->query(q->arg, "registry");
+    const char *repository = q->query(q->arg, "repository");
+    const char *reference = q->query(q->arg, "reference");
+    bool by_name = host && repository && reference;
+    if (!pin || (text ? digest_parse(text, strlen(text), &d) != 0 : !by_name)) {
+        admin_answer_error(400, "expected pin=0|1 and a digest, or registry, repository, reference",
+                           ret);
+        return;
+    }
+    p.pin = strcmp(pin, "1") == 0;
+    AUTO(json_free)
+    cJSON *doc = text ? report_blob(r, &d) : report_image(r, host, repository, reference);
+    const cJSON *top = text ? doc : json_object(doc, "manifest");
+    if (top)
+        pin_tree(&p, top);
+    if (p.blobs == 0) {
+        admin_answer_error(409, "nothing of it is cached: pull it first", ret);
+        return;
+    }
+    cJSON *said = cJSON_CreateObject();
+    cJSON_AddBoolToObject(said, "pinned", p.pin);
+    json_add_u64(said, "blobs", p.blobs);
+    json_add_u64(said, "bytes", p.bytes);
+    answer_json(said, ret);
 }
 
 static void
@@ -335,6 +421,7 @@ static const struct call {
     {BLOBS_PREFIX, true, false, true, answer_blob},
     {"/api/v1/images", false, false, true, answer_image},
     {"/api/v1/gc", false, true, true, answer_gc},
+    {"/api/v1/pin", false, true, true, answer_pin},
     {"/api/v1/verify", false, true, true, answer_verify},
     {"/api/v1/tracker/step-down", false, true, false, answer_step_down},
     {"/api/v1/reach", false, true, false, answer_reach},

@@ -89,6 +89,13 @@ on_stored(void *arg, const struct digest *blob)
     return cache_stored(p->cache, blob);
 }
 
+static void
+on_heard(void *arg, const struct digest *blob)
+{
+    struct peering *p = arg;
+    cache_heard(p->cache, blob);
+}
+
 /* ---- life ---- */
 
 int
@@ -121,7 +128,7 @@ int
 peering_open(struct peering *p, const struct settings *s, struct cache *cache, struct fetch *fetch,
              struct err *e)
 {
-    struct p2p_ops ops = {p, on_get, on_stop, on_stored, on_liar};
+    struct p2p_ops ops = {p, on_get, on_stop, on_stored, on_heard, on_liar};
     struct p2p_config swarm = {.listen = p->listen, /* UDP gets the number that TCP has */
                                .advertise = s->p2p_advertise,
                                .site = s->p2p_site,

@@ -265,6 +265,18 @@ phase_text(enum blob_phase phase)
     never("blob phase");
 }
 
+/* What keeps it in the cache, or not. */
+static void
+add_worth(cJSON *doc, const struct blob_info *info)
+{
+    cJSON *worth = cJSON_AddObjectToObject(doc, "worth");
+    cJSON_AddNumberToObject(worth, "value", info->value);
+    cJSON_AddNumberToObject(worth, "requests", info->requests);
+    json_add_u64(worth, "copies", info->copies);
+    cJSON_AddBoolToObject(worth, "probation", info->probation);
+    cJSON_AddBoolToObject(worth, "pinned", info->pinned);
+}
+
 cJSON *
 report_blob_info(const struct report *r, const struct blob_info *info)
 {
@@ -284,6 +296,7 @@ report_blob_info(const struct report *r, const struct blob_info *info)
     report_add_time(doc, "used", info->used_wall_s);
     json_add_u64(doc, "readers", info->readers);
     cJSON_AddBoolToObject(doc, "containerd", info->foreign);
+    add_worth(doc, info);
     if (cache_link_any(r->cache, &info->digest, repository))
         report_add_text(doc, "repository", repository);
     return doc;

@@ -200,7 +200,7 @@ unknown_command(const char *name)
 static int
 run(const struct command *c, int argc, char **argv)
 {
-    struct cli cli = {.root = ""};
+    struct cli cli = {.command = c->name, .root = ""};
     bool help = false;
     int bad = read_flags(c, argc, argv, &cli, &help);
     if (bad)

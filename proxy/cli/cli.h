@@ -25,6 +25,7 @@ struct cli {
     const char *root;     /* --root, "" when not given */
     bool json, quiet, dry_run, undo, fresh_tags, hold;
     enum cli_progress progress;
+    const char *command; /* its name */
     int arg_count;
     char **args;
 };
@@ -68,6 +69,7 @@ int cli_cluster(const struct cli *cli);
 int cli_pull(const struct cli *cli);
 int cli_explain(const struct cli *cli);
 int cli_gc(const struct cli *cli);
+int cli_pin(const struct cli *cli); /* and unpin */
 int cli_verify(const struct cli *cli);
 int cli_config(const struct cli *cli);
 int cli_setup(const struct cli *cli);

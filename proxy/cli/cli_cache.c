@@ -1,9 +1,33 @@
-/* peersync gc | verify */
+/* peersync gc | pin | unpin | verify */
 #include "base/mem.h"
 #include "base/text.h"
 #include "proxy/cli/cli.h"
+#include "proxy/cli/image.h"
 #include <stdio.h>
 #include <string.h>
+
+static double
+real(const cJSON *doc, const char *key)
+{
+    const cJSON *x = cJSON_GetObjectItemCaseSensitive(doc, key);
+    return cJSON_IsNumber(x) ? x->valuedouble : 0;
+}
+
+/* One blob and why it goes or stays. */
+static void
+print_worth(const char *verb, const cJSON *one)
+{
+    char size[TEXT_SIZE_MAX];
+    const cJSON *worth = cJSON_GetObjectItemCaseSensitive(one, "worth");
+    text_print_size(cli_number(one, "size_bytes"), size);
+    (void)printf("%s %s %s %s: value %.3g, requests %.2f, copies %llu%s%s%s%s\n", verb,
+                 cli_text(one, "digest"), size, cli_text(one, "repository"), real(worth, "value"),
+                 real(worth, "requests"), (unsigned long long)cli_number(worth, "copies"),
+                 cli_true(worth, "probation") ? ", on probation" : "",
+                 cli_true(worth, "pinned") ? ", pinned" : "",
+                 cli_number(one, "readers") > 0 ? ", in use" : "",
+                 strcmp(cli_text(one, "phase"), "whole") == 0 ? "" : ", partial");
+}
 
 static void
 print_gc(const cJSON *doc)
@@ -14,9 +38,11 @@ print_gc(const cJSON *doc)
     const char *verb = cli_true(doc, "dry_run") ? "would evict" : "evicted";
     cJSON_ArrayForEach(one, list)
     {
-        text_print_size(cli_number(one, "size_bytes"), size);
-        (void)printf("%s %s %s %s\n", verb, cli_text(one, "digest"), size,
-                     cli_text(one, "repository"));
+        print_worth(verb, one);
+    }
+    cJSON_ArrayForEach(one, json_array(doc, "kept"))
+    {
+        print_worth("kept", one);
     }
     text_print_size(cli_number(doc, "freed_bytes"), size);
     (void)printf("%s %d blobs, %s\n", verb, cJSON_GetArraySize(list), size);
@@ -40,6 +66,41 @@ cli_gc(const struct cli *cli)
         return cli_print_json(doc);
     if (!cli->quiet)
         print_gc(doc);
+    return CLI_OK;
+}
+
+/* What follows /api/v1/pin?pin=1&, or NULL. */
+static char *
+pin_query(const char *what)
+{
+    struct image image;
+    if (text_starts(what, "sha256:") || text_starts(what, "sha512:"))
+        return mem_printf("digest=%s", what);
+    if (image_parse(what, &image))
+        return NULL;
+    return mem_printf("registry=%s&repository=%s&reference=%s", image.host, image.repository,
+                      image.reference);
+}
+
+int
+cli_pin(const struct cli *cli)
+{
+    bool pin = strcmp(cli->command, "pin") == 0;
+    AUTO(mem_free_text) char *query = pin_query(cli->args[0]);
+    if (query == NULL)
+        return cli_fail(CLI_USAGE, "%s: neither an image name nor a digest", cli->args[0]);
+    AUTO(mem_free_text) char *path = mem_printf("/api/v1/pin?pin=%d&%s", pin ? 1 : 0, query);
+    AUTO(json_free) cJSON *doc = NULL;
+    int bad = cli_post(cli, path, &doc);
+    if (bad)
+        return bad;
+    if (cli->json)
+        return cli_print_json(doc);
+    char size[TEXT_SIZE_MAX];
+    text_print_size(cli_number(doc, "bytes"), size);
+    if (!cli->quiet)
+        (void)printf("%s %llu blobs, %s\n", pin ? "pinned" : "unpinned",
+                     (unsigned long long)cli_number(doc, "blobs"), size);
     return CLI_OK;
 }
 

@@ -70,8 +70,16 @@ const struct command commands[] = {
      "why they took their time; asks no registry.\n\n"
      "Example: peersync explain docker.io/library/busybox:latest\n"},
     {"gc", cli_gc, "cAoqDTh", 0, 0, "", "evict now",
-     "Evicts the least recently used blobs until the cache is within its limit or --to.\n\n"
+     "Evicts until the cache is within its limit or --to, what is worth least to the site first,\n"
+     "and says what each blob is worth: requests (halving every day), copies in the site,\n"
+     "probation. What is pinned or in use stays and is listed, too.\n\n"
      "Example: peersync gc --dry-run --to 5GiB\n"},
+    {"pin", cli_pin, "cAoqh", 1, 1, "IMAGE|DIGEST", "keep an image in the cache",
+     "Its blobs that are cached now never leave for room, also after a restart.\n\n"
+     "Example: peersync pin busybox\n"},
+    {"unpin", cli_pin, "cAoqh", 1, 1, "IMAGE|DIGEST", "let it leave again",
+     "Also when another pinned image shares some of its blobs.\n\n"
+     "Example: peersync unpin busybox\n"},
     {"verify", cli_verify, "cAoqh", 0, 0, "", "hash again all that is stored",
      "Blobs that do not match are moved to quarantine; then the exit code is 1.\n\n"
      "Example: peersync verify\n"},

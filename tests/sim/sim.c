@@ -5,8 +5,10 @@
  *   sim pull [--seed N] [--without RULE] nodes=16 size=256M ...   any other pull (words.c)
  *   sim kraken|dragonfly [--seed N] WORDS        models of other systems' policies (policy.c)
  *   sim names [--seeds N] [--seed N]
+ *   sim caches [--seeds N] [--seed N] [nodes=10 zipf=0.9 ...]   rules of eviction (caches.c)
  *   sim traces */
 #include "p2p/tuning.h"
+#include "tests/sim/caches.h"
 #include "tests/sim/elections.h"
 #include "tests/sim/namings.h"
 #include "tests/sim/policy.h"
@@ -196,10 +198,12 @@ main(int argc, char **argv)
                    ? policy_run(&c, o.what[0] == 'd', o.seed, POLICY_LIMIT_MS)
                    : 2;
     }
+    if (strcmp(o.what, "caches") == 0)
+        return caches_all(o.words, o.seed, o.one ? 1 : o.seeds);
     if (strcmp(o.what, "pull") == 0 && o.words[0] != '\0')
         return pulls_words(o.words, o.seed, false);
     if (strncmp(o.what, "pull", 4) == 0)
         return pulls_all(o.seed, o.one ? 1 : o.seeds, o.what[4] == '/' ? o.what + 5 : NULL, o.one);
-    (void)fprintf(stderr, "sim: elect, traces, names, pull or pull/NAME?\n");
+    (void)fprintf(stderr, "sim: elect, traces, names, caches, pull or pull/NAME?\n");
     return 2;
 }

@@ -73,6 +73,42 @@ gc_frees_the_oldest_and_a_dry_run_only_tells(void **state)
     room_release(&r);
 }
 
+static struct digest
+first_to_leave(struct room *r)
+{
+    struct seen seen = {0};
+    (void)cache_gc(r->cache, 0, true, note_info, &seen);
+    assert_true(seen.count > 0);
+    return seen.first;
+}
+
+static void
+what_others_ask_for_leaves_later_and_what_is_pinned_never(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d[BLOBS], first;
+    fill_room(&r, d);
+    cache_heard(r.cache, &d[0]);
+    first = first_to_leave(&r);
+    assert_true(digest_equal(&first, &d[1]));
+    assert_int_equal(cache_pin(r.cache, &d[1], true), 0);
+    first = first_to_leave(&r);
+    assert_true(digest_equal(&first, &d[2]));
+    room_reopen(&r);
+    for (unsigned i = 0; i < BLOBS; i++) {
+        struct blob_info info;
+        assert_int_equal(cache_info(r.cache, &d[i], &info), 0);
+        assert_int_equal(info.pinned, i == 1);
+    }
+    assert_int_equal(cache_pin(r.cache, &d[1], false), 0);
+    first = d[1];
+    first.bytes[0] ^= 1;
+    assert_int_equal(cache_pin(r.cache, &first, true), ERR_NOT_FOUND);
+    cache_check(r.cache);
+    room_release(&r);
+}
+
 static void
 verify_finds_the_rotten_blob_and_moves_it_away(void **state)
 {
@@ -163,7 +199,7 @@ the_loss_of_a_blob_that_was_used_lately_is_told(void **state)
     rot(&r, &d[3], 5);
     lock_take(&r.cache->lock);
     struct entry *old = index_find(&r.cache->map, &d[1]);
-    old->used_wall_s = clock_wall_s() - INT64_C(8) * 24 * 3600;
+    old->worth.asked_s = (uint32_t)(clock_wall_s() - INT64_C(8) * 24 * 3600);
     lock_drop(&r.cache->lock);
     cache_on_loss(r.cache, note_loss, &lost);
     cache_verify(r.cache, &v, NULL, NULL);
@@ -254,6 +290,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_others_ask_for_leaves_later_and_what_is_pinned_never),
         cmocka_unit_test(gc_frees_the_oldest_and_a_dry_run_only_tells),
         cmocka_unit_test(verify_finds_the_rotten_blob_and_moves_it_away),
         cmocka_unit_test(a_rotten_small_body_is_never_given),

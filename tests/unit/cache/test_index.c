@@ -24,7 +24,7 @@ add_no(struct index *x, uint32_t n)
     struct entry *e = mem_zalloc(sizeof *e + digest_len(&d));
     e->alg = (uint8_t)d.alg;
     memcpy(e->key, d.bytes, digest_len(&d));
-    e->size = n;
+    e->worth.size = n;
     index_add(x, e);
     return e;
 }
@@ -55,7 +55,7 @@ what_was_added_is_found_until_it_is_removed(void **state)
         d = digest_no(n);
         struct entry *e = index_find(&x, &d);
         assert_non_null(e);
-        assert_int_equal(e->size, n);
+        assert_int_equal(e->worth.size, n);
         if (n % 2 == 0) {
             index_remove(&x, e);
             mem_free(e);
@@ -78,9 +78,9 @@ a_walk_meets_all_that_stay_once(void **state)
         (void)add_no(&x, next++);
     }
     for (uint64_t at = 0; (e = index_next(&x, &at)) != NULL;) {
-        met += e->size < 1000;
-        assert_true(e->size < 1000 + COUNT);
-        if (e->size < 1000) {
+        met += e->worth.size < 1000;
+        assert_true(e->worth.size < 1000 + COUNT);
+        if (e->worth.size < 1000) {
             must(e->served_bytes++ == 0);
         }
         if (passing != NULL && passing != e) {
@@ -92,7 +92,7 @@ a_walk_meets_all_that_stay_once(void **state)
             (void)add_no(&x, next++);
         }
         passing = passing == NULL ? add_no(&x, 100000 + next) : passing;
-        passing->size = 999 + COUNT;
+        passing->worth.size = 999 + COUNT;
     }
     assert_int_equal(met, 1000);
     free_all(&x);

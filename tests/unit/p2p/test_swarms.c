@@ -106,6 +106,15 @@ store(void *arg, const struct digest *digest)
     return digest_equal(digest, stored) ? SIZE : 0;
 }
 
+static unsigned heard_count;
+
+static void
+heard(void *arg, const struct digest *digest)
+{
+    assert_true(digest_equal(digest, arg));
+    heard_count++;
+}
+
 static struct wire_msg
 whohas(const struct digest *d)
 {
@@ -144,6 +153,26 @@ who_stores_a_blob_says_so_when_asked_and_offers_it_for_a_minute(void **state)
     at.now_ms++;
     swarms_settle(x, &at, &plan);
     assert_null(swarms_find(x, &d));
+    swarms_free(x);
+}
+
+/* What this node has or not: it is told which blobs others look for. */
+static void
+a_question_of_another_node_is_heard(void **state)
+{
+    (void)state;
+    struct swarms *x = swarms_new(1);
+    struct swarms_at at = follower(1000);
+    struct digest d = unit_blob(1);
+    struct node_id nine = unit_node(9), stranger = unit_node(77);
+    struct wire_msg ask = whohas(&d);
+    at.heard = heard;
+    at.stored_arg = &d;
+    heard_count = 0;
+    swarms_hear(x, &at, &nine, &ask, &plan);
+    assert_int_equal(heard_count, 1);
+    swarms_hear(x, &at, &stranger, &ask, &plan);
+    assert_int_equal(heard_count, 1);
     swarms_free(x);
 }
 
@@ -347,6 +376,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_order_counts_from_the_tracker_only),
         cmocka_unit_test(the_deputy_gets_a_copy_of_each_announcement),
+        cmocka_unit_test(a_question_of_another_node_is_heard),
         cmocka_unit_test(who_stores_a_blob_says_so_when_asked_and_offers_it_for_a_minute),
         cmocka_unit_test(an_answer_ends_the_wait_and_the_holder_is_asked),
         cmocka_unit_test(blobs_are_announced_together),

@@ -1,0 +1,40 @@
+/* The front door towards what blobs are worth: requests of other nodes, pins. */
+#include "cache/entry.h"
+#include "cache/record.h"
+#include "cache/room.h"
+
+void
+cache_heard(struct cache *c, const struct digest *d)
+{
+    lock_take(&c->lock);
+    struct entry *e = entry_find(c, d);
+    if (e != NULL && e->state != ENTRY_ABSENT) {
+        evict_asked(&c->evict, &e->worth, room_now_s(c));
+    } else {
+        evict_asked_absent(&c->evict, room_name(d), room_now_s(c));
+    }
+    lock_drop(&c->lock);
+}
+
+int
+cache_pin(struct cache *c, const struct digest *d, bool pinned)
+{
+    AUTO(buf_release) struct buf record;
+    struct record r;
+    buf_init(&record, RECORD_MAX_BYTES);
+    lock_take(&c->lock);
+    struct entry *e = entry_find(c, d);
+    bool here = e != NULL && e->state != ENTRY_ABSENT;
+    if (here) {
+        e->pinned = pinned;
+        room_hold(c, e);
+        room_record(c, e, &r);
+    }
+    lock_drop(&c->lock);
+    if (!here)
+        return ERR_NOT_FOUND;
+    int rc = record_encode(&r, &record);
+    must(rc == 0);
+    cache_add_facts(c, &record);
+    return 0;
+}

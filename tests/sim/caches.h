@@ -1,0 +1,40 @@
+/* The caches of a site under a trace of requests, with the product's own rule of eviction
+ * (cache/evict.c) and others to compare it with. Counted: bytes over the WAN against bytes that
+ * were asked for, behind a quarter of the trace, which warms the caches.
+ *
+ * A node that lacks a blob takes it from one that has it, else over the WAN; while it arrives
+ * there all others share it, whatever the rule. */
+#ifndef TESTS_SIM_CACHES_H
+#define TESTS_SIM_CACHES_H
+
+#include "tests/sim/demand.h"
+
+struct site {
+    const struct demand *demand;
+    uint64_t node_bytes; /* of each cache */
+    bool **has;          /* [node][blob] */
+    uint64_t *used;      /* [node] */
+    unsigned *copies;    /* [blob] */
+};
+
+bool site_fits(const struct site *s, unsigned node, unsigned blob);
+void site_add(struct site *s, unsigned node, unsigned blob);
+void site_drop(struct site *s, unsigned node, unsigned blob);
+
+/* A rule that keeps or drops blobs. `from`: the node that gave it, -1: none (hit, or the WAN). */
+struct rule {
+    const char *name;
+    void *(*begin)(struct site *s);
+    void (*asked)(void *state, struct site *s, const struct demand_event *e, bool hit, int from);
+    void (*end)(void *state, struct site *s);
+};
+
+extern const struct rule rule_lru, rule_lru_last, rule_gdsf, rule_s3fifo, rule_sieve, rule_value;
+
+/* WAN bytes / bytes asked for. */
+double caches_run(const struct demand *d, const struct rule *r, double part_of_catalogue);
+/* The table of make sim-cache; words: name=value of demand_config, or nothing. 0, or 1 when a goal
+ * is missed. */
+int caches_all(const char *words, uint64_t seed, uint64_t seeds);
+
+#endif
