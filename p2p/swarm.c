@@ -299,6 +299,19 @@ find_get(struct swarm *s, uint32_t id)
     return NULL;
 }
 
+/* The request asks for the piece no more; another one may, as a lease may begin behind what a node
+ * of the site is asked for. */
+static void
+unask(struct swarm *s, const struct swarm_run *g, uint32_t piece)
+{
+    for (size_t i = 0; i < SWARM_GETS_MAX; i++) {
+        const struct swarm_run *o = &s->gets[i];
+        if (o != g && o->id != 0 && piece >= o->first && piece < o->end)
+            return;
+    }
+    bits_clear(s->asked, piece);
+}
+
 /* The request stops before piece `end`: others may ask for what is behind. */
 static void
 cut_get(struct swarm *s, uint32_t id, uint32_t end)
@@ -306,7 +319,7 @@ cut_get(struct swarm *s, uint32_t id, uint32_t end)
     struct swarm_run *g = find_get(s, id);
     must(g != NULL);
     for (; g->end > end; g->end--)
-        bits_clear(s->asked, g->end - 1);
+        unask(s, g, g->end - 1);
 }
 
 bool
@@ -396,7 +409,7 @@ swarm_end(struct swarm *s, uint32_t get, enum swarm_end how, int64_t took_us, un
     if (g == NULL)
         return;
     for (uint32_t p = g->first; p < g->end; p++)
-        bits_clear(s->asked, p);
+        unask(s, g, p);
     if (g->peer < 0) {
         struct duty *a = duty_running(&s->duties, g->id);
         s->wan_gets--;

@@ -2,7 +2,8 @@
  * for), swarm_tell.c (what others are told) and swarm_words.c (what pieces hash to).
  *
  * Invariants:
- *  1. asked bit p is set exactly while one running request covers p and p is not held.
+ *  1. asked bit p is set exactly while a running request covers p and p is not held (two: a lease
+ *     and a request to a peer that began before it).
  *  2. avail[p] is the number of peers whose bit p is set.
  *  3. A WAN request stands for one lease, granted or (id below 65,536) taken without a tracker. */
 #ifndef P2P_SWARM_INSIDE_H

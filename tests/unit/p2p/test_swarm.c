@@ -175,6 +175,30 @@ a_granted_lease_becomes_one_request_without_what_is_held(void **state)
 }
 
 static void
+what_a_lease_covers_is_not_asked_for_when_a_peer_fails(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get peer, wan, g;
+    struct wire_grant grant = {.digest = *swarm_digest(s), .lease = 70000, .count = 4};
+    peer_has(s, 2, 1, 1);
+    assert_true(next(s, 0, 0, &peer));
+    assert_int_equal(peer.source, SWARM_LAN);
+    swarm_granted(s, &grant);
+    assert_true(next(s, 0, 0, &wan));
+    assert_int_equal(wan.source, SWARM_WAN);
+    assert_int_equal(wan.count, 4);
+    swarm_end(s, peer.id, SWARM_FAILED, 5000, 0, 10);
+    peer_has(s, 3, 1, 1);
+    assert_false(next(s, 0, 20, &g)); /* it comes from upstream */
+    swarm_end(s, wan.id, SWARM_FAILED, 5000, 0, 30);
+    assert_true(next(s, 0, 40, &g));
+    assert_int_equal(g.source, SWARM_LAN);
+    assert_int_equal(g.first, 1);
+    swarm_free(s);
+}
+
+static void
 what_a_trim_takes_away_may_come_from_a_peer(void **state)
 {
     (void)state;
@@ -351,6 +375,7 @@ main(void)
         cmocka_unit_test(a_peer_that_gives_nothing_is_not_believed_for_a_while),
         cmocka_unit_test(a_busy_peer_is_left_alone_as_long_as_it_said),
         cmocka_unit_test(a_granted_lease_becomes_one_request_without_what_is_held),
+        cmocka_unit_test(what_a_lease_covers_is_not_asked_for_when_a_peer_fails),
         cmocka_unit_test(what_a_trim_takes_away_may_come_from_a_peer),
         cmocka_unit_test(without_a_tracker_a_node_fetches_the_runs_that_are_its_own),
         cmocka_unit_test(a_run_without_a_tracker_has_one_owner),
