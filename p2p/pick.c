@@ -14,7 +14,7 @@ static int64_t
 first_in_window(const struct pick_pieces *p, const struct pick_cursor *c)
 {
     for (uint32_t i = c->piece; i < p->pieces && i < c->piece + PICK_WINDOW; i++)
-        if (choosable(p, i) && (c->stalled || !bits_get(p->left, i)))
+        if (choosable(p, i) && ((c->stalled && i == c->piece) || !bits_get(p->left, i)))
             return i;
     return -1;
 }

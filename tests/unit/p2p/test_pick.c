@@ -67,6 +67,8 @@ a_piece_that_is_left_to_another_node_is_taken_when_idle_or_stalled(void **state)
     p.cursors_count = 1;
     p.cursors[0] = (struct pick_cursor){20, true};
     assert_int_equal(pick_piece(&p, &r), 20);
+    bits_set(held, 20); /* what comes behind it is left to the other */
+    assert_int_equal(pick_piece(&p, &r), -1);
 }
 
 static void
