@@ -3,10 +3,9 @@
  * A piece: the first that lacks in a reader's window with probability 1/2 (always while that reader
  * stands still), else the rarest among peers, ties at random. A piece with one holder is left to
  * one node, which others will have it from, unless a reader stands still at that very piece or
- there
- * is nothing else to do: who gave it once shall give other pieces. A source: of PICK_RANDOM random
- * holders and the fastest
- one that with the least time to arrive, so that nodes do not all run to the same. */
+ * there is nothing else to do: who gave it once shall give other pieces. A source: of PICK_RANDOM
+ * random holders and the fastest one that with the least time to arrive, so that nodes do not all
+ * run to the same. */
 #ifndef P2P_PICK_H
 #define P2P_PICK_H
 
