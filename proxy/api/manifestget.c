@@ -23,6 +23,16 @@ explain_refusal(const struct request *r, const char *why)
         LOG_S("error", why));
 }
 
+/* What is in use stays on disk, too: it may have left the cache since. */
+static void
+store_again(struct request *r, const struct page *page)
+{
+    if (cache_stored(r->rooms->cache, &page->digest) > 0)
+        return;
+    int rc = cache_put(r->rooms->cache, &page->digest, page->bytes, page->len);
+    (void)rc; /* no room or no disk: memory has it */
+}
+
 struct page *
 manifestget_on_hand(struct request *r, const struct digest *d, const char *media_type)
 {
@@ -30,8 +40,10 @@ manifestget_on_hand(struct request *r, const struct digest *d, const char *media
     if (!type[0])
         return NULL;
     struct page *page = shelf_get(r->rooms->shelf, d, type);
-    if (page)
+    if (page) {
+        store_again(r, page);
         return page;
+    }
     AUTO(buf_release) struct buf body;
     buf_init(&body, MANIFEST_BYTES_MAX);
     if (cache_get(r->rooms->cache, d, &body) < 0 ||
