@@ -282,18 +282,26 @@ fs_id(int fd, struct fs_id *ret)
     return st.st_nlink == 0 ? -ENOENT : 0;
 }
 
+static int
+stat_file_at(int dir_fd, const char *name, struct stat *ret)
+{
+    int rc = fault_point("fstatat");
+
+    if (rc < 0)
+        return rc;
+    if (fstatat(dir_fd, name, ret, AT_SYMLINK_NOFOLLOW) < 0)
+        return -errno;
+    return S_ISREG(ret->st_mode) ? 0 : -EINVAL;
+}
+
 int
 fs_id_at(int dir_fd, const char *name, struct fs_id *ret)
 {
     struct stat st;
-    int rc = fault_point("fstat");
+    int rc = stat_file_at(dir_fd, name, &st);
 
     if (rc < 0)
         return rc;
-    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return -errno;
-    if (!S_ISREG(st.st_mode))
-        return -EINVAL;
     *ret = id_of(&st);
     /* AT_EACCESS: with the capabilities that the process has. */
     return result(faccessat(dir_fd, name, R_OK, AT_EACCESS));
@@ -310,14 +318,10 @@ int
 fs_size_at(int dir_fd, const char *name, uint64_t *ret)
 {
     struct stat st;
-    int rc = fault_point("fstatat");
+    int rc = stat_file_at(dir_fd, name, &st);
 
     if (rc < 0)
         return rc;
-    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return -errno;
-    if (!S_ISREG(st.st_mode))
-        return -EINVAL;
     *ret = (uint64_t)st.st_size;
     return 0;
 }
