@@ -7,15 +7,16 @@ QEMU_aarch64-linux-gnu := qemu-aarch64
 QEMU_arm-linux-gnueabihf := qemu-arm
 RUN := $(QEMU_$(CROSS)) -L $(SYSROOT)
 SYSROOT_PACKAGES := libc6-dev libmicrohttpd-dev libcurl4-openssl-dev libssl-dev libcjson-dev libyaml-dev \
-  libpsl-dev uthash-dev libcmocka-dev
+  libpsl-dev libzstd-dev uthash-dev libcmocka-dev
 
-$(SYSROOT): | deps-build-cross
+$(SYSROOT): deploy/cross.mk | deps-build-cross
 	@mkdir -p $(@D)
 	@echo 'unpacking the Debian packages of $(ARCH_$(CROSS)) into $@'
 	@rm -rf $@ $@.new
 	@mmdebstrap --quiet --architectures=$(ARCH_$(CROSS)) --variant=extract \
-	  --include="$(SYSROOT_PACKAGES)" bookworm $@.new
-	@find $@.new -type l -lname '/*' -printf '%p %l\n' | while read -r link to; do \
+	  --include="$(SYSROOT_PACKAGES)" bookworm $@.new http://deb.debian.org/debian
+	@find $@.new -xdev -path $@.new/dev -prune -o -type l -lname '/*' -printf '%p %l\n' | while read -r link to; do \
 	  ln -sfr "$@.new$$to" "$$link"; done
 	@mv $@.new $@
+	@touch $@
 endif

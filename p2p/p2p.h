@@ -32,7 +32,7 @@ struct p2p_config {
     const char *advertise; /* host or host:port that others reach this node at, or "auto" */
     const char *site;      /* a name, or "auto" */
     const char *dir;       /* keeps node.id and peers between starts; the cache's folder */
-    const struct seal_key *key;
+    const struct seal_keys *keys;
     bool multicast;
     char *const *seeds; /* HOST:PORT or dns:NAME:PORT */
     size_t seeds_count;
@@ -115,6 +115,8 @@ void p2p_name_key(const char *text, struct digest *ret); /* pure */
 
 /* ---- the node ---- */
 
+/* Other cluster keys from now on: the first signs, each is believed. */
+void p2p_rekey(struct p2p *p, const struct seal_keys *keys);
 /* Load of this node, for its beacons. */
 void p2p_load(struct p2p *p, unsigned queue_ms, uint64_t free_bytes);
 

@@ -305,3 +305,9 @@ p2p_sign(struct p2p *p, const char *what, char ret_text[SEAL_TEXT_MAX])
 {
     return sealer_sign(&p->sealer, what, ret_text);
 }
+
+void
+p2p_rekey(struct p2p *p, const struct seal_keys *keys)
+{
+    sealer_rekey(&p->sealer, keys);
+}

@@ -11,19 +11,42 @@
 #define VERSION     1
 #define KEY_PREFIX  "psk-v1:"
 
-int
-seal_key_parse(const char *text, size_t len, struct seal_key *ret)
+/* A line without its end; an empty one adds nothing. */
+static int
+add_key(struct seal_keys *keys, const char *line, size_t len)
 {
     size_t prefix = sizeof KEY_PREFIX - 1;
-    while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r' || text[len - 1] == ' '))
+    while (len > 0 && (line[len - 1] == '\r' || line[len - 1] == ' ' || line[len - 1] == '\t'))
         len--;
-    if (len != prefix + (size_t)2 * SEAL_KEY || memcmp(text, KEY_PREFIX, prefix) != 0)
+    if (len == 0)
+        return 0;
+    if (keys->count == SEAL_KEYS_MAX || len != prefix + (size_t)2 * SEAL_KEY ||
+        memcmp(line, KEY_PREFIX, prefix) != 0)
         return ERR_SYNTAX;
-    struct seal_key k;
-    int rc = text_unhex(k.bytes, text + prefix, (size_t)2 * SEAL_KEY);
+    struct seal_key *k = &keys->all[keys->count];
+    int rc = text_unhex(k->bytes, line + prefix, (size_t)2 * SEAL_KEY);
+    for (size_t i = 0; i < keys->count && rc == 0; i++)
+        rc = memcmp(keys->all[i].bytes, k->bytes, SEAL_KEY) == 0 ? ERR_SYNTAX : 0;
+    keys->count += rc == 0;
+    return rc;
+}
+
+int
+seal_keys_parse(const char *text, size_t len, struct seal_keys *ret)
+{
+    struct seal_keys keys = {0};
+    int rc = 0;
+    for (size_t at = 0; at < len && rc == 0;) {
+        const char *end = memchr(text + at, '\n', len - at);
+        size_t line = end != NULL ? (size_t)(end - text) - at : len - at;
+        rc = add_key(&keys, text + at, line);
+        at += line + 1;
+    }
+    if (rc == 0 && keys.count == 0)
+        rc = ERR_SYNTAX;
     if (rc == 0)
-        *ret = k;
-    OPENSSL_cleanse(&k, sizeof k);
+        *ret = keys;
+    OPENSSL_cleanse(&keys, sizeof keys);
     return rc;
 }
 

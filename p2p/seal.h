@@ -24,9 +24,17 @@
 #define SEAL_TEXT_MAX    (2 * (SEAL_HEAD + SEAL_MAC) + 1)
 #define SEAL_KEY_TEXT    (7 + 2 * SEAL_KEY + 1)
 #define SEAL_SIGNED_MAX  1024 /* bytes of "method path range" */
+#define SEAL_KEYS_MAX    4    /* of one cluster, while they are changed */
+#define SEAL_KEYS_TEXT   1024 /* bytes of a key file: so many keys, white space */
 
 struct seal_key {
     uint8_t bytes[SEAL_KEY];
+};
+
+/* The keys of a cluster: the first signs, each is believed. One, but while keys are changed. */
+struct seal_keys {
+    size_t count;
+    struct seal_key all[SEAL_KEYS_MAX];
 };
 
 enum seal_kind { SEAL_DATAGRAM = 1, SEAL_REQUEST, SEAL_REPLY, SEAL_HEADER };
@@ -39,9 +47,10 @@ struct seal_head {
     uint64_t boot, seq;
 };
 
-/* "psk-v1:" and 64 hex digits: what `peersync cluster key` prints and a key file holds, white
- * space behind it allowed. 0 or ERR_SYNTAX. */
-CHECKED int seal_key_parse(const char *text, size_t len, struct seal_key *ret);
+/* What a key file holds: a line for each key, 1 to SEAL_KEYS_MAX, all different, as `peersync
+ * cluster key` prints them: "psk-v1:" and 64 hex digits. White space at the ends of lines and
+ * empty lines are allowed. 0 or ERR_SYNTAX. */
+CHECKED int seal_keys_parse(const char *text, size_t len, struct seal_keys *ret);
 void seal_key_print(const struct seal_key *k, char ret_text[SEAL_KEY_TEXT]);
 
 /* Puts head and mac around the body that lies at msg + SEAL_HEAD already; msg has room for

@@ -10,9 +10,10 @@
 #include <stdatomic.h>
 
 void
-sealer_init(struct sealer *s, const struct seal_key *key, const struct node_id *self)
+sealer_init(struct sealer *s, const struct seal_keys *keys, const struct node_id *self)
 {
-    s->key = *key;
+    must(keys->count > 0 && keys->count <= SEAL_KEYS_MAX);
+    s->keys = *keys;
     s->self = *self;
     rng_secret(&s->boot, sizeof s->boot);
     atomic_init(&s->seq, 0);
@@ -25,7 +26,26 @@ void
 sealer_release(struct sealer *s)
 {
     lock_release(&s->lock);
-    OPENSSL_cleanse(&s->key, sizeof s->key);
+    OPENSSL_cleanse(&s->keys, sizeof s->keys);
+}
+
+void
+sealer_rekey(struct sealer *s, const struct seal_keys *keys)
+{
+    must(keys->count > 0 && keys->count <= SEAL_KEYS_MAX);
+    lock_take(&s->lock);
+    s->keys = *keys;
+    lock_drop(&s->lock);
+}
+
+/* A copy on the caller's stack, so that nothing is computed under the lock. */
+static struct seal_keys
+keys_now(struct sealer *s)
+{
+    lock_take(&s->lock);
+    struct seal_keys keys = s->keys;
+    lock_drop(&s->lock);
+    return keys;
 }
 
 static struct seal_head
@@ -43,14 +63,16 @@ size_t
 sealer_close(struct sealer *s, enum seal_kind kind, uint8_t *msg, size_t body_len)
 {
     struct seal_head h = next_head(s, kind, body_len);
-    return seal_close(&s->key, &h, msg);
+    struct seal_keys keys = keys_now(s);
+    return seal_close(&keys.all[0], &h, msg);
 }
 
 int
 sealer_sign(struct sealer *s, const char *what, char ret_text[SEAL_TEXT_MAX])
 {
     struct seal_head h = next_head(s, SEAL_HEADER, 0);
-    return seal_sign(&s->key, &h, what, ret_text);
+    struct seal_keys keys = keys_now(s);
+    return seal_sign(&keys.all[0], &h, what, ret_text);
 }
 
 /* Was that address's fault not told yet? */
@@ -121,12 +143,18 @@ int
 sealer_open(struct sealer *s, enum seal_kind kind, const uint8_t *msg, size_t len, const char *from,
             struct seal_head *ret)
 {
+    struct seal_keys keys = keys_now(s);
+    uint64_t now_ms = (uint64_t)clock_wall_ms();
     struct seal_head h;
-    int rc = seal_open(&s->key, msg, len, (uint64_t)clock_wall_ms(), &h);
+    int rc = ERR_DENIED;
+    size_t which = 0;
+    for (; which < keys.count && rc == ERR_DENIED; which++)
+        rc = seal_open(&keys.all[which], msg, len, now_ms, &h);
     if (rc == 0 && h.kind != kind)
         rc = ERR_SYNTAX;
     rc = rc == 0 ? judge(s, &h, from) : rc;
     if (rc == 0) {
+        metric_add(M_p2p_older_key, which > 1);
         *ret = h;
     } else if (rc != ERR_AGAIN) {
         count_refusal(rc);
@@ -138,12 +166,19 @@ sealer_open(struct sealer *s, enum seal_kind kind, const uint8_t *msg, size_t le
 int
 sealer_verify(struct sealer *s, const char *text, const char *what, struct node_id *ret_from)
 {
+    struct seal_keys keys = keys_now(s);
+    uint64_t now_ms = (uint64_t)clock_wall_ms();
     struct seal_head h;
-    int rc = seal_verify(&s->key, text, what, (uint64_t)clock_wall_ms(), &h);
+    int rc = ERR_DENIED;
+    size_t which = 0;
+    for (; which < keys.count && rc == ERR_DENIED; which++)
+        rc = seal_verify(&keys.all[which], text, what, now_ms, &h);
     rc = rc == 0 ? judge(s, &h, NULL) : rc;
-    if (rc == 0)
+    if (rc == 0) {
+        metric_add(M_p2p_older_key, which > 1);
         *ret_from = h.sender;
-    else if (rc != ERR_AGAIN)
+    } else if (rc != ERR_AGAIN) {
         count_refusal(rc);
+    }
     return rc;
 }

@@ -9,11 +9,11 @@
 #define SEALER_TOLD_MAX 64 /* addresses whose refusal was logged; the oldest is forgotten */
 
 struct sealer {
-    struct seal_key key; /* fixed at init, like the next two */
-    struct node_id self;
+    struct node_id self; /* fixed at init, like the next one */
     uint64_t boot;
     _Atomic uint64_t seq;
     struct lock lock;
+    struct seal_keys keys;   /* lock */
     struct seal_guard guard; /* lock */
     size_t told_count;       /* lock */
     struct {
@@ -22,7 +22,9 @@ struct sealer {
     } told[SEALER_TOLD_MAX]; /* lock */
 };
 
-void sealer_init(struct sealer *s, const struct seal_key *key, const struct node_id *self);
+void sealer_init(struct sealer *s, const struct seal_keys *keys, const struct node_id *self);
+/* From now on the first of these signs, and a message of any of them is believed. */
+void sealer_rekey(struct sealer *s, const struct seal_keys *keys);
 void sealer_release(struct sealer *s);
 
 /* Seals the body that lies at msg + SEAL_HEAD; msg has room for the rest. Returns all of it. */

@@ -263,6 +263,9 @@ reload(struct daemon *d)
         if (key) {
             LOG(reload_refused, LOG_S("key", key), LOG_S("error", "needs a restart"));
             settings_release(&fresh);
+        } else if (peering_prepare(d->peering, fresh, &e)) {
+            LOG(reload_refused, LOG_S("error", e.text));
+            settings_release(&fresh);
         } else {
             take_over(d, fresh);
         }

@@ -15,10 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define KEY_BYTES_MAX 256 /* a key and white space; a longer file is something else */
-
 struct peering {
-    struct seal_key key;
+    struct seal_keys keys;
     int fd; /* -1 when the port has it */
     char listen[SERVER_ADDRESS_MAX];
     struct cache *cache;
@@ -27,12 +25,12 @@ struct peering {
     struct port *port;
 };
 
-/* ---- the key ---- */
+/* ---- the keys ---- */
 
 static int
-read_key(int fd, const char *path, struct seal_key *ret, struct err *e)
+read_keys(int fd, const char *path, struct seal_keys *ret, struct err *e)
 {
-    char text[KEY_BYTES_MAX];
+    char text[SEAL_KEYS_TEXT];
     struct stat st;
     if (fstat(fd, &st) == 0 && (st.st_mode & S_IRWXO) != 0)
         LOG(config_warning, LOG_S("key", "p2p.key_file"), LOG_S("file", path),
@@ -40,23 +38,24 @@ read_key(int fd, const char *path, struct seal_key *ret, struct err *e)
     ssize_t len = read(fd, text, sizeof text);
     if (len < 0)
         return err_errno(e, "p2p.key_file: %s", path);
-    int rc = seal_key_parse(text, (size_t)len, ret);
+    int rc = seal_keys_parse(text, (size_t)len, ret);
     OPENSSL_cleanse(text, sizeof text);
-    return rc == 0 ? 0
-                   : err_set(e, ERR_CONFIG,
-                             "p2p.key_file: %s: expected one line, psk-v1: and 64 hex digits, as "
-                             "`peersync cluster key` prints it",
-                             path);
+    return rc == 0
+               ? 0
+               : err_set(e, ERR_CONFIG,
+                         "p2p.key_file: %s: expected a line for each of 1 to %d different keys, "
+                         "psk-v1: and 64 hex digits, as `peersync cluster key` prints it",
+                         path, SEAL_KEYS_MAX);
 }
 
 /* 0; ERR_NOT_FOUND: there is no such file. Links are followed: that is how secrets are mounted. */
 static int
-open_key(const char *path, struct seal_key *ret, struct err *e)
+open_keys(const char *path, struct seal_keys *ret, struct err *e)
 {
     AUTO(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT)
         return ERR_NOT_FOUND;
-    return fd < 0 ? err_errno(e, "p2p.key_file: %s", path) : read_key(fd, path, ret, e);
+    return fd < 0 ? err_errno(e, "p2p.key_file: %s", path) : read_keys(fd, path, ret, e);
 }
 
 /* ---- what the p2p thread asks of this node ---- */
@@ -101,18 +100,18 @@ on_heard(void *arg, const struct digest *blob)
 int
 peering_listen(const struct settings *s, struct peering **ret, struct err *e)
 {
-    struct seal_key key;
+    struct seal_keys keys;
     if (!s->p2p_enabled)
         return 0;
-    int rc = open_key(s->p2p_key_file, &key, e);
+    int rc = open_keys(s->p2p_key_file, &keys, e);
     if (rc == ERR_NOT_FOUND)
         return 0;
     if (rc < 0)
         return rc;
     struct peering *p = mem_zalloc(sizeof *p);
-    p->key = key;
+    p->keys = keys;
     p->fd = -1;
-    OPENSSL_cleanse(&key, sizeof key);
+    OPENSSL_cleanse(&keys, sizeof keys);
     rc = server_listen(s->p2p_listen, &p->fd, e);
     if (rc == 0 && (rc = server_address(p->fd, p->listen)) < 0)
         (void)err_set(e, rc, "p2p.listen: %s", err_text(rc));
@@ -133,7 +132,7 @@ peering_open(struct peering *p, const struct settings *s, struct cache *cache, s
                                .advertise = s->p2p_advertise,
                                .site = s->p2p_site,
                                .dir = s->cache_dir,
-                               .key = &p->key,
+                               .keys = &p->keys,
                                .multicast = s->p2p_multicast,
                                .seeds = s->p2p_seeds,
                                .seeds_count = s->p2p_seed_count,
@@ -155,11 +154,32 @@ peering_p2p(struct peering *p)
     return p != NULL ? p->p2p : NULL;
 }
 
+int
+peering_prepare(struct peering *p, const struct settings *s, struct err *e)
+{
+    struct seal_keys keys;
+    if (!s->p2p_enabled)
+        return 0;
+    int rc = open_keys(s->p2p_key_file, &keys, e);
+    if (p == NULL && rc == ERR_NOT_FOUND)
+        return 0;
+    if (rc == ERR_NOT_FOUND)
+        return err_set(e, ERR_CONFIG, "p2p.key_file: %s is gone", s->p2p_key_file);
+    if (rc == 0 && p == NULL)
+        rc = err_set(e, ERR_CONFIG, "p2p.key_file: %s is new: needs a restart", s->p2p_key_file);
+    if (rc == 0)
+        p->keys = keys;
+    OPENSSL_cleanse(&keys, sizeof keys);
+    return rc;
+}
+
 void
 peering_reload(struct peering *p, const struct settings *s)
 {
-    if (p != NULL)
-        port_reload(p->port, s);
+    if (p == NULL)
+        return;
+    p2p_rekey(p->p2p, &p->keys);
+    port_reload(p->port, s);
 }
 
 void
@@ -170,6 +190,6 @@ peering_close(struct peering *p)
     port_close(p->port);
     p2p_close(p->p2p);
     fd_close(&p->fd);
-    OPENSSL_cleanse(&p->key, sizeof p->key);
+    OPENSSL_cleanse(&p->keys, sizeof p->keys);
     mem_free(p);
 }

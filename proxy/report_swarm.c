@@ -167,6 +167,7 @@ add_state(const struct p2p_state *s, cJSON *to)
     json_add_u64(to, "swarms", s->blobs_count);
     json_add_u64(to, "names", s->names);
     add_refused(to);
+    json_add_u64(to, "older_key", metric_get(M_p2p_older_key));
     add_asked(to);
     add_tracker(s, to);
     (void)add_office(s, to, "deputy", &s->deputy);

@@ -159,15 +159,16 @@ check_daemon(struct doctor *d)
 static void
 judge_key(struct doctor *d, const char *path, const struct stat *st, int fd)
 {
-    char text[256];
-    struct seal_key key;
+    char text[SEAL_KEYS_TEXT];
+    struct seal_keys keys;
     ssize_t n = read(fd, text, sizeof text);
-    if (n < 0 || seal_key_parse(text, (size_t)n, &key))
+    if (n < 0 || seal_keys_parse(text, (size_t)n, &keys))
         tell(d, BAD, "key", "%s holds no cluster key; see peersync cluster --help", path);
     else if (st->st_mode & 077)
         tell(d, WARNING, "key", "others can read %s: chmod 600 %s", path, path);
     else
-        tell(d, GOOD, "key", "%s, mode %03o", path, (unsigned)st->st_mode & 0777);
+        tell(d, GOOD, "key", "%s, mode %03o%s", path, (unsigned)st->st_mode & 0777,
+             keys.count > 1 ? ", several: the first signs, all are believed" : "");
 }
 
 /* True when this node should be in a swarm. */

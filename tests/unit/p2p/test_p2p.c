@@ -17,8 +17,8 @@
 
 #define WAIT_MS 10000
 
-static const struct seal_key key = {{1}};
-static const struct seal_key other_key = {{2}};
+static const struct seal_keys key = {1, {{{1}}}};
+static const struct seal_keys other_key = {1, {{{2}}}};
 
 /* What ops were called with. */
 struct seen {
@@ -82,14 +82,14 @@ remove_dir(const struct node *n)
 
 /* `seed`: HOST:PORT or NULL. */
 static void
-node_open(struct node *n, const struct seal_key *k, char *seed)
+node_open(struct node *n, const struct seal_keys *k, char *seed)
 {
     struct p2p_ops ops = {.arg = &n->seen, .get = get, .stop = stop, .stored = stored};
     struct p2p_config c = {.listen = "127.0.0.1:0",
                            .advertise = "auto",
                            .site = "here",
                            .dir = n->dir[0] ? n->dir : new_dir(n),
-                           .key = k,
+                           .keys = k,
                            .seeds = &seed,
                            .seeds_count = seed != NULL};
     struct err e;
@@ -381,7 +381,7 @@ what_cannot_be_opened_is_said_in_a_sentence(void **state)
                               .advertise = "auto",
                               .site = "auto",
                               .dir = new_dir(&n),
-                              .key = &key};
+                              .keys = &key};
     struct p2p_config c = good;
     struct err e;
     c.seeds = &bad;

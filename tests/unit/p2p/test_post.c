@@ -29,7 +29,7 @@ static size_t request_len;
 static int
 set_up(void **state)
 {
-    static const struct seal_key key = {{1}};
+    static const struct seal_keys key = {1, {{{1}}}};
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof in;
     struct node_id my_id = unit_node(1);
@@ -264,7 +264,7 @@ errors_and_answers_of_others_are_dropped(void **state)
 {
     (void)state;
     static struct sealer third;
-    static const struct seal_key key = {{1}};
+    static const struct seal_keys key = {1, {{{1}}}};
     struct node_id id = unit_node(3);
     char body[64];
     sealer_init(&third, &key, &id);

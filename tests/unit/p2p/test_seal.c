@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "p2p/seal.h"
+#include <stdio.h>
 
 #define NOW_MS 1800000000000u
 #define BODY   "hello"
@@ -167,16 +168,52 @@ a_printed_key_parses_and_others_do_not(void **state)
 {
     (void)state;
     char text[SEAL_KEY_TEXT + 1];
-    struct seal_key k;
+    struct seal_keys k;
     seal_key_print(&key, text);
     assert_int_equal(strlen(text), SEAL_KEY_TEXT - 1);
     text[SEAL_KEY_TEXT - 1] = '\n';
-    assert_int_equal(seal_key_parse(text, SEAL_KEY_TEXT, &k), 0);
-    assert_memory_equal(&k, &key, sizeof k);
-    assert_int_equal(seal_key_parse(text, SEAL_KEY_TEXT - 2, &k), ERR_SYNTAX);
-    assert_int_equal(seal_key_parse("", 0, &k), ERR_SYNTAX);
+    assert_int_equal(seal_keys_parse(text, SEAL_KEY_TEXT, &k), 0);
+    assert_int_equal(k.count, 1);
+    assert_memory_equal(&k.all[0], &key, sizeof key);
+    assert_int_equal(seal_keys_parse(text, SEAL_KEY_TEXT - 2, &k), ERR_SYNTAX);
+    assert_int_equal(seal_keys_parse("", 0, &k), ERR_SYNTAX);
+    assert_int_equal(seal_keys_parse(" \n\r\n", 4, &k), ERR_SYNTAX);
     text[20] = 'g';
-    assert_int_equal(seal_key_parse(text, SEAL_KEY_TEXT, &k), ERR_SYNTAX);
+    assert_int_equal(seal_keys_parse(text, SEAL_KEY_TEXT, &k), ERR_SYNTAX);
+}
+
+/* Writes that many different keys, each behind an empty line and before white space. */
+static size_t
+key_lines(size_t count, char ret[SEAL_KEYS_TEXT])
+{
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct seal_key k = {{(uint8_t)(10 + i)}};
+        len += (size_t)snprintf(ret + len, SEAL_KEYS_TEXT - len, "\n");
+        seal_key_print(&k, ret + len);
+        len += SEAL_KEY_TEXT - 1;
+        len += (size_t)snprintf(ret + len, SEAL_KEYS_TEXT - len, " \r\n");
+    }
+    return len;
+}
+
+static void
+a_file_of_several_keys_keeps_their_order(void **state)
+{
+    (void)state;
+    char text[SEAL_KEYS_TEXT];
+    struct seal_keys k;
+    size_t len = key_lines(SEAL_KEYS_MAX, text);
+    assert_int_equal(seal_keys_parse(text, len, &k), 0);
+    assert_int_equal(k.count, SEAL_KEYS_MAX);
+    for (size_t i = 0; i < k.count; i++)
+        assert_int_equal(k.all[i].bytes[0], 10 + i);
+    assert_int_equal(seal_keys_parse(text, key_lines(SEAL_KEYS_MAX + 1, text), &k), ERR_SYNTAX);
+    len = key_lines(1, text);
+    memcpy(text + len, text, len); /* the same one twice */
+    assert_int_equal(seal_keys_parse(text, 2 * len, &k), ERR_SYNTAX);
+    memcpy(text + len, "psk-v2:", 7);
+    assert_int_equal(seal_keys_parse(text, len + 7, &k), ERR_SYNTAX);
 }
 
 int
@@ -192,6 +229,7 @@ main(void)
         cmocka_unit_test(a_full_guard_forgets_the_sender_heard_longest_ago),
         cmocka_unit_test(a_signed_request_holds_for_its_own_words_only),
         cmocka_unit_test(a_printed_key_parses_and_others_do_not),
+        cmocka_unit_test(a_file_of_several_keys_keeps_their_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

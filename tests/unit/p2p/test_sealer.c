@@ -11,7 +11,7 @@ static uint8_t msg[256];
 static int
 set_up(void **state)
 {
-    static const struct seal_key key = {{1}}, other = {{2}};
+    static const struct seal_keys key = {1, {{{1}}}}, other = {1, {{{2}}}};
     struct node_id a = unit_node(1), b = unit_node(2), c = unit_node(3);
     (void)state;
     sealer_init(&one, &key, &a);
@@ -71,6 +71,41 @@ another_key_another_kind_and_noise_are_refused_and_counted(void **state)
     assert_int_equal(metric_get(M_p2p_refused_version), version + 1);
 }
 
+/* Does `two` believe what `one` says, in a message and in a header? */
+static bool
+believes(int expect)
+{
+    struct seal_head h;
+    struct node_id from;
+    char text[SEAL_TEXT_MAX];
+    size_t len = say(&one, SEAL_DATAGRAM);
+    bool right = sealer_open(&two, SEAL_DATAGRAM, msg, len, NULL, &h) == expect;
+    assert_int_equal(sealer_sign(&one, "GET /a 0-9", text), 0);
+    return right && sealer_verify(&two, text, "GET /a 0-9", &from) == expect;
+}
+
+static void
+keys_are_changed_one_node_at_a_time(void **state)
+{
+    (void)state;
+    static const struct seal_keys old = {1, {{{1}}}}, both = {2, {{{1}}, {{3}}}},
+                                  turned = {2, {{{3}}, {{1}}}}, fresh = {1, {{{3}}}};
+    uint64_t older = metric_get(M_p2p_older_key);
+    sealer_rekey(&two, &both); /* it signs with the old one still */
+    assert_true(believes(0));
+    assert_int_equal(metric_get(M_p2p_older_key), older);
+    sealer_rekey(&one, &both);
+    sealer_rekey(&one, &turned);
+    assert_true(believes(0));
+    assert_int_equal(metric_get(M_p2p_older_key), older + 2);
+    sealer_rekey(&two, &turned);
+    sealer_rekey(&two, &fresh);
+    assert_true(believes(0));
+    assert_int_equal(metric_get(M_p2p_older_key), older + 2);
+    sealer_rekey(&one, &old);
+    assert_true(believes(ERR_DENIED));
+}
+
 static void
 a_clock_that_is_wrong_is_refused_and_counted(void **state)
 {
@@ -78,7 +113,7 @@ a_clock_that_is_wrong_is_refused_and_counted(void **state)
     struct seal_head h = {.kind = SEAL_DATAGRAM, .sender = unit_node(1), .boot = 1, .seq = 1};
     uint64_t before = metric_get(M_p2p_refused_clock);
     h.stamp_ms = (uint64_t)clock_wall_ms() - 2 * SEAL_SKEW_MS;
-    size_t len = seal_close(&one.key, &h, msg);
+    size_t len = seal_close(&one.keys.all[0], &h, msg);
     assert_int_equal(sealer_open(&two, SEAL_DATAGRAM, msg, len, "10.0.0.1", &h), ERR_TIMEOUT);
     assert_int_equal(metric_get(M_p2p_refused_clock), before + 1);
 }
@@ -119,6 +154,7 @@ main(void)
         WITH(a_clock_that_is_wrong_is_refused_and_counted),
         WITH(our_own_messages_are_neither_believed_nor_counted),
         WITH(a_signed_request_passes_once_and_for_its_own_text_only),
+        WITH(keys_are_changed_one_node_at_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -371,7 +371,7 @@ stop_nothing(void *arg, const struct digest *d, uint32_t get, uint32_t end)
 static inline void
 node_join(struct node *n, const struct node *seed)
 {
-    static const struct seal_key key = {{9}};
+    static const struct seal_keys keys = {1, {{{9}}}};
     struct p2p_ops ops = {
         .arg = n, .get = order_nothing, .stop = stop_nothing, .stored = stored_bytes};
     struct err e = {0};
@@ -387,7 +387,7 @@ node_join(struct node *n, const struct node *seed)
                                 .advertise = "auto",
                                 .site = "here",
                                 .dir = n->folder,
-                                .key = &key,
+                                .keys = &keys,
                                 .seeds = seeds,
                                 .seeds_count = seed != NULL};
     if (p2p_open(&config, &ops, &n->p2p, &e) < 0)

@@ -306,11 +306,11 @@ swarm_stored(void *arg, const struct digest *blob)
 static struct p2p *
 open_swarm(const struct world *w)
 {
-    static const struct seal_key key = {{7}};
+    static const struct seal_keys keys = {1, {{{7}}}};
     static const struct p2p_ops ops = {
         .get = swarm_get, .stop = swarm_stop, .stored = swarm_stored};
     struct p2p_config c = {
-        .listen = "127.0.0.1:0", .advertise = "auto", .site = "here", .dir = w->dir, .key = &key};
+        .listen = "127.0.0.1:0", .advertise = "auto", .site = "here", .dir = w->dir, .keys = &keys};
     struct p2p *p = NULL;
     struct err e;
     if (p2p_open(&c, &ops, &p, &e))

@@ -44,14 +44,14 @@ serve(void *cls, struct MHD_Connection *c, const char *url, const char *method, 
 static struct p2p *
 open_p2p(char folder[32])
 {
-    static const struct seal_key key = {{7}};
+    static const struct seal_keys keys = {1, {{{7}}}};
     static const struct p2p_ops ops;
     struct p2p *p = NULL;
     struct err e = {0};
     (void)snprintf(folder, 32, "/tmp/peersync-test-XXXXXX");
     assert_non_null(mkdtemp(folder));
     struct p2p_config c = {
-        .listen = "127.0.0.1:0", .advertise = "auto", .site = "here", .dir = folder, .key = &key};
+        .listen = "127.0.0.1:0", .advertise = "auto", .site = "here", .dir = folder, .keys = &keys};
     if (p2p_open(&c, &ops, &p, &e) < 0)
         fail_msg("%s", e.text);
     return p;

@@ -51,9 +51,10 @@ swarm(char dir[64], const struct seal_key *k)
     static const struct p2p_ops ops = {.get = get, .stop = stop, .stored = stored};
     struct p2p *p = NULL;
     struct err e = {0};
+    struct seal_keys keys = {1, {*k}};
     make_folder(dir);
     struct p2p_config c = {
-        .listen = "127.0.0.1:0", .advertise = "auto", .site = "here", .dir = dir, .key = k};
+        .listen = "127.0.0.1:0", .advertise = "auto", .site = "here", .dir = dir, .keys = &keys};
     if (p2p_open(&c, &ops, &p, &e) < 0)
         fail_msg("%s", e.text);
     return p;
