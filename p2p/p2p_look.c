@@ -132,7 +132,7 @@ draw_blobs(const struct p2p *p, struct p2p_state *s)
         to->digest = *swarm_digest(swarm);
         to->size = swarm_size(swarm);
         to->sum = swarm_sum(swarm);
-        to->wants = (swarm_has_flags(swarm) & WIRE_WANTS) != 0;
+        to->wants = (swarm_has_flags(swarm) & WIRE_WANTS) != 0 && !swarm_whole(swarm);
     }
     qsort(s->blobs, s->blobs_count, sizeof *s->blobs, order_of_blobs);
 }

@@ -76,11 +76,11 @@ drop(struct swarms *x, struct swarms_one *o)
     *o = x->list[--x->count];
 }
 
-/* Open only to serve others. */
+/* Open only to serve others: nothing of it is wanted here (any more). */
 static bool
 seeds(const struct swarms_one *o)
 {
-    return (swarm_has_flags(o->swarm) & WIRE_WANTS) == 0;
+    return (swarm_has_flags(o->swarm) & WIRE_WANTS) == 0 || swarm_whole(o->swarm);
 }
 
 /* The blob that was asked for least lately among those that are only served goes; false: none. */
@@ -260,6 +260,8 @@ swarms_settle(struct swarms *x, const struct swarms_at *at, struct plan *p)
         if (rejoin)
             swarm_announce_now(x->list[i].swarm);
         settle_swarm(x, at, &x->list[i], p);
+        if (!seeds(&x->list[i]))
+            x->list[i].used_ms = at->now_ms;
     }
     if (!swarms_in_office(at) && swarms_tracked(at->elect))
         swarms_post(x, at, p);

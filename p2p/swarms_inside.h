@@ -9,7 +9,7 @@
 
 struct swarms_one {
     struct swarm *swarm;
-    int64_t used_ms; /* last time when somebody else asked for it or got a piece of it */
+    int64_t used_ms; /* last time when it was wanted here, or others asked for it or got some */
     bool leaves;     /* closed after one last announcement */
 };
 

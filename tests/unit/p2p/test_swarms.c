@@ -370,6 +370,42 @@ a_blob_is_opened_once_and_there_is_a_limit(void **state)
     swarms_free(x);
 }
 
+static void
+hold_all(struct swarm *s)
+{
+    for (uint32_t p = 0; p < swarm_pieces(s); p++)
+        swarm_hold(s, p);
+}
+
+/* The fetch side does not say that it is done: that all is here is enough. */
+static void
+what_was_fetched_is_offered_for_a_minute_and_makes_room(void **state)
+{
+    (void)state;
+    struct swarms *x = swarms_new(1);
+    struct swarms_at at = follower(1000);
+    struct digest d = unit_blob(1), old = unit_blob(0);
+    struct swarm *s = swarms_open(x, &d, SIZE, WANTS, 1000);
+    at.now_ms += 10 * SWARMS_SEED_MS; /* it took long */
+    swarms_settle(x, &at, &plan);
+    hold_all(s);
+    at.now_ms += SWARMS_SEED_MS - 1;
+    plan_clear(&plan);
+    swarms_settle(x, &at, &plan);
+    assert_non_null(swarms_find(x, &d));
+    at.now_ms++;
+    swarms_settle(x, &at, &plan);
+    assert_null(swarms_find(x, &d));
+
+    hold_all(swarms_open(x, &old, SIZE, WANTS, at.now_ms));
+    for (unsigned i = 0; i < SWARMS_MAX; i++) {
+        d.bytes[0] = (uint8_t)i;
+        assert_non_null(swarms_open(x, &d, SIZE, WANTS, at.now_ms));
+    }
+    assert_null(swarms_find(x, &old));
+    swarms_free(x);
+}
+
 int
 main(void)
 {
@@ -384,6 +420,7 @@ main(void)
         cmocka_unit_test(a_banned_node_is_told_to_stop_its_leases_and_keeps_what_it_took),
         cmocka_unit_test(what_nobody_wants_any_more_is_given_up_with_a_last_word),
         cmocka_unit_test(a_blob_is_opened_once_and_there_is_a_limit),
+        cmocka_unit_test(what_was_fetched_is_offered_for_a_minute_and_makes_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
