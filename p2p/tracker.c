@@ -399,7 +399,7 @@ ended_early(struct tracker *t, struct tracker_blob *b, struct lease *l, uint8_t 
     else if (state != WIRE_LEFT && tracker_has_other(t, b, l->node, now_ms))
         tracker_strike(n, now_ms);
     else if (state != WIRE_LEFT)
-        n->free_ms = now_ms + TRACKER_PAUSE_MS;
+        n->pause_ms = now_ms + TRACKER_PAUSE_MS;
     lease_end(&b->book, l, LEASE_EXPIRED);
 }
 

@@ -17,12 +17,20 @@ may_upstream(const struct tracker_blob *b, const struct tracker_entry *e, int64_
     return (e->flags & WIRE_MAY_FETCH) != 0 && now_ms >= b->rest_ms;
 }
 
+/* In quarantine or not. */
+static bool
+has_source(const struct tracker *t, const struct tracker_blob *b, const struct tracker_entry *e,
+           int64_t now_ms)
+{
+    return (e->flags & WIRE_WANTS) != 0 && now_ms >= t->nodes[e->node].pause_ms &&
+           (may_upstream(b, e, now_ms) || tracker_has_remote(t, b, now_ms));
+}
+
 static bool
 could_fetch(const struct tracker *t, const struct tracker_blob *b, const struct tracker_entry *e,
             int64_t now_ms)
 {
-    return (e->flags & WIRE_WANTS) != 0 && now_ms >= t->nodes[e->node].free_ms &&
-           (may_upstream(b, e, now_ms) || tracker_has_remote(t, b, now_ms));
+    return now_ms >= t->nodes[e->node].free_ms && has_source(t, b, e, now_ms);
 }
 
 /* Should the idle node o get the place that the node e asks for? */
@@ -69,6 +77,25 @@ places(const struct tracker *t, const struct tracker_blob *b, int64_t now_ms)
     return b->rests > 0 ? 1 : climb_limit(&t->climb, b->book.piece_bytes, now_ms);
 }
 
+bool
+tracker_has_other(const struct tracker *t, const struct tracker_blob *b, unsigned node,
+                  int64_t now_ms)
+{
+    for (size_t i = 0; i < b->entries_count; i++)
+        if (b->entries[i]->node != node && could_fetch(t, b, b->entries[i], now_ms))
+            return true;
+    return false;
+}
+
+/* The site's best is in quarantine: a slow way beats none, and a client waits. */
+static bool
+is_last_resort(const struct tracker *t, const struct tracker_blob *b, const struct tracker_entry *e,
+               int64_t now_ms)
+{
+    return has_source(t, b, e, now_ms) && fetching(b) == 0 &&
+           !tracker_has_other(t, b, e->node, now_ms);
+}
+
 /* Is there a place for the node among those that fetch? One of unknown speed at most, once two
  * that are known fetch the blob. Each blob has one fetcher, however many there are of others. */
 static bool
@@ -76,7 +103,7 @@ may_fetch(const struct tracker *t, const struct tracker_blob *b, const struct tr
           int64_t now_ms)
 {
     if (!could_fetch(t, b, e, now_ms))
-        return false;
+        return is_last_resort(t, b, e, now_ms);
     unsigned before = 0, known = 0, unknown = 0;
     bool runs = leases_of(b, e->node) > 0;
     for (size_t i = 0; i < b->entries_count; i++) {
@@ -93,16 +120,6 @@ may_fetch(const struct tracker *t, const struct tracker_blob *b, const struct tr
     unsigned limit = places(t, b, now_ms), here = known + unknown;
     unsigned all = here + fetching_others(t, b);
     return here + before == 0 || all + before < limit;
-}
-
-bool
-tracker_has_other(const struct tracker *t, const struct tracker_blob *b, unsigned node,
-                  int64_t now_ms)
-{
-    for (size_t i = 0; i < b->entries_count; i++)
-        if (b->entries[i]->node != node && could_fetch(t, b, b->entries[i], now_ms))
-            return true;
-    return false;
 }
 
 static bool

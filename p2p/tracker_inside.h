@@ -9,7 +9,7 @@
  *  1. holders[p] is the number of entries that count and whose bit p is set; an entry counts whose
  *     node serves, and is not doubted by too many.
  *  2. A piece is granted only while holders[p] and of[p] are 0, so never twice at a time.
- *  3. A node in quarantine gets no lease. */
+ *  3. A node in quarantine gets no lease while anybody else could have it. */
 #ifndef P2P_TRACKER_INSIDE_H
 #define P2P_TRACKER_INSIDE_H
 
@@ -25,6 +25,7 @@ struct tracker_node {
     uint64_t wan_rate; /* bytes/s, 0: not known */
     unsigned strikes;  /* revocations in a row */
     int64_t free_ms;   /* end of its quarantine */
+    int64_t pause_ms;  /* it failed when nobody could take over: nothing before */
     bool used;
 };
 

@@ -431,6 +431,36 @@ a_holder_that_fails_is_left_alone_for_a_while(void **state)
     tracker_free(t);
 }
 
+/* Whoever wants the blob alone would wait for nothing: its client goes upstream without us. */
+static void
+in_quarantine_it_still_gets_what_nobody_else_could_fetch(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker_of(2);
+    struct wire_grant g;
+    assert_true(grant(t, 1, 0, &g));
+    report(t, 1, &g, 100, WIRE_FAILED, 10);
+    static const uint8_t nothing[2] = {0};
+    struct wire_blob b = {.digest = unit_blob(2),
+                          .size = SIZE,
+                          .flags = WANTS,
+                          .idle_leases = 1,
+                          .held = {nothing, 2}};
+    struct node_id one = unit_node(1), two = unit_node(2);
+    tracker_blob(t, &one, &(struct node_addr){.port = 1}, &b, 20, &orders);
+    assert_true(tracker_grant(t, &one, &b.digest, 20, &g, &orders));
+    report(t, 1, &g, 100, WIRE_FAILED, 30); /* it could not either */
+    tracker_blob(t, &one, &(struct node_addr){.port = 1}, &b, 40, &orders);
+    assert_false(tracker_grant(t, &one, &b.digest, 40, &g, &orders));
+    assert_true(tracker_grant(t, &one, &b.digest, 30 + TRACKER_PAUSE_MS, &g, &orders));
+    report(t, 1, &g, 100, WIRE_FAILED, 600);
+    tracker_blob(t, &two, &(struct node_addr){.port = 2}, &b, 1200, &orders);
+    tracker_blob(t, &one, &(struct node_addr){.port = 1}, &b, 1200, &orders);
+    assert_false(tracker_grant(t, &one, &b.digest, 1200, &g, &orders));
+    assert_true(tracker_grant(t, &two, &b.digest, 1200, &g, &orders));
+    tracker_free(t);
+}
+
 static void
 a_silent_holder_is_told_and_its_piece_granted_again(void **state)
 {
@@ -558,6 +588,7 @@ main(void)
         cmocka_unit_test(the_only_holder_of_a_blob_is_left_for_a_faster_node),
         cmocka_unit_test(who_waits_is_told_when_there_is_a_place),
         cmocka_unit_test(a_holder_that_fails_is_left_alone_for_a_while),
+        cmocka_unit_test(in_quarantine_it_still_gets_what_nobody_else_could_fetch),
         cmocka_unit_test(a_silent_holder_is_told_and_its_piece_granted_again),
         cmocka_unit_test(a_new_tracker_takes_over_what_runs),
         cmocka_unit_test(of_two_who_fetch_the_same_the_second_is_stopped),
