@@ -60,7 +60,7 @@ struct conn;
 
 /* The rules are copied. */
 struct conns *conns_new(const struct conn_rules *rules);
-void conns_free(struct conns *t); /* must be empty */
+void conns_free(struct conns *t); /* when the listener has stopped */
 struct conn *conns_add(struct conns *t, int fd, const struct sockaddr_storage *address);
 struct conn *conns_find(struct conns *t, int fd);
 /* Before the descriptor is closed. NULL is fine. */

@@ -197,6 +197,18 @@ the_table_counts_and_tells_when_it_is_empty(void **state)
     conns_free(t);
 }
 
+/* libmicrohttpd may close an accepted connection and never say so. */
+static void
+what_never_got_its_thread_is_freed_at_the_end(void **state)
+{
+    (void)state;
+    struct conns *t = conns_new(&rules);
+    struct sockaddr_storage a = address("10.0.0.1", 1);
+    assert_non_null(conns_add(t, 1000, &a));
+    assert_non_null(conns_add(t, 1001, &a));
+    conns_free(t);
+}
+
 static void
 draining_ends_idle_connections_only(void **state)
 {
@@ -235,6 +247,7 @@ main(void)
         cmocka_unit_test(a_new_request_starts_a_new_window),
         cmocka_unit_test(addresses_are_compared_without_ports),
         cmocka_unit_test(the_table_counts_and_tells_when_it_is_empty),
+        cmocka_unit_test(what_never_got_its_thread_is_freed_at_the_end),
         cmocka_unit_test(draining_ends_idle_connections_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
