@@ -59,10 +59,15 @@ duty_ready(struct duties *r)
     bool upstream = false;
     for (size_t i = 0; i < DUTIES_MAX; i++)
         upstream = upstream || (r->list[i].phase == DUTY_RUNS && node_is_none(&r->list[i].node));
-    for (size_t i = 0; i < DUTIES_MAX; i++)
-        if (r->list[i].phase == DUTY_READY && !(upstream && node_is_none(&r->list[i].node)))
-            return &r->list[i];
-    return NULL;
+    struct duty *first = NULL;
+    for (size_t i = 0; i < DUTIES_MAX; i++) {
+        struct duty *a = &r->list[i];
+        if (a->phase != DUTY_READY || (upstream && node_is_none(&a->node)))
+            continue;
+        if (first == NULL || (a->lease <= DUTY_OWN_IDS && first->lease > DUTY_OWN_IDS))
+            first = a;
+    }
+    return first;
 }
 
 struct duty *

@@ -42,7 +42,8 @@ void duty_init(struct duties *r, uint64_t size, uint32_t piece_bytes);
 /* NULL when there is no place. */
 struct duty *duty_add(struct duties *r, const struct wire_grant *g);
 bool duty_take(struct duties *r, uint32_t first, uint32_t count, bool quiet); /* without a lease */
-/* One whose request can be made now. Upstream one goes after the other: the next request then takes
+/* One whose request can be made now, first what was taken without a lease: readers stand at it.
+ * Upstream one goes after the other: the next request then takes
  * the same connection, which is up to speed, while a second one would begin slowly beside the full
  * queue of the WAN, each time. */
 struct duty *duty_ready(struct duties *r);

@@ -173,6 +173,31 @@ tick_follower(struct elect *e, const struct members *m, int64_t now_ms, struct e
     stand(e, m, now_ms, p);
 }
 
+/* Neither stands nor stays in office. */
+static void
+stand_back(struct elect *e, const struct members *m, int64_t now_ms, struct elect_plan *p)
+{
+    if (e->role == ELECT_TRACKER) {
+        *p = elect_resign(e, m, false, now_ms);
+        p->event = ELECT_DOUBTS;
+    } else if (e->role == ELECT_CANDIDATE) {
+        go(e, ELECT_MEMBER);
+        p->event = ELECT_DOUBTS;
+    }
+    e->hold_ms = now_ms + ELECT_HOLD_MS;
+}
+
+static void
+shun_tracker(struct elect *e, int64_t now_ms, struct elect_plan *p)
+{
+    bool deputy = e->role == ELECT_DEPUTY;
+    p->event = ELECT_SHUNS;
+    p->changed = true;
+    forget_tracker(e, now_ms + ELECT_YIELD_MS);
+    if (deputy && now_ms >= e->hold_ms)
+        win(e, now_ms, p);
+}
+
 static void
 tick_role(struct elect *e, const struct members *m, int64_t now_ms, struct elect_plan *p)
 {
@@ -204,6 +229,11 @@ elect_tick(struct elect *e, const struct members *m, int64_t now_ms)
         e->probed = false;
     }
     e->ticked_ms = now_ms;
+    if (member_doubts_itself(m, e->site)) {
+        stand_back(e, m, now_ms, &p);
+    } else if (member_shunned(m, &e->tracker.id)) {
+        shun_tracker(e, now_ms, &p);
+    }
     tick_role(e, m, now_ms, &p);
     if (now_ms >= e->beacon_ms) {
         p.beacon = true;
@@ -291,7 +321,8 @@ hear_abdication(struct elect *e, const struct wire_beacon *b, int64_t now_ms, st
 }
 
 struct elect_plan
-elect_hear(struct elect *e, const struct node_id *from, const struct wire_beacon *b, int64_t now_ms)
+elect_hear(struct elect *e, const struct members *m, const struct node_id *from,
+           const struct wire_beacon *b, int64_t now_ms)
 {
     struct elect_plan p = {.event = ELECT_NOTHING};
     must(!node_equal(from, &e->self));
@@ -306,6 +337,8 @@ elect_hear(struct elect *e, const struct node_id *from, const struct wire_beacon
     if (b->epoch > e->epoch_max)
         e->epoch_max = b->epoch;
 
+    if (member_shunned(m, &b->tracker) || member_shunned(m, from))
+        return p;
     struct elect_claim claim = {b->epoch, b->tracker_priority, b->tracker};
     bool itself = node_equal(from, &b->tracker);
     if (b->role == ELECT_TRACKER && itself) {

@@ -9,11 +9,17 @@
  *   CANDIDATE --rank * ELECT_STEP_MS over-->              TRACKER, epoch + 1
  *   CANDIDATE --a tracker or a better candidate heard, or somebody hears the tracker--> MEMBER
  *   DEPUTY    --the tracker resigned in its favour-->     TRACKER, epoch + 1
+ *   DEPUTY    --this node finds the tracker to be a liar--> TRACKER, epoch + 1
+ *   MEMBER    --this node finds the tracker to be a liar--> MEMBER, without a tracker
+ *   TRACKER   --it finds most nodes to be liars: it is broken itself--> MEMBER, stands back
  *   TRACKER   --a larger claim heard from its owner-->    MEMBER
  *
  * Every beacon says how long ago its sender itself heard the tracker. A node that lost beacons
  * believes the freshest of these, so that loss alone starts no election, and a tracker that is
- * dead is dead for all ELECT_SILENT_MS after its last word. */
+ * dead is dead for all ELECT_SILENT_MS after its last word.
+ *
+ * A liar (member.h: shunned) is no tracker: what it fetches under leases of its own, others do not
+ * take. The larger epoch of its successor moves those who have not found out themselves. */
 #ifndef P2P_ELECT_H
 #define P2P_ELECT_H
 
@@ -84,7 +90,7 @@ void elect_init(struct elect *e, const struct node_id *self, uint64_t site, uint
                 uint64_t seed, int64_t now_ms);
 struct elect_plan elect_tick(struct elect *e, const struct members *m, int64_t now_ms);
 /* A beacon of another node. */
-struct elect_plan elect_hear(struct elect *e, const struct node_id *from,
+struct elect_plan elect_hear(struct elect *e, const struct members *m, const struct node_id *from,
                              const struct wire_beacon *b, int64_t now_ms);
 /* On purpose: `leaves` when the node stops, which it does also without a successor. */
 struct elect_plan elect_resign(struct elect *e, const struct members *m, bool leaves,

@@ -17,7 +17,7 @@ member_priority(unsigned configured, bool wired, int64_t up_ms, unsigned cpus)
 void
 member_init(struct members *m)
 {
-    m->count = 0;
+    m->count = m->banned = 0;
     memset(m->last_seen_at, 0, sizeof m->last_seen_at);
 }
 
@@ -56,6 +56,8 @@ member_heard(struct members *m, const struct member *said, int64_t now_ms)
         return false;
     if (i == MEMBERS_MAX)
         return false;
+    m->banned += said->banned;
+    m->banned -= i < m->count && at->banned;
     m->count += i == m->count;
     m->last_seen_at[hint(&said->id)] = (uint16_t)i;
     *at = *said;
@@ -63,12 +65,19 @@ member_heard(struct members *m, const struct member *said, int64_t now_ms)
     return true;
 }
 
+static void
+drop(struct members *m, size_t i)
+{
+    m->banned -= m->list[i].banned;
+    m->list[i] = m->list[--m->count];
+}
+
 void
 member_forget(struct members *m, const struct node_id *id)
 {
     size_t i = find(m, id);
     if (i < m->count)
-        m->list[i] = m->list[--m->count];
+        drop(m, i);
 }
 
 bool
@@ -84,7 +93,7 @@ member_bury(struct members *m, int64_t now_ms, struct node_id *ret_dead)
         if (now_ms - m->list[i].heard_ms < MEMBER_DEAD_MS)
             continue;
         *ret_dead = m->list[i].id;
-        m->list[i] = m->list[--m->count];
+        drop(m, i);
         return true;
     }
     return false;
@@ -97,6 +106,28 @@ member_better(uint32_t a_priority, const struct node_id *a, uint32_t b_priority,
     return a_priority != b_priority ? a_priority > b_priority : node_compare(a, b) > 0;
 }
 
+bool
+member_doubts_itself(const struct members *m, uint64_t site)
+{
+    size_t banned = 0;
+    for (size_t i = 0; i < m->count && m->banned > 0; i++)
+        banned += m->list[i].site == site && m->list[i].banned;
+    return 2 * banned > member_count(m, site) + 1;
+}
+
+static bool
+shunned(const struct members *m, const struct member *o)
+{
+    return o->banned && !member_doubts_itself(m, o->site);
+}
+
+bool
+member_shunned(const struct members *m, const struct node_id *id)
+{
+    const struct member *o = member_find(m, id);
+    return o != NULL && shunned(m, o);
+}
+
 unsigned
 member_rank(const struct members *m, uint64_t site, uint32_t priority, const struct node_id *id,
             const struct node_id *except)
@@ -105,7 +136,7 @@ member_rank(const struct members *m, uint64_t site, uint32_t priority, const str
     for (size_t i = 0; i < m->count; i++) {
         const struct member *o = &m->list[i];
         if (o->site == site && !node_equal(&o->id, except) &&
-            member_better(o->priority, &o->id, priority, id))
+            member_better(o->priority, &o->id, priority, id) && !shunned(m, o))
             rank++;
     }
     return rank;
@@ -126,7 +157,7 @@ member_best(const struct members *m, uint64_t site)
     const struct member *best = NULL;
     for (size_t i = 0; i < m->count; i++) {
         const struct member *o = &m->list[i];
-        if (o->site == site &&
+        if (o->site == site && !shunned(m, o) &&
             (best == NULL || member_better(o->priority, &o->id, best->priority, &best->id)))
             best = o;
     }

@@ -21,12 +21,13 @@ struct member {
     bool is_tracker;
     uint16_t queue_ms; /* what an upload from it waits, as it says */
     uint32_t free_mib;
+    bool banned; /* it gave wrong bytes: nothing is asked of it, and it is not followed */
     int64_t heard_ms;
     int64_t group_ms; /* heard by multicast; MEMBER_NEVER */
 };
 
 struct members {
-    size_t count;
+    size_t count, banned;
     struct member list[MEMBERS_MAX];     /* unordered */
     uint16_t last_seen_at[MEMBER_HINTS]; /* by id: index where it may stand, or anything */
 };
@@ -49,11 +50,17 @@ bool member_bury(struct members *m, int64_t now_ms, struct node_id *ret_dead);
 /* Is (priority, id) of a better than that of b? */
 bool member_better(uint32_t a_priority, const struct node_id *a, uint32_t b_priority,
                    const struct node_id *b);
-/* 1 + how many nodes of the site, `except` not counted, are better than the given one. */
+/* Does this node find more than half of the site's nodes, itself counted, to be liars? Then it is
+ * the one that is broken. */
+bool member_doubts_itself(const struct members *m, uint64_t site);
+/* Banned, by a node that does not doubt itself. */
+bool member_shunned(const struct members *m, const struct node_id *id);
+/* 1 + how many nodes of the site, `except` and the shunned not counted, are better than the given
+ * one. */
 unsigned member_rank(const struct members *m, uint64_t site, uint32_t priority,
                      const struct node_id *id, const struct node_id *except);
 size_t member_count(const struct members *m, uint64_t site); /* nodes of that site */
-/* The best node of a site, or NULL. */
+/* The best node of a site that is not shunned, or NULL. */
 const struct member *member_best(const struct members *m, uint64_t site);
 
 #endif

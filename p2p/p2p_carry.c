@@ -33,7 +33,8 @@ tell_election(struct p2p *p, enum elect_event event)
         metric_add(M_elections, 1);
         p->why = event == ELECT_YIELDS || p->lately == ELECT_NOTHING ? event : p->lately;
         p->lately = ELECT_NOTHING;
-    } else if (event == ELECT_SUSPECTS || event == ELECT_LOST || event == ELECT_RESIGNS) {
+    } else if (event == ELECT_SUSPECTS || event == ELECT_LOST || event == ELECT_SHUNS ||
+               event == ELECT_RESIGNS || event == ELECT_DOUBTS) {
         p->lately = event;
     }
 }

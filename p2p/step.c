@@ -164,7 +164,8 @@ hear_beacon(struct step *s, int64_t now_ms, const struct step_from *from,
                           .priority = b->priority,
                           .is_tracker = b->role == ELECT_TRACKER,
                           .queue_ms = b->queue_ms,
-                          .free_mib = b->free_mib};
+                          .free_mib = b->free_mib,
+                          .banned = swarms_banned(s->swarms, &from->node, now_ms)};
     const struct member *before = member_find(&s->members, &from->node);
     said.group_ms = from->by_multicast ? now_ms : before != NULL ? before->group_ms : MEMBER_NEVER;
     bool newcomer = before == NULL || before->boot != from->boot;
@@ -174,7 +175,7 @@ hear_beacon(struct step *s, int64_t now_ms, const struct step_from *from,
     if (newcomer && s->members.count <= GREET_MAX)
         send_beacon(s, p, member_find(&s->members, &from->node), 0, now_ms);
     bool deputy = node_equal(&s->elect.deputy, &s->config.self);
-    struct elect_plan e = elect_hear(&s->elect, &from->node, b, now_ms);
+    struct elect_plan e = elect_hear(&s->elect, &s->members, &from->node, b, now_ms);
     carry_out(s, &e, &from->node, now_ms, deputy, p);
     if ((b->flags & WIRE_LEAVES) != 0) {
         forget(s, &from->node);

@@ -305,10 +305,12 @@ swarm_next(struct swarm *s, const struct swarm_moment *at, struct swarm_get *ret
     s->now_ms = at->now_ms;
     if ((s->flags & WIRE_WANTS) == 0 || swarm_whole(s))
         return false;
+    /* Between two leases: a node that always has the next one would else never come to it. */
+    bool may_take = (s->flags & WIRE_MAY_FETCH) != 0 && s->wan_gets == 0 && free_get(s) != NULL;
+    if (may_take && !take_disputed(s, at))
+        (void)take_rescue(s, at);
     if (next_wan(s, at->now_ms, ret) || next_lan(s, at, ret))
         return true;
-    if ((s->flags & WIRE_MAY_FETCH) == 0 || s->wan_gets > 0)
-        return false;
-    bool taken = (tuning.no_leases || at->orphan_ms >= SWARM_ORPHAN_MS) && take_own_run(s, at);
-    return (taken || take_disputed(s, at) || take_rescue(s, at)) && next_wan(s, at->now_ms, ret);
+    return may_take && (tuning.no_leases || at->orphan_ms >= SWARM_ORPHAN_MS) &&
+           take_own_run(s, at) && next_wan(s, at->now_ms, ret);
 }

@@ -154,6 +154,12 @@ swarms_gone(struct swarms *x, const struct node_id *node)
         swarm_gone(x->list[i].swarm, node);
 }
 
+bool
+swarms_banned(const struct swarms *x, const struct node_id *node, int64_t now_ms)
+{
+    return bans_hold(&x->bans, node, now_ms);
+}
+
 void
 swarms_ban(struct swarms *x, const struct node_id *node, int64_t until_ms)
 {

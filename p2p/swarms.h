@@ -40,6 +40,7 @@ void swarms_leave(struct swarms *x, const struct digest *digest, int64_t now_ms)
 /* Another tracker, perhaps this node. */
 void swarms_elected(struct swarms *x, const struct swarms_at *at, bool was_deputy);
 void swarms_gone(struct swarms *x, const struct node_id *node);
+bool swarms_banned(const struct swarms *x, const struct node_id *node, int64_t now_ms);
 /* What it says it holds is not believed until then. */
 void swarms_ban(struct swarms *x, const struct node_id *node, int64_t until_ms);
 /* One record of a datagram. */

@@ -155,8 +155,8 @@ set_bit(struct tracker_blob *b, struct tracker_entry *e, uint32_t piece, bool he
     }
 }
 
-static bool
-doubted(const struct tracker_blob *b, const struct tracker_entry *e, int64_t now_ms)
+bool
+tracker_doubted(const struct tracker_blob *b, const struct tracker_entry *e, int64_t now_ms)
 {
     unsigned doubters = 0;
     for (size_t i = 0; i < TRACKER_DOUBTERS_MAX; i++)
@@ -168,7 +168,7 @@ doubted(const struct tracker_blob *b, const struct tracker_entry *e, int64_t now
 void
 tracker_recount(struct tracker_blob *b, struct tracker_entry *e, int64_t now_ms)
 {
-    bool counts = (e->flags & WIRE_SERVES) != 0 && !doubted(b, e, now_ms);
+    bool counts = (e->flags & WIRE_SERVES) != 0 && !tracker_doubted(b, e, now_ms);
     if (counts == e->counts)
         return;
     e->counts = counts;

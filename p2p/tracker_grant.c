@@ -96,8 +96,9 @@ is_last_resort(const struct tracker *t, const struct tracker_blob *b, const stru
            !tracker_has_other(t, b, e->node, now_ms);
 }
 
-/* Is there a place for the node among those that fetch? One of unknown speed at most, once two
- * that are known fetch the blob. Each blob has one fetcher, however many there are of others. */
+/* Is there a place for the node among those that fetch? None for one that keeps from the others
+ * what it has, as long as somebody else can fetch. One of unknown speed at most, once two that are
+ * known fetch the blob. Each blob has one fetcher, however many there are of others. */
 static bool
 may_fetch(const struct tracker *t, const struct tracker_blob *b, const struct tracker_entry *e,
           int64_t now_ms)
@@ -105,16 +106,20 @@ may_fetch(const struct tracker *t, const struct tracker_blob *b, const struct tr
     if (!could_fetch(t, b, e, now_ms))
         return is_last_resort(t, b, e, now_ms);
     unsigned before = 0, known = 0, unknown = 0;
-    bool runs = leases_of(b, e->node) > 0;
+    bool runs = leases_of(b, e->node) > 0, better = false;
     for (size_t i = 0; i < b->entries_count; i++) {
         const struct tracker_entry *o = b->entries[i];
         if (o == e || !could_fetch(t, b, o, now_ms))
             continue;
+        bool in_doubt = tracker_doubted(b, o, now_ms);
+        better = better || !in_doubt;
         if (leases_of(b, o->node) > 0)
             *(t->nodes[o->node].wan_rate > 0 ? &known : &unknown) += 1;
-        else if (o->idle > 0)
+        else if (o->idle > 0 && !in_doubt)
             before += goes_before(t, o, e, runs);
     }
+    if (better && tracker_doubted(b, e, now_ms))
+        return false;
     if (t->nodes[e->node].wan_rate == 0 && known >= 2 && unknown >= 1)
         return false;
     unsigned limit = places(t, b, now_ms), here = known + unknown;

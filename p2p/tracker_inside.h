@@ -96,6 +96,8 @@ struct tracker_blob *tracker_find(const struct tracker *t, const struct digest *
 int tracker_node(const struct tracker *t, const struct node_id *id); /* its index, or -1 */
 struct tracker_entry *tracker_entry(const struct tracker_blob *b, unsigned node); /* or NULL */
 /* Does the entry count now? Adapts holders[]. */
+/* Do half of those that want the blob say that it gives nothing of what it says it has? */
+bool tracker_doubted(const struct tracker_blob *b, const struct tracker_entry *e, int64_t now_ms);
 void tracker_recount(struct tracker_blob *b, struct tracker_entry *e, int64_t now_ms);
 unsigned tracker_wanting(const struct tracker_blob *b);
 /* Its leases are long because one node wanted it alone, from upstream: that is over. */

@@ -43,7 +43,10 @@ why_text(enum elect_event why)
         return "the tracker before it fell silent";
     case ELECT_LOST:
         return "the tracker before it gave up its office";
+    case ELECT_SHUNS:
+        return "the tracker before it gave wrong bytes";
     case ELECT_RESIGNS:
+    case ELECT_DOUBTS:
     case ELECT_STAYS:
         return "this node stepped down";
     case ELECT_YIELDS:

@@ -145,7 +145,8 @@ conns_free(struct conns *t)
     /* The listener is stopped: what is left never got its thread, libmicrohttpd closed it without a
      * word. */
     struct conn *c, *next;
-    HASH_ITER (hh, t->all, c, next) {
+    HASH_ITER(hh, t->all, c, next)
+    {
         HASH_DEL(t->all, c);
         mem_free(c);
     }

@@ -27,7 +27,7 @@ static const struct {
     {"no-tracker-yet", "cold=1 max-ratio=1150 max-wan=1020"},
     {"liars", "nodes=8 liars=2 max-ratio=1150 max-wan=1050"},
     {"garbage", "nodes=8 garbage=2 max-ratio=1500 max-wan=1200"},
-    {"flips", "nodes=8 flips=2 max-ratio=1150 max-wan=1200"},
+    {"flips", "nodes=8 flips=2 max-ratio=1150 max-wan=1200 max-stall=5000"},
     {"hung", "hung=2 max-ratio=1150 max-wan=1050"},
     {"disk-full", "full@5000=3 full@9000=4 max-ratio=1150 max-wan=1050"},
     {"stops", "stops@5000=2,4000 stops@8000=5,900 max-ratio=1150 max-wan=1050"},

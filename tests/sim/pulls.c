@@ -154,6 +154,9 @@ judge(struct world *w, const struct pulls_case *c, const struct pulls_result *r,
     if (c->first_max_ms > 0 && r->first_ms > c->first_max_ms)
         return world_break(w, "first byte after %lld ms, at most %lld", (long long)r->first_ms,
                            (long long)c->first_max_ms);
+    if (c->stall_max_ms > 0 && r->stall_ms > c->stall_max_ms)
+        return world_break(w, "a client waited %lld ms for bytes, at most %lld",
+                           (long long)r->stall_ms, (long long)c->stall_max_ms);
     return true;
 }
 

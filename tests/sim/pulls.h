@@ -50,7 +50,7 @@ struct pulls_case {
     struct pulls_mishap mishaps[PULLS_MISHAPS];
     /* What must hold; 0: only told. */
     unsigned ratio_max_permille, wan_max_permille;
-    int64_t first_max_ms;
+    int64_t first_max_ms, stall_max_ms;
     bool misses; /* it is known that it does not hold yet: only told */
 };
 

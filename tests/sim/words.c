@@ -39,6 +39,7 @@ static const struct key {
     {"max-ratio", COUNT, offsetof(struct pulls_case, ratio_max_permille)},
     {"max-wan", COUNT, offsetof(struct pulls_case, wan_max_permille)},
     {"max-first", TIME, offsetof(struct pulls_case, first_max_ms)},
+    {"max-stall", TIME, offsetof(struct pulls_case, stall_max_ms)},
     {"misses", YES, offsetof(struct pulls_case, misses)},
 };
 static const char *const mishap_names[PULLS_KINDS] = {

@@ -1,5 +1,6 @@
 #include "tests/unit/p2p/unit.h"
 
+#include "base/mem.h"
 #include "p2p/elect.h"
 
 #define SITE 1
@@ -14,7 +15,7 @@ follower(void)
     struct node_id self = unit_node(5), nine = unit_node(9);
     struct wire_beacon b = {.site = SITE, .role = ELECT_TRACKER, .epoch = 4, .tracker = nine};
     elect_init(&e, &self, SITE, 5, 1, 0);
-    struct elect_plan p = elect_hear(&e, &nine, &b, 1000);
+    struct elect_plan p = elect_hear(&e, &nobody, &nine, &b, 1000);
     assert_int_equal(p.event, ELECT_FOLLOWS);
     assert_true(p.changed);
     return e;
@@ -59,7 +60,7 @@ static struct elect_plan
 hear(struct elect *e, uint8_t from, const struct wire_beacon *b, int64_t now_ms)
 {
     struct node_id id = unit_node(from);
-    return elect_hear(e, &id, b, now_ms);
+    return elect_hear(e, &nobody, &id, b, now_ms);
 }
 
 static void
@@ -287,6 +288,74 @@ another_site_is_not_our_business(void **state)
     assert_int_equal(e.tracker.id.bytes[0], 9);
 }
 
+/* Nodes 6 to 9, of which the last `banned` are banned. */
+static struct members *
+liars(uint8_t banned)
+{
+    struct members *m = mem_zalloc(sizeof *m);
+    for (uint8_t n = 6; n <= 9; n++) {
+        struct member said = {
+            .id = unit_node(n), .site = SITE, .priority = n, .banned = n > 9 - banned};
+        assert_true(member_heard(m, &said, 1000));
+    }
+    return m;
+}
+
+static void
+a_tracker_that_lies_is_not_followed(void **state)
+{
+    (void)state;
+    struct elect e = follower();
+    struct members *m = liars(1);
+    struct elect_plan p = elect_tick(&e, m, 1050);
+    assert_int_equal(p.event, ELECT_SHUNS);
+    assert_true(p.changed);
+    assert_int_equal(e.tracker.epoch, 0);
+    struct wire_beacon b = claim(4, 0, 9);
+    struct node_id nine = unit_node(9);
+    assert_int_equal(elect_hear(&e, m, &nine, &b, 1100).event, ELECT_NOTHING);
+    assert_int_equal(elect_tick(&e, m, 1349).event, ELECT_NOTHING); /* its deputy's turn */
+    assert_int_equal(elect_tick(&e, m, 1350).event, ELECT_RUNS);
+    assert_int_equal(elect_tick(&e, m, 1350 + 3 * ELECT_STEP_MS).event, ELECT_NOTHING);
+    assert_int_equal(elect_tick(&e, m, 1350 + 4 * ELECT_STEP_MS).event, ELECT_WON);
+    assert_int_equal(e.tracker.epoch, 5);
+    mem_free(m);
+}
+
+static void
+the_deputy_of_a_liar_takes_over_at_once(void **state)
+{
+    (void)state;
+    struct elect e = follower();
+    struct members *m = liars(1);
+    struct wire_beacon b = claim(4, 0, 9);
+    b.deputy = unit_node(5);
+    (void)elect_tick(&e, &nobody, 1005);
+    (void)hear(&e, 9, &b, 1010);
+    assert_int_equal(elect_tick(&e, m, 1050).event, ELECT_WON);
+    elect_beacon(&e, m, 0, 1050, &b);
+    assert_int_equal(b.deputy.bytes[0], 8); /* the best that does not lie */
+    mem_free(m);
+}
+
+static void
+who_finds_most_to_be_liars_stands_back(void **state)
+{
+    (void)state;
+    struct elect e = tracker();
+    struct members *m = liars(3);
+    struct elect_plan p = elect_tick(&e, m, 2100);
+    assert_int_equal(p.event, ELECT_DOUBTS);
+    assert_int_equal(p.beacon_flags, WIRE_RESIGNS);
+    assert_int_equal(e.role, ELECT_MEMBER);
+    for (int64_t ms = 2150; ms < 9000; ms += 50)
+        assert_int_not_equal(elect_tick(&e, m, ms).event, ELECT_RUNS);
+    struct wire_beacon b = claim(6, 0, 9);
+    struct node_id nine = unit_node(9);
+    assert_int_equal(elect_hear(&e, m, &nine, &b, 9000).event, ELECT_FOLLOWS);
+    mem_free(m);
+}
+
 static void
 moves_outside_the_table_are_illegal(void **state)
 {
@@ -317,6 +386,9 @@ main(void)
         cmocka_unit_test(a_node_alone_does_not_step_down),
         cmocka_unit_test(a_node_that_slept_listens_before_it_judges),
         cmocka_unit_test(another_site_is_not_our_business),
+        cmocka_unit_test(a_tracker_that_lies_is_not_followed),
+        cmocka_unit_test(the_deputy_of_a_liar_takes_over_at_once),
+        cmocka_unit_test(who_finds_most_to_be_liars_stands_back),
         cmocka_unit_test(moves_outside_the_table_are_illegal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -137,6 +137,24 @@ what_half_of_the_others_ask_for_in_vain_is_granted(void **state)
 }
 
 static void
+who_keeps_what_it_has_gets_no_lease_while_others_can_fetch(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker_of(3);
+    struct wire_grant g;
+    struct node_id one = unit_node(1), two = unit_node(2);
+    doubt(t, 1, 3, 0);
+    doubt(t, 2, 3, 0);
+    assert_false(grant(t, 3, 0, &g));
+    assert_true(grant(t, 1, 0, &g));
+    tracker_gone(t, &one);
+    assert_false(grant(t, 3, 0, &g));
+    tracker_gone(t, &two);
+    assert_true(grant(t, 3, 0, &g));
+    tracker_free(t);
+}
+
+static void
 what_a_node_holds_that_serves_nothing_is_granted(void **state)
 {
     (void)state;
@@ -574,6 +592,7 @@ main(void)
         cmocka_unit_test(pieces_are_granted_in_order_and_once),
         cmocka_unit_test(what_somebody_holds_is_not_granted),
         cmocka_unit_test(what_half_of_the_others_ask_for_in_vain_is_granted),
+        cmocka_unit_test(who_keeps_what_it_has_gets_no_lease_while_others_can_fetch),
         cmocka_unit_test(what_a_node_holds_that_serves_nothing_is_granted),
         cmocka_unit_test(a_lease_is_as_long_as_its_holder_is_fast_and_what_is_left),
         cmocka_unit_test(a_node_alone_gets_a_long_lease_and_gives_it_up_to_the_second),
