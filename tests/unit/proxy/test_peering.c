@@ -61,6 +61,10 @@ without_a_key_or_when_it_is_off_the_node_is_alone(void **state)
     struct settings *s = settings("");
     assert_int_equal(peering_listen(s, &p, &e), 0);
     assert_null(p);
+    assert_int_equal(peering_prepare(NULL, s, &e), 0);
+    write_key(good_key);
+    assert_int_equal(peering_prepare(NULL, s, &e), ERR_CONFIG);
+    assert_non_null(strstr(e.text, "is new: needs a restart"));
     settings_release(&s);
     write_key("broken, and nobody looks at it");
     s = settings(", enabled: false");
@@ -77,11 +81,13 @@ a_broken_key_says_what_was_expected(void **state)
     static const char *const bad[] = {"", "psk-v1:00", "psk-v2:0011", "\n", "rubbish"};
     struct settings *s = settings("");
     char wanted[256];
-    assert_int_equal(text_printf(wanted, sizeof wanted,
-                                 "p2p.key_file: %s/key: expected one line, psk-v1: and 64 hex "
-                                 "digits, as `peersync cluster key` prints it",
-                                 dir),
-                     0);
+    assert_int_equal(
+        text_printf(wanted, sizeof wanted,
+                    "p2p.key_file: %s/key: expected a line for each of 1 to 4 different "
+                    "keys, psk-v1: and 64 hex digits, as `peersync cluster key` "
+                    "prints it",
+                    dir),
+        0);
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct peering *p = NULL;
         struct err e = {0};
@@ -135,7 +141,13 @@ with_a_key_the_swarm_opens_and_closes(void **state)
     assert_int_equal(p2p_look(peering_p2p(p), &seen), 0);
     assert_true(seen.addr.port != 0);
     p2p_state_release(&seen);
+    assert_int_equal(peering_prepare(p, s, &e), 0);
     peering_reload(p, s);
+    write_key("rubbish");
+    assert_int_equal(peering_prepare(p, s, &e), ERR_CONFIG);
+    write_key(NULL);
+    assert_int_equal(peering_prepare(p, s, &e), ERR_CONFIG);
+    assert_non_null(strstr(e.text, "is gone"));
     fetch_stop(fetch);
     peering_close(p);
     fetch_close(fetch);
