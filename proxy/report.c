@@ -116,8 +116,8 @@ add_registries(const struct report *r, cJSON *to)
         report_add_text(one, "host", reg->host);
         report_add_text(one, "url", reg->url);
         report_add_text(one, "auth", auth_text(reg->auth));
-        bool down = r->fetch && fetch_upstream_down(r->fetch, reg);
-        report_add_text(one, "state", down ? "failing" : "ok");
+        bool failing = r->fetch && fetch_is_failing(r->fetch, reg->host);
+        report_add_text(one, "state", failing ? "failing" : "ok");
         cJSON_AddItemToArray(list, one);
     }
 }

@@ -4,7 +4,7 @@
 #include "base/text.h"
 
 #define ANSWER_MARGIN_MS 250 /* of the deadline, to send our own answer in time */
-#define DOWN_WAIT_MS     1000
+#define FAILING_WAIT_MS  1000
 
 /* Pure. `may_pass`: the registry is one whose challenges go to the client. */
 static enum reason
@@ -49,7 +49,7 @@ ask_upstream(struct request *r, const struct question *q, struct answer *ret)
 int64_t
 ask_wait_ms(struct request *r, bool has_answer)
 {
-    return has_answer && fetch_origin_down(r->rooms->fetch, &r->origin) ? DOWN_WAIT_MS : 0;
+    return has_answer && fetch_is_failing(r->rooms->fetch, r->origin.host) ? FAILING_WAIT_MS : 0;
 }
 
 void

@@ -116,7 +116,7 @@ acquire_head(struct request *r)
         return why;
     uint64_t size = state.size == CACHE_SIZE_UNKNOWN ? link.size : state.size;
     /* A GET would fail: HEAD says the same. Other nodes may have it, though. */
-    if (state.phase == BLOB_FAILED && fetch_origin_down(r->rooms->fetch, &r->origin) &&
+    if (state.phase == BLOB_FAILED && fetch_is_down(r->rooms->fetch, r->origin.host) &&
         !shared_has_others(r))
         return REASON_blob_failed;
     if (size == CACHE_SIZE_UNKNOWN)

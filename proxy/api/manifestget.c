@@ -310,7 +310,7 @@ index_stored(struct request *r, const struct manifest *m)
 bool
 manifestget_can_deliver(struct request *r, const struct page *p)
 {
-    if (!fetch_origin_down(r->rooms->fetch, &r->origin) || shared_has_others(r))
+    if (!fetch_is_down(r->rooms->fetch, r->origin.host) || shared_has_others(r))
         return true;
     return p->manifest.kind == MANIFEST_INDEX ? index_stored(r, &p->manifest)
                                               : all_stored(r, &p->manifest);

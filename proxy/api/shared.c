@@ -63,7 +63,7 @@ ask(const struct request *r, const char *key, const struct p2p_name_want *want,
 void
 shared_ask_tag(struct request *r, const char *key, struct shared_word *ret)
 {
-    bool down = fetch_origin_down(r->rooms->fetch, &r->origin);
+    bool down = fetch_is_down(r->rooms->fetch, r->origin.host);
     uint64_t young_ms = (uint64_t)r->settings->tags_revalidate_ms;
     ask(r, key,
         &(struct p2p_name_want){.max_age_ms = young_ms,
@@ -79,7 +79,7 @@ shared_ask_tag(struct request *r, const char *key, struct shared_word *ret)
 void
 shared_ask_manifest(struct request *r, const char *key, struct shared_word *ret)
 {
-    bool down = fetch_origin_down(r->rooms->fetch, &r->origin);
+    bool down = fetch_is_down(r->rooms->fetch, r->origin.host);
     ask(r, key,
         &(struct p2p_name_want){.max_age_ms = UINT64_MAX,
                                 .deadline_ms = deadline_ms(r, WAIT_MS, KEEP_MS),

@@ -556,13 +556,13 @@ fetch_wait_name(enum fetch_wait wait)
 }
 
 bool
-fetch_upstream_down(struct fetch *f, const struct registry *r)
+fetch_is_down(struct fetch *f, const char *host)
 {
-    return health_is_down(&f->health, r->host, clock_ms());
+    return health_is_down(&f->health, host, clock_ms());
 }
 
 bool
-fetch_origin_down(struct fetch *f, const struct origin *o)
+fetch_is_failing(struct fetch *f, const char *host)
 {
-    return health_is_down(&f->health, o->host, clock_ms());
+    return health_is_failing(&f->health, host, clock_ms());
 }

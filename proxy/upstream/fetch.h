@@ -142,11 +142,12 @@ struct fetched_info {
 /* The newest first: how many, `max` at most. */
 size_t fetch_finished(struct fetch *f, struct fetched_info *ret, size_t max);
 
-/* True when the last contact with the registry within the last minute failed, or it is in
- * back-off: then nothing that needs it should be promised. Any thread. */
-bool fetch_upstream_down(struct fetch *f, const struct registry *r);
-/* The same for the host of one origin: the registry "*" stands for many hosts, of which the call
- * above knows nothing (false). */
-bool fetch_origin_down(struct fetch *f, const struct origin *o);
+/* Of a registry's host, not "*", which stands for many. Any thread.
+ * It failed a moment ago (1 s after the first failure, 16 s at most after more) or is in back-off:
+ * nothing that needs it should be promised. */
+bool fetch_is_down(struct fetch *f, const char *host);
+/* The last contact within the last minute failed, or it is down: to be asked, but not waited for.
+ */
+bool fetch_is_failing(struct fetch *f, const char *host);
 
 #endif

@@ -7,6 +7,7 @@
 struct health_host {
     char host[256];
     int64_t news_ms, failed_ms, wait_until_ms; /* 0: never */
+    int64_t down_until_ms, down_ms;            /* since the last success; 0: it did not fail */
 };
 
 void
@@ -57,7 +58,8 @@ void
 health_good(struct health *h, const char *host, int64_t now_ms)
 {
     lock_take(&h->lock);
-    find_or_add(h, host, now_ms)->failed_ms = 0;
+    struct health_host *at = find_or_add(h, host, now_ms);
+    at->failed_ms = at->down_until_ms = at->down_ms = 0;
     lock_drop(&h->lock);
 }
 
@@ -65,7 +67,14 @@ void
 health_failed(struct health *h, const char *host, int64_t now_ms)
 {
     lock_take(&h->lock);
-    find_or_add(h, host, now_ms)->failed_ms = now_ms;
+    struct health_host *at = find_or_add(h, host, now_ms);
+    at->failed_ms = now_ms;
+    if (now_ms >= at->down_until_ms) { /* requests that fail together count as one */
+        at->down_ms = at->down_ms == 0 ? HEALTH_DOWN_MS : 2 * at->down_ms;
+        if (at->down_ms > HEALTH_DOWN_MAX_MS)
+            at->down_ms = HEALTH_DOWN_MAX_MS;
+        at->down_until_ms = now_ms + at->down_ms;
+    }
     lock_drop(&h->lock);
 }
 
@@ -82,8 +91,17 @@ health_is_down(struct health *h, const char *host, int64_t now_ms)
 {
     lock_take(&h->lock);
     const struct health_host *at = find(h, host);
-    bool down = at != NULL && ((at->failed_ms != 0 && now_ms - at->failed_ms < HEALTH_DOWN_MS) ||
-                               now_ms < at->wait_until_ms);
+    bool down = at != NULL && (now_ms < at->down_until_ms || now_ms < at->wait_until_ms);
     lock_drop(&h->lock);
     return down;
+}
+
+bool
+health_is_failing(struct health *h, const char *host, int64_t now_ms)
+{
+    lock_take(&h->lock);
+    const struct health_host *at = find(h, host);
+    bool failed = at != NULL && at->failed_ms != 0 && now_ms - at->failed_ms < HEALTH_TOLD_MS;
+    lock_drop(&h->lock);
+    return failed || health_is_down(h, host, now_ms);
 }

@@ -5,7 +5,11 @@
 #include "base/lock.h"
 
 #define HEALTH_HOSTS_MAX 256   /* more registries than that: the oldest news goes */
-#define HEALTH_DOWN_MS   60000 /* how long a failure counts when nothing was tried since */
+#define HEALTH_TOLD_MS   60000 /* how long people are told of a failure */
+/* How long nobody else tries after a failure; doubles with each try that fails, so that a registry
+ * that is back is found soon and one that stays away costs few requests. */
+#define HEALTH_DOWN_MS     1000
+#define HEALTH_DOWN_MAX_MS 16000
 
 struct health {
     struct lock lock;
@@ -17,6 +21,9 @@ void health_release(struct health *h);
 void health_good(struct health *h, const char *host, int64_t now_ms);
 void health_failed(struct health *h, const char *host, int64_t now_ms);
 void health_waits(struct health *h, const char *host, int64_t now_ms, int64_t until_ms);
+/* It failed just now or asked to wait: what needs it should not be promised. */
 bool health_is_down(struct health *h, const char *host, int64_t now_ms);
+/* As people see it: the last contact within the last minute failed, or it is down. */
+bool health_is_failing(struct health *h, const char *host, int64_t now_ms);
 
 #endif

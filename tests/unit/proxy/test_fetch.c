@@ -281,8 +281,8 @@ a_dead_registry_fails_at_once(void **state)
     int64_t start_ms = clock_ms();
     assert_int_equal(pull_from(b, "dead.test", "plain", FAKE_BYTES), ERR_UPSTREAM);
     assert_true(clock_ms() - start_ms < 2000);
-    assert_true(fetch_upstream_down(b->fetch, settings_registry(b->settings, "dead.test")));
-    assert_false(fetch_upstream_down(b->fetch, settings_registry(b->settings, "reg.test")));
+    assert_true(fetch_is_failing(b->fetch, "dead.test"));
+    assert_false(fetch_is_failing(b->fetch, "reg.test"));
 }
 
 static void
@@ -323,7 +323,7 @@ a_long_wait_fails_at_once(void **state)
     int64_t start_ms = clock_ms();
     assert_int_equal(pull_from(b, "node.test", "verybusy", FAKE_BYTES), ERR_BUSY);
     assert_true(clock_ms() - start_ms < FIRST_BYTE_MS);
-    assert_true(fetch_upstream_down(b->fetch, settings_registry(b->settings, "node.test")));
+    assert_true(fetch_is_failing(b->fetch, "node.test"));
 }
 
 /* ---- proof and redirects ---- */

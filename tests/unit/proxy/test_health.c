@@ -9,7 +9,7 @@
 #define NOW 1000000
 
 static void
-a_failure_counts_for_a_minute_or_until_the_next_success(void **state)
+a_failure_counts_for_a_second_and_is_told_for_a_minute(void **state)
 {
     (void)state;
     struct health h;
@@ -18,9 +18,41 @@ a_failure_counts_for_a_minute_or_until_the_next_success(void **state)
     health_failed(&h, "a", NOW);
     assert_true(health_is_down(&h, "a", NOW + HEALTH_DOWN_MS - 1));
     assert_false(health_is_down(&h, "a", NOW + HEALTH_DOWN_MS));
+    assert_true(health_is_failing(&h, "a", NOW + HEALTH_TOLD_MS - 1));
+    assert_false(health_is_failing(&h, "a", NOW + HEALTH_TOLD_MS));
     assert_false(health_is_down(&h, "b", NOW));
+    assert_false(health_is_failing(&h, "b", NOW));
     health_good(&h, "a", NOW);
     assert_false(health_is_down(&h, "a", NOW));
+    assert_false(health_is_failing(&h, "a", NOW));
+    health_release(&h);
+}
+
+/* Tries once as soon as it may, and fails: how long nobody tries again. */
+static int64_t
+fail_again(struct health *h, int64_t *now_ms)
+{
+    int64_t begun_ms = *now_ms;
+    health_failed(h, "a", *now_ms);
+    health_failed(h, "a", *now_ms + 1); /* of the same moment */
+    while (health_is_down(h, "a", *now_ms))
+        (*now_ms)++;
+    return *now_ms - begun_ms;
+}
+
+static void
+each_try_that_fails_doubles_the_pause_and_one_success_ends_it(void **state)
+{
+    (void)state;
+    struct health h;
+    int64_t now_ms = NOW, want_ms = HEALTH_DOWN_MS;
+    health_init(&h);
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(fail_again(&h, &now_ms), want_ms);
+        want_ms = want_ms * 2 < HEALTH_DOWN_MAX_MS ? want_ms * 2 : HEALTH_DOWN_MAX_MS;
+    }
+    health_good(&h, "a", now_ms);
+    assert_int_equal(fail_again(&h, &now_ms), HEALTH_DOWN_MS);
     health_release(&h);
 }
 
@@ -57,7 +89,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_failure_counts_for_a_minute_or_until_the_next_success),
+        cmocka_unit_test(a_failure_counts_for_a_second_and_is_told_for_a_minute),
+        cmocka_unit_test(each_try_that_fails_doubles_the_pause_and_one_success_ends_it),
         cmocka_unit_test(a_registry_that_asked_to_wait_is_down_until_then),
         cmocka_unit_test(the_oldest_news_makes_room),
     };

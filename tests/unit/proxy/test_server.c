@@ -877,6 +877,35 @@ a_silent_upstream_holds_up_each_cached_blob_for_a_moment_only(void **state)
     node_close(i.node);
 }
 
+/* skopeo binds itself to a node that gives it a manifest: only one that can give the blobs does. */
+static int
+status_for_skopeo(struct image *i)
+{
+    struct got g;
+    ask(i, "GET", i->manifest, "User-Agent: skopeo/1.9.3\r\n", &g);
+    int status = g.status;
+    got_release(&g);
+    return status;
+}
+
+static void
+a_registry_that_is_back_is_asked_within_seconds(void **state)
+{
+    (void)state;
+    struct image i = open_image("", node_extra, MIB);
+    assert_int_equal(status_of(&i, i.tag), 200);
+    assert_int_equal(status_for_skopeo(&i), 200);
+    node_cut_upstream(i.node, true);
+    assert_int_equal(status_of(&i, i.tag), 200); /* out of the cache; now it is known to be down */
+    assert_int_equal(status_for_skopeo(&i), 404);
+    node_cut_upstream(i.node, false);
+    int64_t until_ms = clock_ms() + 15000;
+    while (status_for_skopeo(&i) != 200 && clock_ms() < until_ms)
+        clock_sleep_ms(20);
+    assert_true(clock_ms() < until_ms);
+    node_close(i.node);
+}
+
 int
 main(void)
 {
@@ -914,6 +943,7 @@ main(void)
         cmocka_unit_test(a_tag_that_is_confirmed_confirms_what_its_manifest_names),
         cmocka_unit_test(a_no_of_upstream_outlasts_its_silence),
         cmocka_unit_test(a_silent_upstream_holds_up_each_cached_blob_for_a_moment_only),
+        cmocka_unit_test(a_registry_that_is_back_is_asked_within_seconds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
