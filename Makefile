@@ -28,7 +28,8 @@ LINK_asan    := -fsanitize=address,undefined
 LINK_tsan    := -fsanitize=thread
 
 COMPILER := $(if $(findstring clang,$(CC)),clang,gcc)
-BASE_FLAGS := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -DPEERSYNC_VERSION='"$(VERSION)"'
+# 64 bits for sizes of files and for time also where a word has 32. No library is given a time_t.
+BASE_FLAGS := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 -I. -DPEERSYNC_VERSION='"$(VERSION)"'
 CFLAGS += $(BASE_FLAGS) $(WARN) $(WARN_$(COMPILER)) -MMD -MP $(MODE_$(MODE)) -pthread
 LDFLAGS += $(LINK_$(MODE)) -pthread
 

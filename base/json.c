@@ -139,7 +139,7 @@ scan(const char *text, size_t len)
 static bool
 insert_key(const char **table, size_t slots, const char *key)
 {
-    size_t i = hash_bytes(key, strlen(key)) & (slots - 1);
+    size_t i = (size_t)hash_bytes(key, strlen(key)) & (slots - 1);
 
     while (table[i] != NULL) {
         if (strcmp(table[i], key) == 0)

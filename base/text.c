@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 struct unit {
     const char *name;
@@ -109,6 +110,23 @@ text_duration(const char *s, int64_t *ret_ms)
     } while (*s != '\0');
     *ret_ms = (int64_t)sum;
     return 0;
+}
+
+int
+text_http_date(const char *s, int64_t *ret_s)
+{
+    static const char *const forms[] = {"%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT",
+                                        "%a %b %e %H:%M:%S %Y"};
+    s += strspn(s, " \t");
+    for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+        struct tm tm = {0};
+        const char *end = strptime(s, forms[i], &tm); /* in the locale C: nothing sets another */
+        if (end == NULL || end[strspn(end, " \t\r\n")] != '\0')
+            continue;
+        *ret_s = timegm(&tm);
+        return 0;
+    }
+    return ERR_SYNTAX;
 }
 
 void

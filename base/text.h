@@ -10,6 +10,9 @@ CHECKED int text_u64(const char *s, size_t len, uint64_t *ret);
 CHECKED int text_size(const char *s, uint64_t *ret_bytes);
 /* "250ms", "30s", "5m", "24h", "7d", "1h30m", "0": milliseconds. 0 or ERR_SYNTAX. */
 CHECKED int text_duration(const char *s, int64_t *ret_ms);
+/* The three forms of an HTTP date (RFC 9110 5.6.7), white space around allowed: seconds since 1970.
+ * 0 or ERR_SYNTAX. */
+CHECKED int text_http_date(const char *s, int64_t *ret_s);
 /* Printable forms; `ret` always terminated. */
 #define TEXT_SIZE_MAX 24
 void text_print_size(uint64_t bytes, char ret[TEXT_SIZE_MAX]);      /* "1.5 GiB" */

@@ -71,7 +71,7 @@ blob_mend(struct blob *b)
     }
     uint32_t piece_bytes = pieces_piece_bytes(b->size);
     uint64_t count = (b->size + piece_bytes - 1) / piece_bytes;
-    struct digest *sums = mem_zalloc(count * sizeof sums[0]);
+    struct digest *sums = mem_zalloc((size_t)count * sizeof sums[0]);
     uint8_t *room = mem_alloc(STEP_BYTES);
     int rc = 0;
     for (uint64_t i = 0; i < count && rc == 0; i++) {

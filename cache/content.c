@@ -178,7 +178,7 @@ content_own_all(struct content *x)
         return;
     }
     lock_take(&x->lock);
-    struct digest *list = mem_alloc((x->count[CONTENT_GOOD] + 1) * sizeof *list);
+    struct digest *list = mem_alloc((size_t)(x->count[CONTENT_GOOD] + 1) * sizeof *list);
     for (const struct content_file *f = x->good; f != NULL; f = f->next) {
         list[n++] = f->digest;
     }

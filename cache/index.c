@@ -93,7 +93,7 @@ index_next(const struct index *x, uint64_t *at)
 {
     struct entry *best = NULL;
     uint64_t best_hash = 0;
-    size_t bucket = x->count == 0 || *at == UINT64_MAX ? SIZE_MAX : *at >> (64 - x->bits);
+    size_t bucket = x->count == 0 || *at == UINT64_MAX ? SIZE_MAX : (size_t)(*at >> (64 - x->bits));
     for (; best == NULL && bucket < (size_t)1 << x->bits; bucket++) {
         for (struct entry *e = x->heads[bucket]; e != NULL; e = e->chain) {
             uint64_t hash = hash_entry(e);

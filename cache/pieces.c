@@ -38,7 +38,7 @@ pieces_new(uint64_t size)
     uint64_t count = size / piece_bytes + (size % piece_bytes != 0);
     must(count <= UINT32_MAX);
 
-    struct pieces *p = mem_zalloc(sizeof *p + count * sizeof p->filled[0]);
+    struct pieces *p = mem_zalloc(sizeof *p + (size_t)count * sizeof p->filled[0]);
     p->size = size;
     p->piece_bytes = piece_bytes;
     p->count = (uint32_t)count;

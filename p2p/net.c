@@ -62,9 +62,10 @@ new_socket(int family, int *ret_fd)
         return -errno;
     *ret_fd = fd;
     (void)set(fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BYTES); /* the system may give less */
+    /* Where it is not known (emulators) groups of others on this port come, too: not sealed. */
+    (void)set(fd, IPPROTO_IP, IP_MULTICAST_ALL, 0);
     int rc = set(fd, IPPROTO_IP, IP_MULTICAST_TTL, 1);
     rc = rc < 0 ? rc : set(fd, IPPROTO_IP, IP_PKTINFO, 1);
-    rc = rc < 0 ? rc : set(fd, IPPROTO_IP, IP_MULTICAST_ALL, 0);
     if (family == AF_INET6) {
         rc = rc < 0 ? rc : set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
         rc = rc < 0 ? rc : set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);

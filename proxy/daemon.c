@@ -83,7 +83,7 @@ prepare_process(struct daemon *d)
 static int
 next_signal(const struct daemon *d, int64_t wait_ms)
 {
-    struct timespec wait = {wait_ms / 1000, (wait_ms % 1000) * 1000000};
+    struct timespec wait = {wait_ms / 1000, (long)(wait_ms % 1000) * 1000000};
     int got = sigtimedwait(&d->signals, NULL, &wait);
     return got > 0 ? got : 0;
 }

@@ -89,8 +89,8 @@ take_header(char *bytes, size_t one, size_t len, void *arg)
 {
     struct seen *s = arg;
     AUTO(mem_free_text) char *line = mem_strndup(bytes, one * len);
-    if (strncasecmp(line, "date:", 5) == 0)
-        s->date_s = (int64_t)curl_getdate(line + 5, NULL);
+    if (strncasecmp(line, "date:", 5) == 0 && text_http_date(line + 5, &s->date_s) < 0)
+        s->date_s = -1;
     return one * len;
 }
 

@@ -25,7 +25,7 @@ on_body(struct exchange *x, const char *bytes, size_t len)
         c->to_skip -= len;
         return 0;
     }
-    int said = c->ops->body(c, bytes + c->to_skip, len - c->to_skip);
+    int said = c->ops->body(c, bytes + c->to_skip, len - (size_t)c->to_skip);
     if (said != ERR_AGAIN)
         c->to_skip = 0;
     return said;

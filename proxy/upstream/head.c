@@ -3,7 +3,6 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "proxy/upstream/url.h"
-#include <curl/curl.h>
 #include <string.h>
 
 #define LINE_MAX_BYTES    16384         /* longer header lines are refused */
@@ -54,10 +53,10 @@ head_retry_after(const char *value, int64_t wall_s, int64_t *ret_wait_ms)
     if (text_u64(value, strlen(value), &seconds) == 0) {
         wait_s = seconds > RETRY_AFTER_S_MAX ? RETRY_AFTER_S_MAX : (int64_t)seconds;
     } else {
-        time_t at = curl_getdate(value, NULL);
-        if (at < 0)
+        int64_t at_s = 0;
+        if (text_http_date(value, &at_s) < 0)
             return ERR_SYNTAX;
-        wait_s = (int64_t)at > wall_s ? (int64_t)at - wall_s : 0;
+        wait_s = at_s > wall_s ? at_s - wall_s : 0;
     }
     *ret_wait_ms = (wait_s < RETRY_AFTER_S_MAX ? wait_s : RETRY_AFTER_S_MAX) * 1000;
     return 0;

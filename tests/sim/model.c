@@ -301,7 +301,7 @@ upload_ended(struct world *w, struct model *d, unsigned peer, int64_t took_us)
     while (slots_done(&d->nodes[peer].slots, (uint64_t)took_us, &next)) {
         const struct model_get *g = &d->gets[next];
         if (w->nodes[g->node].step != NULL && !g->over && world_alive(w, peer)) {
-            start_flow(w, d, next);
+            start_flow(w, d, (size_t)next);
             return;
         }
     }
@@ -470,7 +470,7 @@ wan_mark(struct world *w, struct model *d, size_t i)
 static void
 reached(struct world *w, struct model *d, unsigned flow)
 {
-    size_t i = d->flows.list[flow].owner;
+    size_t i = (size_t)d->flows.list[flow].owner;
     const struct model_get *g = &d->gets[i];
     if (g->wan) {
         wan_mark(w, d, i);
@@ -582,16 +582,16 @@ on_event(struct world *w, unsigned kind, uint64_t a, uint64_t b)
         return;
     switch ((enum model_event)kind) {
     case MODEL_BEGIN:
-        begin_lan(w, d, a);
+        begin_lan(w, d, (size_t)a);
         break;
     case MODEL_WAN_BEGIN:
-        wan_begin(w, d, a);
+        wan_begin(w, d, (size_t)a);
         break;
     case MODEL_LANDED:
-        landed(w, d, a);
+        landed(w, d, (size_t)a);
         break;
     case MODEL_ENDED:
-        end_get(w, d, a, (enum swarm_end)(b & 0xff), (unsigned)(b >> 8));
+        end_get(w, d, (size_t)a, (enum swarm_end)(b & 0xff), (unsigned)(b >> 8));
         break;
     case MODEL_ARRIVE:
         arrive(w, d, (unsigned)a);

@@ -229,6 +229,30 @@ distance_counts_single_edits(void **state)
     assert_int_equal(text_distance(longer, "a"), 69);
 }
 
+static void
+http_dates_have_three_forms_and_pass_2038(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t want_s;
+    } right[] = {{"Sun, 06 Nov 1994 08:49:37 GMT", 784111777},
+                 {"Sunday, 06-Nov-94 08:49:37 GMT", 784111777},
+                 {"Sun Nov  6 08:49:37 1994", 784111777},
+                 {" Sun, 06 Nov 1994 08:49:37 GMT\r\n", 784111777},
+                 {"Thu, 01 Jan 1970 00:00:00 GMT", 0},
+                 {"Fri, 01 Jan 2100 00:00:00 GMT", 4102444800}};
+    static const char *const wrong[] = {
+        "", "soon", "7", "Sun, 06 Nov 1994 08:49:37 GMT+1", "Sun, 46 Nov 1994 08:49:37 GMT"};
+    int64_t at_s = 0;
+    for (size_t i = 0; i < ARRAY_LEN(right); i++) {
+        assert_int_equal(text_http_date(right[i].text, &at_s), 0);
+        assert_int_equal(at_s, right[i].want_s);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+        assert_int_equal(text_http_date(wrong[i], &at_s), ERR_SYNTAX);
+}
+
 int
 main(void)
 {
@@ -244,6 +268,7 @@ main(void)
         cmocka_unit_test(prefixes_suffixes_and_case),
         cmocka_unit_test(hex_goes_both_ways_in_lower_case),
         cmocka_unit_test(distance_counts_single_edits),
+        cmocka_unit_test(http_dates_have_three_forms_and_pass_2038),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

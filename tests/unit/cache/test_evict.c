@@ -260,7 +260,7 @@ heaps_stay_heaps(void **state)
     (void)state;
     rng_init(&rng, 7);
     for (unsigned step = 0; step < 40000; step++) {
-        size_t i = rng_below(&rng, COUNT);
+        size_t i = (size_t)rng_below(&rng, COUNT);
         uint32_t now_s = T0 + 100 + step * 20;
         struct evict_blob *b = &list[i];
         uint64_t what = rng_below(&rng, 5);

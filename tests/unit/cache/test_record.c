@@ -200,7 +200,7 @@ random_bytes_never_decode(void **state)
     struct digest d = some_digest(DIGEST_SHA256, "r");
     for (int round = 0; round < 20000; round++) {
         uint8_t bytes[256];
-        size_t len = rng_below(&rng, sizeof bytes), used;
+        size_t len = (size_t)rng_below(&rng, sizeof bytes), used;
         for (size_t i = 0; i < len; i++) {
             bytes[i] = (uint8_t)rng_next(&rng);
         }

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "p2p/net.h"
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -95,10 +96,25 @@ net_at(const char *host, uint16_t port)
     return net(listen, true);
 }
 
+/* qemu-user does not know the option that says out of which interface a shout goes. */
+static bool
+can_shout(void)
+{
+    struct ip_mreqn by = {.imr_ifindex = 0};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    bool can =
+        setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &by, sizeof by) == 0 || errno != ENOPROTOOPT;
+    (void)close(fd);
+    return can;
+}
+
 static void
 a_shout_is_heard_by_all_and_known_as_one(void **state)
 {
     (void)state;
+    if (!can_shout())
+        skip();
     uint16_t port = free_port();
     struct net *a = net_at("127.0.0.1", port), *b = net_at("127.0.0.2", port);
     net_shout(a, bytes("all"), 3);
