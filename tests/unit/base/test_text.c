@@ -242,8 +242,8 @@ http_dates_have_three_forms_and_pass_2038(void **state)
                  {" Sun, 06 Nov 1994 08:49:37 GMT\r\n", 784111777},
                  {"Thu, 01 Jan 1970 00:00:00 GMT", 0},
                  {"Fri, 01 Jan 2100 00:00:00 GMT", 4102444800}};
-    static const char *const wrong[] = {
-        "", "soon", "7", "Sun, 06 Nov 1994 08:49:37 GMT+1", "Sun, 46 Nov 1994 08:49:37 GMT"};
+    static const char *const wrong[] = {"", "soon", "7", "Sun, 06 Nov 1994 08:49:37 GMT+1",
+                                        "Sun, 46 Nov 1994 08:49:37 GMT"};
     int64_t at_s = 0;
     for (size_t i = 0; i < ARRAY_LEN(right); i++) {
         assert_int_equal(text_http_date(right[i].text, &at_s), 0);
