@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -206,6 +207,32 @@ fs_truncate(int fd, uint64_t len)
     int rc = fault_point("ftruncate");
 
     return rc < 0 ? rc : result(ftruncate(fd, (off_t)len));
+}
+
+int
+fs_open_memory(uint64_t len, int *ret_fd)
+{
+    int rc = fault_point("memfd_create");
+    int fd = rc < 0 ? -1 : memfd_create("peersync", MFD_CLOEXEC);
+
+    if (fd < 0)
+        return rc < 0 ? rc : -errno;
+    rc = result(ftruncate(fd, (off_t)len));
+    if (rc < 0)
+        fd_close(&fd);
+    else
+        *ret_fd = fd;
+    return rc;
+}
+
+int
+fs_punch(int fd, uint64_t offset, uint64_t len)
+{
+    int rc = fault_point("fallocate");
+
+    return rc < 0 ? rc
+                  : result(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+                                     (off_t)len));
 }
 
 int

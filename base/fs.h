@@ -24,6 +24,10 @@ CHECKED int fs_read_file(int dir_fd, const char *name, struct buf *ret);
  * where the file system cannot reserve. */
 CHECKED int fs_reserve(int fd, uint64_t len);
 CHECKED int fs_truncate(int fd, uint64_t len);
+/* A file in memory, without a name, `len` long and empty: only what is written takes room. */
+CHECKED int fs_open_memory(uint64_t len, int *ret_fd);
+/* Its bytes there take no room any more, and read as zeros. */
+CHECKED int fs_punch(int fd, uint64_t offset, uint64_t len);
 CHECKED int fs_sync(int fd);                                    /* fsync */
 CHECKED int fs_sync_data(int fd);                               /* fdatasync */
 void fs_start_writeback(int fd, uint64_t offset, uint64_t len); /* a hint, no error */

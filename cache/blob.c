@@ -18,6 +18,7 @@
 #include "cache/disk.h"
 #include "cache/entry.h"
 #include "cache/pass.h"
+#include "cache/window.h"
 #include <errno.h>
 #include <fcntl.h>
 
@@ -34,6 +35,9 @@ blob_new(struct cache *c, const struct digest *d)
     b->refs = 1;
     b->fd = -1;
     b->size = CACHE_SIZE_UNKNOWN;
+    for (unsigned i = 0; i < BLOB_READERS_MAX; i++) {
+        b->readers[i] = UINT64_MAX;
+    }
     lock_init(&b->lock, LOCK_BLOB);
     cond_init(&b->grew);
     return b;
@@ -63,6 +67,7 @@ blob_free(struct blob *b)
 {
     must(b->entry == NULL && !b->mailed && !b->hashing);
     pass_free(b);
+    window_free(b);
     pieces_free(b->pieces);
     digester_free(b->digester);
     mem_free(b->hidden);
@@ -84,6 +89,16 @@ blob_ref(struct blob *b)
     return b;
 }
 
+/* Nothing more will come of it, and nothing is to be saved. */
+static bool
+is_final(struct blob *b)
+{
+    lock_take(&b->lock);
+    bool final = b->phase >= BLOB_WHOLE || (b->phase == BLOB_VERIFIED && b->window != NULL);
+    lock_drop(&b->lock);
+    return final;
+}
+
 static enum blob_phase
 phase_now(struct blob *b)
 {
@@ -102,7 +117,7 @@ drop_ref(struct blob *b, unsigned *ret_left)
     lock_take(&c->lock);
     must(b->refs > 0);
     bool last = b->refs == 1;
-    if (last && b->entry != NULL && phase_now(b) < BLOB_WHOLE) {
+    if (last && b->entry != NULL && !is_final(b)) {
         lock_drop(&c->lock);
         return false;
     }
@@ -110,7 +125,7 @@ drop_ref(struct blob *b, unsigned *ret_left)
     if (last && b->entry != NULL) {
         struct entry *e = b->entry;
         entry_detach(c, e);
-        if (b->foreign) {
+        if (b->foreign || b->window != NULL) {
             entry_forget(c, e);
         }
     }
@@ -175,6 +190,14 @@ shown_end(const struct blob *b, uint64_t pos, uint64_t end)
     return end;
 }
 
+/* The window has moved on beyond it. */
+static bool is_gone_locked(const struct blob *b, uint64_t pos) NEEDS(b->lock);
+static bool
+is_gone_locked(const struct blob *b, uint64_t pos)
+{
+    return b->window != NULL && pos < window_start_locked(b);
+}
+
 /* True when the byte at pos may be read; ret_end is the end of that run, or pos. */
 bool
 blob_readable_locked(const struct blob *b, uint64_t pos, uint64_t *ret_end)
@@ -182,7 +205,8 @@ blob_readable_locked(const struct blob *b, uint64_t pos, uint64_t *ret_end)
     uint64_t end = pos;
     if (b->pass != NULL) {
         end = pass_readable_locked(b, pos);
-    } else if (b->distrusted || b->size == CACHE_SIZE_UNKNOWN || pos >= b->size) {
+    } else if (b->distrusted || b->size == CACHE_SIZE_UNKNOWN || pos >= b->size ||
+               is_gone_locked(b, pos)) {
         end = pos;
     } else if (b->pieces == NULL) {
         end = b->size;
@@ -204,6 +228,7 @@ look_locked(const struct blob *b, uint64_t pos, struct blob_state *ret)
     *ret =
         (struct blob_state){.phase = b->phase, .size = b->size, .error = b->error, .sick = b->sick};
     (void)blob_readable_locked(b, pos, &ret->readable);
+    ret->behind = b->window != NULL && pos != UINT64_MAX && window_is_behind_locked(b, pos);
     if (b->pass != NULL) {
         ret->have_bytes = pass_have_bytes_locked(b);
     } else if (b->pieces != NULL) {
@@ -224,6 +249,9 @@ blob_look(struct blob *b, uint64_t pos, struct blob_state *ret)
 static bool
 worth_returning(const struct blob_state *s, uint64_t pos)
 {
+    if (s->behind) {
+        return true;
+    }
     switch (s->phase) {
     case BLOB_ASKED:
         return false;
@@ -272,10 +300,32 @@ nobody_comes(const struct blob *b, uint64_t pos)
            pieces_stuck(b->pieces, pos);
 }
 
+/* One wait. Until then a slower reader may hold the window up. False: the deadline has passed. */
+static bool wait_once(struct blob *b, uint64_t pos, int64_t since_ms, int64_t deadline_ms)
+    NEEDS(b->lock);
+static bool
+wait_once(struct blob *b, uint64_t pos, int64_t since_ms, int64_t deadline_ms)
+{
+    int64_t due_ms = deadline_ms;
+    if (b->window != NULL && pos != UINT64_MAX) {
+        struct blob_state s;
+        lock_drop(&b->lock);
+        int64_t hold_ms = window_hold(b, pos, since_ms);
+        lock_take(&b->lock);
+        due_ms = hold_ms < due_ms ? hold_ms : due_ms;
+        look_locked(b, pos, &s);
+        if (worth_returning(&s, pos)) {
+            return true;
+        }
+    }
+    return cond_wait(&b->grew, &b->lock, due_ms) || due_ms < deadline_ms;
+}
+
 void
 blob_wait(struct blob *b, uint64_t pos, int64_t deadline_ms, struct blob_state *ret)
 {
     bool told = false;
+    int64_t since_ms = clock_ms();
     if (b->pass != NULL) {
         pass_wait(b, pos, deadline_ms);
         blob_look(b, pos, ret);
@@ -292,7 +342,7 @@ blob_wait(struct blob *b, uint64_t pos, int64_t deadline_ms, struct blob_state *
             lock_drop(&b->lock);
             wake(arg);
             lock_take(&b->lock);
-        } else if (!cond_wait(&b->grew, &b->lock, deadline_ms)) {
+        } else if (!wait_once(b, pos, since_ms, deadline_ms)) {
             break;
         }
         look_locked(b, pos, ret);
@@ -302,6 +352,56 @@ blob_wait(struct blob *b, uint64_t pos, int64_t deadline_ms, struct blob_state *
         drop_cursor(b, pos);
     }
     lock_drop(&b->lock);
+}
+
+int
+blob_enter(struct blob *b, uint64_t pos)
+{
+    int place = -1;
+    lock_take(&b->lock);
+    for (int i = 0; i < BLOB_READERS_MAX && place < 0; i++) {
+        if (b->readers[i] == UINT64_MAX) {
+            b->readers[i] = pos;
+            place = i;
+        }
+    }
+    lock_drop(&b->lock);
+    return place;
+}
+
+void
+blob_reader_at(struct blob *b, int place, uint64_t pos)
+{
+    if (place < 0) {
+        return;
+    }
+    lock_take(&b->lock);
+    bool window = b->window != NULL;
+    if (b->readers[place] != UINT64_MAX) { /* else it was left behind */
+        b->readers[place] = pos;
+    }
+    lock_drop(&b->lock);
+    if (window) {
+        window_slide(b);
+    }
+}
+
+void
+blob_leave(struct blob *b, int place)
+{
+    blob_reader_at(b, place, UINT64_MAX);
+}
+
+unsigned
+blob_readers(struct blob *b)
+{
+    unsigned count = 0;
+    lock_take(&b->lock);
+    for (int i = 0; i < BLOB_READERS_MAX; i++) {
+        count += b->readers[i] != UINT64_MAX;
+    }
+    lock_drop(&b->lock);
+    return count;
 }
 
 /* A stored file that cannot be read any more is of no use to the next client either. */
@@ -321,6 +421,16 @@ read_failed(struct blob *b, int rc)
     return cache_disk_failed(c, "read", rc);
 }
 
+/* What was read just now was perhaps a hole already. */
+static bool
+is_gone(struct blob *b, uint64_t pos)
+{
+    lock_take(&b->lock);
+    bool gone = is_gone_locked(b, pos);
+    lock_drop(&b->lock);
+    return gone;
+}
+
 int64_t
 blob_read(struct blob *b, uint64_t pos, void *ret, size_t len)
 {
@@ -338,6 +448,9 @@ blob_read(struct blob *b, uint64_t pos, void *ret, size_t len)
     int rc = fs_read_at(b->fd, pos, ret, n);
     if (rc < 0) {
         return read_failed(b, rc);
+    }
+    if (is_gone(b, pos)) {
+        return 0;
     }
     atomic_fetch_add_explicit(&b->served_bytes, n, memory_order_relaxed);
     return (int64_t)n;
@@ -368,6 +481,7 @@ int
 blob_held_fd(struct blob *b, uint64_t pos, uint64_t len, int *ret_fd)
 {
     lock_take(&b->lock);
+    bool window = b->window != NULL;
     bool held = b->pass == NULL && !b->distrusted && b->size != CACHE_SIZE_UNKNOWN &&
                 b->phase != BLOB_FAILED && pos <= b->size && len <= b->size - pos;
     for (uint64_t at = pos; held && b->pieces != NULL && at < pos + len;) {
@@ -376,6 +490,9 @@ blob_held_fd(struct blob *b, uint64_t pos, uint64_t len, int *ret_fd)
         at = end;
     }
     lock_drop(&b->lock);
+    if (window) {
+        return window_copy(b, pos, len, ret_fd);
+    }
     return held ? share_fd(b, ret_fd) : ERR_NOT_FOUND;
 }
 

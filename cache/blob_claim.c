@@ -1,6 +1,7 @@
 /* What the fetcher asks of a blob: which run to fetch next, where readers wait, what is here. */
 #include "cache/blob.h"
 #include "cache/pass.h"
+#include "cache/window.h"
 #include <string.h>
 
 /* The lowest place where a reader waits and nobody comes. */
@@ -45,7 +46,8 @@ blob_claim_in(struct blob *b, uint64_t start, uint64_t end, struct gap *ret)
 {
     bool found = false;
     lock_take(&b->lock);
-    if (b->pass == NULL && b->phase == BLOB_FILLING && !b->stored) {
+    bool open = b->pass == NULL && b->phase == BLOB_FILLING && !b->stored;
+    if (open && (b->window == NULL || start < window_end_locked(b))) {
         found = pieces_claim_in(b->pieces, start, end, ret);
     }
     lock_drop(&b->lock);
@@ -116,6 +118,18 @@ blob_passes(const struct blob *b)
     return b->pass != NULL;
 }
 
+bool
+blob_window(struct blob *b, struct gap *ret)
+{
+    lock_take(&b->lock);
+    bool has = b->window != NULL;
+    if (has) {
+        *ret = (struct gap){window_start_locked(b), window_end_locked(b)};
+    }
+    lock_drop(&b->lock);
+    return has;
+}
+
 /* All bytes are here and the map of pieces is gone. */
 static bool is_complete(const struct blob *b) NEEDS(b->lock);
 static bool
@@ -142,8 +156,11 @@ void
 blob_held_bits(struct blob *b, uint8_t *bits)
 {
     lock_take(&b->lock);
-    if (b->pieces != NULL && b->phase == BLOB_FILLING) {
+    if (b->pieces != NULL && (b->phase == BLOB_FILLING || b->window != NULL)) {
         pieces_held_bits(b->pieces, bits);
+        if (b->window != NULL) {
+            window_hide_locked(b, bits);
+        }
     } else if (is_complete(b)) {
         uint32_t piece_bytes = pieces_piece_bytes(b->size);
         for (uint64_t i = 0; i * piece_bytes < b->size; i++) {

@@ -18,6 +18,7 @@
 #include "cache/entry.h"
 #include "cache/pass.h"
 #include "cache/room.h"
+#include "cache/window.h"
 #include <errno.h>
 
 /* Progress between two saves of the piece map: what a crash may cost. */
@@ -144,10 +145,10 @@ begin_file(struct blob *b, struct beginning *w)
     return create_file(b, w);
 }
 
-/* Hands the file to the blob, also when it could not be reserved: blob_end dooms it then.
- * When somebody has failed the blob meanwhile, nobody else would: its code. */
+/* Hands the file to the blob. When somebody has failed it meanwhile, nobody else would end the
+ * file: its code. */
 static int
-adopt(struct blob *b, struct beginning *w, bool fill)
+adopt(struct blob *b, struct beginning *w)
 {
     struct cache *c = b->cache;
     int rc = 0;
@@ -157,7 +158,7 @@ adopt(struct blob *b, struct beginning *w, bool fill)
     b->fd = w->fd;
     b->pieces = w->pieces != NULL ? w->pieces : pieces_new(w->size);
     b->saved_bytes = b->flushed_bytes = b->pieces->have_bytes;
-    if (fill && b->phase == BLOB_ASKED) {
+    if (b->phase == BLOB_ASKED) {
         b->size = w->size;
         b->phase = BLOB_FILLING;
         cond_wake(&b->grew);
@@ -171,15 +172,57 @@ adopt(struct blob *b, struct beginning *w, bool fill)
     return rc;
 }
 
+/* It did not come to a file that can be filled: what there is of it goes. */
+static void
+give_up(struct blob *b, struct beginning *w)
+{
+    struct cache *c = b->cache;
+    pieces_free(w->pieces);
+    fd_close(&w->fd);
+    lock_take(&c->lock);
+    struct entry *e = b->entry;
+    if (e != NULL && e->state == ENTRY_PARTIAL) {
+        entry_doom_partial(c, &b->digest, e->gen, e->worth.size);
+        entry_set(c, e, ENTRY_ABSENT, 0);
+    }
+    lock_drop(&c->lock);
+    disk_wake(c);
+}
+
+/* The disk cannot take it (-errno, or ERR_FULL): 0 when it is FILLING all the same, in memory; else
+ * it FAILS. */
 static int
-no_room(struct blob *b)
+begin_in_memory(struct blob *b, uint64_t size, int rc)
 {
     char text[DIGEST_TEXT_MAX];
     digest_print(&b->digest, text);
-    metric_add(M_store_full, 1);
-    LOG(store_full, LOG_S("digest", text));
-    blob_end(b, ERR_FULL, FATE_DROP);
-    return ERR_FULL;
+    int code = rc == ERR_FULL ? rc : cache_disk_failed(b->cache, "begin", rc);
+    if (code == ERR_FULL) {
+        metric_add(M_store_full, 1);
+    }
+    lock_take(&b->lock);
+    bool may = b->may_window && size > 0 && size <= WINDOW_BLOB_MAX;
+    lock_drop(&b->lock);
+    if (may && window_begin(b, size) == 0) {
+        metric_add(M_windows_opened, 1);
+        LOG(store_window, LOG_S("digest", text), LOG_U("bytes", size),
+            LOG_S("why", err_text(code)));
+        blob_hash(b);
+        return 0;
+    }
+    if (rc == ERR_FULL) {
+        LOG(store_full, LOG_S("digest", text));
+    }
+    blob_end(b, code, FATE_DROP);
+    return code;
+}
+
+void
+blob_set_shared(struct blob *b, bool may)
+{
+    lock_take(&b->lock);
+    b->may_window = may && b->pass == NULL;
+    lock_drop(&b->lock);
 }
 
 int
@@ -196,25 +239,19 @@ blob_begin(struct blob *b, uint64_t size)
         return rc;
     }
     if (size >= CACHE_SIZE_UNKNOWN / 4) {
-        return no_room(b); /* sums of sizes must not wrap */
+        return begin_in_memory(b, size, ERR_FULL); /* sums of sizes must not wrap */
     }
 
     struct beginning w = {.size = size, .fd = -1};
     rc = begin_file(b, &w);
-    if (w.fd >= 0) {
-        int failed = adopt(b, &w, rc == 0);
-        if (failed < 0) {
-            disk_wake(b->cache);
-            return failed;
-        }
-    } else {
-        pieces_free(w.pieces);
-    }
-    if (rc == ERR_FULL) {
-        return no_room(b);
-    }
     if (rc < 0) {
-        return blob_end_by_disk(b, "begin", rc, false);
+        give_up(b, &w);
+        return rc == ERR_CLOSED ? rc : begin_in_memory(b, size, rc);
+    }
+    rc = adopt(b, &w);
+    if (rc < 0) {
+        disk_wake(b->cache);
+        return rc;
     }
     cache_disk_worked(b->cache);
     blob_hash(b);
@@ -223,7 +260,8 @@ blob_begin(struct blob *b, uint64_t size)
 
 /* ---- write ---- */
 
-/* How much of [pos, pos + len) may go to the file now, or the code of a blob that failed. */
+/* How much of [pos, pos + len) may go to the file now, or the code of a blob that failed, or
+ * ERR_AGAIN. */
 static int64_t
 start_write(struct blob *b, uint64_t pos, size_t len)
 {
@@ -234,6 +272,10 @@ start_write(struct blob *b, uint64_t pos, size_t len)
     } else if (b->phase == BLOB_FILLING) {
         uint64_t room = pieces_room_end(b->pieces, pos) - pos;
         take = room < len ? (int64_t)room : (int64_t)len;
+        if (b->window != NULL && pos + (uint64_t)take > window_end_locked(b)) {
+            window_refused_locked(b);
+            take = ERR_AGAIN;
+        }
         b->writing += take > 0;
     }
     lock_drop(&b->lock);
@@ -251,11 +293,12 @@ end_write(struct blob *b, uint64_t pos, uint64_t landed, enum blob_source source
         pieces_fill(b->pieces, pos, landed);
         b->from_bytes[source] += landed;
         uint64_t have = b->pieces->have_bytes;
-        if (have - b->saved_bytes >= SAVE_BYTES) {
+        bool on_disk = b->window == NULL;
+        if (on_disk && have - b->saved_bytes >= SAVE_BYTES) {
             b->saved_bytes = have;
             jobs |= JOB_SAVE;
         }
-        if (have - b->flushed_bytes >= FLUSH_BYTES) {
+        if (on_disk && have - b->flushed_bytes >= FLUSH_BYTES) {
             b->flushed_bytes = have;
             jobs |= JOB_FLUSH;
         }
@@ -277,6 +320,10 @@ blob_write(struct blob *b, uint64_t pos, const void *bytes, size_t len, enum blo
     }
     int rc = fs_write_at(b->fd, pos, bytes, (size_t)take);
     unsigned jobs = end_write(b, pos, rc < 0 ? 0 : (uint64_t)take, source);
+    if (rc < 0 && b->window != NULL) {
+        blob_end(b, ERR_FULL, FATE_DROP);
+        return ERR_FULL;
+    }
     if (rc < 0) {
         return blob_end_by_disk(b, "write", rc, false);
     }
@@ -350,14 +397,16 @@ verify_locked(struct blob *b)
     if (live) {
         b->verified = true;
         b->phase = b->stored ? BLOB_WHOLE : BLOB_VERIFIED;
-        pieces_free(b->pieces);
-        b->pieces = NULL;
+        if (b->window == NULL) {
+            pieces_free(b->pieces);
+            b->pieces = NULL;
+        }
         if (b->stored && b->entry != NULL) {
             b->entry->unsure = false;
         }
         cond_wake(&b->grew);
     }
-    bool publish = live && !b->stored;
+    bool publish = live && !b->stored && b->window == NULL;
     lock_drop(&b->lock);
     lock_drop(&c->lock);
     return publish;
@@ -386,7 +435,7 @@ settle_entry(struct cache *c, struct blob *b, enum blob_fate fate)
     if (e == NULL) {
         return false;
     }
-    if (b->foreign) {
+    if (b->foreign || b->window != NULL) {
         entry_detach(c, e);
         entry_forget(c, e);
         return false;

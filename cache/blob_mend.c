@@ -91,7 +91,7 @@ void
 blob_set_mendable(struct blob *b, bool on)
 {
     lock_take(&b->lock);
-    b->mendable = on && b->pass == NULL;
+    b->mendable = on && b->pass == NULL && b->window == NULL;
     lock_drop(&b->lock);
 }
 

@@ -14,9 +14,9 @@
 #include "cache/scrub.h"
 #include <errno.h>
 
-#define WINDOW_BYTES (512u * 1024)
-#define WINDOWS_MAX  32
-#define SCRUB_MS     (INT64_C(7) * 24 * 3600 * 1000)
+#define PASS_BYTES (512u * 1024)
+#define PASSES_MAX 32
+#define SCRUB_MS   (INT64_C(7) * 24 * 3600 * 1000)
 /* Records that wait for the disk thread; more make it rewrite the journal instead. */
 #define PENDING_BYTES (1024u * 1024)
 /* Sums of sizes stay far from wrapping. */
@@ -78,14 +78,23 @@ cache_set_limits(struct cache *c, uint64_t size_bytes, unsigned size_percent,
     }
 }
 
+void
+cache_set_memory(struct cache *c, uint64_t bytes)
+{
+    lock_take(&c->lock);
+    c->windows_max_bytes = bytes;
+    lock_drop(&c->lock);
+}
+
 static struct cache *
 cache_new(const struct cache_config *config)
 {
     struct cache *c = mem_zalloc(sizeof *c);
-    size_t window_min = PASS_WRITE_MAX + HOLDBACK_BYTES;
-    uint64_t window = config->window_bytes == 0 ? WINDOW_BYTES : config->window_bytes;
-    c->window_bytes = window > window_min ? (size_t)window : window_min;
-    c->windows_max = config->windows_max == 0 ? WINDOWS_MAX : config->windows_max;
+    size_t pass_min = PASS_WRITE_MAX + HOLDBACK_BYTES;
+    uint64_t pass = config->pass_bytes == 0 ? PASS_BYTES : config->pass_bytes;
+    c->pass_bytes = pass > pass_min ? (size_t)pass : pass_min;
+    c->passes_max = config->passes_max == 0 ? PASSES_MAX : config->passes_max;
+    c->windows_max_bytes = config->memory_bytes;
     c->scrub_ms = config->scrub_ms == 0 ? SCRUB_MS : config->scrub_ms;
     c->store.lock_fd = -1;
     c->journal.fd = -1;
@@ -516,8 +525,8 @@ static bool
 has_all(struct blob *b, uint64_t *ret_size, uint64_t *ret_gen)
 {
     lock_take(&b->lock);
-    bool all = b->pass == NULL && b->phase != BLOB_ASKED && b->phase != BLOB_FAILED &&
-               (b->pieces == NULL || pieces_whole(b->pieces));
+    bool all = b->pass == NULL && b->window == NULL && b->phase != BLOB_ASKED &&
+               b->phase != BLOB_FAILED && (b->pieces == NULL || pieces_whole(b->pieces));
     *ret_size = b->size;
     *ret_gen = b->gen;
     lock_drop(&b->lock);

@@ -17,10 +17,13 @@
  * Hold-back: the last min(64 KiB, piece) bytes are readable only from VERIFIED on. They do
  * not wait for WHOLE: what a client gets must be right, not durable.
  *
- * Stored or passing: a blob from cache_acquire has a file. When there is no room or
- * the disk fails, blob_begin/blob_write say so (ERR_FULL, ERR_STORE), the blob FAILS with
- * that code, and each reader goes on with a blob of its own from cache_pass_through:
- * same calls, a bounded memory window instead of a file, same digest check and hold-back.
+ * Stored, shared in memory, or passing: a blob from cache_acquire has a file on the disk. When
+ * there is no room or the disk fails in blob_begin, a blob that may (blob_set_shared) gets a window
+ * in memory instead: the same calls and readers, never WHOLE, and bytes behind the slowest reader
+ * go. A reader that it has left behind (blob_state.behind) goes on by itself with a blob from
+ * cache_pass_through: same calls, a small ring of memory for one reader, same digest check and
+ * hold-back. So does every reader when there is no memory for a window, or when the disk fails
+ * later: the blob FAILS with ERR_FULL or ERR_STORE.
  */
 #ifndef CACHE_CACHE_H
 #define CACHE_CACHE_H
@@ -42,8 +45,9 @@ struct cache_config {
     unsigned size_percent;   /* 1..95, used when size_bytes is 0 */
     uint64_t min_free_bytes; /* kept free for others on the file system */
     unsigned hash_threads;   /* 1..16 */
-    uint64_t window_bytes;   /* memory of one pass-through blob; 0: default 512 KiB */
-    unsigned windows_max;    /* pass-through blobs at a time; 0: default 32 */
+    uint64_t memory_bytes;   /* for blobs that the disk cannot take, together; 0: none is shared */
+    uint64_t pass_bytes;     /* memory of one pass-through blob; 0: default 512 KiB */
+    unsigned passes_max;     /* pass-through blobs at a time; 0: default 32 */
     int64_t scrub_ms;        /* one background pass over all that is stored; 0: a week */
     /* A content store of containerd to read from, never written to: the folder that holds blobs/
      * and ingest/. NULL: none. What lies there complete is found as if it were stored here, and
@@ -65,6 +69,7 @@ void cache_stop_checks(struct cache *c);
 /* New limits (reload); evicts as needed. Any thread. */
 void cache_set_limits(struct cache *c, uint64_t size_bytes, unsigned size_percent,
                       uint64_t min_free_bytes);
+void cache_set_memory(struct cache *c, uint64_t bytes); /* for blobs that begin from now on */
 
 /* ---- blobs: any thread ---- */
 
@@ -84,12 +89,12 @@ struct blob *cache_acquire(struct cache *c, const struct digest *d, enum cache_g
 /* As cache_acquire, but NULL instead of LEAD. */
 struct blob *cache_find(struct cache *c, const struct digest *d);
 /* A private blob that passes through memory, for one reader from byte 0 or, with
- * `prefix` (a FAILED blob of the same digest), from byte `from` on: the bytes before it are
- * re-hashed from the prefix's file; where they cannot be had they are fetched again and
- * skipped, so that the reader asks for `from` in any case. Only the reader's calls hash, so
+ * `prefix` (a blob of the same digest that FAILED or left this reader behind), from byte `from` on:
+ * what the bytes before it hash to is known from the prefix; where it is not they are fetched again
+ * and skipped, so that the reader asks for `from` in any case. Only the reader's calls hash, so
  * VERIFIED comes when it waits or reads. The caller leads it. It FAILS with ERR_CLOSED when
  * only one reference is left before all bytes have arrived: reader or fetcher have gone. ERR_FULL
- * when windows_max run. */
+ * when passes_max run. */
 CHECKED int cache_pass_through(struct cache *c, const struct digest *d, struct blob *prefix,
                                uint64_t from, struct blob **ret);
 struct blob *blob_ref(struct blob *b);
@@ -102,6 +107,7 @@ struct blob_state {
     uint64_t have_bytes; /* arrived so far, anywhere */
     int error;           /* FAILED: ERR_* or -errno */
     bool sick;           /* mend.h */
+    bool behind;         /* in memory only, and what is at pos is gone, or far off */
 };
 
 const struct digest *blob_digest(const struct blob *b);
@@ -110,6 +116,12 @@ void blob_look(struct blob *b, uint64_t pos, struct blob_state *ret);
  * end of a VERIFIED blob, or the deadline (clock_ms) passes. While it waits, pos is a
  * cursor: the fetcher prefers its gap. Waits for ASKED to end when pos is UINT64_MAX. */
 void blob_wait(struct blob *b, uint64_t pos, int64_t deadline_ms, struct blob_state *ret);
+/* A reader that a window in memory waits for: it is at pos from now on. blob_enter gives it a
+ * place, -1: there is none (it may be left behind). */
+int blob_enter(struct blob *b, uint64_t pos);
+void blob_reader_at(struct blob *b, int place, uint64_t pos); /* place -1 is fine */
+void blob_leave(struct blob *b, int place);
+unsigned blob_readers(struct blob *b); /* that have a place and were not left behind */
 /* Up to len readable bytes at pos: count, 0 when none is readable, or a negative code.
  * On a pass-through blob reading frees the window, so positions only rise. */
 CHECKED int64_t blob_read(struct blob *b, uint64_t pos, void *ret, size_t len);
@@ -130,6 +142,11 @@ struct gap {
  * in a gap nobody fetches, a window has room, or a pass-through blob ended. Set before
  * blob_begin; `arg` must live as long as anybody holds the blob. */
 void blob_set_waker(struct blob *b, void (*wake)(void *arg), void *arg);
+/* Without room on the disk it may be shared in memory: somebody reads it. */
+void blob_set_shared(struct blob *b, bool may);
+/* In memory: the bytes that are kept, or may come now; both ends where a piece begins or the blob
+ * ends. False: it is not. */
+bool blob_window(struct blob *b, struct gap *ret);
 /* Size known: reserves space (evicting if needed), continues a partial file of an earlier
  * run (one of another size is dropped). 0, ERR_FULL, ERR_STORE (both FAIL the blob), ERR_SIZE
  * when an earlier begin of this blob had another size, the code of a blob that FAILED.
@@ -152,7 +169,7 @@ void blob_unclaim(struct blob *b, const struct gap *g);
 uint64_t blob_claim_limit(struct blob *b, const struct gap *g);
 /* Bytes of a claimed run, in order within the run: pos is where the last write of this run
  * ended. Bytes at and behind the claim's limit are dropped. At most BLOB_WRITE_MAX at a time
- * on a pass-through blob. 0; ERR_AGAIN: window full, nothing was taken, the waker tells when;
+ * on a pass-through blob. 0; ERR_AGAIN: no room in memory, nothing was taken, the waker tells when;
  * ERR_STORE, ERR_FULL: the disk failed, the blob is FAILED now; another code: somebody failed
  * the blob. `source` is for explain: which counter the bytes belong to. */
 #define BLOB_WRITE_MAX (256u * 1024)

@@ -7,6 +7,7 @@
 #include "base/digest.h"
 #include "base/fs.h"
 #include "cache/blob.h"
+#include "cache/window.h"
 
 /* Read in one go: performance.md finds 16 KiB to 4 MiB equal. */
 #define STEP_BYTES (256u * 1024)
@@ -99,12 +100,20 @@ judge(struct blob *b)
 static int
 hash_step(struct blob *b, uint64_t end, uint8_t *room)
 {
+    if (b->window != NULL) { /* each piece by itself */
+        uint64_t piece_bytes = pieces_piece_bytes(b->size);
+        uint64_t piece_end = (b->hashed_bytes / piece_bytes + 1) * piece_bytes;
+        end = piece_end < end ? piece_end : end;
+    }
     uint64_t left = end - b->hashed_bytes;
     size_t n = left < STEP_BYTES ? (size_t)left : STEP_BYTES;
     int rc = fs_read_at(b->fd, b->hashed_bytes, room, n);
     if (rc == 0) {
         digester_add(b->digester, room, n);
         b->hashed_bytes += n;
+        if (b->window != NULL) {
+            window_hashed(b, b->hashed_bytes);
+        }
     }
     return rc;
 }

@@ -8,7 +8,7 @@
  *  2. open_bytes is the same sum over those with a blob in memory.
  *  3. an entry is on the age list iff it is PARTIAL or STORED.
  *  4. entry->blob and blob->entry point to each other, or are NULL.
- *  5. an entry that is ABSENT has a blob (in phase ASKED, or foreign).
+ *  5. an entry that is ABSENT has a blob (in phase ASKED, foreign, or in memory).
  *  6. entry->parked is there iff the entry is PARTIAL and no blob fills it.
  *  7. filling_count and touched_count are what their comments say.
  *  8. an entry is in evict iff it is PARTIAL or STORED; held there iff it has a blob or is
@@ -38,6 +38,8 @@
 #define HOLDBACK_BYTES (64u * 1024)
 /* Readers that tell the fetcher where they wait; more wait all the same. */
 #define CURSORS_MAX 64
+/* Readers that a window waits for; more may fall behind it. */
+#define BLOB_READERS_MAX 64
 
 enum entry_state {
     ENTRY_ABSENT,  /* no file yet */
@@ -85,7 +87,7 @@ struct blob {
     /* fixed at birth */
     struct cache *cache;
     struct digest digest;
-    struct pass *pass; /* NULL: it has a file */
+    struct pass *pass; /* NULL: it has a file, perhaps in memory */
     bool foreign;      /* its file is containerd's; its entry, if it has one, is ABSENT */
     struct fs_id file; /* foreign: which */
 
@@ -108,11 +110,14 @@ struct blob {
     unsigned writing; /* blob_write calls that are at the disk now */
     int fd;           /* set once */
     uint64_t size, gen;
-    struct pieces *pieces; /* FILLING and FAILED */
+    struct window *window; /* its file is in memory; NULL: on disk */
+    bool may_window;       /* without room on the disk it gets one */
+    struct pieces *pieces; /* FILLING and FAILED; with a window as long as it lives */
     uint64_t from_bytes[BLOB_SOURCES];
     uint64_t saved_bytes, flushed_bytes; /* have_bytes at the last such job */
     uint64_t cursors[CURSORS_MAX];
     unsigned cursors_count;
+    uint64_t readers[BLOB_READERS_MAX]; /* where they are; UINT64_MAX: free */
     void (*wake)(void *arg);
     void *wake_arg;
     bool mendable;       /* a wrong digest makes it sick first */
@@ -134,8 +139,8 @@ struct blob {
 struct cache {
     /* fixed at open */
     struct store store;
-    size_t window_bytes;
-    unsigned windows_max;
+    size_t pass_bytes;
+    unsigned passes_max;
     int64_t scrub_ms;
 
     /* lock */
@@ -158,7 +163,8 @@ struct cache {
     struct evict evict;
     int64_t base_ms; /* clock_ms of second base_s of evict's clock */
     uint32_t base_s;
-    unsigned windows;
+    unsigned passes;
+    uint64_t windows_bytes, windows_max_bytes; /* of all windows: now, at most */
     struct digest gone[CACHE_GONE_MAX]; /* for cache_take_gone, a ring */
     unsigned gone_first, gone_count;
     bool checks_end; /* no more re-hashing by scrub and verify */

@@ -14,6 +14,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "cache/blob.h"
+#include "cache/window.h"
 #include <string.h>
 
 /* Copied out in one go to be hashed outside the lock; lives on a thread's stack. */
@@ -57,12 +58,27 @@ hash_prefix(struct blob *prefix, uint64_t from, struct digester *digester)
     return true;
 }
 
+/* Goes on where the prefix knows the state of the digest. */
+static void
+begin_at(struct pass *p, struct blob *prefix, uint64_t from)
+{
+    uint64_t start = from;
+    struct digester *state = window_state(prefix, from, &start);
+    if (state == NULL && prefix->window == NULL && hash_prefix(prefix, from, p->digester)) {
+        p->base = p->end = from;
+        return;
+    }
+    digester_free(p->digester);
+    p->digester = state != NULL ? state : digester_new((enum digest_alg)prefix->digest.alg);
+    p->base = p->end = state != NULL ? start : 0;
+}
+
 static bool
-take_window(struct cache *c)
+take_place(struct cache *c)
 {
     lock_take(&c->lock);
-    bool free = c->windows < c->windows_max;
-    c->windows += free;
+    bool free = c->passes < c->passes_max;
+    c->passes += free;
     lock_drop(&c->lock);
     return free;
 }
@@ -71,22 +87,17 @@ int
 pass_new(struct cache *c, const struct digest *d, struct blob *prefix, uint64_t from,
          struct blob **ret)
 {
-    if (!take_window(c)) {
+    if (!take_place(c)) {
         return ERR_FULL;
     }
     struct blob *b = blob_new(c, d);
     struct pass *p = mem_zalloc(sizeof *p);
-    p->cap = c->window_bytes;
+    p->cap = c->pass_bytes;
     p->digester = digester_new((enum digest_alg)d->alg);
     b->pass = p;
     if (prefix != NULL && from > 0) {
         must(digest_equal(&prefix->digest, d));
-        if (hash_prefix(prefix, from, p->digester)) {
-            p->base = p->end = from;
-        } else {
-            digester_free(p->digester);
-            p->digester = digester_new((enum digest_alg)d->alg);
-        }
+        begin_at(p, prefix, from);
     }
     *ret = b;
     return 0;
@@ -100,8 +111,8 @@ pass_free(struct blob *b)
     }
     struct cache *c = b->cache;
     lock_take(&c->lock);
-    must(c->windows > 0);
-    c->windows--;
+    must(c->passes > 0);
+    c->passes--;
     lock_drop(&c->lock);
     digester_free(b->pass->digester);
     mem_free(b->pass->ring);

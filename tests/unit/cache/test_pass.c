@@ -77,7 +77,7 @@ end_writer(struct writer *w)
 }
 
 static void
-a_blob_far_larger_than_the_window_passes_through(void **state)
+a_blob_far_larger_than_the_ring_passes_through(void **state)
 {
     (void)state;
     struct room r;
@@ -208,7 +208,7 @@ a_reader_that_leaves_ends_the_writer(void **state)
 }
 
 static void
-windows_are_bounded(void **state)
+passes_are_bounded(void **state)
 {
     (void)state;
     struct room r;
@@ -216,7 +216,7 @@ windows_are_bounded(void **state)
     struct blob *b[4] = {NULL};
     room_init(&r, 64 * MIB);
     cache_close(r.cache);
-    r.config.windows_max = 3;
+    r.config.passes_max = 3;
     room_open(&r);
     mem_free(make_body(6, 10, &d));
     for (int i = 0; i < 3; i++) {
@@ -235,12 +235,12 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_blob_far_larger_than_the_window_passes_through),
+        cmocka_unit_test(a_blob_far_larger_than_the_ring_passes_through),
         cmocka_unit_test(small_and_empty_blobs_pass_through),
         cmocka_unit_test(wrong_bytes_do_not_complete),
         cmocka_unit_test(it_goes_on_where_a_stored_blob_failed),
         cmocka_unit_test(a_reader_that_leaves_ends_the_writer),
-        cmocka_unit_test(windows_are_bounded),
+        cmocka_unit_test(passes_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
