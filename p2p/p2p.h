@@ -79,6 +79,8 @@ void p2p_end(struct p2p *p, const struct digest *blob, uint32_t get, enum swarm_
              int64_t took_us, unsigned busy_ms);
 /* Pieces [first, first + count) are gone: evicted, or their bytes were wrong. */
 void p2p_dropped(struct p2p *p, const struct digest *blob, uint32_t first, uint32_t count);
+/* The blob is in memory only: pieces [first, end) are kept or wanted now. */
+void p2p_window(struct p2p *p, const struct digest *blob, uint32_t first, uint32_t end);
 /* A piece that is here hashes to that (SHA-256). read: it came from the registry, all of it. */
 void p2p_attest(struct p2p *p, const struct digest *blob, bool read, uint32_t piece,
                 const uint8_t word[ATTEST_BYTES]);

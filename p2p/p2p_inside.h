@@ -136,7 +136,8 @@ enum p2p_note {
     P2P_CURSORS,
     P2P_PIECE,
     P2P_END,
-    P2P_DROPPED,
+    P2P_DROPPED, /* first, count */
+    P2P_WINDOW,  /* first, count */
     P2P_LOAD,
     P2P_BAN,
     P2P_ATTEST,

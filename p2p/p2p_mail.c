@@ -119,6 +119,15 @@ p2p_dropped(struct p2p *p, const struct digest *blob, uint32_t first, uint32_t c
 }
 
 void
+p2p_window(struct p2p *p, const struct digest *blob, uint32_t first, uint32_t end)
+{
+    struct p2p_mail *m = p2p_new_mail(P2P_WINDOW, blob, 0);
+    m->dropped.first = first;
+    m->dropped.count = end - first;
+    note(p, m);
+}
+
+void
 p2p_carried(struct p2p *p, const struct node_id *node, enum flow_way way, uint64_t bytes)
 {
     int64_t now_ms = clock_ms();
@@ -215,6 +224,10 @@ take_of_swarm(struct p2p *p, struct swarm *s, const struct p2p_mail *m)
     case P2P_DROPPED:
         take_dropped(s, m);
         break;
+    case P2P_WINDOW:
+        if (m->dropped.first + m->dropped.count <= swarm_pieces(s))
+            swarm_window(s, m->dropped.first, m->dropped.first + m->dropped.count);
+        break;
     case P2P_ATTEST:
         if (m->attest.piece < swarm_pieces(s))
             swarm_attest(s, m->attest.read, m->attest.piece, m->attest.word, p->now_ms);
@@ -263,6 +276,7 @@ take(struct p2p *p, struct p2p_mail *m)
     case P2P_END:
     case P2P_ATTEST:
     case P2P_DROPPED:
+    case P2P_WINDOW:
         s = step_swarm(p->step, &m->blob);
         if (s != NULL)
             take_of_swarm(p, s, m);

@@ -60,6 +60,13 @@ shout_far(struct p2p *p, const uint8_t *msg, size_t len)
             net_send(p->net, &m->list[i].addr, msg, len);
 }
 
+/* What is told again before long, whoever missed it. */
+static bool
+is_hint(enum wire_type type)
+{
+    return type == WIRE_HAVE || type == WIRE_WINDOW;
+}
+
 /* One more hint may go out now. */
 static bool
 hint_passes(struct p2p *p)
@@ -77,13 +84,13 @@ void
 p2p_meet_shout(struct p2p *p, enum wire_type type, const uint8_t *msg, size_t len)
 {
     const struct members *m = step_members(p->step);
-    size_t at = type == WIRE_HAVE ? p->meet.hint_next : 0;
+    size_t at = is_hint(type) ? p->meet.hint_next : 0;
     net_shout(p->net, msg, len);
     for (size_t i = 0; i < m->count; i++) {
         const struct member *to = &m->list[(at + i) % m->count];
         if (to->site != p->site.id || member_by_group(to, p->now_ms))
             continue;
-        if (type == WIRE_HAVE && !hint_passes(p)) {
+        if (is_hint(type) && !hint_passes(p)) {
             p->meet.hint_next = (at + i) % m->count;
             return;
         }

@@ -10,7 +10,7 @@ swarm_new(const struct digest *digest, uint64_t size, uint8_t flags, int64_t now
     s->digest = *digest;
     s->size = size;
     s->piece_bytes = piece_bytes(size);
-    s->pieces = piece_count(size);
+    s->end = s->pieces = piece_count(size);
     s->flags = flags;
     duty_init(&s->duties, size, s->piece_bytes);
     s->held = mem_zalloc(BITS_BYTES(s->pieces));
@@ -85,6 +85,24 @@ swarm_whole(const struct swarm *s)
 }
 
 bool
+swarm_sated(const struct swarm *s)
+{
+    return s->held_count == s->pieces - s->first;
+}
+
+bool
+swarm_done(const struct swarm *s, uint32_t piece)
+{
+    return piece < s->first || bits_get(s->held, piece);
+}
+
+bool
+swarm_in_window(const struct swarm *s, uint32_t piece)
+{
+    return piece >= s->first && piece < s->end;
+}
+
+bool
 swarm_holds(const struct swarm *s, uint32_t piece)
 {
     return bits_get(s->held, piece);
@@ -127,7 +145,7 @@ void
 swarm_hold(struct swarm *s, uint32_t piece)
 {
     must(piece < s->pieces);
-    if (bits_get(s->held, piece))
+    if (swarm_done(s, piece))
         return;
     bits_set(s->held, piece);
     bits_clear(s->asked, piece);
@@ -144,6 +162,20 @@ swarm_drop(struct swarm *s, uint32_t piece)
     s->held_count--;
     s->urgent = true;
     swarm_blind_was_wrong(s, piece);
+}
+
+void
+swarm_window(struct swarm *s, uint32_t first, uint32_t end)
+{
+    must(first <= end && end <= s->pieces);
+    for (; s->first < first; s->first++) {
+        s->held_count -= bits_get(s->held, s->first);
+        bits_clear(s->held, s->first);
+    }
+    s->end = end;
+    s->windowed = s->moved = true;
+    s->strict = true; /* what cannot be checked at once could not be mended later */
+    s->urgent = s->urgent || duty_working(&s->duties) == 0;
 }
 
 void
@@ -215,7 +247,7 @@ swarm_peer(struct swarm *s, const struct wire_peer *said)
     struct swarm_link *p = make_peer(s, &said->node, &said->addr);
     /* The list is older than hints that came meanwhile: it only adds. What is gone is found by
      * asking. */
-    for (uint32_t i = 0; p != NULL && i < s->pieces; i++)
+    for (uint32_t i = p != NULL ? p->first : 0; p != NULL && i < s->pieces; i++)
         if (wire_bit(&said->held, i))
             peer_bit(s, p, i, true);
 }
@@ -225,6 +257,8 @@ swarm_have(struct swarm *s, const struct node_id *node, const struct node_addr *
            const struct wire_have *said)
 {
     struct swarm_link *p = make_peer(s, node, addr);
+    if (p != NULL && said->first < p->first)
+        p->first = said->first;
     for (uint32_t i = 0; p != NULL && i < said->count && i < s->pieces; i++)
         if ((uint64_t)said->first + i < s->pieces)
             peer_bit(s, p, said->first + i, true);
@@ -236,8 +270,22 @@ swarm_gone(struct swarm *s, const struct node_id *node)
     struct swarm_link *p = swarm_find_peer(s, node);
     for (uint32_t i = 0; p != NULL && i < s->pieces; i++)
         peer_bit(s, p, i, false);
-    if (p != NULL)
-        p->refused = p->doubts = 0;
+    if (p != NULL) {
+        p->refused = p->doubts = p->first = 0;
+        p->windowed = false;
+    }
+}
+
+void
+swarm_peer_window(struct swarm *s, const struct node_id *node, uint32_t first)
+{
+    struct swarm_link *p = swarm_find_peer(s, node);
+    if (p == NULL)
+        return;
+    p->windowed = true;
+    p->first = first < s->pieces ? first : s->pieces;
+    for (uint32_t i = 0; i < p->first; i++)
+        peer_bit(s, p, i, false);
 }
 
 struct swarm_sum
@@ -268,6 +316,7 @@ swarm_ihave(struct swarm *s, const struct node_id *node, const struct node_addr 
     struct swarm_link *p = said->size == s->size ? make_peer(s, node, addr) : NULL;
     if (p == NULL)
         return;
+    p->first = 0;
     for (uint32_t i = 0; i < s->pieces; i++)
         if (said->held.len == 0 || wire_bit(&said->held, i))
             peer_bit(s, p, i, true);
@@ -393,11 +442,12 @@ swarm_disbelieve(struct swarm *s, struct swarm_link *p, int64_t now_ms)
     s->urgent = true;
 }
 
-/* A peer that gives nothing of what it says to hold is as one that holds nothing, for a while. */
+/* A peer that gives nothing of what it says to hold is as one that holds nothing, for a while. One
+ * that keeps a window of pieces only may have lost it since. */
 static void
 refused(struct swarm *s, struct swarm_link *p, int64_t now_ms)
 {
-    if (++p->refused >= SWARM_REFUSED_MAX && now_ms >= p->doubt_ms)
+    if (!p->windowed && ++p->refused >= SWARM_REFUSED_MAX && now_ms >= p->doubt_ms)
         swarm_disbelieve(s, p, now_ms);
 }
 

@@ -3,7 +3,10 @@
  *
  *   piece  MISSING --swarm_next chose it--> ASKED --swarm_piece--> HELD
  *          ASKED --swarm_end, not all came--> MISSING
- *          HELD --swarm_drop: evicted, or its bytes were wrong--> MISSING */
+ *          HELD --swarm_drop: evicted, or its bytes were wrong--> MISSING
+ *
+ * Of a blob that the disk cannot take a node keeps a window of pieces: what is before it is gone
+ * and not wanted again, what is behind it is not wanted yet. */
 #ifndef P2P_SWARM_H
 #define P2P_SWARM_H
 
@@ -21,6 +24,7 @@
 #define SWARM_SPACING_MS     20  /* between two announcements at least */
 #define SWARM_HAVE_MS        5   /* a hint waits for others that long */
 #define SWARM_HAVE_PIECES    8
+#define SWARM_WINDOW_MS      50   /* between two words about a window to all */
 #define SWARM_REFRESH_MS     5000 /* else */
 #define SWARM_ORPHAN_MS      300  /* without tracker, until pieces go to owners by hash */
 #define SWARM_WHOHAS_MS      10   /* for answers, before a lease is asked for */
@@ -68,6 +72,7 @@ uint64_t swarm_size(const struct swarm *s);
 uint8_t swarm_has_flags(const struct swarm *s);
 int64_t swarm_announced_ms(const struct swarm *s); /* when last */
 bool swarm_whole(const struct swarm *s);
+bool swarm_sated(const struct swarm *s); /* holds all that it wants or will want */
 bool swarm_holds(const struct swarm *s, uint32_t piece);
 uint32_t swarm_pieces(const struct swarm *s);
 
@@ -76,6 +81,8 @@ void swarm_leave(struct swarm *s); /* nothing is wanted, held or fetched any mor
 void swarm_flags(struct swarm *s, uint8_t flags); /* enum wire_blob_flag, but for WIRE_WANTS */
 void swarm_hold(struct swarm *s, uint32_t piece); /* was in the cache already */
 void swarm_drop(struct swarm *s, uint32_t piece);
+/* Only pieces [first, end) are kept or wanted now. */
+void swarm_window(struct swarm *s, uint32_t first, uint32_t end);
 /* A reader stands at that byte; slot < PICK_CURSORS_MAX; UINT64_MAX: it is gone. */
 void swarm_cursor(struct swarm *s, unsigned slot, uint64_t pos, int64_t now_ms);
 
@@ -84,6 +91,8 @@ void swarm_peer(struct swarm *s, const struct wire_peer *said);
 void swarm_have(struct swarm *s, const struct node_id *node, const struct node_addr *addr,
                 const struct wire_have *said);
 void swarm_gone(struct swarm *s, const struct node_id *node);
+/* That node has nothing before piece `first` any more. */
+void swarm_peer_window(struct swarm *s, const struct node_id *node, uint32_t first);
 /* For people. */
 struct swarm_sum {
     uint32_t pieces, held;
@@ -156,6 +165,10 @@ bool swarm_announce_due(const struct swarm *s, int64_t now_ms);
 bool swarm_announce_near(const struct swarm *s, int64_t now_ms);
 int64_t swarm_wake_ms(const struct swarm *s);
 void swarm_announce(struct swarm *s, int64_t now_ms, struct wire_blob *ret);
+/* What the tracker is told with it; false: the node keeps all. */
+bool swarm_tell_window(const struct swarm *s, struct wire_window *ret);
+/* The same for all others, when it has moved; false: not now. */
+bool swarm_take_window(struct swarm *s, int64_t now_ms, struct wire_window *ret);
 /* One record for each running or ended WAN range. swarm_told: all were sent; swarm_taken: the
  * tracker has read them, so that ended ones are forgotten. */
 bool swarm_report(const struct swarm *s, size_t *at, struct wire_fetching *ret);

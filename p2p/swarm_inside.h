@@ -25,6 +25,8 @@ struct swarm_link {
     unsigned refused;      /* requests in a row that gave nothing */
     unsigned doubts;       /* how often that became too many since it last gave a piece */
     int64_t doubt_ms;      /* until then nothing that it says is believed */
+    bool windowed;         /* it keeps some pieces only, */
+    uint32_t first;        /* none before this one */
     uint32_t held;         /* bits that are set */
     uint8_t *bits;
 };
@@ -41,6 +43,9 @@ struct swarm {
     struct digest digest;
     uint64_t size;
     uint32_t piece_bytes, pieces, held_count;
+    uint32_t first, end;  /* pieces that are kept or wanted; all, unless it is windowed */
+    bool windowed, moved; /* moved: the others were not told yet */
+    int64_t window_ms;    /* when they were last */
     uint8_t flags;
     uint8_t *held, *asked, *offered;
     uint8_t *left; /* as pick.h has it */
@@ -87,6 +92,9 @@ struct swarm {
     uint32_t news[SWARM_NEWS_MAX];
 };
 
+/* Is it held, or gone and not wanted again? */
+bool swarm_done(const struct swarm *s, uint32_t piece);
+bool swarm_in_window(const struct swarm *s, uint32_t piece);
 uint64_t swarm_piece_len(const struct swarm *s, uint32_t piece);
 /* May it be asked of other nodes, as far as words go? */
 bool swarm_is_askable(const struct swarm *s, uint32_t piece);

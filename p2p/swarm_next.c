@@ -18,7 +18,7 @@ start(struct swarm *s, struct swarm_run *g, int peer, uint32_t first, uint32_t e
 {
     *g = (struct swarm_run){.id = ++s->get_ids, .peer = peer, .first = first, .end = end};
     for (uint32_t p = first; p < end; p++)
-        if (!bits_get(s->held, p))
+        if (!swarm_done(s, p))
             bits_set(s->asked, p);
     *ret = (struct swarm_get){.id = g->id,
                               .source = peer < 0 ? SWARM_WAN : SWARM_LAN,
@@ -46,9 +46,9 @@ next_wan(struct swarm *s, int64_t now_ms, struct swarm_get *ret)
         if (g == NULL)
             return false;
         /* Pieces that came by another way meanwhile are not fetched again. */
-        while (a->first + 1 < a->end && bits_get(s->held, a->first))
+        while (a->first + 1 < a->end && swarm_done(s, a->first))
             a->first++;
-        if (bits_get(s->held, a->first)) {
+        if (swarm_done(s, a->first)) {
             duty_spare(&s->duties, a);
             s->announced_ms -= SWARM_ANNOUNCE_MS;
             continue;
@@ -161,7 +161,8 @@ fill_offered(struct swarm *s, int64_t now_ms)
             /* Eight pieces of which none is news: most of them, in a large site. */
             if (k % 8 == 0 && (p->bits[k / 8] & ~(s->offered[k / 8] | s->held[k / 8])) == 0)
                 k += 7;
-            else if (bits_get(p->bits, k) && swarm_is_askable(s, k) && !spared(s, p, k))
+            else if (bits_get(p->bits, k) && swarm_in_window(s, k) && swarm_is_askable(s, k) &&
+                     !spared(s, p, k))
                 bits_set(s->offered, k);
         }
     }
@@ -225,7 +226,8 @@ rank_for(const struct swarm *s, const struct swarm_moment *at, uint32_t run)
 static bool
 missing(const struct swarm *s, uint32_t piece)
 {
-    return s->avail[piece] == 0 && !bits_get(s->held, piece) && !bits_get(s->asked, piece);
+    return s->avail[piece] == 0 && swarm_in_window(s, piece) && !bits_get(s->held, piece) &&
+           !bits_get(s->asked, piece);
 }
 
 /* Without a tracker: the first run of ours of which nobody has anything. */
@@ -274,7 +276,7 @@ take_rescue(struct swarm *s, const struct swarm_moment *at)
         if (!c->used || c->pos >= s->size || at->now_ms - c->moved_ms < SWARM_RESCUE_MS)
             continue;
         uint32_t piece = (uint32_t)(c->pos / s->piece_bytes);
-        if (bits_get(s->held, piece) || bits_get(s->asked, piece))
+        if (swarm_done(s, piece) || bits_get(s->asked, piece))
             continue;
         if (at->now_ms - c->moved_ms < patience_ms(s, at, piece) + turn_ms(s, at, piece))
             continue;
@@ -290,8 +292,8 @@ static bool
 take_disputed(struct swarm *s, const struct swarm_moment *at)
 {
     for (uint32_t p = 0; p < s->pieces && s->disputes + s->lies > 0; p++) {
-        if (!swarm_is_disputed(s, p) || bits_get(s->held, p) || bits_get(s->asked, p) ||
-            at->now_ms - s->disputed_ms < turn_ms(s, at, p))
+        if (!swarm_is_disputed(s, p) || !swarm_in_window(s, p) || bits_get(s->held, p) ||
+            bits_get(s->asked, p) || at->now_ms - s->disputed_ms < turn_ms(s, at, p))
             continue;
         return duty_take(&s->duties, p, 1, true);
     }
@@ -303,7 +305,7 @@ swarm_next(struct swarm *s, const struct swarm_moment *at, struct swarm_get *ret
 {
     s->hint_every = 1 + (unsigned)(at->members->count / (SWARM_PEERS_MAX + 1));
     s->now_ms = at->now_ms;
-    if ((s->flags & WIRE_WANTS) == 0 || swarm_whole(s))
+    if ((s->flags & WIRE_WANTS) == 0 || swarm_sated(s))
         return false;
     /* Between two leases: a node that always has the next one would else never come to it. */
     bool may_take = (s->flags & WIRE_MAY_FETCH) != 0 && s->wan_gets == 0 && free_get(s) != NULL;

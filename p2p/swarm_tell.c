@@ -9,7 +9,7 @@ swarm_shout_due(struct swarm *s, const struct swarm_moment *at)
     int64_t since_ms = at->now_ms - s->shout_ms;
     bool due = s->shouts == 0 || (s->shouts == 1 && since_ms >= SWARM_WHOHAS_MS / 2) ||
                (at->orphan_ms > 0 && since_ms >= SWARM_SHOUT_MS);
-    if (!due || (s->flags & WIRE_WANTS) == 0 || swarm_whole(s) ||
+    if (!due || (s->flags & WIRE_WANTS) == 0 || swarm_sated(s) ||
         member_count(at->members, at->site) == 0)
         return false;
     bool answered = s->shouts == 1 && s->ask_ms <= at->now_ms;
@@ -36,7 +36,7 @@ swarm_tell_held(const struct swarm *s, bool partly, struct wire_ihave *ret)
 static bool
 lacks_holder(const struct swarm *s)
 {
-    for (uint32_t p = 0; p < s->pieces; p++)
+    for (uint32_t p = s->first; p < s->end; p++)
         if (!bits_get(s->held, p) && s->avail[p] == 0)
             return true;
     return false;
@@ -56,7 +56,7 @@ idle_leases(const struct swarm *s)
 static int64_t
 announce_every_ms(const struct swarm *s)
 {
-    bool wants = (s->flags & WIRE_WANTS) != 0 && !swarm_whole(s);
+    bool wants = (s->flags & WIRE_WANTS) != 0 && !swarm_sated(s);
     return wants ? SWARM_ANNOUNCE_MS : SWARM_REFRESH_MS;
 }
 
@@ -70,6 +70,8 @@ swarm_wake_ms(const struct swarm *s)
         due_ms = s->ask_ms;
     if (s->news_count > 0 && s->news_ms + SWARM_HAVE_MS < due_ms)
         due_ms = s->news_ms + SWARM_HAVE_MS;
+    if (s->moved && s->window_ms + SWARM_WINDOW_MS < due_ms)
+        due_ms = s->window_ms + SWARM_WINDOW_MS;
     if (s->lacks_words && s->words_ms + SWARM_WORDS_MS < due_ms)
         due_ms = s->words_ms + SWARM_WORDS_MS;
     return due_ms;
@@ -91,7 +93,7 @@ swarm_announce_near(const struct swarm *s, int64_t now_ms)
 void
 swarm_announce(struct swarm *s, int64_t now_ms, struct wire_blob *ret)
 {
-    bool wants = (s->flags & WIRE_WANTS) != 0 && !swarm_whole(s);
+    bool wants = (s->flags & WIRE_WANTS) != 0 && !swarm_sated(s);
     uint64_t cursor = UINT64_MAX;
     for (size_t i = 0; i < PICK_CURSORS_MAX; i++)
         if (s->cursors[i].used && s->cursors[i].pos < cursor)
@@ -108,6 +110,23 @@ swarm_announce(struct swarm *s, int64_t now_ms, struct wire_blob *ret)
         ret->held.len = 0;
     s->announced_ms = now_ms;
     s->urgent = false;
+}
+
+bool
+swarm_tell_window(const struct swarm *s, struct wire_window *ret)
+{
+    *ret = (struct wire_window){s->digest, s->first, s->end};
+    return s->windowed;
+}
+
+bool
+swarm_take_window(struct swarm *s, int64_t now_ms, struct wire_window *ret)
+{
+    if (!s->moved || now_ms - s->window_ms < SWARM_WINDOW_MS)
+        return false;
+    s->moved = false;
+    s->window_ms = now_ms;
+    return swarm_tell_window(s, ret);
 }
 
 bool
@@ -153,7 +172,7 @@ bool
 swarm_take_have(struct swarm *s, int64_t now_ms, struct wire_have *ret)
 {
     bool due = s->news_count >= SWARM_HAVE_PIECES || now_ms - s->news_ms >= SWARM_HAVE_MS ||
-               swarm_whole(s);
+               swarm_sated(s);
     if (s->news_count == 0 || !due)
         return false;
     uint32_t first = s->news[0], count = 1;

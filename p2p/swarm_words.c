@@ -47,9 +47,9 @@ liars(const struct swarm *s)
 static bool
 lacks_word(const struct swarm *s, uint32_t piece)
 {
-    return s->avail[piece] > 0 && !bits_get(s->held, piece) && !bits_get(s->asked, piece) &&
-           !bits_get(s->worded, piece) && !bits_get(s->disputed, piece) &&
-           !bits_get(s->blind, piece);
+    return s->avail[piece] > 0 && swarm_in_window(s, piece) && !bits_get(s->held, piece) &&
+           !bits_get(s->asked, piece) && !bits_get(s->worded, piece) &&
+           !bits_get(s->disputed, piece) && !bits_get(s->blind, piece);
 }
 
 void
@@ -270,7 +270,7 @@ swarm_asks_words(struct swarm *s, int64_t now_ms, struct wire_ask_words *ret,
                  const struct node_id **ret_to)
 {
     uint32_t first, end;
-    s->lacks_words = (s->flags & WIRE_WANTS) != 0 && !swarm_whole(s) && lacking(s, &first, &end);
+    s->lacks_words = (s->flags & WIRE_WANTS) != 0 && !swarm_sated(s) && lacking(s, &first, &end);
     if (!s->lacks_words || now_ms - s->words_ms < SWARM_WORDS_MS)
         return false;
     if (asked_enough(s, first)) {

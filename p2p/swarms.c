@@ -239,6 +239,10 @@ settle_swarm(struct swarms *x, const struct swarms_at *at, struct swarms_one *o,
         tracker_have(x->tracker, at->self, &m.have);
         plan_record(p, PLAN_SHOUT, NULL, &m);
     }
+    memset(&m, 0, sizeof m);
+    m.type = WIRE_WINDOW;
+    if (has_room(p) && swarm_take_window(s, at->now_ms, &m.window))
+        plan_record(p, PLAN_SHOUT, NULL, &m);
     judge(x, at, s, p);
 }
 

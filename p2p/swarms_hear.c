@@ -97,6 +97,15 @@ hear_have(struct swarms *x, const struct swarms_at *at, const struct member *who
     tracker_have(x->tracker, &who->id, have);
 }
 
+static void
+hear_window(struct swarms *x, const struct member *who, const struct wire_window *said)
+{
+    struct swarm *s = swarms_find(x, &said->digest);
+    if (s != NULL)
+        swarm_peer_window(s, &who->id, said->first);
+    tracker_window(x->tracker, &who->id, said);
+}
+
 /* ---- words about pieces ---- */
 
 void
@@ -227,6 +236,8 @@ swarms_hear(struct swarms *x, const struct swarms_at *at, const struct node_id *
         hear_far(x, at, who, m, p);
     else if (m->type == WIRE_HAVE)
         hear_have(x, at, who, &m->have);
+    else if (m->type == WIRE_WINDOW)
+        hear_window(x, who, &m->window);
     else if (m->type == WIRE_WHOHAS)
         hear_whohas(x, at, who, &m->whohas.digest, p);
     else if (m->type == WIRE_IHAVE && !bans_hold(&x->bans, from, at->now_ms))

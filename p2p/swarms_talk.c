@@ -12,6 +12,9 @@ write_announcement(struct swarm *s, int64_t now_ms, struct scribe *out)
     m.type = WIRE_BLOB;
     swarm_announce(s, now_ms, &m.blob);
     wire_put(out, &m);
+    m.type = WIRE_WINDOW;
+    if (swarm_tell_window(s, &m.window))
+        wire_put(out, &m);
     m.type = WIRE_FETCHING;
     size_t at = 0;
     while (swarm_report(s, &at, &m.fetching))
@@ -60,12 +63,15 @@ swarms_take_own(struct swarms *x, const struct swarms_at *at, struct swarm *s, s
 {
     struct tracker_orders orders = {.count = 0};
     struct wire_blob blob;
+    struct wire_window window;
     struct wire_fetching fetching;
     struct wire_doubt doubt;
     struct wire_grant grant;
     struct wire_peer peer;
     swarm_announce(s, at->now_ms, &blob);
     tracker_blob(x->tracker, at->self, at->addr, &blob, at->now_ms, &orders);
+    if (swarm_tell_window(s, &window))
+        tracker_window(x->tracker, at->self, &window);
     size_t i = 0;
     while (swarm_report(s, &i, &fetching))
         tracker_fetching(x->tracker, at->self, &fetching, at->now_ms, &orders);
@@ -151,6 +157,8 @@ swarms_request(struct swarms *x, const struct swarms_at *at, const struct node_i
             continue;
         else if (m.type == WIRE_BLOB)
             tracker_blob(x->tracker, from, addr, &m.blob, at->now_ms, &orders);
+        else if (m.type == WIRE_WINDOW)
+            tracker_window(x->tracker, from, &m.window);
         else if (m.type == WIRE_FETCHING)
             tracker_fetching(x->tracker, from, &m.fetching, at->now_ms, &orders);
         else if (m.type == WIRE_DOUBT)

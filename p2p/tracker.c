@@ -299,6 +299,7 @@ tracker_blob(struct tracker *t, const struct node_id *node, const struct node_ad
     e->flags = said->flags;
     e->idle = said->idle_leases;
     e->cursor = said->cursor;
+    e->first = e->end = 0;
     e->announced_ms = now_ms;
     b->touched_ms = now_ms;
     tracker_recount(b, e, now_ms);
@@ -319,6 +320,20 @@ tracker_have(struct tracker *t, const struct node_id *node, const struct wire_ha
     struct tracker_entry *e = b != NULL && at >= 0 ? tracker_entry(b, (unsigned)at) : NULL;
     for (uint32_t i = 0; e != NULL && i < said->count && said->first + i < b->book.pieces; i++)
         set_bit(b, e, said->first + i, true);
+}
+
+void
+tracker_window(struct tracker *t, const struct node_id *node, const struct wire_window *said)
+{
+    struct tracker_blob *b = tracker_find(t, &said->digest);
+    int at = tracker_node(t, node);
+    struct tracker_entry *e = b != NULL && at >= 0 ? tracker_entry(b, (unsigned)at) : NULL;
+    if (e == NULL || said->end == 0 || said->end > b->book.pieces || said->first > said->end)
+        return;
+    e->first = said->first;
+    e->end = said->end;
+    for (uint32_t p = 0; p < e->first; p++)
+        set_bit(b, e, p, false);
 }
 
 /* Tells a node to stop a range that is no lease of ours, or the end of one. */

@@ -75,6 +75,8 @@ void tracker_stop(const struct tracker *t, const struct node_id *node,
                   const struct wire_fetching *said, struct tracker_orders *orders);
 /* A piece that somebody told of. */
 void tracker_have(struct tracker *t, const struct node_id *node, const struct wire_have *said);
+/* It keeps a window of pieces only; until it announces the blob anew. */
+void tracker_window(struct tracker *t, const struct node_id *node, const struct wire_window *said);
 /* `node` asked another in vain for what it says to hold. When half of those that want the blob say
  * so, it counts as one that holds nothing, until they do not for TRACKER_DOUBT_MS. */
 void tracker_doubt(struct tracker *t, const struct node_id *node, const struct wire_doubt *said,

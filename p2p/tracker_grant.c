@@ -133,20 +133,47 @@ piece_free(const struct tracker_blob *b, uint32_t p)
     return b->of[p] == 0 && b->holders[p] == 0;
 }
 
-/* The lowest free piece at or behind the lowest cursor, else before it; `pieces` when none. */
+static uint32_t
+window_end(const struct tracker_blob *b, const struct tracker_entry *e)
+{
+    return e->end > 0 ? e->end : b->book.pieces;
+}
+
+/* The lowest free piece at or behind the lowest cursor, else before it, of those that somebody
+ * wants now; `pieces` when none. */
 static uint32_t
 lowest_free(const struct tracker_blob *b)
 {
     uint64_t cursor = UINT64_MAX;
-    for (size_t i = 0; i < b->entries_count; i++)
-        if ((b->entries[i]->flags & WIRE_WANTS) != 0 && b->entries[i]->cursor < cursor)
-            cursor = b->entries[i]->cursor;
+    uint32_t first = b->book.pieces, end = 0;
+    for (size_t i = 0; i < b->entries_count; i++) {
+        const struct tracker_entry *e = b->entries[i];
+        if ((e->flags & WIRE_WANTS) == 0)
+            continue;
+        cursor = e->cursor < cursor ? e->cursor : cursor;
+        first = e->first < first ? e->first : first;
+        end = window_end(b, e) > end ? window_end(b, e) : end;
+    }
     uint32_t from = cursor < b->book.size ? (uint32_t)(cursor / b->book.piece_bytes) : 0;
     for (uint32_t i = 0; i < b->book.pieces; i++) {
         uint32_t p = (from + i) % b->book.pieces;
-        if (piece_free(b, p))
+        if (p >= first && p < end && piece_free(b, p))
             return p;
     }
+    return b->book.pieces;
+}
+
+/* The same for a node: one that has no place for all takes the lowest in its window. */
+static uint32_t
+free_for(const struct tracker_blob *b, const struct tracker_entry *e)
+{
+    if (e->end == 0)
+        return lowest_free(b);
+    uint64_t cursor = e->cursor / b->book.piece_bytes;
+    for (uint32_t p = cursor < e->end && cursor > e->first ? (uint32_t)cursor : e->first;
+         p < e->end; p++)
+        if (piece_free(b, p))
+            return p;
     return b->book.pieces;
 }
 
@@ -176,14 +203,14 @@ shared_bytes(const struct tracker *t, const struct tracker_blob *b, unsigned nod
 }
 
 static uint32_t
-run_length(const struct tracker *t, const struct tracker_blob *b, unsigned node, uint32_t first,
-           int64_t now_ms)
+run_length(const struct tracker *t, const struct tracker_blob *b, const struct tracker_entry *e,
+           uint32_t first, int64_t now_ms)
 {
-    uint64_t bytes = shared_bytes(t, b, node, now_ms);
+    uint64_t bytes = shared_bytes(t, b, e->node, now_ms);
     if (tracker_wanting(b) == 1 && b->remotes_count == 0)
         bytes = solo_bytes(t, b);
     uint32_t most = (uint32_t)(bytes / b->book.piece_bytes), count = 1;
-    while (count < most && first + count < b->book.pieces && piece_free(b, first + count))
+    while (count < most && first + count < window_end(b, e) && piece_free(b, first + count))
         count++;
     return count;
 }
@@ -211,12 +238,13 @@ tracker_grant(struct tracker *t, const struct node_id *node, const struct digest
     if (tuning.no_leases || t->epoch == 0 || e == NULL || e->idle == 0 ||
         !may_fetch(t, b, e, now_ms))
         return false;
-    uint32_t first = lowest_free(b);
+    uint32_t first = free_for(b, e);
     if (first == b->book.pieces) {
-        split_longest(t, b, (unsigned)at, now_ms, orders);
+        if (e->end == 0)
+            split_longest(t, b, (unsigned)at, now_ms, orders);
         return false;
     }
-    uint32_t count = run_length(t, b, (unsigned)at, first, now_ms);
+    uint32_t count = run_length(t, b, e, first, now_ms);
     bool upstream = may_upstream(b, e, now_ms);
     int source = tracker_choose(t, b, upstream, now_ms, (uint64_t)count * b->book.piece_bytes);
     if (source == TRACKER_NOWHERE)
@@ -254,7 +282,7 @@ best_idle(const struct tracker *t, const struct tracker_blob *b, int64_t now_ms)
     for (size_t i = 0; i < b->entries_count; i++) {
         struct tracker_entry *e = b->entries[i];
         if (e->idle > 0 && could_fetch(t, b, e, now_ms) && leases_of(b, e->node) == 0 &&
-            now_ms - e->nudged_ms >= TRACKER_NUDGE_MS &&
+            now_ms - e->nudged_ms >= TRACKER_NUDGE_MS && free_for(b, e) < b->book.pieces &&
             (best == NULL || goes_before(t, e, best, false)))
             best = e;
     }

@@ -34,6 +34,7 @@ struct tracker_entry {
     uint8_t flags;
     uint16_t idle;
     uint64_t cursor;
+    uint32_t first, end; /* its window of pieces; end 0: it takes all */
     int64_t announced_ms, peers_ms, nudged_ms;
     bool peers_helped; /* the last list of peers named pieces that it lacked */
     bool counts;

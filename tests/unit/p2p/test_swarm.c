@@ -80,6 +80,71 @@ a_piece_that_came_is_held_and_told(void **state)
 }
 
 static void
+only_pieces_of_the_window_are_wanted(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    struct wire_window told;
+    struct wire_blob said;
+    assert_false(swarm_tell_window(s, &told));
+    swarm_hold(s, 0);
+    swarm_hold(s, 1);
+    swarm_window(s, 1, 4);
+    assert_false(swarm_holds(s, 0)); /* gone, */
+    assert_true(swarm_holds(s, 1));
+    swarm_hold(s, 0); /* whatever a word of before says */
+    assert_false(swarm_holds(s, 0));
+    peer_has(s, 2, 0, PIECES);
+    bool asked[PIECES] = {false};
+    while (next(s, 0, 0, &g)) {
+        asked[g.first] = true;
+        swarm_end(s, g.id, SWARM_FAILED, 0, 0, 0);
+    }
+    for (uint32_t p = 0; p < PIECES; p++)
+        assert_int_equal(asked[p], p == 2 || p == 3);
+    assert_true(swarm_take_window(s, 1000, &told));
+    assert_int_equal(told.first, 1);
+    assert_int_equal(told.end, 4);
+    assert_false(swarm_take_window(s, 2000, &told)); /* once */
+    assert_true(swarm_tell_window(s, &told));
+    assert_false(swarm_sated(s));
+    swarm_window(s, PIECES - 1, PIECES);
+    swarm_hold(s, PIECES - 1);
+    assert_true(swarm_sated(s));
+    assert_false(swarm_whole(s));
+    swarm_announce(s, 3000, &said);
+    assert_int_equal(said.flags & WIRE_WANTS, 0);
+    swarm_free(s);
+}
+
+static void
+what_left_the_window_of_a_peer_is_not_asked_of_it(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    struct node_id id = unit_node(2);
+    struct node_addr addr = {.port = 2};
+    const uint8_t all[1] = {0xff};
+    peer_has(s, 2, 0, PIECES);
+    swarm_peer_window(s, &id, PIECES - 2);
+    /* An older list of the tracker does not bring it back. */
+    struct wire_peer said = {id, addr, *swarm_digest(s), {all, 1}};
+    swarm_peer(s, &said);
+    unsigned count = 0;
+    for (; next(s, 0, 0, &g); count++) {
+        assert_true(g.first >= PIECES - 2);
+        swarm_end(s, g.id, SWARM_FAILED, 0, 0, 0); /* lost meanwhile: no reason for doubts */
+    }
+    assert_int_equal(count, 2);
+    size_t at = 0;
+    struct wire_doubt doubt;
+    assert_false(swarm_doubt(s, &at, &doubt));
+    swarm_free(s);
+}
+
+static void
 one_who_has_all_is_spared_by_many_who_share(void **state)
 {
     (void)state;
@@ -370,6 +435,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_asked_for_that_nobody_has),
         cmocka_unit_test(a_piece_that_came_is_held_and_told),
+        cmocka_unit_test(only_pieces_of_the_window_are_wanted),
+        cmocka_unit_test(what_left_the_window_of_a_peer_is_not_asked_of_it),
         cmocka_unit_test(one_who_has_all_is_spared_by_many_who_share),
         cmocka_unit_test(a_failed_request_goes_to_another_peer),
         cmocka_unit_test(a_peer_that_gives_nothing_is_not_believed_for_a_while),

@@ -86,6 +86,30 @@ pieces_are_granted_in_order_and_once(void **state)
 }
 
 static void
+leases_lie_in_the_window_of_their_node(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker_of(2);
+    struct node_id first = unit_node(1), second = unit_node(2);
+    struct digest d = unit_blob(1);
+    static const uint8_t has[2] = {0x70}; /* pieces 4 to 6 */
+    struct wire_grant g;
+    announce_held(t, 1, 0, has, 0);
+    tracker_window(t, &first, &(struct wire_window){d, 6, 9}); /* so 4 and 5 are gone */
+    tracker_window(t, &second, &(struct wire_window){d, 4, 6});
+    assert_true(grant(t, 1, 0, &g));
+    assert_int_equal(g.first, 7);
+    assert_true(grant(t, 2, 0, &g));
+    assert_int_equal(g.first, 4);
+    assert_int_equal(g.count, 1);
+    announce(t, 2, 0, 0);
+    tracker_window(t, &second, &(struct wire_window){d, 6, 8});
+    assert_false(grant(t, 2, 0, &g)); /* 6 is held, 7 fetched, more it has no place for */
+    assert_int_equal(trims(), 0);
+    tracker_free(t);
+}
+
+static void
 what_somebody_holds_is_not_granted(void **state)
 {
     (void)state;
@@ -590,6 +614,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_are_granted_in_order_and_once),
+        cmocka_unit_test(leases_lie_in_the_window_of_their_node),
         cmocka_unit_test(what_somebody_holds_is_not_granted),
         cmocka_unit_test(what_half_of_the_others_ask_for_in_vain_is_granted),
         cmocka_unit_test(who_keeps_what_it_has_gets_no_lease_while_others_can_fetch),
