@@ -106,6 +106,7 @@ open_cache(struct daemon *d, struct err *e)
         .size_bytes = s->cache_size_bytes,
         .size_percent = s->cache_size_percent,
         .min_free_bytes = s->cache_min_free_bytes,
+        .memory_bytes = s->cache_memory_bytes,
         .hash_threads = hash_threads(),
         .content_dir = s->cache_containerd_content[0] ? s->cache_containerd_content : NULL,
         .content_owns = s->cache_containerd_owns};
@@ -242,6 +243,7 @@ take_over(struct daemon *d, struct settings *fresh)
     log_configure(fresh->log_level, fresh->log_json);
     cache_set_limits(d->cache, fresh->cache_size_bytes, fresh->cache_size_percent,
                      fresh->cache_min_free_bytes);
+    cache_set_memory(d->cache, fresh->cache_memory_bytes);
     fetch_set_wan_rate(d->fetch, fresh->limit_wan_rate);
     server_reload(d->server, fresh);
     peering_reload(d->peering, fresh);

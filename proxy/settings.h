@@ -37,6 +37,7 @@ struct settings {
     uint64_t cache_size_bytes; /* 0: cache_size_percent rules */
     unsigned cache_size_percent;
     uint64_t cache_min_free_bytes;
+    uint64_t cache_memory_bytes;
     char *cache_containerd_content; /* "": none */
     bool cache_containerd_owns;
     struct registry *registries;

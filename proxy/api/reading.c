@@ -2,11 +2,15 @@
  * Reads a blob that may still be growing.
  *
  *   blob FAILED with         before the headers        behind them
- *   no room, disk            pass through memory       the same, at the same byte
+ *   no room, disk            a joined blob once more,  pass through memory, at the same byte
+ *                            leading it; else pass
+ *                            through memory
  *   digest mismatch          404                       FIN; the next request starts clean
  *   bytes that were passed   -                         FIN: the blob is mended, not what was sent
  *   anything else            404; a joined blob once   once more at the same byte, then FIN
  *                            more, leading it
+ *
+ * A blob that is shared in memory may leave a slow reader behind: it passes through by itself then.
  *
  * `passed` is where a pass-through blob stands: it gives each byte once, so what comes before
  * the wanted byte is read and dropped.
@@ -29,6 +33,7 @@ struct reading {
     struct request *r;
     struct digest digest;
     struct blob *blob;
+    int place; /* of blob_enter; -1: none */
     enum cache_got got;
     uint64_t size; /* CACHE_SIZE_UNKNOWN until it is known */
     struct span span;
@@ -41,14 +46,29 @@ struct reading {
 };
 
 enum reading_next
-reading_judge(int code, bool passing, bool may_try_again)
+reading_judge(int code, bool passing, bool may_try_again, bool fresh)
 {
     bool store = code == ERR_FULL || code == ERR_STORE || (code < 0 && code > -4096);
     if (code == ERR_DIGEST || code == ERR_CLOSED)
         return READING_GIVE_UP;
     if (store && !passing)
-        return READING_PASS;
+        return fresh && may_try_again ? READING_AGAIN : READING_PASS;
     return may_try_again && !store ? READING_AGAIN : READING_GIVE_UP;
+}
+
+static void
+enter(struct reading *g, uint64_t at)
+{
+    g->place = blob_enter(g->blob, at);
+}
+
+static void
+release(struct reading *g)
+{
+    if (g->blob)
+        blob_leave(g->blob, g->place);
+    g->place = -1;
+    blob_release(&g->blob);
 }
 
 static void
@@ -70,6 +90,7 @@ reading_open(struct request *r, const struct digest *d, uint64_t size)
         [CACHE_HIT] = "cache", [CACHE_JOIN] = "joined", [CACHE_LEAD] = "upstream"};
     struct reading *g = mem_zalloc(sizeof *g);
     g->magic = MAGIC;
+    g->place = -1;
     g->r = r;
     g->digest = *d;
     g->size = size;
@@ -85,7 +106,7 @@ reading_close(void *reading)
     if (!g)
         return;
     must(g->magic == MAGIC);
-    blob_release(&g->blob);
+    release(g);
     mem_free(g);
 }
 
@@ -101,21 +122,21 @@ reading_blob(struct reading *g)
     return g->blob;
 }
 
-/* A blob of its own for this reader, from the byte that it wants, if the failed one holds
- * all bytes before it, else from the first. */
+/* A blob of its own for this reader, from the byte that it wants, if the one before knows all bytes
+ * before it, else from the first. */
 static int
 pass_through(struct reading *g, uint64_t at)
 {
     struct rooms *rooms = g->r->rooms;
     struct blob_state state;
     blob_look(g->blob, 0, &state);
-    bool goes_on = state.phase == BLOB_FAILED && at > 0 && at <= state.readable;
+    bool goes_on = at > 0 && (state.behind || (state.phase == BLOB_FAILED && at <= state.readable));
     struct blob *fresh = NULL;
     int err = cache_pass_through(rooms->cache, &g->digest, goes_on ? g->blob : NULL,
                                  goes_on ? at : 0, &fresh);
     if (err < 0)
         return err;
-    blob_release(&g->blob);
+    release(g);
     g->blob = fresh;
     g->repairs = 0;
     g->passing = true;
@@ -142,14 +163,15 @@ go_on(struct reading *g, uint64_t at, int code)
     if (is_spoilt(g, at))
         return ERR_DIGEST; /* whatever goes on from here, what the client has is wrong */
     bool may_try_again = !g->tried_again && (g->begun || g->got == CACHE_JOIN);
-    switch (reading_judge(code, g->passing, may_try_again)) {
+    switch (reading_judge(code, g->passing, may_try_again, at == 0)) {
     case READING_PASS:
         return pass_through(g, at);
     case READING_AGAIN:
         g->tried_again = true;
         g->passing = false;
-        blob_release(&g->blob);
+        release(g);
         acquire(g);
+        enter(g, at);
         return 0;
     case READING_GIVE_UP:
         break;
@@ -186,6 +208,10 @@ judge_state(struct reading *g, uint64_t at, const struct blob_state *state)
         if (pos < at)
             skip_to(g, at);
         return pos < at ? ERR_AGAIN : 0;
+    }
+    if (state->behind) {
+        int err = pass_through(g, at);
+        return err < 0 ? err : ERR_AGAIN;
     }
     if (state->phase == BLOB_FAILED) {
         int err = go_on(g, at, state->error);
@@ -240,6 +266,7 @@ int
 reading_begin(struct reading *g, const struct span *span, int64_t deadline_ms)
 {
     g->span = *span;
+    enter(g, span->start);
     int err = wait_for(g, span->start, deadline_ms);
     if (err < 0)
         return err;
@@ -279,6 +306,7 @@ reading_read(void *reading, uint64_t pos, char *buf, size_t max)
             return cut(g, ERR_DIGEST);
         if (n > 0) {
             g->passed = at + (uint64_t)n;
+            blob_reader_at(g->blob, g->place, g->passed);
             g->r->sent_bytes += (uint64_t)n;
             return (ssize_t)n;
         }

@@ -11,13 +11,13 @@
 #include "proxy/api/request.h"
 #include <sys/types.h>
 
-/* What to do when a blob has failed with `code` under a reader. Pure. */
+/* What to do when a blob has failed with `code` under a reader. fresh: it got nothing yet. Pure. */
 enum reading_next {
     READING_PASS,  /* the cache has no room or no disk: through memory */
     READING_AGAIN, /* once more from the cache's door: another lead goes on at the same byte */
     READING_GIVE_UP,
 };
-enum reading_next reading_judge(int code, bool passing, bool may_try_again);
+enum reading_next reading_judge(int code, bool passing, bool may_try_again, bool fresh);
 
 /* Joins or leads the blob. Never NULL. `size` from a link, or CACHE_SIZE_UNKNOWN. */
 struct reading *reading_open(struct request *r, const struct digest *d, uint64_t size);

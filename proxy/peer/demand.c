@@ -203,15 +203,16 @@ is_gone(void *arg)
     return poll(&p, 1, 0) > 0;
 }
 
-/* Sets what is to be sent, and a descriptor to read it from. 0 or the status of a refusal. */
+/* Sets what is to be sent, and a descriptor to read it from; of a blob in memory -1 until the
+ * demand has its turn, because it takes memory. 0 or the status of a refusal. */
 static unsigned
-find_bytes(struct demand *d, int *ret_fd)
+find_bytes(struct demand *d, struct blob *b, int *ret_fd)
 {
-    AUTO(blob_release) struct blob *b = cache_find(d->rooms->cache, &d->parcel.digest);
+    struct blob_state state;
+    struct gap kept;
+    uint64_t end = 0;
     if (!b)
         return MHD_HTTP_NOT_FOUND;
-    struct blob_state state;
-    uint64_t end = 0;
     blob_look(b, 0, &state);
     if (state.size == CACHE_SIZE_UNKNOWN)
         return MHD_HTTP_NOT_FOUND;
@@ -220,6 +221,8 @@ find_bytes(struct demand *d, int *ret_fd)
         return status;
     d->size = state.size;
     d->body_bytes = end - d->start;
+    if (blob_window(b, &kept))
+        return d->start < kept.start || end > kept.end ? MHD_HTTP_NOT_FOUND : 0;
     return blob_held_fd(b, d->start, d->body_bytes, ret_fd) < 0 ? MHD_HTTP_NOT_FOUND : 0;
 }
 
@@ -299,9 +302,10 @@ static bool
 answer_bytes(struct demand *d)
 {
     AUTO(fd_close) int fd = -1;
+    AUTO(blob_release) struct blob *b = cache_find(d->rooms->cache, &d->parcel.digest);
     char sums[SUMS_TEXT_MAX];
     unsigned busy_ms = 0;
-    unsigned status = find_bytes(d, &fd);
+    unsigned status = find_bytes(d, b, &fd);
     if (status != 0)
         return refuse(d, status);
     /* A manifest keeps a client waiting and takes no time. */
@@ -314,6 +318,8 @@ answer_bytes(struct demand *d)
         return false;
     d->uploads = !small;
     d->turn_us = clock_us();
+    if (fd < 0 && blob_held_fd(b, d->start, d->body_bytes, &fd) < 0)
+        return refuse(d, MHD_HTTP_NOT_FOUND);
     /* What cannot be read is not here; its blob learns of it by its own reading. */
     if (sums_print(fd, d->start, (size_t)d->body_bytes, sums) < 0)
         return refuse(d, MHD_HTTP_NOT_FOUND);

@@ -18,7 +18,9 @@
 
 #define LOOK_MS        250   /* how often the blob is asked whether it failed by itself */
 #define CHECK_LOOK_MS  20    /* the same while only its digest is not known yet */
-#define BLOCKED_MS_MAX 60000 /* a window that nobody reads for so long has no reader */
+#define BLOCKED_MS_MAX 60000 /* a ring that nobody reads for so long has no reader */
+#define UNREAD_MS_MAX  5000  /* a window without readers */
+#define LINGER_MS      3000
 #define RATE_MS        1000
 
 static void
@@ -202,9 +204,11 @@ fill_end(struct fill *f, int code, const char *why)
             LOG_S("repository", f->origin.repository), LOG_U("tries", f->attempts),
             LOG_S("error", why));
     }
-    if (code == 0 && f->shared && f->ordered == NULL)
+    struct gap kept;
+    bool stays = code == 0 && !blob_window(f->blob, &kept);
+    if (stays && f->shared && f->ordered == NULL)
         ordered_seed(f);
-    ordered_close(f, code != 0);
+    ordered_close(f, !stays);
     for (size_t i = 0; i < FILL_RUNS_MAX; i++)
         fill_stop(f, &f->runs[i]);
     blob_set_waker(f->blob, NULL, NULL);
@@ -279,6 +283,7 @@ begin(struct fill *f, int64_t now_ms)
         fill_end(f, code, e.text);
         return;
     }
+    blob_set_shared(f->blob, !f->background);
     if (f->size == CACHE_SIZE_UNKNOWN)
         return;
     code = blob_begin(f->blob, f->size);
@@ -305,6 +310,17 @@ take_back(struct fill *f)
     ordered_close(f, true);
 }
 
+/* In memory only: nodes that are a little behind may still want the last pieces. */
+static bool
+lingers(struct fill *f, int64_t now_ms)
+{
+    struct gap kept;
+    if (f->ordered == NULL || !blob_window(f->blob, &kept) || p2p_others(f->world->p2p) == 0)
+        return false;
+    f->whole_ms = f->whole_ms == 0 ? now_ms : f->whole_ms;
+    return now_ms - f->whole_ms < LINGER_MS;
+}
+
 /* True when only the check of the digest is left. */
 static bool
 look(struct fill *f, int64_t now_ms)
@@ -323,15 +339,27 @@ look(struct fill *f, int64_t now_ms)
         mend_step(f, now_ms);
     if (st.phase == BLOB_VERIFIED || st.phase == BLOB_WHOLE)
         mend_settle(f, now_ms);
+    bool right = st.phase == BLOB_VERIFIED || st.phase == BLOB_WHOLE;
+    if (right && lingers(f, now_ms))
+        return true;
     if (st.phase >= BLOB_VERIFIED || (complete && !f->shared))
         fill_end(f, 0, NULL);
     return complete;
+}
+
+/* A window takes nothing now: it waits for its readers, perhaps in vain. */
+static bool
+is_full(struct fill *f, const struct gap *kept)
+{
+    return kept->end < f->size && blob_held_end(f->blob, kept->start) >= kept->end;
 }
 
 static void
 watch_clock(struct fill *f, int64_t now_ms)
 {
     bool blocked = false, held = false;
+    struct gap kept;
+    bool window = f->begun && blob_window(f->blob, &kept);
     for (size_t i = 0; i < FILL_RUNS_MAX; i++) {
         const struct run *r = f->runs[i];
         blocked = blocked || (r != NULL && r->blocked);
@@ -339,13 +367,16 @@ watch_clock(struct fill *f, int64_t now_ms)
     }
     if (held)
         patience_bytes(&f->patience, now_ms, 0); /* they came; it is limits.wan_rate that is slow */
+    blocked = blocked || (window && is_full(f, &kept));
+    if (blocked)
+        f->patience.last_byte_ms = now_ms; /* it is the reader who is slow */
+    int64_t most_ms = window ? UNREAD_MS_MAX : BLOCKED_MS_MAX;
+    blocked = blocked && !(window && blob_readers(f->blob) > 0);
     if (!blocked)
         f->blocked_ms = 0;
     else if (f->blocked_ms == 0)
         f->blocked_ms = now_ms;
-    if (blocked)
-        f->patience.last_byte_ms = now_ms; /* it is the reader who is slow */
-    if (blocked && now_ms - f->blocked_ms >= BLOCKED_MS_MAX)
+    if (blocked && now_ms - f->blocked_ms >= most_ms)
         fill_end(f, ERR_TIMEOUT, "nobody reads");
     else if (f->patient && now_ms >= patience_end_ms(&f->patience))
         fill_end(f, ERR_UPSTREAM, "no byte in time");
@@ -420,6 +451,7 @@ fill_hurry(struct fill *f, int64_t now_ms)
     if (!f->background)
         return;
     f->background = false;
+    blob_set_shared(f->blob, true);
     for (size_t i = 0; i < FILL_RUNS_MAX; i++)
         if (f->runs[i] != NULL)
             f->runs[i]->call.source->background_calls--;

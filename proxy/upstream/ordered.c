@@ -53,7 +53,8 @@ struct ordered {
     int refused;           /* code of its final no, or 0 */
     struct err refusal;
     int64_t refused_ms;
-    int64_t peers_ms; /* a peer was at work then */
+    int64_t peers_ms;  /* a peer was at work then */
+    struct gap window; /* as told; of blobs in memory */
     int64_t cursors_ms;
     size_t cursors_count;
     uint64_t cursors[PICK_CURSORS_MAX]; /* as told */
@@ -84,6 +85,20 @@ want(struct fill *f)
     mem_free(held);
 }
 
+/* What of a blob in memory is kept, or may come. */
+static void
+tell_window(struct fill *f)
+{
+    struct ordered *w = f->ordered;
+    struct gap kept;
+    if (!blob_window(f->blob, &kept) ||
+        (kept.start == w->window.start && kept.end == w->window.end))
+        return;
+    w->window = kept;
+    p2p_window(w->p2p, blob_digest(f->blob), (uint32_t)(kept.start / w->piece_bytes),
+               (uint32_t)((kept.end + w->piece_bytes - 1) / w->piece_bytes));
+}
+
 bool
 ordered_open(struct fill *f, int64_t now_ms)
 {
@@ -99,6 +114,7 @@ ordered_open(struct fill *f, int64_t now_ms)
     f->ordered->since_ms = f->ordered->peers_ms = now_ms;
     f->shared = true;
     want(f);
+    tell_window(f);
     return true;
 }
 
@@ -452,6 +468,7 @@ is_stranded(struct fill *f, int64_t now_ms)
 void
 ordered_step(struct fill *f, int64_t now_ms, bool woken)
 {
+    tell_window(f);
     for (size_t i = 0; i < SWARM_GETS_MAX && !f->over; i++)
         if (f->ordered->orders[i].id != 0)
             step_order(f, &f->ordered->orders[i], now_ms, woken);

@@ -128,6 +128,15 @@ p2p_end(struct p2p *p, const struct digest *blob, uint32_t get, enum swarm_end h
 }
 
 void
+p2p_window(struct p2p *p, const struct digest *blob, uint32_t first, uint32_t end)
+{
+    (void)p;
+    (void)blob;
+    (void)first;
+    (void)end;
+}
+
+void
 p2p_dropped(struct p2p *p, const struct digest *blob, uint32_t first, uint32_t count)
 {
     (void)blob;
