@@ -165,7 +165,7 @@ struct cache {
     uint32_t base_s;
     unsigned passes;
     uint64_t windows_bytes, windows_max_bytes; /* of all windows: now, at most */
-    struct digest gone[CACHE_GONE_MAX]; /* for cache_take_gone, a ring */
+    struct digest gone[CACHE_GONE_MAX];        /* for cache_take_gone, a ring */
     unsigned gone_first, gone_count;
     bool checks_end; /* no more re-hashing by scrub and verify */
     bool stopping;   /* the disk thread ends when it has done its mail */
