@@ -10,7 +10,8 @@
 
 #define ASK_WAIT_MS   1000
 #define LOCATE_MS     60   /* for answers: a LAN takes a few, a far site a round trip */
-#define REACH_MS      1500 /* a connection over a far link, and back */
+#define REACH_MS       1500 /* a connection over a far link, and back */
+#define REACH_AGAIN_MS 300  /* until the next knock; longer than STEP_KNOCK_MS */
 #define REACH_STEP_MS 20
 #define LOCATE_TRIES  5 /* while somebody else asks */
 
@@ -270,18 +271,27 @@ p2p_locate(struct p2p *p, const struct digest *blobs, size_t count, struct locat
     return rc;
 }
 
+/* How many nodes were asked to connect; they answer seldom, and a datagram may be lost. */
+static int
+knock(struct p2p *p)
+{
+    struct p2p_ask *a = ask_new(P2P_ASK_KNOCK);
+    int rc = wait_for(p, a);
+    ask_leave(a);
+    return rc;
+}
+
 int
 p2p_reach(struct p2p *p, unsigned *ret_asked, bool *ret_reached)
 {
-    struct p2p_ask *a = ask_new(P2P_ASK_KNOCK);
-    int64_t begun_ms = clock_ms();
-    int rc = wait_for(p, a);
+    int64_t begun_ms = clock_ms(), knock_ms = begun_ms, now_ms = begun_ms;
     bool reached = false;
-    ask_leave(a);
-    if (rc < 0)
-        return rc;
-    for (int64_t took_ms = 0; rc > 0 && !reached && took_ms < REACH_MS;
-         took_ms = clock_ms() - begun_ms) {
+    int rc = 1;
+    for (; rc > 0 && !reached && now_ms - begun_ms < REACH_MS; now_ms = clock_ms()) {
+        if (now_ms >= knock_ms) {
+            rc = knock(p);
+            knock_ms = now_ms + REACH_AGAIN_MS;
+        }
         AUTO(p2p_state_release) struct p2p_state s = {0};
         clock_sleep_ms(REACH_STEP_MS);
         int bad = p2p_look(p, &s);
@@ -289,6 +299,8 @@ p2p_reach(struct p2p *p, unsigned *ret_asked, bool *ret_reached)
             return bad;
         reached = s.reached_ms_ago >= 0 && s.reached_ms_ago <= clock_ms() - begun_ms;
     }
+    if (rc < 0)
+        return rc;
     *ret_asked = (unsigned)rc;
     *ret_reached = reached;
     return 0;

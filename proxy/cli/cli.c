@@ -234,16 +234,45 @@ cli_main(int argc, char **argv)
     return c ? run(c, argc - 1, argv + 1) : unknown_command(name);
 }
 
+void
+cli_text_begin(const struct cli *cli, struct cli_text *ret)
+{
+    *ret = (struct cli_text){.real = NULL};
+    if (!cli->json && !cli->quiet)
+        return;
+    FILE *memory = open_memstream(&ret->text, &ret->len);
+    must(memory != NULL);
+    ret->real = stdout;
+    stdout = memory; /* a variable of glibc's, made to be set */
+}
+
+int
+cli_text_end(const struct cli *cli, struct cli_text *t, const char *key, int result)
+{
+    if (t->real == NULL)
+        return result;
+    (void)fclose(stdout);
+    stdout = t->real;
+    if (cli->json && result == CLI_OK) {
+        AUTO(json_free) cJSON *doc = cJSON_CreateObject();
+        cJSON_AddStringToObject(doc, key, t->text);
+        (void)cli_print_json(doc);
+    }
+    free(t->text); /* open_memstream's, not mem's */
+    return result;
+}
+
 int
 cli_version(const struct cli *cli)
 {
-    if (!cli->json) {
-        (void)printf("peersync %s\n", PEERSYNC_VERSION);
-        return CLI_OK;
+    if (cli->json) {
+        AUTO(json_free) cJSON *doc = cJSON_CreateObject();
+        cJSON_AddStringToObject(doc, "version", PEERSYNC_VERSION);
+        return cli_print_json(doc);
     }
-    AUTO(json_free) cJSON *doc = cJSON_CreateObject();
-    cJSON_AddStringToObject(doc, "version", PEERSYNC_VERSION);
-    return cli_print_json(doc);
+    if (!cli->quiet)
+        (void)printf("peersync %s\n", PEERSYNC_VERSION);
+    return CLI_OK;
 }
 
 int

@@ -47,6 +47,15 @@ CHECKED int cli_post(const struct cli *cli, const char *path, cJSON **ret);
 CHECKED int cli_find(const struct cli *cli, const char *path, cJSON **ret);
 /* Prints a document for -o json and returns CLI_OK. */
 int cli_print_json(const cJSON *doc);
+/* Around what prints a text for another program: with -o json it comes as {key: text}, with -q not
+ * at all. cli_text_end returns `result`. */
+struct cli_text {
+    FILE *real; /* NULL: stdout is as it was */
+    char *text;
+    size_t len;
+};
+void cli_text_begin(const struct cli *cli, struct cli_text *ret);
+int cli_text_end(const struct cli *cli, struct cli_text *t, const char *key, int result);
 
 /* Lenient getters for printing: 0 or "" when absent. */
 uint64_t cli_number(const cJSON *doc, const char *key);

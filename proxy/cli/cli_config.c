@@ -18,11 +18,14 @@ print(int bad, const struct buf *text)
 }
 
 static int
-reference(void)
+reference(const struct cli *cli)
 {
     AUTO(buf_release) struct buf text;
+    struct cli_text t;
     buf_init(&text, PRINTED_BYTES_MAX);
-    return print(settings_reference(&text), &text);
+    cli_text_begin(cli, &t);
+    int result = print(settings_reference(&text), &text);
+    return cli_text_end(cli, &t, "text", result);
 }
 
 static int
@@ -32,9 +35,26 @@ show(const struct cli *cli, const struct config *c)
         AUTO(json_free) cJSON *doc = config_print_json(c);
         return cli_print_json(doc);
     }
+    if (cli->quiet)
+        return CLI_OK;
     AUTO(buf_release) struct buf text;
     buf_init(&text, PRINTED_BYTES_MAX);
     return print(config_print(c, &text), &text);
+}
+
+static int
+tell_checked(const struct cli *cli, const struct config *c)
+{
+    size_t registries = config_items(c, "registries");
+    if (cli->json) {
+        AUTO(json_free) cJSON *doc = cJSON_CreateObject();
+        cJSON_AddBoolToObject(doc, "ok", true);
+        json_add_u64(doc, "registries", registries);
+        return cli_print_json(doc);
+    }
+    if (!cli->quiet)
+        (void)printf("ok: %zu registries\n", registries);
+    return CLI_OK;
 }
 
 int
@@ -42,7 +62,7 @@ cli_config(const struct cli *cli)
 {
     const char *what = cli->args[0];
     if (strcmp(what, "reference") == 0)
-        return reference();
+        return reference(cli);
     bool check = strcmp(what, "check") == 0;
     if (!check && strcmp(what, "show") != 0)
         return cli_fail(CLI_USAGE, "expected check, show or reference, not \"%s\"", what);
@@ -50,8 +70,5 @@ cli_config(const struct cli *cli)
     struct err e = {0};
     if (settings_config(cli->config, &c, &e))
         return cli_fail(CLI_CONFIG, "%s", e.text);
-    if (!check)
-        return show(cli, c);
-    (void)printf("ok: %zu registries\n", config_items(c, "registries"));
-    return CLI_OK;
+    return check ? tell_checked(cli, c) : show(cli, c);
 }

@@ -167,11 +167,9 @@ cli_cluster(const struct cli *cli)
     char text[SEAL_KEY_TEXT];
     rng_secret(key.bytes, sizeof key.bytes);
     seal_key_print(&key, text);
-    if (!cli->json) {
-        (void)puts(text);
-        return CLI_OK;
-    }
-    AUTO(json_free) cJSON *doc = cJSON_CreateObject();
-    cJSON_AddStringToObject(doc, "key", text);
-    return cli_print_json(doc);
+    struct cli_text t;
+    cli_text_begin(cli, &t);
+    (void)fputs(text, stdout);
+    (void)fputs(cli->json ? "" : "\n", stdout);
+    return cli_text_end(cli, &t, "key", CLI_OK);
 }

@@ -29,18 +29,19 @@ const struct command_flag command_flags[] = {
 const struct command commands[] = {
     {"serve", cli_serve, "ch", 0, 0, "", "run the daemon in the foreground",
      "Answers container runtimes as their registry mirror until it gets SIGTERM. SIGHUP reads\n"
-     "the configuration again, SIGUSR1 logs the state.\n\n"
+     "the configuration again, SIGUSR1 logs the state. What it says is a log: log.level and\n"
+     "log.format are to it what -q and -o json are to all other commands.\n\n"
      "Example: peersync serve --config /etc/peersync/config.yaml\n"},
     {"status", cli_status, "cAoqh", 0, 0, "", "this node in one screen",
      "State, cache, registries, where bytes came from, what is arriving now. Exit code 1 while "
      "the\n"
      "node does not serve, so that -q is a question.\n\n"
      "Example: peersync status -o json | jq .bytes\n"},
-    {"top", cli_top, "cAoh", 0, 0, "", "live transfers, redrawn each second",
+    {"top", cli_top, "cAoqh", 0, 0, "", "live transfers, redrawn each second",
      "As status, drawn again each second until q or Ctrl-C: what arrives as a row of pieces that\n"
      "fill by source (d disk, p nodes of the site, r other sites, u upstream), and the last pulls\n"
-     "with why they took their time. Colours unless NO_COLOR is set. With -o json or without a\n"
-     "terminal it prints once, as status.\n\n"
+     "with why they took their time. Colours unless NO_COLOR is set. With -o json or -q, or\n"
+     "without a terminal, it is as status.\n\n"
      "Example: peersync top\n"},
     {"peers", cli_peers, "cAoqh", 0, 0, "", "the other nodes and the tracker",
      "Who is tracker of the site, since when and why, its deputy, and the nodes that were heard:\n"
@@ -51,7 +52,7 @@ const struct command commands[] = {
      "Before maintenance of the node that is tracker: the deputy takes over at once, and this\n"
      "node does not stand again for three seconds. Pulls go on. Fails where it is not tracker.\n\n"
      "Example: peersync tracker step-down\n"},
-    {"cluster", cli_cluster, "oh", 1, 1, "key", "print a new cluster key",
+    {"cluster", cli_cluster, "oqh", 1, 1, "key", "print a new cluster key",
      "All nodes that share must have the same key; without one a node runs alone. Make one, once,\n"
      "and install it on every node as p2p.key_file, mode 0600, owned by the daemon's user:\n\n"
      "  peersync cluster key | install -m 600 -o peersync /dev/stdin /etc/peersync/cluster.key\n"
@@ -90,7 +91,7 @@ const struct command commands[] = {
      "show       the values in effect and where each was set\n"
      "reference  all settings with help and defaults\n\n"
      "Example: peersync config check --config new.yaml\n"},
-    {"setup", cli_setup, "cDUFHRh", 1, 1, "containerd|docker|crio|k3s|cache",
+    {"setup", cli_setup, "coqDUFHRh", 1, 1, "containerd|docker|crio|k3s|cache",
      "make a runtime use this node",
      "Writes the runtime's mirror configuration. What was there is merged and kept beside it as\n"
      "FILE.peersync-backup; --undo puts it back. Says what to restart. With --hold it stays and\n"
@@ -103,17 +104,17 @@ const struct command commands[] = {
      "site was found), runtimes, cache folder, registries and clock, and says what to do. Exit\n"
      "code 1 when a check fails. With -q only what is wrong.\n\n"
      "Example: peersync doctor\n"},
-    {"completion", cli_completion, "h", 1, 1, "bash|zsh|fish", "print completions for a shell",
+    {"completion", cli_completion, "oqh", 1, 1, "bash|zsh|fish", "print completions for a shell",
      "The Debian package has them installed. For one shell alone:\n\n"
      "  peersync completion bash >~/.local/share/bash-completion/completions/peersync\n"
      "  peersync completion zsh >~/.zfunc/_peersync         a folder of $fpath\n"
      "  peersync completion fish >~/.config/fish/completions/peersync.fish\n\n"
      "Example: peersync completion bash\n"},
-    {"manual", cli_manual, "h", 0, 1, "[PAGE]", "print a manual page for scdoc",
+    {"manual", cli_manual, "oqh", 0, 1, "[PAGE]", "print a manual page for scdoc",
      "Without PAGE it names all pages: one for each command, and peersync.yaml.5 for the\n"
      "configuration.\n\n"
      "Example: peersync manual peersync-pull.1 | scdoc | man -l -\n"},
-    {"version", cli_version, "oh", 0, 0, "", "print the version", "Example: peersync version\n"},
+    {"version", cli_version, "oqh", 0, 0, "", "print the version", "Example: peersync version\n"},
     {0},
 };
 

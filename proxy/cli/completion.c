@@ -239,8 +239,10 @@ cli_completion(const struct cli *cli)
     } shells[] = {{"bash", bash}, {"zsh", zsh}, {"fish", fish}};
     for (size_t i = 0; i < ARRAY_LEN(shells); i++) {
         if (strcmp(cli->args[0], shells[i].name) == 0) {
+            struct cli_text t;
+            cli_text_begin(cli, &t);
             shells[i].print();
-            return CLI_OK;
+            return cli_text_end(cli, &t, "text", CLI_OK);
         }
     }
     return cli_fail(CLI_USAGE, "expected bash, zsh or fish, not \"%s\"", cli->args[0]);

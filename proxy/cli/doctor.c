@@ -480,7 +480,7 @@ cli_doctor(const struct cli *cli)
     check_all(&d);
     if (cli->json)
         (void)cli_print_json(doc);
-    else
+    else if (!cli->quiet || d.bad || d.warnings)
         (void)printf("%u failed, %u warnings\n", d.bad, d.warnings);
     return d.bad ? CLI_FAILED : CLI_OK;
 }

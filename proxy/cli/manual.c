@@ -216,8 +216,8 @@ print_names(void)
     return CLI_OK;
 }
 
-int
-cli_manual(const struct cli *cli)
+static int
+print_page(const struct cli *cli)
 {
     if (cli->arg_count == 0)
         return print_names();
@@ -233,4 +233,13 @@ cli_manual(const struct cli *cli)
             return print_command(c);
     }
     return cli_fail(CLI_USAGE, "%s: no such page; `peersync manual` names them", page);
+}
+
+int
+cli_manual(const struct cli *cli)
+{
+    struct cli_text t;
+    cli_text_begin(cli, &t);
+    int result = print_page(cli);
+    return cli_text_end(cli, &t, "text", result);
 }

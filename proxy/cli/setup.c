@@ -21,23 +21,52 @@ find_runtime(const char *name, enum setup_runtime *ret)
 }
 
 static int
+print_document(const struct cli *cli, const struct setup_plan *p, bool written)
+{
+    AUTO(json_free) cJSON *doc = cJSON_CreateObject();
+    cJSON_AddStringToObject(doc, "runtime", cli->args[0]);
+    cJSON_AddBoolToObject(doc, "undo", cli->undo);
+    cJSON_AddBoolToObject(doc, "written", written);
+    cJSON *files = cJSON_AddArrayToObject(doc, "files");
+    for (size_t i = 0; i < p->count; i++) {
+        cJSON *one = cJSON_CreateObject();
+        cJSON_AddStringToObject(one, "path", p->edits[i].path);
+        cJSON_AddStringToObject(one, "change", setup_files_change(&p->edits[i]));
+        cJSON_AddItemToObject(one, "text",
+                              p->edits[i].after ? cJSON_CreateString(p->edits[i].after)
+                                                : cJSON_CreateNull());
+        cJSON_AddItemToArray(files, one);
+    }
+    cJSON_AddStringToObject(doc, "notes", p->notes);
+    cJSON_AddStringToObject(doc, "next", written ? p->restart : "");
+    return cli_print_json(doc);
+}
+
+static void
+print_plan(const struct cli *cli, const struct setup_plan *p)
+{
+    setup_files_show(p);
+    (void)fputs(p->notes, stdout);
+    if (p->count == 0)
+        (void)puts(cli->undo ? "nothing to undo" : "nothing to do: it is set up");
+    else if (cli->dry_run)
+        (void)puts("dry run: nothing was written");
+}
+
+static int
 carry_out(const struct cli *cli, const struct setup_plan *p)
 {
     struct err e = {0};
-    setup_files_show(p);
-    (void)fputs(p->notes, stdout);
-    if (p->count == 0) {
-        (void)puts(cli->undo ? "nothing to undo" : "nothing to do: it is set up");
-        return CLI_OK;
-    }
-    if (cli->dry_run) {
-        (void)puts("dry run: nothing was written");
-        return CLI_OK;
-    }
-    int bad = cli->undo ? setup_files_undo(p, &e) : setup_files_apply(p, &e);
+    bool writes = p->count > 0 && !cli->dry_run, people = !cli->json && !cli->quiet;
+    if (people)
+        print_plan(cli, p);
+    int bad = !writes ? 0 : cli->undo ? setup_files_undo(p, &e) : setup_files_apply(p, &e);
     if (bad)
         return cli_fail(CLI_FAILED, "%s", e.text);
-    (void)printf("done; now: %s\n", p->restart);
+    if (cli->json)
+        return print_document(cli, p, writes);
+    if (people && writes)
+        (void)printf("done; now: %s\n", p->restart);
     return CLI_OK;
 }
 
@@ -68,7 +97,8 @@ hold(const struct cli *cli, enum setup_runtime r, const struct settings *s)
     int bad = plan_and_carry_out(cli, r, s);
     if (bad)
         return bad;
-    (void)puts("held until SIGTERM");
+    if (!cli->json && !cli->quiet)
+        (void)puts("held until SIGTERM");
     (void)fflush(stdout);
     while (sigwait(&ends, &got) != 0)
         continue;
@@ -82,11 +112,18 @@ make_cache(const struct cli *cli, const struct settings *s)
 {
     struct err e = {0};
     if (cli->undo || cli->hold || cli->fresh_tags || cli->dry_run)
-        return cli_fail(CLI_USAGE, "setup cache takes no option but --config and --root");
+        return cli_fail(CLI_USAGE, "setup cache takes no option but --config, --root, -o and -q");
     AUTO(mem_free_text) char *folder = mem_printf("%s%s", cli->root, s->cache_dir);
     if (setup_files_folder(folder, CACHE_OWNER, &e))
         return cli_fail(CLI_FAILED, "%s", e.text);
-    (void)printf("%s belongs to the user " CACHE_OWNER "\n", folder);
+    if (cli->json) {
+        AUTO(json_free) cJSON *doc = cJSON_CreateObject();
+        cJSON_AddStringToObject(doc, "folder", folder);
+        cJSON_AddStringToObject(doc, "owner", CACHE_OWNER);
+        return cli_print_json(doc);
+    }
+    if (!cli->quiet)
+        (void)printf("%s belongs to the user " CACHE_OWNER "\n", folder);
     return CLI_OK;
 }
 

@@ -60,6 +60,7 @@ CHECKED int setup_files_apply(const struct setup_plan *p, struct err *e);
 CHECKED int setup_files_undo(const struct setup_plan *p, struct err *e);
 /* Makes a folder with all above it and gives it to a user, mode 0750. */
 CHECKED int setup_files_folder(const char *path, const char *user, struct err *e);
+const char *setup_files_change(const struct setup_edit *edit); /* removes, changes, creates */
 /* What changes, as lines with + and -. */
 void setup_files_show(const struct setup_plan *p);
 

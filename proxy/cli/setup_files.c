@@ -231,17 +231,22 @@ common_end(const char *a, size_t a_len, const char *b, size_t b_len)
     return a_whole && b_whole ? whole : 0;
 }
 
+const char *
+setup_files_change(const struct setup_edit *edit)
+{
+    return !edit->after ? "removes" : edit->before ? "changes" : "creates";
+}
+
 void
 setup_files_show(const struct setup_plan *p)
 {
     for (size_t i = 0; i < p->count; i++) {
         const struct setup_edit *edit = &p->edits[i];
         const char *a = edit->before ? edit->before : "", *b = edit->after ? edit->after : "";
-        const char *what = !edit->after ? "removes" : edit->before ? "changes" : "creates";
         size_t start = common_start(a, b);
         size_t a_len = strlen(a) - start, b_len = strlen(b) - start;
         size_t end = common_end(a + start, a_len, b + start, b_len);
-        (void)printf("%s %s\n", what, edit->path);
+        (void)printf("%s %s\n", setup_files_change(edit), edit->path);
         show_lines(a + start, a + start + a_len - end, '-');
         show_lines(b + start, b + start + b_len - end, '+');
     }

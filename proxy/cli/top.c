@@ -216,7 +216,7 @@ cli_top(const struct cli *cli)
 {
     struct screen s = {0};
     int bad = 0;
-    if (cli->json || !isatty(STDOUT_FILENO))
+    if (cli->json || cli->quiet || !isatty(STDOUT_FILENO))
         return cli_status(cli);
     open_screen(&s);
     do {
