@@ -30,7 +30,9 @@ test-arm: all
 else
 test-arm: all unit-build $(B)/tests/sim/sim
 	@tests/lib/deps.sh demo
-	@CROSS=$(CROSS) RUN='$(RUN)' ARM=$(abspath $(BUILD)) PEERSYNC=$(abspath $(BUILD))/peersync tests/packages/arm
+	@$(MAKE) --no-print-directory -s CROSS= all
+	@CROSS=$(CROSS) RUN='$(RUN)' ARM=$(abspath $(BUILD)) NATIVE=$(abspath build)/peersync \
+	  PEERSYNC=$(abspath $(BUILD))/peersync tests/packages/arm
 endif
 
 .PHONY: test-deb test-image test-kube test-arm
