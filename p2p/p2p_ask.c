@@ -8,12 +8,12 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define ASK_WAIT_MS   1000
-#define LOCATE_MS     60   /* for answers: a LAN takes a few, a far site a round trip */
+#define ASK_WAIT_MS    1000
+#define LOCATE_MS      60   /* for answers: a LAN takes a few, a far site a round trip */
 #define REACH_MS       1500 /* a connection over a far link, and back */
 #define REACH_AGAIN_MS 300  /* until the next knock; longer than STEP_KNOCK_MS */
-#define REACH_STEP_MS 20
-#define LOCATE_TRIES  5 /* while somebody else asks */
+#define REACH_STEP_MS  20
+#define LOCATE_TRIES   5 /* while somebody else asks */
 
 struct p2p_ask {
     enum p2p_ask_kind kind; /* fixed before it is posted, like the next three */
