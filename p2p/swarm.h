@@ -41,6 +41,7 @@
 #define SWARM_RUN            8    /* pieces with one such owner */
 #define SWARM_STALL_MS       250
 #define SWARM_RESCUE_MS      2000 /* a reader stands still: one piece straight from upstream */
+#define SWARM_FIRST_MS       3000 /* the same for a reader without any byte, which is due 1.5 s later */
 #define SWARM_RESCUE_TURN_MS 250  /* times the rank of the node for that piece */
 #define SWARM_RESCUE_LAST_MS 2000 /* the last one tries that much later, in a large site too */
 /* While the tracker answers, a piece that nobody has is on its way, however thin the WAN is. */

@@ -278,7 +278,11 @@ take_rescue(struct swarm *s, const struct swarm_moment *at)
         uint32_t piece = (uint32_t)(c->pos / s->piece_bytes);
         if (swarm_done(s, piece) || bits_get(s->asked, piece))
             continue;
-        if (at->now_ms - c->moved_ms < patience_ms(s, at, piece) + turn_ms(s, at, piece))
+        int64_t wait_ms = patience_ms(s, at, piece) + turn_ms(s, at, piece);
+        /* Without any byte its client would give us up soon, and fetch all of it alone. */
+        if (s->held_count == 0 && wait_ms > SWARM_FIRST_MS)
+            wait_ms = SWARM_FIRST_MS;
+        if (at->now_ms - c->moved_ms < wait_ms)
             continue;
         s->rescue_ms = at->now_ms;
         return duty_take(&s->duties, piece, 1, false);

@@ -20,11 +20,13 @@
 #include "proxy/upstream/mend.h"
 #include "proxy/upstream/peer.h"
 
-#define PROGRESS_MS 20   /* between two notes of a request, but for whole pieces */
-#define CURSORS_MS  50   /* between two looks at where readers wait */
-#define GRACE_MS    300  /* for other nodes, after the registry's final no */
-#define ALONE_MS    250  /* for the first order when no other node is there */
-#define STRANDED_MS 3000 /* a reader without a first byte, which is due 1.5 s later */
+#define PROGRESS_MS 20  /* between two notes of a request, but for whole pieces */
+#define CURSORS_MS  50  /* between two looks at where readers wait */
+#define GRACE_MS    300 /* for other nodes, after the registry's final no */
+#define ALONE_MS    250 /* for the first order when no other node is there */
+/* A reader without a first byte, which is due 1 s later, and nobody is asked for one in spite of
+ * SWARM_FIRST_MS. */
+#define STRANDED_MS 3500
 /* The same later, or when no client waits: a WAN that is out for some seconds is out for all, and
  * whoever leaves the swarm for it fetches everything once more afterwards. After the swarm's own
  * rescues (SWARM_PATIENT_MS and a turn), while there is time for a byte before SILENCE_MS. */
@@ -446,6 +448,15 @@ tell_cursors(struct fill *f, int64_t now_ms, bool woken)
     p2p_cursors(w->p2p, blob_digest(f->blob), at, count);
 }
 
+static bool
+is_asking(const struct ordered *w)
+{
+    for (size_t i = 0; i < SWARM_GETS_MAX; i++)
+        if (w->orders[i].id != 0 && w->orders[i].run != NULL)
+            return true;
+    return false;
+}
+
 /* The swarm gives nothing although our registry might. */
 static bool
 is_stranded(struct fill *f, int64_t now_ms)
@@ -455,7 +466,8 @@ is_stranded(struct fill *f, int64_t now_ms)
     if (w->refused != 0 || w->rest_until_ms != 0)
         return false;
     bool waits = !f->background && blob_cursors(f->blob, &at, 1) > 0;
-    int64_t limit_ms = waits && !f->patience.any_byte ? STRANDED_MS : UNREAD_MS;
+    bool late = waits && !f->patience.any_byte && !is_asking(w);
+    int64_t limit_ms = late ? STRANDED_MS : UNREAD_MS;
     if (!w->any && p2p_others(w->p2p) == 0)
         limit_ms = ALONE_MS;
     int64_t from_ms = w->since_ms;

@@ -342,6 +342,7 @@ while_the_tracker_answers_a_reader_waits_for_a_thin_wan(void **state)
     (void)state;
     struct swarm *s = swarm();
     struct swarm_get g;
+    swarm_hold(s, 0);
     swarm_cursor(s, 0, 5 * PIECE, 0);
     swarm_taken(s, SWARM_RESCUE_MS);
     assert_false(next(s, 0, SWARM_RESCUE_MS, &g));
@@ -351,6 +352,22 @@ while_the_tracker_answers_a_reader_waits_for_a_thin_wan(void **state)
     assert_int_equal(g.first, 5);
     swarm_end(s, g.id, SWARM_FAILED, 0, 0, SWARM_PATIENT_MS);
     assert_false(next(s, 0, SWARM_PATIENT_MS + SWARM_RESCUE_MS - 1, &g)); /* not on and on */
+    swarm_free(s);
+}
+
+static void
+a_reader_without_any_byte_does_not_wait_for_a_thin_wan(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    swarm_cursor(s, 0, 0, 0);
+    swarm_taken(s, SWARM_FIRST_MS);
+    assert_false(next(s, 0, SWARM_FIRST_MS - 1, &g));
+    assert_true(next(s, 0, SWARM_FIRST_MS, &g));
+    assert_int_equal(g.source, SWARM_WAN);
+    assert_int_equal(g.first, 0);
+    assert_int_equal(g.count, 1);
     swarm_free(s);
 }
 
@@ -448,6 +465,7 @@ main(void)
         cmocka_unit_test(a_run_without_a_tracker_has_one_owner),
         cmocka_unit_test(a_reader_that_stands_still_is_rescued),
         cmocka_unit_test(while_the_tracker_answers_a_reader_waits_for_a_thin_wan),
+        cmocka_unit_test(a_reader_without_any_byte_does_not_wait_for_a_thin_wan),
         cmocka_unit_test(a_piece_that_its_holder_does_not_give_is_rescued_soon),
         cmocka_unit_test(who_may_not_read_upstream_any_more_gives_its_lease_back),
         cmocka_unit_test(who_may_not_read_upstream_does_not_fetch_there),
