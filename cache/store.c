@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* "sha512-" and 128 digits, ".", 20 digits, ".map.tmp" */
@@ -614,15 +615,17 @@ parse_partial(const char *name, struct digest *ret_d, uint64_t *ret_gen, bool *r
     return (end == NULL || strcmp(end, ".map") == 0) && text_u64(dot + 1, digits, ret_gen) == 0;
 }
 
+static int
+by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* In names that are sorted. */
 static bool
 has_name(const struct names *n, const char *name)
 {
-    for (size_t i = 0; i < n->count; i++) {
-        if (n->list[i] != NULL && strcmp(n->list[i], name) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return n->count > 0 && bsearch(&name, n->list, n->count, sizeof n->list[0], by_text) != NULL;
 }
 
 /* Is it the data or the map of a partial blob that has both? */
@@ -648,6 +651,9 @@ store_each_partial(const struct store *s,
     int rc = open_sub(s, "partial", true, &dir_fd);
     if (rc == 0) {
         rc = fs_each(dir_fd, collect_name, &names);
+    }
+    if (names.count > 0) {
+        qsort(names.list, names.count, sizeof names.list[0], by_text);
     }
     size_t removed = 0;
     for (size_t i = 0; rc == 0 && i < names.count; i++) {
