@@ -4,6 +4,19 @@
 #include "cache/room.h"
 
 void
+cache_asked(struct cache *c, const struct digest *d)
+{
+    lock_take(&c->lock);
+    struct entry *e = entry_find(c, d);
+    if (e != NULL) {
+        entry_touch(c, e);
+    } else {
+        evict_asked_absent(&c->evict, room_name(d), room_now_s(c));
+    }
+    lock_drop(&c->lock);
+}
+
+void
 cache_heard(struct cache *c, const struct digest *d)
 {
     lock_take(&c->lock);

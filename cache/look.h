@@ -54,6 +54,8 @@ size_t cache_take_gone(struct cache *c, struct digest *ret, size_t max);
 /* Counts bytes a client was given by sendfile (blob_read counts by itself). */
 void cache_served(struct cache *c, const struct digest *d, uint64_t bytes);
 
+/* A client was given a blob that memory had: a request like any other. */
+void cache_asked(struct cache *c, const struct digest *d);
 /* Another node of the site asks for this blob: it counts for its value here, or when it comes. */
 void cache_heard(struct cache *c, const struct digest *d);
 /* A blob that is here, or on its way to the disk, never leaves for room while it is pinned;
@@ -73,8 +75,8 @@ void cache_on_loss(struct cache *c, void (*lost)(void *arg, const struct digest 
 struct cache_verdict {
     uint64_t checked, checked_bytes, bad;
 };
-/* Re-hashes every stored blob now; bad ones go to quarantine. Blocks; ends early after
- * cache_stop_checks. */
+/* Re-hashes every blob that is here now; bad ones go to quarantine, those of containerd's store
+ * stay where they are and are used no more. Blocks; ends early after cache_stop_checks. */
 void cache_verify(struct cache *c, struct cache_verdict *ret,
                   void (*report)(void *arg, const struct digest *bad), void *arg);
 

@@ -23,10 +23,11 @@ explain_refusal(const struct request *r, const char *why)
         LOG_S("error", why));
 }
 
-/* What is in use stays on disk, too: it may have left the cache since. */
+/* What is in use stays on disk, too: each use counts there, and it may have left since. */
 static void
 store_again(struct request *r, const struct page *page)
 {
+    cache_asked(r->rooms->cache, &page->digest);
     if (cache_stored(r->rooms->cache, &page->digest) > 0)
         return;
     int rc = cache_put(r->rooms->cache, &page->digest, page->bytes, page->len);

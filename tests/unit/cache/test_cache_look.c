@@ -1,6 +1,7 @@
 /* Figures, lists, eviction by hand, verification. */
 #include "base/metric.h"
 #include "cache/cache.h"
+#include "cache/entry.h"
 #include "cache/inside.h"
 #include "tests/unit/cache/room.h"
 
@@ -286,10 +287,35 @@ only_what_is_stored_whole_counts_as_stored(void **state)
     room_release(&r);
 }
 
+static void
+what_memory_gave_counts_as_asked_for(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest first, second;
+    room_init(&r, 64 * MIB);
+    uint8_t *one = make_body(60, 1000, &first), *two = make_body(61, 1000, &second);
+    store_body(&r, &first, one, 1000);
+    store_body(&r, &second, two, 1000);
+    lock_take(&r.cache->lock);
+    struct digest oldest = entry_digest(r.cache->oldest);
+    lock_drop(&r.cache->lock);
+    assert_true(digest_equal(&oldest, &first));
+    cache_asked(r.cache, &first);
+    lock_take(&r.cache->lock);
+    oldest = entry_digest(r.cache->oldest);
+    lock_drop(&r.cache->lock);
+    assert_true(digest_equal(&oldest, &second));
+    mem_free(one);
+    mem_free(two);
+    room_release(&r);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_memory_gave_counts_as_asked_for),
         cmocka_unit_test(what_others_ask_for_leaves_later_and_what_is_pinned_never),
         cmocka_unit_test(gc_frees_the_oldest_and_a_dry_run_only_tells),
         cmocka_unit_test(verify_finds_the_rotten_blob_and_moves_it_away),
