@@ -421,6 +421,9 @@ blob_verified(struct blob *b)
     if (verify_locked(b) && blob_mail(b, JOB_PUBLISH) < 0) {
         blob_end(b, ERR_CLOSED, FATE_DROP);
     }
+    if (b->foreign) {
+        content_record(b->cache->content, &b->digest, &b->file, b->fd);
+    }
 }
 
 /* ---- the end ---- */

@@ -174,6 +174,9 @@ start(struct cache *c, const struct cache_config *config, struct err *e)
         return rc;
     }
     cache_set_limits(c, config->size_bytes, config->size_percent, config->min_free_bytes);
+    if (config->content_dir != NULL) {
+        c->content = content_new(c, config->content_dir, config->content_owns);
+    }
     rc = recover_start(c, e);
     if (rc < 0) {
         return rc;
@@ -186,8 +189,7 @@ start(struct cache *c, const struct cache_config *config, struct err *e)
     if (rc == 0) {
         rc = scrub_start(c);
     }
-    if (rc == 0 && config->content_dir != NULL) {
-        c->content = content_new(c, config->content_dir, config->content_owns);
+    if (rc == 0 && c->content != NULL) {
         rc = content_start(c->content);
     }
     if (rc < 0) {

@@ -225,24 +225,35 @@ cache_on_loss(struct cache *c, void (*lost)(void *arg, const struct digest *d, u
     lock_drop(&c->lock);
 }
 
+static void
+add_verdict(struct cache_verdict *v, enum scrub_result result, uint64_t bytes,
+            const struct digest *d, void (*report)(void *arg, const struct digest *bad), void *arg)
+{
+    v->checked += result != SCRUB_SKIPPED;
+    v->checked_bytes += bytes;
+    v->bad += result == SCRUB_BAD;
+    if (result == SCRUB_BAD && report != NULL) {
+        report(arg, d);
+    }
+}
+
 void
 cache_verify(struct cache *c, struct cache_verdict *ret,
              void (*report)(void *arg, const struct digest *bad), void *arg)
 {
     struct cache_verdict v = {0};
-    struct digest d;
+    struct digest d, *foreign;
+    uint64_t bytes;
     for (uint64_t at = 0; scrub_next(c, SCRUB_NOW, &at, &d);) {
-        uint64_t bytes;
         enum scrub_result result = scrub_check(c, &d, SCRUB_NOW, &bytes);
-        v.checked += result != SCRUB_SKIPPED;
-        v.checked_bytes += bytes;
-        if (result == SCRUB_BAD) {
-            v.bad++;
-            if (report != NULL) {
-                report(arg, &d);
-            }
-        }
+        add_verdict(&v, result, bytes, &d, report, arg);
     }
+    size_t count = content_digests(c->content, &foreign);
+    for (size_t i = 0; i < count; i++) {
+        enum scrub_result result = scrub_foreign(c, &foreign[i], &bytes);
+        add_verdict(&v, result, bytes, &foreign[i], report, arg);
+    }
+    mem_free(foreign);
     disk_drain(c, clock_ms() + GC_WAIT_MS);
     *ret = v;
 }

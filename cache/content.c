@@ -80,6 +80,81 @@ delist(struct content *x, struct content_file *f)
     }
 }
 
+/* Was it good when an earlier run hashed it? The number of a device may be another one now. */
+static bool was_good(struct content *x, const struct digest *d, const struct fs_id *id)
+    NEEDS(x->lock);
+static bool
+was_good(struct content *x, const struct digest *d, const struct fs_id *id)
+{
+    struct content_known *k;
+    lock_must_hold(&x->lock);
+    HASH_FIND(hh, x->known, d, sizeof *d, k);
+    return k != NULL && k->was.ino == id->ino && k->was.size == id->size &&
+           k->was.mtime_ns == id->mtime_ns && k->was.ctime_ns == id->ctime_ns;
+}
+
+void
+content_forget_known(struct content *x)
+{
+    struct content_known *k, *next;
+    lock_take(&x->lock);
+    HASH_ITER(hh, x->known, k, next)
+    {
+        HASH_DELETE(hh, x->known, k);
+        mem_free(k);
+    }
+    lock_drop(&x->lock);
+}
+
+void
+content_remember(struct content *x, const struct digest *d, const struct checked *was)
+{
+    struct content_known *k;
+    if (x == NULL) {
+        return;
+    }
+    lock_take(&x->lock);
+    HASH_FIND(hh, x->known, d, sizeof *d, k);
+    if (k == NULL) {
+        k = mem_zalloc(sizeof *k);
+        k->digest = *d;
+        HASH_ADD(hh, x->known, digest, sizeof k->digest, k);
+    }
+    k->was = *was;
+    lock_drop(&x->lock);
+}
+
+static int
+encode(const struct digest *d, const struct checked *c, struct buf *ret)
+{
+    struct record r = {.kind = RECORD_CHECKED, .digest = *d, .checked = *c};
+    return record_encode(&r, ret);
+}
+
+static struct checked
+checked_of(const struct fs_id *id)
+{
+    return (struct checked){id->ino, id->size, id->mtime_ns, id->ctime_ns};
+}
+
+void
+content_dump(struct content *x, struct buf *ret)
+{
+    int rc = 0;
+    if (x == NULL) {
+        return;
+    }
+    lock_take(&x->lock);
+    for (const struct content_file *f = x->good; f != NULL && rc == 0; f = f->next) {
+        struct checked c = checked_of(&f->id);
+        rc = f->recorded ? encode(&f->digest, &c, ret) : 0;
+    }
+    for (const struct content_known *k = x->known; k != NULL && rc == 0; k = k->hh.next) {
+        rc = encode(&k->digest, &k->was, ret);
+    }
+    lock_drop(&x->lock);
+}
+
 static void forget(struct content *x, struct content_file *f) NEEDS(x->lock);
 static void
 forget(struct content *x, struct content_file *f)
@@ -100,6 +175,7 @@ content_free(struct content *x)
         forget(x, x->map);
     }
     lock_drop(&x->lock);
+    content_forget_known(x);
     lock_release(&x->lock);
     mem_free_text(&x->folder);
     mem_free(x);
@@ -220,7 +296,8 @@ note(struct content *x, const struct digest *d, int rc, const struct fs_id *id, 
         HASH_ADD(hh, x->map, digest, sizeof f->digest, f);
     }
     f->id = *id;
-    enlist(x, f, rc < 0 ? CONTENT_CLOSED : CONTENT_UNCHECKED);
+    f->recorded = rc == 0 && was_good(x, d, id);
+    enlist(x, f, rc < 0 ? CONTENT_CLOSED : f->recorded ? CONTENT_GOOD : CONTENT_UNCHECKED);
     return known;
 }
 
@@ -307,6 +384,27 @@ content_judge(struct content *x, const struct digest *d, const struct fs_id *id,
 }
 
 void
+content_record(struct content *x, const struct digest *d, const struct fs_id *id, int fd)
+{
+    AUTO(buf_release) struct buf record;
+    struct checked c = checked_of(id);
+    if (fs_sync(fd) < 0) {
+        return; /* what was read may not be on the disk */
+    }
+    lock_take(&x->lock);
+    struct content_file *f = find(x, d);
+    bool news = f != NULL && f->check == CONTENT_GOOD && !f->recorded && fs_id_equal(&f->id, id);
+    if (news) {
+        f->recorded = true;
+    }
+    lock_drop(&x->lock);
+    buf_init(&record, RECORD_MAX_BYTES);
+    if (news && encode(d, &c, &record) == 0) {
+        cache_add_facts(x->cache, &record);
+    }
+}
+
+void
 content_set_state(struct content *x, enum content_state state)
 {
     static const char *const names[] = {"off", "missing", "denied", "polled", "watched"};
@@ -387,6 +485,25 @@ content_info(struct content *x, const struct digest *d, struct blob_info *ret)
     }
     *ret = describe(&f);
     return true;
+}
+
+size_t
+content_digests(struct content *x, struct digest **ret)
+{
+    size_t n = 0;
+    *ret = NULL;
+    if (x == NULL) {
+        return 0;
+    }
+    lock_take(&x->lock);
+    *ret = mem_alloc((HASH_COUNT(x->map) + 1) * sizeof **ret);
+    for (const struct content_file *f = x->map; f != NULL; f = f->hh.next) {
+        if (f->check == CONTENT_GOOD || f->check == CONTENT_UNCHECKED) {
+            (*ret)[n++] = f->digest;
+        }
+    }
+    lock_drop(&x->lock);
+    return n;
 }
 
 size_t

@@ -9,13 +9,14 @@
  * A file is used as it was seen: inode, size and times. UNCHECKED: it is served as an unsure blob
  * is, its tail held back until the hash threads have passed over it; the thread of content_watch.c
  * hashes the rest in the background, GOOD ones again after scrub_ms. BAD: left alone until it
- * changes.
+ * changes. The journal keeps which files were GOOD.
  *
  * All of it may be called with NULL in the place of a struct content: there is none. */
 #ifndef CACHE_CONTENT_H
 #define CACHE_CONTENT_H
 
 #include "cache/inside.h"
+#include "cache/record.h"
 
 struct content *content_new(struct cache *c, const char *dir, bool owns);
 void content_free(struct content *x);
@@ -29,6 +30,12 @@ CHECKED int content_open(struct content *x, const struct digest *d, int *ret_fd,
                          bool *ret_good);
 /* Somebody has hashed, or could not read, all of the file `id` of d. */
 void content_judge(struct content *x, const struct digest *d, const struct fs_id *id, bool good);
+/* The same of one that is good, from its descriptor: synced, so that the next start believes it as
+ * long as the file is the same, whatever happens in between. Not where somebody waits. */
+void content_record(struct content *x, const struct digest *d, const struct fs_id *id, int fd);
+/* What an earlier run has recorded (at the start), and what the journal shall keep of this one. */
+void content_remember(struct content *x, const struct digest *d, const struct checked *was);
+void content_dump(struct content *x, struct buf *ret);
 /* Is the file of a foreign blob still the one that was opened, and under its name? */
 bool content_same(const struct blob *b);
 /* No reader gets b any more; those that have it go on. */
@@ -36,6 +43,8 @@ void content_retire(struct cache *c, const struct digest *d, const struct blob *
 
 /* False when it has none that can be read. */
 bool content_info(struct content *x, const struct digest *d, struct blob_info *ret);
+/* All that can be read; how many. Free *ret. */
+size_t content_digests(struct content *x, struct digest **ret);
 size_t content_list(struct content *x, struct blob_info *ret, size_t max);
 void content_get_stats(struct content *x, struct cache_stats *ret);
 

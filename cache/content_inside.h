@@ -11,9 +11,17 @@ struct content_file {
     struct digest digest;
     struct fs_id id;
     enum content_check check; /* CLOSED: it may not be read */
+    bool recorded;            /* GOOD, and the next start shall know */
     int64_t since_ms;         /* clock_ms of the last change of id or check */
     uint64_t round;           /* of the listing that saw it last */
     struct content_file *prev, *next;
+};
+
+/* What an earlier run knew, until the first listing is done. */
+struct content_known {
+    UT_hash_handle hh;
+    struct digest digest;
+    struct checked was;
 };
 
 struct content {
@@ -24,6 +32,7 @@ struct content {
 
     struct lock lock;                                      /* LEAF */
     struct content_file *map;                              /* lock */
+    struct content_known *known;                           /* lock */
     struct content_file *unchecked, *good;                 /* lock; changed longest ago first */
     uint64_t count[CONTENT_CHECKS], bytes[CONTENT_CHECKS]; /* lock */
     enum content_state state;                              /* lock */
@@ -37,6 +46,8 @@ struct content {
 /* What lies under that name now: rc as fs_id_at says. */
 void content_see(struct content *x, const struct digest *d, int rc, const struct fs_id *id,
                  uint64_t round);
+/* The first listing is done. */
+void content_forget_known(struct content *x);
 /* Forgets all files that no listing has seen since `round`. */
 void content_forget_before(struct content *x, uint64_t round);
 /* The file to be hashed next, and which; false: wait that long and ask again. */

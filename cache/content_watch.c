@@ -95,6 +95,9 @@ list(struct content *x, struct watch *w)
     if (rc != ERR_CLOSED) {
         content_forget_before(x, w->round);
     }
+    if (rc == 0) {
+        content_forget_known(x);
+    }
     w->closed = rc < 0;
     content_set_state(x, rc == -EACCES || rc == -EPERM ? CONTENT_DENIED
                          : rc < 0                      ? CONTENT_MISSING
@@ -278,6 +281,9 @@ check_done(struct content *x, struct checking *k, bool readable)
     }
     if (same) {
         content_judge(x, &k->digest, &k->id, good);
+    }
+    if (same && good) {
+        content_record(x, &k->digest, &k->id, k->fd);
     }
     check_end(k);
 }

@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "cache/blob.h"
+#include "cache/content.h"
 #include "cache/entry.h"
 #include "cache/room.h"
 #include <errno.h>
@@ -432,6 +433,7 @@ rewrite_journal(struct cache *c)
     c->rewrite = false;
     lock_drop(&c->facts_lock);
     dump_facts(c, &all);
+    content_dump(c->content, &all);
     return journal_rewrite(&c->journal, &all);
 }
 

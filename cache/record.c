@@ -75,6 +75,13 @@ put_payload(struct scribe *s, const struct record *r)
         scribe_u32(s, r->worth.asked_wall_s);
         scribe_u8(s, r->worth.pinned);
         break;
+    case RECORD_CHECKED:
+        put_digest(s, &r->digest);
+        scribe_u64(s, r->checked.ino);
+        scribe_u64(s, r->checked.size);
+        scribe_u64(s, (uint64_t)r->checked.mtime_ns);
+        scribe_u64(s, (uint64_t)r->checked.ctime_ns);
+        break;
     case RECORD_OTHER:
         break;
     }
@@ -140,6 +147,13 @@ get_payload(struct cursor *c, struct record *r)
         r->worth.at_wall_s = cursor_u32(c);
         r->worth.asked_wall_s = cursor_u32(c);
         r->worth.pinned = cursor_u8(c) != 0;
+        break;
+    case RECORD_CHECKED:
+        get_digest(c, &r->digest);
+        r->checked.ino = cursor_u64(c);
+        r->checked.size = cursor_u64(c);
+        r->checked.mtime_ns = (int64_t)cursor_u64(c);
+        r->checked.ctime_ns = (int64_t)cursor_u64(c);
         break;
     default: /* a number from disk, not an enum: a later version wrote it */
         return;

@@ -21,6 +21,7 @@ enum record_kind {
     RECORD_FACT = 4,     /* digest, fact */
     RECORD_FORMAT = 5,   /* version: the first record of a journal */
     RECORD_WORTH = 6,    /* digest, worth */
+    RECORD_CHECKED = 7,  /* digest, checked */
 };
 
 /* What is known of a stored blob besides its bytes. */
@@ -37,6 +38,12 @@ struct worth {
     bool pinned;
 };
 
+/* A file of containerd's whose bytes are right. */
+struct checked {
+    uint64_t ino, size;
+    int64_t mtime_ns, ctime_ns;
+};
+
 struct record {
     enum record_kind kind;
     char key[CACHE_TAG_KEY_MAX];
@@ -47,6 +54,7 @@ struct record {
     struct fact fact;
     uint32_t version;
     struct worth worth;
+    struct checked checked;
 };
 
 /* Longest record with its frame. */

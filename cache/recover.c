@@ -14,6 +14,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "cache/blob.h"
+#include "cache/content.h"
 #include "cache/entry.h"
 #include "cache/room.h"
 #include <malloc.h>
@@ -177,6 +178,9 @@ replay(void *arg, const struct record *rec)
     lock_take(&c->facts_lock);
     tags_replay(c->tags, rec);
     lock_drop(&c->facts_lock);
+    if (rec->kind == RECORD_CHECKED) {
+        content_remember(c->content, &rec->digest, &rec->checked);
+    }
     if (rec->kind == RECORD_WORTH) {
         replay_worth(c, rec);
     }

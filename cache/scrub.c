@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/rng.h"
+#include "cache/content.h"
 #include "cache/disk.h"
 #include "cache/entry.h"
 
@@ -156,6 +157,32 @@ scrub_check(struct cache *c, const struct digest *d, enum scrub_kind kind, uint6
         return SCRUB_GOOD;
     }
     scrub_found_bad(c, d, gen);
+    return SCRUB_BAD;
+}
+
+enum scrub_result
+scrub_foreign(struct cache *c, const struct digest *d, uint64_t *ret_bytes)
+{
+    AUTO(fd_close) int fd = -1;
+    struct fs_id id, now;
+    struct digest got = {.alg = d->alg};
+    bool good;
+    *ret_bytes = 0;
+    if (content_open(c->content, d, &fd, &id, &good) < 0) {
+        return SCRUB_SKIPPED;
+    }
+    int rc = hash_file(c, fd, id.size, SCRUB_NOW, &got);
+    if (rc == ERR_CLOSED || fs_id(fd, &now) < 0 || !fs_id_equal(&now, &id)) {
+        return SCRUB_SKIPPED; /* containerd has deleted or changed it meanwhile */
+    }
+    *ret_bytes = id.size;
+    good = rc == 0 && digest_equal(&got, d);
+    content_judge(c->content, d, &id, good);
+    if (good) {
+        content_record(c->content, d, &id, fd);
+        return SCRUB_GOOD;
+    }
+    metric_add(M_digest_failures, 1);
     return SCRUB_BAD;
 }
 

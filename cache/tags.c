@@ -333,6 +333,7 @@ tags_replay(struct tags *t, const struct record *r)
         break;
     case RECORD_FACT:
     case RECORD_FORMAT:
+    case RECORD_CHECKED:
     case RECORD_WORTH:
     case RECORD_OTHER:
         break;

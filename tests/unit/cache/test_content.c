@@ -288,6 +288,88 @@ an_altered_file_is_checked_again(void **state)
     release(&s);
 }
 
+/* Also after a crash: what is recorded was synced. */
+static void
+what_was_hashed_once_is_believed_by_the_next_start(void **state)
+{
+    (void)state;
+    struct store_room s;
+    struct digest d, e;
+    init(&s, false);
+    make_dirs(&s);
+    uint8_t *body = make_body(40, 3 * MIB, &d), *other = make_body(41, MIB, &e);
+    put(&s, &d, body, 3 * MIB);
+    put(&s, &e, other, MIB);
+    room_open(&s.room);
+    WAIT_FOR(checked(&s) && stats(&s).content_blobs == 2);
+    room_reopen_unclean(&s.room);
+    uint64_t hashed = metric_get(M_scrub_bytes);
+    WAIT_FOR(checked(&s) && stats(&s).content_blobs == 2);
+    assert_int_equal(role_of(&s, &d), CACHE_HIT);
+    assert_int_equal(metric_get(M_scrub_bytes), hashed);
+
+    /* Altered while nobody looked, times as before: it is another file for us. */
+    char path[256];
+    struct stat st;
+    cache_close(s.room.cache);
+    path_of(&s, &e, path);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(chmod(path, 0600), 0);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, "wrong", 5, 77), 5);
+    const struct timespec times[] = {st.st_atim, st.st_mtim};
+    assert_int_equal(futimens(fd, times), 0);
+    fd_close(&fd);
+    room_open(&s.room);
+    WAIT_FOR(checked(&s) && stats(&s).content_bad == 1);
+    assert_int_equal(metric_get(M_scrub_bytes), hashed + MIB);
+    assert_int_equal(role_of(&s, &e), CACHE_LEAD);
+    assert_int_equal(role_of(&s, &d), CACHE_HIT);
+    mem_free(body);
+    mem_free(other);
+    release(&s);
+}
+
+static void
+note_bad(void *arg, const struct digest *d)
+{
+    *(struct digest *)arg = *d;
+}
+
+static void
+verify_looks_at_it_too(void **state)
+{
+    (void)state;
+    struct store_room s;
+    struct digest d, own, bad = {0};
+    struct cache_verdict v;
+    init(&s, false);
+    make_dirs(&s);
+    uint8_t *body = make_body(42, 2 * MIB, &d), *stored = make_body(43, MIB, &own);
+    put(&s, &d, body, 2 * MIB);
+    room_open(&s.room);
+    store_body(&s.room, &own, stored, MIB);
+    WAIT_FOR(checked(&s) && stats(&s).content_blobs == 1);
+    cache_verify(s.room.cache, &v, note_bad, &bad);
+    assert_int_equal(v.checked, 2);
+    assert_int_equal(v.checked_bytes, 3 * MIB);
+    assert_int_equal(v.bad, 0);
+    char path[256];
+    path_of(&s, &d, path);
+    assert_int_equal(chmod(path, 0600), 0);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, "wrong", 5, 77), 5);
+    fd_close(&fd);
+    /* Whoever is first, the thread that was told of the change or verify, it is found and left. */
+    cache_verify(s.room.cache, &v, note_bad, &bad);
+    WAIT_FOR(stats(&s).content_bad == 1);
+    assert_int_equal(role_of(&s, &d), CACHE_LEAD);
+    assert_int_equal(access(path, F_OK), 0);
+    mem_free(body);
+    mem_free(stored);
+    release(&s);
+}
+
 static void
 other_names_mean_nothing(void **state)
 {
@@ -413,6 +495,8 @@ main(void)
         cmocka_unit_test(folders_may_come_and_go),
         cmocka_unit_test(what_the_runtime_deletes_is_withdrawn),
         cmocka_unit_test(an_altered_file_is_checked_again),
+        cmocka_unit_test(what_was_hashed_once_is_believed_by_the_next_start),
+        cmocka_unit_test(verify_looks_at_it_too),
         cmocka_unit_test(other_names_mean_nothing),
         cmocka_unit_test(our_copy_leaves_when_containerd_owns),
         cmocka_unit_test(a_partial_blob_of_ours_is_not_needed_any_more),
