@@ -314,9 +314,16 @@ put_k3s_block(struct buf *out, const struct settings *s, const char *node, size_
 {
     put(out, BEGIN "\n");
     for (size_t i = 0; i < s->registry_count; i++) {
+        const struct registry *r = &s->registries[i];
+        /* k3s tries https://HOST last by itself; where the registry is elsewhere it has to be told.
+         */
+        AUTO(mem_free_text) char *usual = mem_printf("https://%s", r->host);
+        bool hub = strcmp(r->host, "docker.io") == 0, any = strcmp(r->host, "*") == 0;
+        bool elsewhere = !hub && !any && strcmp(r->url, usual) != 0;
         AUTO(mem_free_text)
-        char *entry = mem_printf("%*s\"%s\":\n%*sendpoint: [\"http://%s\"]\n", (int)indent, "",
-                                 s->registries[i].host, (int)indent * 2, "", node);
+        char *entry = mem_printf("%*s\"%s\":\n%*sendpoint: [\"http://%s\"%s%s%s]\n", (int)indent,
+                                 "", r->host, (int)indent * 2, "", node, elsewhere ? ", \"" : "",
+                                 elsewhere ? r->url : "", elsewhere ? "\"" : "");
         put(out, entry);
     }
     put(out, END "\n");

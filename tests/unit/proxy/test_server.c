@@ -2,6 +2,7 @@
 #include "base/metric.h"
 #include "base/thread.h"
 #include "tests/unit/proxy/node.h"
+#include <netinet/tcp.h>
 
 #define OCI   "application/vnd.oci.image.manifest.v1+json"
 #define INDEX "application/vnd.oci.image.index.v1+json"
@@ -519,10 +520,25 @@ nothing_is_smuggled(void **state)
     node_close(n);
 }
 
+/* qemu-user does not tell how much of a connection was acknowledged. */
+static bool
+can_count_acknowledged(void)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    bool can = getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0;
+    fd_close(&fd);
+    return can;
+}
+
 static void
 what_a_client_took_before_it_left_is_counted(void **state)
 {
     (void)state;
+    if (!can_count_acknowledged())
+        skip();
     struct image i = open_image("", no_prefetch, 32 * MIB);
     struct got g;
     ask(&i, "GET", i.tag, "", &g);

@@ -183,7 +183,9 @@ k3s_mirrors_are_merged(void **state)
         struct err e = {0};
         assert_int_equal(setup_text_k3s(befores[i], s, NODE, &text, &e), 0);
         assert_has(text, "\"docker.io\":\n");
+        assert_has(text, "\"docker.io\":\n");
         assert_has(text, "endpoint: [\"http://" NODE "\"]\n");
+        assert_has(text, "endpoint: [\"http://" NODE "\", \"http://10.0.0.1:5000\"]\n");
         assert_strips_to(text, befores[i]);
         assert_int_equal(setup_text_k3s(text, s, NODE, &again, &e), 0);
         assert_string_equal(again, text);
