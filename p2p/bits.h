@@ -3,6 +3,7 @@
 #define P2P_BITS_H
 
 #include "base/must.h"
+#include <string.h>
 
 #define BITS_BYTES(count) (((size_t)(count) + 7) / 8)
 
@@ -22,6 +23,22 @@ static inline void
 bits_clear(uint8_t *bits, uint32_t i)
 {
     bits[i / 8] &= (uint8_t) ~(1u << i % 8);
+}
+
+static inline void
+bits_add(uint8_t *to, const uint8_t *from, size_t bytes)
+{
+    for (; bytes >= sizeof(uint64_t); bytes -= sizeof(uint64_t)) {
+        uint64_t a, b;
+        memcpy(&a, to, sizeof a);
+        memcpy(&b, from, sizeof b);
+        a |= b;
+        memcpy(to, &a, sizeof a);
+        to += sizeof a;
+        from += sizeof b;
+    }
+    while (bytes-- > 0)
+        *to++ |= *from++;
 }
 
 #endif

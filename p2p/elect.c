@@ -216,6 +216,22 @@ tick_role(struct elect *e, const struct members *m, int64_t now_ms, struct elect
     }
 }
 
+/* Members of a large site are heard more seldom, but for those who matter for elections. */
+static unsigned
+beacon_every_ms(const struct elect *e, const struct members *m)
+{
+    if (e->role == ELECT_TRACKER)
+        return ELECT_TRACKER_BEACON_MS;
+    return e->role == ELECT_MEMBER ? member_beacon_ms(m) : MEMBER_BEACON_MS;
+}
+
+void
+elect_hasten(struct elect *e, int64_t now_ms)
+{
+    if (e->beacon_ms > now_ms + ELECT_HASTE_MS)
+        e->beacon_ms = now_ms + (int64_t)rng_below(&e->rng, ELECT_HASTE_MS);
+}
+
 struct elect_plan
 elect_tick(struct elect *e, const struct members *m, int64_t now_ms)
 {
@@ -237,10 +253,10 @@ elect_tick(struct elect *e, const struct members *m, int64_t now_ms)
     tick_role(e, m, now_ms, &p);
     if (now_ms >= e->beacon_ms) {
         p.beacon = true;
-        e->beacon_ms =
-            now_ms + (e->role == ELECT_TRACKER
-                          ? ELECT_TRACKER_BEACON_MS
-                          : rng_jitter(&e->rng, ELECT_MEMBER_BEACON_MS, ELECT_JITTER_PERCENT));
+        int64_t every_ms = beacon_every_ms(e, m);
+        e->beacon_ms = now_ms + (e->role == ELECT_TRACKER
+                                     ? every_ms
+                                     : rng_jitter(&e->rng, every_ms, ELECT_JITTER_PERCENT));
     }
     return p;
 }
@@ -384,6 +400,7 @@ elect_beacon(const struct elect *e, const struct members *m, uint8_t flags, int6
     ret->role = (uint8_t)e->role;
     ret->flags = flags;
     ret->priority = e->priority;
+    ret->every_ms = (uint16_t)(beacon_every_ms(e, m) * (100 + ELECT_JITTER_PERCENT) / 100);
     ret->epoch = e->tracker.epoch;
     ret->tracker = e->tracker.id;
     ret->tracker_priority = e->tracker.priority;

@@ -28,8 +28,8 @@
 #include "p2p/wire.h"
 
 #define ELECT_TRACKER_BEACON_MS 300
-#define ELECT_MEMBER_BEACON_MS  1000 /* +- ELECT_JITTER_PERCENT */
-#define ELECT_JITTER_PERCENT    20
+#define ELECT_JITTER_PERCENT    20 /* of beacons of members (member_beacon_ms) */
+#define ELECT_HASTE_MS          3000
 #define ELECT_SILENT_MS         900 /* three beacons of the tracker */
 #define ELECT_PROBE_MS          100
 #define ELECT_STEP_MS           50
@@ -95,6 +95,8 @@ struct elect_plan elect_hear(struct elect *e, const struct members *m, const str
 /* On purpose: `leaves` when the node stops, which it does also without a successor. */
 struct elect_plan elect_resign(struct elect *e, const struct members *m, bool leaves,
                                int64_t now_ms);
+/* A newcomer shall hear of this node: its next beacon comes within ELECT_HASTE_MS. */
+void elect_hasten(struct elect *e, int64_t now_ms);
 /* When elect_tick has something to do. */
 int64_t elect_wake_ms(const struct elect *e);
 /* Fills what elections need; the caller adds address and load. */

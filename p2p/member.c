@@ -15,10 +15,29 @@ member_priority(unsigned configured, bool wired, int64_t up_ms, unsigned cpus)
 }
 
 void
-member_init(struct members *m)
+member_init(struct members *m, uint64_t home)
 {
-    m->count = m->banned = 0;
+    m->count = m->banned = m->home_count = 0;
+    m->home = home;
+    m->bury_ms = INT64_MAX;
     memset(m->last_seen_at, 0, sizeof m->last_seen_at);
+}
+
+void
+member_move(struct members *m, uint64_t home)
+{
+    m->home = home;
+    m->home_count = 0;
+    for (size_t i = 0; i < m->count; i++)
+        m->home_count += m->list[i].site == home;
+}
+
+static void
+drop(struct members *m, size_t i)
+{
+    m->banned -= m->list[i].banned;
+    m->home_count -= m->list[i].site == m->home;
+    m->list[i] = m->list[--m->count];
 }
 
 /* Ids are hashes. */
@@ -47,6 +66,20 @@ member_find(const struct members *m, const struct node_id *id)
     return i < m->count ? &m->list[i] : NULL;
 }
 
+/* A while, or so many of its beacons. */
+static int64_t
+patience_ms(const struct member *m, int64_t least_ms)
+{
+    int64_t ms = (int64_t)m->every_ms * MEMBER_MISSES;
+    return ms > least_ms ? ms : least_ms;
+}
+
+static int64_t
+dead_ms(const struct member *m)
+{
+    return m->heard_ms + patience_ms(m, MEMBER_DEAD_MS);
+}
+
 bool
 member_heard(struct members *m, const struct member *said, int64_t now_ms)
 {
@@ -57,19 +90,19 @@ member_heard(struct members *m, const struct member *said, int64_t now_ms)
     if (i == MEMBERS_MAX)
         return false;
     m->banned += said->banned;
-    m->banned -= i < m->count && at->banned;
-    m->count += i == m->count;
+    m->home_count += said->site == m->home;
+    if (i < m->count) {
+        m->banned -= at->banned;
+        m->home_count -= at->site == m->home;
+    } else {
+        m->count++;
+    }
     m->last_seen_at[hint(&said->id)] = (uint16_t)i;
     *at = *said;
     at->heard_ms = now_ms;
+    if (dead_ms(at) < m->bury_ms)
+        m->bury_ms = dead_ms(at);
     return true;
-}
-
-static void
-drop(struct members *m, size_t i)
-{
-    m->banned -= m->list[i].banned;
-    m->list[i] = m->list[--m->count];
 }
 
 void
@@ -83,18 +116,31 @@ member_forget(struct members *m, const struct node_id *id)
 bool
 member_by_group(const struct member *m, int64_t now_ms)
 {
-    return now_ms - m->group_ms < MEMBER_GROUP_MS;
+    return now_ms - m->group_ms < patience_ms(m, MEMBER_GROUP_MS);
+}
+
+unsigned
+member_beacon_ms(const struct members *m)
+{
+    size_t ms = m->home_count * 1000 / MEMBER_BEACONS_S;
+    return ms > MEMBER_BEACON_MS ? (unsigned)ms : MEMBER_BEACON_MS;
 }
 
 bool
 member_bury(struct members *m, int64_t now_ms, struct node_id *ret_dead)
 {
+    if (now_ms < m->bury_ms)
+        return false;
+    m->bury_ms = INT64_MAX;
     for (size_t i = 0; i < m->count; i++) {
-        if (now_ms - m->list[i].heard_ms < MEMBER_DEAD_MS)
-            continue;
-        *ret_dead = m->list[i].id;
-        drop(m, i);
-        return true;
+        int64_t ms = dead_ms(&m->list[i]);
+        if (now_ms >= ms) {
+            *ret_dead = m->list[i].id;
+            m->bury_ms = now_ms;
+            drop(m, i);
+            return true;
+        }
+        m->bury_ms = ms < m->bury_ms ? ms : m->bury_ms;
     }
     return false;
 }
@@ -146,6 +192,8 @@ size_t
 member_count(const struct members *m, uint64_t site)
 {
     size_t n = 0;
+    if (site == m->home)
+        return m->home_count;
     for (size_t i = 0; i < m->count; i++)
         n += m->list[i].site == site;
     return n;

@@ -7,7 +7,11 @@
 /* One tracker serves this many (decision 7 of the design); more are not let in. */
 #define MEMBERS_MAX    1024
 #define MEMBER_DEAD_MS 3000
-#define MEMBER_HINTS   4096
+/* Of beacons of members that a node hears: in a larger site each is said more seldom. */
+#define MEMBER_BEACON_MS 1000
+#define MEMBER_BEACONS_S 64
+#define MEMBER_MISSES    3 /* beacons that did not come: the node is dead */
+#define MEMBER_HINTS     4096
 /* Multicast reaches a node that was heard that way so lately. */
 #define MEMBER_GROUP_MS 5000
 #define MEMBER_NEVER    (INT64_MIN / 2)
@@ -19,6 +23,7 @@ struct member {
     uint64_t boot, seq; /* of the newest message: older ones are not believed */
     uint32_t priority;
     bool is_tracker;
+    uint16_t every_ms; /* between its beacons; 0: it does not say */
     uint16_t queue_ms; /* what an upload from it waits, as it says */
     uint32_t free_mib;
     bool banned; /* it gave wrong bytes: nothing is asked of it, and it is not followed */
@@ -28,6 +33,9 @@ struct member {
 
 struct members {
     size_t count, banned;
+    uint64_t home; /* site of this node, and how many are of it */
+    size_t home_count;
+    int64_t bury_ms;                     /* nobody is dead before */
     struct member list[MEMBERS_MAX];     /* unordered */
     uint16_t last_seen_at[MEMBER_HINTS]; /* by id: index where it may stand, or anything */
 };
@@ -37,14 +45,17 @@ struct members {
 #define MEMBER_STABLE_MS 600000
 uint32_t member_priority(unsigned configured, bool wired, int64_t up_ms, unsigned cpus);
 
-void member_init(struct members *m);
+void member_init(struct members *m, uint64_t home);
+void member_move(struct members *m, uint64_t home); /* this node is of another site now */
 const struct member *member_find(const struct members *m, const struct node_id *id);
 /* Takes what a node said of itself; heard_ms is set. False when it is older than what is known
  * of that node, or when there is no place. */
 bool member_heard(struct members *m, const struct member *said, int64_t now_ms);
 void member_forget(struct members *m, const struct node_id *id);
 bool member_by_group(const struct member *m, int64_t now_ms); /* does multicast reach it? */
-/* Drops one node that was silent for MEMBER_DEAD_MS: true and its id, until none is left. */
+unsigned member_beacon_ms(const struct members *m);           /* between two beacons of this node */
+/* Drops one node that was silent for MEMBER_DEAD_MS, or for MEMBER_MISSES of its beacons: true and
+ * its id, until none is left. */
 bool member_bury(struct members *m, int64_t now_ms, struct node_id *ret_dead);
 
 /* Is (priority, id) of a better than that of b? */

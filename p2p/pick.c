@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "p2p/bits.h"
 #include "p2p/tuning.h"
+#include <string.h>
 
 static bool
 choosable(const struct pick_pieces *p, uint32_t i)
@@ -100,6 +101,29 @@ pick_source(const struct pick_source *sources, size_t count, int64_t now_ms, uin
         }
     }
     return fastest < 0 ? best : better(sources, best, fastest, now_ms, len);
+}
+
+static uint64_t
+scatter(uint64_t a)
+{
+    a = (a ^ a >> 30) * 0xbf58476d1ce4e5b9u;
+    a = (a ^ a >> 27) * 0x94d049bb133111ebu;
+    return a ^ a >> 31;
+}
+
+static uint64_t
+fold(const struct node_id *id)
+{
+    uint64_t a, b;
+    memcpy(&a, id->bytes, sizeof a);
+    memcpy(&b, id->bytes + sizeof a, sizeof b);
+    return scatter(a + 0x9e3779b97f4a7c15u * (b + 1));
+}
+
+bool
+pick_near(const struct node_id *a, const struct node_id *b, size_t others)
+{
+    return others <= PICK_NEAR || scatter(fold(a) + fold(b)) < UINT64_MAX / others * PICK_NEAR;
 }
 
 uint64_t

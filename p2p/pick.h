@@ -10,12 +10,14 @@
 #define P2P_PICK_H
 
 #include "base/rng.h"
+#include "p2p/node.h"
 #include "p2p/rank.h"
 
 #define PICK_WINDOW      8 /* pieces in front of a cursor */
 #define PICK_RANDOM      4
 #define PICK_PER_PEER    1 /* requests at one peer: more only fill its queue (simulated) */
 #define PICK_CURSORS_MAX 16
+#define PICK_NEAR        32 /* neighbours of a node in a larger swarm, about */
 
 struct pick_pieces {
     uint32_t pieces;
@@ -43,6 +45,10 @@ bool pick_room(const struct pick_source *s, int64_t now_ms);
 /* Of the sources that hold the piece; -1: none has room now. */
 int pick_source(const struct pick_source *sources, size_t count, int64_t now_ms, uint64_t len,
                 struct rng *r);
+
+/* Are the two neighbours in a swarm where each has so many others? By hash, so that both and the
+ * tracker come to the same, and each node has about PICK_NEAR of them. */
+bool pick_near(const struct node_id *a, const struct node_id *b, size_t others);
 
 /* Owner of a run of pieces while there is no tracker: highest hash of (blob, run, node) wins.
  * Returns the weight to compare. */

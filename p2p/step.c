@@ -3,7 +3,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-/* In a larger site the regular beacons must do: greetings would come in a storm. */
+/* In a larger site the next beacon must do, soon: greetings would come in a storm. */
 #define GREET_MAX 64
 
 struct step {
@@ -28,7 +28,7 @@ step_new(const struct step_config *c, int64_t now_ms)
     s->reached_ms = INT64_MIN;
     s->knocked_ms = INT64_MIN / 2;
     elect_init(&s->elect, &c->self, c->site, c->priority, c->seed, now_ms);
-    member_init(&s->members);
+    member_init(&s->members, c->site);
     s->swarms = swarms_new(c->seed + 1);
     s->naming = naming_new(&c->self, &c->addr, c->seed + 2);
     s->traffics = traffic_new();
@@ -163,6 +163,7 @@ hear_beacon(struct step *s, int64_t now_ms, const struct step_from *from,
                           .seq = from->seq,
                           .priority = b->priority,
                           .is_tracker = b->role == ELECT_TRACKER,
+                          .every_ms = b->every_ms,
                           .queue_ms = b->queue_ms,
                           .free_mib = b->free_mib,
                           .banned = swarms_banned(s->swarms, &from->node, now_ms)};
@@ -174,6 +175,8 @@ hear_beacon(struct step *s, int64_t now_ms, const struct step_from *from,
     /* It should know all nodes at once, not after a round of regular beacons. */
     if (newcomer && s->members.count <= GREET_MAX)
         send_beacon(s, p, member_find(&s->members, &from->node), 0, now_ms);
+    else if (newcomer)
+        elect_hasten(&s->elect, now_ms);
     bool deputy = node_equal(&s->elect.deputy, &s->config.self);
     struct elect_plan e = elect_hear(&s->elect, &s->members, &from->node, b, now_ms);
     carry_out(s, &e, &from->node, now_ms, deputy, p);
@@ -444,6 +447,7 @@ step_site(struct step *s, uint64_t site, int64_t now_ms)
     bool deputy = node_equal(&s->elect.deputy, &s->config.self);
     s->config.site = site;
     s->config.seed++;
+    member_move(&s->members, site);
     elect_init(&s->elect, &s->config.self, site, s->config.priority, s->config.seed, now_ms);
     struct swarms_at here = at(s, now_ms);
     swarms_elected(s->swarms, &here, deputy);

@@ -24,10 +24,12 @@ swarm_new(const struct digest *digest, uint64_t size, uint8_t flags, int64_t now
     s->blind = mem_zalloc(BITS_BYTES(s->pieces));
     s->lied = mem_zalloc(BITS_BYTES(s->pieces));
     s->unsaid = mem_zalloc(BITS_BYTES(s->pieces));
+    s->news = mem_zalloc(BITS_BYTES(s->pieces));
+    s->telling = mem_zalloc(BITS_BYTES(s->pieces));
     s->crowd_stale = true;
     s->avail = mem_zalloc(s->pieces * sizeof *s->avail);
     s->announced_ms = now_ms - SWARM_REFRESH_MS;
-    s->taken_ms = s->rescue_ms = s->lan_failed_ms = s->words_ms = INT64_MIN / 2;
+    s->taken_ms = s->rescue_ms = s->lan_failed_ms = s->words_ms = s->hint_ms = INT64_MIN / 2;
     s->urgent = true;
     return s;
 }
@@ -50,6 +52,8 @@ swarm_free(struct swarm *s)
     mem_free(s->blind);
     mem_free(s->lied);
     mem_free(s->unsaid);
+    mem_free(s->news);
+    mem_free(s->telling);
     mem_free(s->avail);
     mem_free(s);
 }
@@ -160,6 +164,8 @@ swarm_drop(struct swarm *s, uint32_t piece)
         return;
     bits_clear(s->held, piece);
     s->held_count--;
+    s->news_count -= bits_get(s->news, piece);
+    bits_clear(s->news, piece);
     s->urgent = true;
     swarm_blind_was_wrong(s, piece);
 }
@@ -257,10 +263,11 @@ swarm_have(struct swarm *s, const struct node_id *node, const struct node_addr *
            const struct wire_have *said)
 {
     struct swarm_link *p = make_peer(s, node, addr);
+    bool held;
     if (p != NULL && said->first < p->first)
         p->first = said->first;
-    for (uint32_t i = 0; p != NULL && i < said->count && i < s->pieces; i++)
-        if ((uint64_t)said->first + i < s->pieces)
+    for (uint32_t i = 0; p != NULL && i < s->pieces && wire_hint(said, i, &held); i++)
+        if (held && (uint64_t)said->first + i < s->pieces)
             peer_bit(s, p, said->first + i, true);
 }
 
@@ -405,12 +412,10 @@ swarm_piece(struct swarm *s, uint32_t get, uint32_t piece, int64_t now_ms)
     if (g == NULL || bits_get(s->held, piece))
         return;
     swarm_hold(s, piece);
-    if (g->peer >= 0 && s->hint_every > 1 && ++s->hint_turn % s->hint_every != 0)
-        return;
-    if (s->news_count == 0)
+    if (s->news_count++ == 0)
         s->news_ms = now_ms;
-    if (s->news_count < SWARM_NEWS_MAX)
-        s->news[s->news_count++] = piece;
+    s->news_from_wan = s->news_from_wan || g->peer < 0;
+    bits_set(s->news, piece);
 }
 
 static void
@@ -420,9 +425,11 @@ score(struct swarm_link *p, enum swarm_end how, uint64_t bytes, int64_t took_us,
     switch (how) {
     case SWARM_DONE:
         rank_good(&p->rank, now_ms, (uint32_t)bytes, (uint32_t)took_us);
+        p->busies = 0;
         break;
     case SWARM_BUSY:
-        rank_block(&p->rank, now_ms + busy_ms);
+        rank_block(&p->rank, now_ms + ((int64_t)busy_ms << p->busies));
+        p->busies += p->busies < SWARM_BUSY_DOUBLINGS;
         break;
     case SWARM_FAILED:
     case SWARM_LIED:

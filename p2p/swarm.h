@@ -18,18 +18,20 @@
 
 #define SWARM_PEERS_MAX      64 /* everybody in a small site; a sample of a large one */
 #define SWARM_GETS_MAX       16
-#define SWARM_LAN_GETS       6   /* at once, of all peers */
-#define SWARM_CROWD          8   /* times as many share a blob as have all of it: spare these */
-#define SWARM_ANNOUNCE_MS    200 /* while something is fetched */
-#define SWARM_SPACING_MS     20  /* between two announcements at least */
-#define SWARM_HAVE_MS        5   /* a hint waits for others that long */
-#define SWARM_HAVE_PIECES    8
+#define SWARM_LAN_GETS       6    /* at once, of all peers */
+#define SWARM_CROWD          8    /* times as many share a blob as have all of it: spare these */
+#define SWARM_ANNOUNCE_MS    200  /* while something is fetched */
+#define SWARM_ANNOUNCES_S    1000 /* that a tracker hears of a blob at most, about */
+#define SWARM_SPACING_MS     20   /* between two announcements at least */
+#define SWARM_HAVE_MS        5    /* a hint waits for others that long */
+#define SWARM_HINTS_S        500  /* that a node hears at most, but for pieces from the WAN */
 #define SWARM_WINDOW_MS      50   /* between two words about a window to all */
 #define SWARM_REFRESH_MS     5000 /* else */
 #define SWARM_ORPHAN_MS      300  /* without tracker, until pieces go to owners by hash */
 #define SWARM_WHOHAS_MS      10   /* for answers, before a lease is asked for */
 #define SWARM_SHOUT_MS       1000 /* between two questions to all, without a tracker */
 #define SWARM_IHAVE_BYTES    1024 /* of bits in a datagram; who holds part of more says nothing */
+#define SWARM_BUSY_DOUBLINGS 3    /* of the wait that a peer asks for each time it is busy */
 #define SWARM_REFUSED_MAX    3    /* requests in a row that gave nothing: it has not what it says */
 #define SWARM_DOUBT_MS       2000 /* it is not believed for so long, doubled each time */
 #define SWARM_DOUBTS_MAX     5    /* doublings */
@@ -178,8 +180,10 @@ bool swarm_doubt(const struct swarm *s, size_t *at, struct wire_doubt *ret);
 void swarm_told(struct swarm *s);
 void swarm_taken(struct swarm *s, int64_t now_ms);
 void swarm_announce_now(struct swarm *s); /* to a new tracker */
-/* Pieces that came since the last call, as runs, when SWARM_HAVE_MS or SWARM_HAVE_PIECES are full;
- * false: none yet. */
-bool swarm_take_have(struct swarm *s, int64_t now_ms, struct wire_have *ret);
+/* Pieces that came since the last call, when it is time to tell them; false: none yet. The bits are
+ * the swarm's own. to_all: they are news for the whole site, else for swarm_lacking. */
+bool swarm_take_have(struct swarm *s, int64_t now_ms, struct wire_have *ret, bool *ret_to_all);
+/* The next peer that lacks pieces, from *at on, which moves; NULL: there are no more. */
+const struct node_id *swarm_lacking(const struct swarm *s, size_t *at);
 
 #endif

@@ -13,8 +13,6 @@
 #include "p2p/piece.h"
 #include "p2p/swarm.h"
 
-#define SWARM_NEWS_MAX 64 /* pieces not told yet; more are told by the next announcement */
-
 struct swarm_link {
     struct node_id id;
     struct node_addr addr;
@@ -22,6 +20,7 @@ struct swarm_link {
     unsigned requests;
     bool mute;             /* it knew no words when it was asked last */
     unsigned right, wrong; /* pieces that were compared with words */
+    unsigned busies;       /* refusals in a row because it had no room */
     unsigned refused;      /* requests in a row that gave nothing */
     unsigned doubts;       /* how often that became too many since it last gave a piece */
     int64_t doubt_ms;      /* until then nothing that it says is believed */
@@ -84,17 +83,18 @@ struct swarm {
     int64_t rescue_ms;     /* when a piece was last taken without a lease for a reader */
     int64_t lan_failed_ms; /* when a peer last could not give a piece, and which */
     uint32_t lan_failed;
-    bool urgent; /* a lease could be used now */
-    /* In a large site only each n-th piece that came from a peer is told to all at once. */
-    unsigned hint_every, hint_turn;
-    unsigned news_count; /* pieces not told yet, the first since news_ms */
-    int64_t news_ms;
-    uint32_t news[SWARM_NEWS_MAX];
+    bool urgent;              /* a lease could be used now */
+    size_t others;            /* nodes of the site */
+    unsigned news_count;      /* pieces not told yet, the first since news_ms */
+    bool news_from_wan;       /* one of them */
+    int64_t news_ms, hint_ms; /* hint: the last one */
+    uint8_t *news, *telling;  /* telling: scratch, of the last hint */
 };
 
 /* Is it held, or gone and not wanted again? */
 bool swarm_done(const struct swarm *s, uint32_t piece);
 bool swarm_in_window(const struct swarm *s, uint32_t piece);
+int64_t swarm_announce_every_ms(const struct swarm *s);
 uint64_t swarm_piece_len(const struct swarm *s, uint32_t piece);
 /* May it be asked of other nodes, as far as words go? */
 bool swarm_is_askable(const struct swarm *s, uint32_t piece);

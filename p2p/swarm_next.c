@@ -140,32 +140,43 @@ fill_left(struct swarm *s)
             bits_set(s->left, p);
 }
 
-/* Should the piece come from somebody else than this peer, which has all? */
+/* Is this a peer that has all, and shall give only what nobody else has? */
+static bool
+spares(const struct swarm *s, const struct swarm_link *p)
+{
+    return p->held == s->pieces && s->lan_gets > 0 && s->scarce > 0;
+}
+
+/* Should the piece come from somebody else than this peer? */
 static bool
 spared(const struct swarm *s, const struct swarm_link *p, uint32_t piece)
 {
-    return p->held == s->pieces && s->lan_gets > 0 && s->avail[piece] > s->scarce && s->scarce > 0;
+    return spares(s, p) && s->avail[piece] > s->scarce;
 }
 
-/* What can be asked for now: pieces of peers that have room. */
+/* What can be asked for now: pieces of peers that have room. One that is spared gives only some of
+ * what it has. */
 static void
 fill_offered(struct swarm *s, int64_t now_ms)
 {
-    memset(s->offered, 0, BITS_BYTES(s->pieces));
+    size_t bytes = BITS_BYTES(s->pieces);
+    memset(s->offered, 0, bytes);
     for (size_t i = 0; i < s->peers_count; i++) {
         const struct swarm_link *p = &s->peers[i];
         const struct pick_source as = {&p->rank, p->requests, 0};
-        if (!pick_room(&as, now_ms))
+        if (p->held == 0 || !pick_room(&as, now_ms))
             continue;
-        for (uint32_t k = 0; k < s->pieces; k++) {
-            /* Eight pieces of which none is news: most of them, in a large site. */
-            if (k % 8 == 0 && (p->bits[k / 8] & ~(s->offered[k / 8] | s->held[k / 8])) == 0)
-                k += 7;
-            else if (bits_get(p->bits, k) && swarm_in_window(s, k) && swarm_is_askable(s, k) &&
-                     !spared(s, p, k))
+        if (!spares(s, p))
+            bits_add(s->offered, p->bits, bytes);
+        for (uint32_t k = 0; spares(s, p) && k < s->pieces; k++)
+            if (!spared(s, p, k))
                 bits_set(s->offered, k);
-        }
     }
+    for (size_t i = 0; i < bytes; i++)
+        s->offered[i] &= (uint8_t)(s->worded[i] | (s->blind[i] & ~s->disputed[i]));
+    for (uint32_t k = 0; (s->first > 0 || s->end < s->pieces) && k < s->pieces; k++)
+        if (!swarm_in_window(s, k))
+            bits_clear(s->offered, k);
 }
 
 static int
@@ -258,7 +269,7 @@ turn_ms(const struct swarm *s, const struct swarm_moment *at, uint32_t piece)
 static int64_t
 patience_ms(const struct swarm *s, const struct swarm_moment *at, uint32_t piece)
 {
-    bool tracked = at->now_ms - s->taken_ms < SWARM_TRUST_MS;
+    bool tracked = at->now_ms - s->taken_ms < SWARM_TRUST_MS + swarm_announce_every_ms(s);
     bool failed = s->lan_failed == piece && at->now_ms - s->lan_failed_ms < SWARM_RESCUE_MS;
     /* A piece that others have, and that does not come, the tracker takes for done. */
     return tracked && s->avail[piece] == 0 && !failed ? SWARM_PATIENT_MS : SWARM_RESCUE_MS;
@@ -307,7 +318,7 @@ take_disputed(struct swarm *s, const struct swarm_moment *at)
 bool
 swarm_next(struct swarm *s, const struct swarm_moment *at, struct swarm_get *ret)
 {
-    s->hint_every = 1 + (unsigned)(at->members->count / (SWARM_PEERS_MAX + 1));
+    s->others = member_count(at->members, at->site);
     s->now_ms = at->now_ms;
     if ((s->flags & WIRE_WANTS) == 0 || swarm_sated(s))
         return false;

@@ -53,23 +53,39 @@ idle_leases(const struct swarm *s)
     return running == 1 && s->urgent ? 1 : 0;
 }
 
-static int64_t
-announce_every_ms(const struct swarm *s)
+/* In a large site more seldom, but for those that fetch: a tracker can read so many a second. */
+int64_t
+swarm_announce_every_ms(const struct swarm *s)
 {
     bool wants = (s->flags & WIRE_WANTS) != 0 && !swarm_sated(s);
-    return wants ? SWARM_ANNOUNCE_MS : SWARM_REFRESH_MS;
+    int64_t turn_ms = (int64_t)s->others * 1000 / SWARM_ANNOUNCES_S;
+    if (!wants)
+        return SWARM_REFRESH_MS;
+    return duty_working(&s->duties) > 0 || turn_ms < SWARM_ANNOUNCE_MS ? SWARM_ANNOUNCE_MS
+                                                                       : turn_ms;
+}
+
+/* Pieces that came over the WAN are news for all. What a peer gave may wait, the longer the more
+ * nodes tell, so that nobody hears more than SWARM_HINTS_S hints a second. */
+static int64_t
+hint_due_ms(const struct swarm *s)
+{
+    size_t tell = s->others < SWARM_PEERS_MAX ? s->others : SWARM_PEERS_MAX;
+    int64_t turn_ms = s->hint_ms + (int64_t)tell * 1000 / SWARM_HINTS_S;
+    int64_t due_ms = s->news_ms + SWARM_HAVE_MS;
+    return due_ms > turn_ms || s->news_from_wan || swarm_sated(s) ? due_ms : turn_ms;
 }
 
 int64_t
 swarm_wake_ms(const struct swarm *s)
 {
-    int64_t due_ms = s->announced_ms + (s->urgent ? SWARM_SPACING_MS : announce_every_ms(s));
+    int64_t due_ms = s->announced_ms + (s->urgent ? SWARM_SPACING_MS : swarm_announce_every_ms(s));
     if (s->shouts == 1 && s->shout_ms + SWARM_WHOHAS_MS / 2 < due_ms)
         return s->shout_ms + SWARM_WHOHAS_MS / 2;
     if (due_ms < s->ask_ms)
         due_ms = s->ask_ms;
-    if (s->news_count > 0 && s->news_ms + SWARM_HAVE_MS < due_ms)
-        due_ms = s->news_ms + SWARM_HAVE_MS;
+    if (s->news_count > 0 && hint_due_ms(s) < due_ms)
+        due_ms = hint_due_ms(s);
     if (s->moved && s->window_ms + SWARM_WINDOW_MS < due_ms)
         due_ms = s->window_ms + SWARM_WINDOW_MS;
     if (s->lacks_words && s->words_ms + SWARM_WORDS_MS < due_ms)
@@ -81,13 +97,14 @@ bool
 swarm_announce_due(const struct swarm *s, int64_t now_ms)
 {
     int64_t since_ms = now_ms - s->announced_ms;
-    return now_ms >= s->ask_ms && since_ms >= (s->urgent ? SWARM_SPACING_MS : announce_every_ms(s));
+    return now_ms >= s->ask_ms &&
+           since_ms >= (s->urgent ? SWARM_SPACING_MS : swarm_announce_every_ms(s));
 }
 
 bool
 swarm_announce_near(const struct swarm *s, int64_t now_ms)
 {
-    return now_ms >= s->ask_ms && now_ms - s->announced_ms >= announce_every_ms(s) / 2;
+    return now_ms >= s->ask_ms && now_ms - s->announced_ms >= swarm_announce_every_ms(s) / 2;
 }
 
 void
@@ -169,20 +186,45 @@ swarm_announce_now(struct swarm *s)
 }
 
 bool
-swarm_take_have(struct swarm *s, int64_t now_ms, struct wire_have *ret)
+swarm_take_have(struct swarm *s, int64_t now_ms, struct wire_have *ret, bool *ret_to_all)
 {
-    bool due = s->news_count >= SWARM_HAVE_PIECES || now_ms - s->news_ms >= SWARM_HAVE_MS ||
-               swarm_sated(s);
-    if (s->news_count == 0 || !due)
+    uint32_t first = 0, end;
+    if (s->news_count == 0 || now_ms < hint_due_ms(s))
         return false;
-    uint32_t first = s->news[0], count = 1;
-    unsigned used = 1;
-    while (used < s->news_count && s->news[used] == first + count) {
-        used++;
-        count++;
+    while (!bits_get(s->news, first))
+        first++;
+    *ret = (struct wire_have){.digest = s->digest, .first = first};
+    first -= first % 8; /* whole bytes: the bits are sent as they stand */
+    memset(s->telling, 0, BITS_BYTES(s->pieces));
+    for (uint32_t p = end = ret->first; p < s->pieces && p < first + SWARM_IHAVE_BYTES * 8; p++) {
+        if (!bits_get(s->news, p))
+            continue;
+        bits_clear(s->news, p);
+        bits_set(s->telling, p);
+        s->news_count--;
+        end = p + 1;
     }
-    s->news_count -= used;
-    memmove(s->news, s->news + used, s->news_count * sizeof s->news[0]);
-    *ret = (struct wire_have){s->digest, first, count};
+    /* A run says itself; it is what versions without bits read, too. */
+    while (ret->first + ret->count < end && bits_get(s->telling, ret->first + ret->count))
+        ret->count++;
+    if (ret->first + ret->count < end)
+        *ret =
+            (struct wire_have){.digest = s->digest,
+                               .first = first,
+                               .held = {s->telling + first / 8, (uint16_t)BITS_BYTES(end - first)}};
+    *ret_to_all = s->others <= PICK_NEAR;
+    s->news_from_wan = s->news_from_wan && s->news_count > 0;
+    s->hint_ms = now_ms;
     return true;
+}
+
+const struct node_id *
+swarm_lacking(const struct swarm *s, size_t *at)
+{
+    while (*at < s->peers_count) {
+        const struct swarm_link *p = &s->peers[(*at)++];
+        if (p->held < s->pieces)
+            return &p->id;
+    }
+    return NULL;
 }

@@ -251,13 +251,22 @@ give_up(struct swarm *s, uint32_t first, uint32_t end, int64_t now_ms)
     s->words_asks = s->words_ends = 0;
 }
 
+/* Eight pieces from `at` on none of which needs a word: most of them. */
+static bool
+none_lacks(const struct swarm *s, uint32_t at)
+{
+    uint32_t i = at / 8;
+    return (s->held[i] | s->asked[i] | s->worded[i] | s->disputed[i] | s->blind[i]) == 0xff;
+}
+
 /* [first, end) is the first run that lacks words. */
 static bool
 lacking(struct swarm *s, uint32_t *ret_first, uint32_t *ret_end)
 {
     uint32_t at = 0;
     while (at < s->pieces && !lacks_word(s, at))
-        at++;
+        at += at % 8 == 0 && none_lacks(s, at) ? 8 : 1;
+    at = at < s->pieces ? at : s->pieces;
     *ret_first = at;
     while (at < s->pieces && at - *ret_first < SWARM_WORDS_MAX && lacks_word(s, at))
         at++;

@@ -208,6 +208,44 @@ judge(struct swarms *x, const struct swarms_at *at, const struct swarm *s, struc
     }
 }
 
+/* In a large site what came from a peer is told to those that may ask this node for it. */
+static void
+tell_peers(const struct swarms_at *at, const struct swarm *s, const struct wire_msg *m,
+           struct plan *p)
+{
+    struct plan_action *first = NULL;
+    const struct node_id *id;
+    size_t i = 0;
+    while (has_room(p) && (id = swarm_lacking(s, &i)) != NULL) {
+        const struct member *to = member_find(at->members, id);
+        if (to == NULL)
+            continue;
+        if (first == NULL) {
+            plan_record(p, PLAN_DATAGRAM, to, m);
+            first = &p->actions[p->count - 1];
+            continue;
+        }
+        struct plan_action *a = plan_to(p, PLAN_DATAGRAM, to);
+        a->at = first->at;
+        a->len = first->len;
+    }
+}
+
+static void
+tell_have(struct swarms *x, const struct swarms_at *at, struct swarm *s, struct plan *p)
+{
+    struct wire_msg m = {.type = WIRE_HAVE};
+    bool to_all;
+    while (p->count + SWARM_PEERS_MAX + 8 < PLAN_ACTIONS_MAX && has_room(p) &&
+           swarm_take_have(s, at->now_ms, &m.have, &to_all)) {
+        tracker_have(x->tracker, at->self, &m.have);
+        if (to_all)
+            plan_record(p, PLAN_SHOUT, NULL, &m);
+        else
+            tell_peers(at, s, &m, p);
+    }
+}
+
 static void
 settle_swarm(struct swarms *x, const struct swarms_at *at, struct swarms_one *o, struct plan *p)
 {
@@ -233,12 +271,7 @@ settle_swarm(struct swarms *x, const struct swarms_at *at, struct swarms_one *o,
         a->addr = get.addr;
     }
     tell_words(s, p);
-    memset(&m, 0, sizeof m);
-    m.type = WIRE_HAVE;
-    while (has_room(p) && swarm_take_have(s, at->now_ms, &m.have)) {
-        tracker_have(x->tracker, at->self, &m.have);
-        plan_record(p, PLAN_SHOUT, NULL, &m);
-    }
+    tell_have(x, at, s, p);
     memset(&m, 0, sizeof m);
     m.type = WIRE_WINDOW;
     if (has_room(p) && swarm_take_window(s, at->now_ms, &m.window))

@@ -88,11 +88,14 @@ make_blob(struct tracker *t, const struct digest *digest, uint64_t size)
     return b;
 }
 
-/* Index of a node, or -1. */
+/* Index of a node, or -1. Ids are hashes: most stand where their first bits say. */
 int
 tracker_node(const struct tracker *t, const struct node_id *id)
 {
-    for (size_t i = 0; i < t->nodes_count; i++)
+    size_t i = t->last_node_at[tracker_hint(id)];
+    if (i < t->nodes_count && t->nodes[i].used && node_equal(&t->nodes[i].id, id))
+        return (int)i;
+    for (i = 0; i < t->nodes_count; i++)
         if (t->nodes[i].used && node_equal(&t->nodes[i].id, id))
             return (int)i;
     return -1;
@@ -112,20 +115,19 @@ make_node(struct tracker *t, const struct node_id *id)
     if (i == t->nodes_count)
         t->nodes_count++;
     t->nodes[i] = (struct tracker_node){.id = *id, .used = true};
+    t->last_node_at[tracker_hint(id)] = (uint16_t)i;
     return (int)i;
 }
 
 struct tracker_entry *
 tracker_entry(const struct tracker_blob *b, unsigned node)
 {
-    for (size_t i = 0; i < b->entries_count; i++)
-        if (b->entries[i]->node == node)
-            return b->entries[i];
-    return NULL;
+    uint16_t at = b->entry_at[node];
+    return at < b->entries_count && b->entries[at]->node == node ? b->entries[at] : NULL;
 }
 
 static struct tracker_entry *
-make_entry(struct tracker_blob *b, unsigned node)
+make_entry(struct tracker_blob *b, unsigned node, int64_t now_ms)
 {
     struct tracker_entry *e = tracker_entry(b, node);
     if (e != NULL)
@@ -136,7 +138,9 @@ make_entry(struct tracker_blob *b, unsigned node)
     }
     e = mem_zalloc(sizeof *e + BITS_BYTES(b->book.pieces));
     e->node = node;
+    e->since_ms = now_ms;
     e->peers_ms = e->nudged_ms = INT64_MIN / 2;
+    b->entry_at[node] = (uint16_t)b->entries_count;
     b->entries[b->entries_count++] = e;
     return e;
 }
@@ -161,8 +165,10 @@ tracker_doubted(const struct tracker_blob *b, const struct tracker_entry *e, int
     unsigned doubters = 0;
     for (size_t i = 0; i < TRACKER_DOUBTERS_MAX; i++)
         doubters += now_ms < e->doubters[i].until_ms;
+    if (doubters == 0)
+        return false;
     unsigned others = tracker_wanting(b) - ((e->flags & WIRE_WANTS) != 0);
-    return doubters > 0 && (doubters == TRACKER_DOUBTERS_MAX || 2 * doubters >= others);
+    return doubters == TRACKER_DOUBTERS_MAX || 2 * doubters >= others;
 }
 
 void
@@ -212,6 +218,7 @@ drop_entry(struct tracker_blob *b, size_t at)
         if (lease_running(&b->book.list[i]) && b->book.list[i].node == e->node)
             lease_end(&b->book, &b->book.list[i], LEASE_EXPIRED);
     b->entries[at] = b->entries[--b->entries_count];
+    b->entry_at[b->entries[at]->node] = (uint16_t)at;
     mem_free(e);
 }
 
@@ -294,7 +301,7 @@ tracker_blob(struct tracker *t, const struct node_id *node, const struct node_ad
     n->addr = *addr;
     if (said->wan_rate > 0)
         n->wan_rate = said->wan_rate;
-    struct tracker_entry *e = make_entry(b, (unsigned)at);
+    struct tracker_entry *e = make_entry(b, (unsigned)at, now_ms);
     bool newly = (said->flags & WIRE_WANTS) != 0 && (e->flags & WIRE_WANTS) == 0;
     e->flags = said->flags;
     e->idle = said->idle_leases;
@@ -318,8 +325,10 @@ tracker_have(struct tracker *t, const struct node_id *node, const struct wire_ha
     struct tracker_blob *b = tracker_find(t, &said->digest);
     int at = tracker_node(t, node);
     struct tracker_entry *e = b != NULL && at >= 0 ? tracker_entry(b, (unsigned)at) : NULL;
-    for (uint32_t i = 0; e != NULL && i < said->count && said->first + i < b->book.pieces; i++)
-        set_bit(b, e, said->first + i, true);
+    bool held;
+    for (uint32_t i = 0; e != NULL && i < b->book.pieces && wire_hint(said, i, &held); i++)
+        if (held && (uint64_t)said->first + i < b->book.pieces)
+            set_bit(b, e, said->first + i, true);
 }
 
 void
@@ -469,14 +478,21 @@ tracker_peer(struct tracker *t, const struct node_id *node, const struct digest 
     if (e == NULL || (*at == 0 && e->peers_helped && now_ms - e->peers_ms < TRACKER_PEERS_MS))
         return false;
     size_t bytes = BITS_BYTES(b->book.pieces);
+    /* A newcomer in a large swarm hears of its neighbours also while they have nothing: it will
+     * tell them what it gets. */
+    size_t others = b->entries_count - 1;
+    bool meets = others > PICK_NEAR && now_ms - e->since_ms < TRACKER_PEERS_MS;
     if (*at == 0)
         e->peers_helped = false;
     e->peers_ms = now_ms;
     while (*at < b->entries_count) {
         const struct tracker_entry *o = b->entries[(*at)++];
-        if (o == e || !o->counts || !lacks(e, o, bytes))
+        if (o == e || !o->counts || !pick_near(&t->nodes[o->node].id, node, others))
             continue;
-        e->peers_helped = true;
+        bool helps = lacks(e, o, bytes);
+        if (!helps && !meets)
+            continue;
+        e->peers_helped = e->peers_helped || helps;
         *ret = (struct wire_peer){
             t->nodes[o->node].id, t->nodes[o->node].addr, *digest, {o->bits, (uint16_t)bytes}};
         return true;

@@ -1,13 +1,21 @@
 /* Who fetches what over the WAN: grants, trims, revocations, and how many fetch at a time. */
 #include "p2p/tracker_inside.h"
 #include "p2p/tuning.h"
+#include <string.h>
 
+/* Bits of the nodes that have leases of the blob; returns how many they are. */
 static unsigned
-leases_of(const struct tracker_blob *b, unsigned node)
+fetchers(const struct tracker_blob *b, uint8_t ret[BITS_BYTES(TRACKER_NODES_MAX)])
 {
     unsigned n = 0;
-    for (unsigned i = 0; i < LEASES_MAX; i++)
-        n += lease_running(&b->book.list[i]) && b->book.list[i].node == node;
+    memset(ret, 0, BITS_BYTES(TRACKER_NODES_MAX));
+    for (unsigned i = 0; i < LEASES_MAX; i++) {
+        const struct lease *l = &b->book.list[i];
+        if (!lease_running(l) || bits_get(ret, l->node))
+            continue;
+        bits_set(ret, l->node);
+        n++;
+    }
     return n;
 }
 
@@ -48,16 +56,8 @@ goes_before(const struct tracker *t, const struct tracker_entry *o, const struct
 static unsigned
 fetching(const struct tracker_blob *b)
 {
-    unsigned n = 0;
-    for (unsigned i = 0; i < LEASES_MAX; i++) {
-        const struct lease *l = &b->book.list[i];
-        unsigned before = 0;
-        while (before < i &&
-               !(lease_running(&b->book.list[before]) && b->book.list[before].node == l->node))
-            before++;
-        n += lease_running(l) && before == i;
-    }
-    return n;
+    uint8_t which[BITS_BYTES(TRACKER_NODES_MAX)];
+    return fetchers(b, which);
 }
 
 /* The same of all other blobs: they share one WAN. */
@@ -105,15 +105,17 @@ may_fetch(const struct tracker *t, const struct tracker_blob *b, const struct tr
 {
     if (!could_fetch(t, b, e, now_ms))
         return is_last_resort(t, b, e, now_ms);
+    uint8_t fetch[BITS_BYTES(TRACKER_NODES_MAX)];
+    (void)fetchers(b, fetch);
     unsigned before = 0, known = 0, unknown = 0;
-    bool runs = leases_of(b, e->node) > 0, better = false;
+    bool runs = bits_get(fetch, e->node), better = false;
     for (size_t i = 0; i < b->entries_count; i++) {
         const struct tracker_entry *o = b->entries[i];
         if (o == e || !could_fetch(t, b, o, now_ms))
             continue;
         bool in_doubt = tracker_doubted(b, o, now_ms);
         better = better || !in_doubt;
-        if (leases_of(b, o->node) > 0)
+        if (bits_get(fetch, o->node))
             *(t->nodes[o->node].wan_rate > 0 ? &known : &unknown) += 1;
         else if (o->idle > 0 && !in_doubt)
             before += goes_before(t, o, e, runs);
@@ -279,10 +281,14 @@ static struct tracker_entry *
 best_idle(const struct tracker *t, const struct tracker_blob *b, int64_t now_ms)
 {
     struct tracker_entry *best = NULL;
+    uint32_t lowest = lowest_free(b);
+    uint8_t fetch[BITS_BYTES(TRACKER_NODES_MAX)];
+    (void)fetchers(b, fetch);
     for (size_t i = 0; i < b->entries_count; i++) {
         struct tracker_entry *e = b->entries[i];
-        if (e->idle > 0 && could_fetch(t, b, e, now_ms) && leases_of(b, e->node) == 0 &&
-            now_ms - e->nudged_ms >= TRACKER_NUDGE_MS && free_for(b, e) < b->book.pieces &&
+        uint32_t piece = e->end == 0 ? lowest : free_for(b, e);
+        if (e->idle > 0 && could_fetch(t, b, e, now_ms) && !bits_get(fetch, e->node) &&
+            now_ms - e->nudged_ms >= TRACKER_NUDGE_MS && piece < b->book.pieces &&
             (best == NULL || goes_before(t, e, best, false)))
             best = e;
     }
@@ -294,9 +300,11 @@ static unsigned
 expected(const struct tracker_blob *b, int64_t now_ms)
 {
     unsigned n = 0;
+    uint8_t fetch[BITS_BYTES(TRACKER_NODES_MAX)];
+    (void)fetchers(b, fetch);
     for (size_t i = 0; i < b->entries_count; i++) {
         const struct tracker_entry *e = b->entries[i];
-        n += now_ms - e->nudged_ms < TRACKER_NUDGE_MS && leases_of(b, e->node) == 0;
+        n += now_ms - e->nudged_ms < TRACKER_NUDGE_MS && !bits_get(fetch, e->node);
     }
     return n;
 }

@@ -15,9 +15,12 @@
 
 #include "p2p/bits.h"
 #include "p2p/climb.h"
+#include "p2p/pick.h"
 #include "p2p/piece.h"
 #include "p2p/rank.h"
 #include "p2p/tracker.h"
+
+#define TRACKER_HINTS 4096
 
 struct tracker_node {
     struct node_id id;
@@ -35,7 +38,7 @@ struct tracker_entry {
     uint16_t idle;
     uint64_t cursor;
     uint32_t first, end; /* its window of pieces; end 0: it takes all */
-    int64_t announced_ms, peers_ms, nudged_ms;
+    int64_t since_ms, announced_ms, peers_ms, nudged_ms;
     bool peers_helped; /* the last list of peers named pieces that it lacked */
     bool counts;
     struct tracker_doubter {
@@ -66,9 +69,10 @@ struct tracker_blob {
     struct popular popular;
     size_t entries_count, entries_cap;
     struct tracker_entry **entries;
-    uint8_t *of;             /* per piece, for the book */
-    uint16_t *holders;       /* per piece */
-    uint32_t granted_pieces; /* in all, also again */
+    uint16_t entry_at[TRACKER_NODES_MAX]; /* by node: where its entry stands, if it has one */
+    uint8_t *of;                          /* per piece, for the book */
+    uint16_t *holders;                    /* per piece */
+    uint32_t granted_pieces;              /* in all, also again */
     int64_t touched_ms;
     size_t remotes_count;
     struct tracker_remote remotes[TRACKER_REMOTES_MAX];
@@ -86,12 +90,19 @@ struct tracker {
     struct tracker_blob *blobs[TRACKER_BLOBS_MAX];
     size_t nodes_count;
     struct tracker_node nodes[TRACKER_NODES_MAX];
+    uint16_t last_node_at[TRACKER_HINTS]; /* by id: index where it may stand, or anything */
     struct climb climb;
     unsigned sources_count;
     struct tracker_source sources[TRACKER_SOURCES_MAX];
     unsigned lent; /* how often a holder was named to another site */
     struct tracker_sum sum;
 };
+
+static inline unsigned
+tracker_hint(const struct node_id *id)
+{
+    return (id->bytes[0] | (unsigned)id->bytes[1] << 8) % TRACKER_HINTS;
+}
 
 struct tracker_blob *tracker_find(const struct tracker *t, const struct digest *digest);
 int tracker_node(const struct tracker *t, const struct node_id *id); /* its index, or -1 */

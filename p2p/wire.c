@@ -74,15 +74,17 @@ get_bits(struct cursor *c, struct wire_bits *ret)
 #define RECORD(name, NAME, number)                                        \
     static void put_##name(struct scribe *s, const struct wire_##name *m) \
     {
-#define END(name) }
-#define U8(f)     scribe_u8(s, m->f);
-#define U16(f)    scribe_u16(s, m->f);
-#define U32(f)    scribe_u32(s, m->f);
-#define U64(f)    scribe_u64(s, m->f);
-#define NODE(f)   put_node(s, &m->f);
-#define ADDR(f)   put_addr(s, &m->f);
-#define DIGEST(f) put_digest(s, &m->f);
-#define BITS(f)   put_bits(s, &m->f);
+#define END(name)  }
+#define U8(f)      scribe_u8(s, m->f);
+#define U16(f)     scribe_u16(s, m->f);
+#define U32(f)     scribe_u32(s, m->f);
+#define U64(f)     scribe_u64(s, m->f);
+#define NODE(f)    put_node(s, &m->f);
+#define ADDR(f)    put_addr(s, &m->f);
+#define DIGEST(f)  put_digest(s, &m->f);
+#define BITS(f)    put_bits(s, &m->f);
+#define LATER_U16  U16
+#define LATER_BITS BITS
 #include "p2p/wire.def"
 
 #define RECORD(name, NAME, number)                                    \
@@ -97,6 +99,12 @@ get_bits(struct cursor *c, struct wire_bits *ret)
 #define ADDR(f)   get_addr(c, &ret->f);
 #define DIGEST(f) get_digest(c, &ret->f);
 #define BITS(f)   get_bits(c, &ret->f);
+#define LATER_U16(f)     \
+    if (c->at != c->end) \
+    U16(f)
+#define LATER_BITS(f)    \
+    if (c->at != c->end) \
+    BITS(f)
 #include "p2p/wire.def"
 
 static void
@@ -166,6 +174,13 @@ wire_next(struct cursor *c, struct wire_msg *ret)
         return 1;
     }
     return c->bad ? ERR_SYNTAX : 0;
+}
+
+bool
+wire_hint(const struct wire_have *h, uint32_t i, bool *ret_held)
+{
+    *ret_held = i < h->count || wire_bit(&h->held, i);
+    return i < h->count || i / 8 < h->held.len;
 }
 
 bool

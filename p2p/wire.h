@@ -43,14 +43,16 @@ struct wire_bits {
 #define END(name) \
     }             \
     ;
-#define U8(f)     uint8_t f;
-#define U16(f)    uint16_t f;
-#define U32(f)    uint32_t f;
-#define U64(f)    uint64_t f;
-#define NODE(f)   struct node_id f;
-#define ADDR(f)   struct node_addr f;
-#define DIGEST(f) struct digest f;
-#define BITS(f)   struct wire_bits f;
+#define U8(f)      uint8_t f;
+#define U16(f)     uint16_t f;
+#define U32(f)     uint32_t f;
+#define U64(f)     uint64_t f;
+#define NODE(f)    struct node_id f;
+#define ADDR(f)    struct node_addr f;
+#define DIGEST(f)  struct digest f;
+#define BITS(f)    struct wire_bits f;
+#define LATER_U16  U16
+#define LATER_BITS BITS
 #include "p2p/wire.def"
 
 enum wire_type {
@@ -74,5 +76,8 @@ void wire_put(struct scribe *s, const struct wire_msg *m);
 CHECKED int wire_next(struct cursor *c, struct wire_msg *ret);
 
 bool wire_bit(const struct wire_bits *b, uint32_t i); /* false behind the end */
+/* The i-th piece of which the hint could tell, from 0 on: false when there are no more; *ret_held:
+ * does it tell of that one? */
+bool wire_hint(const struct wire_have *h, uint32_t i, bool *ret_held);
 
 #endif

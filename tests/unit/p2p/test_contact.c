@@ -22,7 +22,7 @@ set_up(void **state)
 {
     (void)state;
     contact_init(&contacts);
-    member_init(&members);
+    member_init(&members, 1);
     return 0;
 }
 

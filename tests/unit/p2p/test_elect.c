@@ -240,7 +240,7 @@ a_candidate_waits_a_step_for_each_better_node(void **state)
     (void)state;
     struct elect e = follower();
     struct members two;
-    member_init(&two);
+    member_init(&two, 1);
     for (uint8_t n = 6; n <= 7; n++) {
         struct member m = {.id = unit_node(n), .site = SITE, .priority = n};
         assert_true(member_heard(&two, &m, 1900));

@@ -7,7 +7,7 @@ static struct members *
 three(void)
 {
     struct members *m = mem_zalloc(sizeof *m);
-    member_init(m);
+    member_init(m, 1);
     for (uint8_t i = 1; i <= 3; i++) {
         struct member said = {.id = unit_node(i), .site = 1, .priority = i == 1 ? 9 : 5, .seq = 1};
         assert_true(member_heard(m, &said, 100 * i));
@@ -28,6 +28,46 @@ a_node_silent_for_three_seconds_is_buried(void **state)
     assert_int_equal(dead.bytes[0], 2);
     assert_false(member_bury(m, 200 + MEMBER_DEAD_MS, &dead));
     assert_int_equal(m->count, 1);
+    mem_free(m);
+}
+
+/* In a large site all are said more seldom, and nobody is dead for that. */
+static void
+beacons_are_bounded_and_death_waits_for_them(void **state)
+{
+    (void)state;
+    struct members *m = three();
+    struct node_id dead;
+    struct member said = {.site = 1, .seq = 1};
+    assert_int_equal(member_beacon_ms(m), MEMBER_BEACON_MS);
+    for (unsigned i = 0; i < 640; i++) {
+        said.id = (struct node_id){{(uint8_t)i, (uint8_t)(i >> 8), 1}};
+        said.every_ms = 10000;
+        assert_true(member_heard(m, &said, 400));
+    }
+    assert_in_range(member_beacon_ms(m), 10000, 11000);
+    for (unsigned i = 0; i < 3; i++)
+        assert_true(member_bury(m, 20000, &dead));
+    assert_false(member_bury(m, 30399, &dead));
+    assert_true(member_bury(m, 30400, &dead));
+    assert_int_equal(member_count(m, 1), 639);
+    mem_free(m);
+}
+
+static void
+a_node_of_another_site_is_not_counted_at_home(void **state)
+{
+    (void)state;
+    struct members *m = three();
+    struct member said = {.id = unit_node(2), .site = 7, .seq = 2};
+    assert_int_equal(member_count(m, 1), 3);
+    assert_true(member_heard(m, &said, 400)); /* it moved */
+    assert_int_equal(member_count(m, 1), 2);
+    member_move(m, 7);
+    assert_int_equal(member_count(m, 7), 1);
+    assert_int_equal(member_count(m, 1), 2);
+    member_forget(m, &said.id);
+    assert_int_equal(member_count(m, 7), 0);
     mem_free(m);
 }
 
@@ -100,6 +140,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_node_silent_for_three_seconds_is_buried),
+        cmocka_unit_test(beacons_are_bounded_and_death_waits_for_them),
+        cmocka_unit_test(a_node_of_another_site_is_not_counted_at_home),
         cmocka_unit_test(an_older_word_of_a_node_is_not_taken),
         cmocka_unit_test(rank_counts_the_better_nodes_of_the_site),
         cmocka_unit_test(a_full_table_lets_nobody_in),

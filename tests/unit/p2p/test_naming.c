@@ -118,7 +118,7 @@ open_site(void **state)
     for (unsigned i = 1; i <= NODES; i++) {
         nodes[i].id = unit_node((uint8_t)i);
         nodes[i].addr.port = (uint16_t)i;
-        member_init(&nodes[i].members);
+        member_init(&nodes[i].members, 1);
         for (unsigned j = 1; j <= NODES; j++) {
             struct member m = {.id = unit_node((uint8_t)j),
                                .addr = {{0}, (uint16_t)j},

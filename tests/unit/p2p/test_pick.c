@@ -161,6 +161,25 @@ owners_by_hash_are_the_same_everywhere_and_spread(void **state)
     assert_true(pick_weight("blob", 4, 1, "n", 1) == pick_weight("blob", 4, 1, "n", 1));
 }
 
+static void
+neighbours_are_mutual_and_about_as_many_in_any_large_swarm(void **state)
+{
+    (void)state;
+    for (size_t nodes = 100; nodes <= 1000; nodes += 300) {
+        size_t pairs = 0;
+        for (uint32_t i = 0; i < nodes; i++)
+            for (uint32_t k = 0; k < i; k++) {
+                struct node_id a = {{(uint8_t)i, (uint8_t)(i >> 8)}};
+                struct node_id b = {{(uint8_t)k, (uint8_t)(k >> 8)}};
+                bool near = pick_near(&a, &b, nodes - 1);
+                assert_true(near == pick_near(&b, &a, nodes - 1));
+                pairs += near;
+            }
+        assert_in_range(2 * pairs / nodes, PICK_NEAR * 9 / 10, PICK_NEAR * 11 / 10);
+    }
+    assert_true(pick_near(&(struct node_id){{1}}, &(struct node_id){{2}}, PICK_NEAR));
+}
+
 int
 main(void)
 {
@@ -171,6 +190,7 @@ main(void)
         cmocka_unit_test(a_reader_gets_half_of_the_choices_and_all_when_it_stands),
         cmocka_unit_test(nothing_is_chosen_where_nothing_is_offered),
         cmocka_unit_test(the_source_with_the_least_time_to_arrive_is_asked),
+        cmocka_unit_test(neighbours_are_mutual_and_about_as_many_in_any_large_swarm),
         cmocka_unit_test(owners_by_hash_are_the_same_everywhere_and_spread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -224,7 +224,7 @@ what_a_swarm_knows_of_others_is_told(void **state)
     struct digest d = unit_blob(1);
     struct node_id peer = unit_node(2);
     struct node_addr addr = {.port = 2};
-    struct wire_have have = {d, 3, 2};
+    struct wire_have have = {d, 3, 2, {NULL, 0}};
     pair(&one, &two);
     swarm_have(step_open(one, 2000, &d, SIZE, WANTS), &peer, &addr, &have);
     plan_clear(&plan);

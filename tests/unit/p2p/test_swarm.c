@@ -17,7 +17,7 @@ swarm(void)
 {
     struct digest d = unit_blob(1);
     self = unit_node(1);
-    member_init(&members);
+    member_init(&members, 0);
     rng_init(&rng, 1);
     return swarm_new(&d, PIECES * PIECE, WANTS, 0);
 }
@@ -34,7 +34,7 @@ peer_has(struct swarm *s, uint8_t node, uint32_t first, uint32_t count)
 {
     struct node_id id = unit_node(node);
     struct node_addr addr = {.port = node};
-    struct wire_have have = {*swarm_digest(s), first, count};
+    struct wire_have have = {*swarm_digest(s), first, count, {NULL, 0}};
     uint8_t words[PIECES * ATTEST_BYTES];
     struct wire_bits said = {words, (uint16_t)(count * ATTEST_BYTES)};
     for (uint32_t i = 0; i < count; i++)
@@ -66,16 +66,86 @@ a_piece_that_came_is_held_and_told(void **state)
     struct swarm *s = swarm();
     struct swarm_get g;
     struct wire_have have;
+    bool to_all;
     peer_has(s, 2, 3, 1);
     assert_true(next(s, 0, 0, &g));
     swarm_piece(s, g.id, 3, 10);
     swarm_end(s, g.id, SWARM_DONE, 5000, 0, 10);
     assert_true(swarm_holds(s, 3));
-    assert_false(swarm_take_have(s, 10, &have)); /* others may join it */
-    assert_true(swarm_take_have(s, 10 + SWARM_HAVE_MS, &have));
+    assert_false(swarm_take_have(s, 10, &have, &to_all)); /* others may join it */
+    assert_true(swarm_take_have(s, 10 + SWARM_HAVE_MS, &have, &to_all));
     assert_int_equal(have.first, 3);
     assert_int_equal(have.count, 1);
-    assert_false(swarm_take_have(s, 10 + SWARM_HAVE_MS, &have));
+    assert_false(swarm_take_have(s, 10 + SWARM_HAVE_MS, &have, &to_all));
+    swarm_free(s);
+}
+
+/* The site has so many other nodes. */
+static void
+crowd(unsigned others)
+{
+    member_init(&members, 0);
+    for (unsigned i = 0; i < others; i++) {
+        struct member m = {.id = {{(uint8_t)i, (uint8_t)(i >> 8), 9}}, .seq = 1};
+        assert_true(member_heard(&members, &m, 0));
+    }
+}
+
+/* What a peer gives is told seldom in a large site, then all at once, to neighbours. */
+static void
+many_nodes_tell_in_turns(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    struct wire_have have;
+    bool to_all, held;
+    size_t at = 0;
+    crowd(500);
+    peer_has(s, 2, 0, 4);
+    peer_has(s, 3, 0, 4);
+    peer_has(s, 4, 0, PIECES);
+    for (unsigned i = 0, hints = 0; i < 3; i++) {
+        assert_true(next(s, 0, (int64_t)i, &g));
+        swarm_piece(s, g.id, g.first, 10 + i);
+        swarm_end(s, g.id, SWARM_DONE, 5000, 0, 10 + i);
+        hints += swarm_take_have(s, 10 + i + SWARM_HAVE_MS, &have, &to_all);
+        assert_int_equal(hints, 1); /* the first one at once */
+    }
+    int64_t turn_ms = SWARM_PEERS_MAX * 1000 / SWARM_HINTS_S;
+    assert_false(swarm_take_have(s, turn_ms - 1, &have, &to_all));
+    assert_true(swarm_take_have(s, 20 + turn_ms, &have, &to_all));
+    assert_false(to_all);
+    unsigned told = 0;
+    for (uint32_t i = 0; wire_hint(&have, i, &held); i++) {
+        assert_true(!held || swarm_holds(s, have.first + i));
+        told += held;
+    }
+    assert_int_equal(told, 2);
+    assert_false(swarm_take_have(s, 1000, &have, &to_all));
+    unsigned lacking = 0;
+    while (swarm_lacking(s, &at) != NULL)
+        lacking++;
+    assert_int_equal(lacking, 2); /* who has all need not hear it */
+    swarm_free(s);
+    crowd(0);
+}
+
+static void
+who_is_busy_again_is_left_alone_for_longer(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    int64_t now_ms = 0;
+    peer_has(s, 2, 0, 1);
+    for (unsigned i = 0; i < 6; i++) {
+        int64_t wait_ms = 30 << (i < SWARM_BUSY_DOUBLINGS ? i : SWARM_BUSY_DOUBLINGS);
+        assert_true(next(s, 0, now_ms, &g));
+        swarm_end(s, g.id, SWARM_BUSY, 0, 30, now_ms);
+        assert_false(next(s, 0, now_ms + wait_ms - 1, &g));
+        now_ms += wait_ms;
+    }
     swarm_free(s);
 }
 
@@ -454,6 +524,8 @@ main(void)
         cmocka_unit_test(a_piece_that_came_is_held_and_told),
         cmocka_unit_test(only_pieces_of_the_window_are_wanted),
         cmocka_unit_test(what_left_the_window_of_a_peer_is_not_asked_of_it),
+        cmocka_unit_test(many_nodes_tell_in_turns),
+        cmocka_unit_test(who_is_busy_again_is_left_alone_for_longer),
         cmocka_unit_test(one_who_has_all_is_spared_by_many_who_share),
         cmocka_unit_test(a_failed_request_goes_to_another_peer),
         cmocka_unit_test(a_peer_that_gives_nothing_is_not_believed_for_a_while),

@@ -18,7 +18,7 @@ swarm(void)
 {
     struct digest d = unit_blob(1);
     self = unit_node(1);
-    member_init(&members);
+    member_init(&members, 0);
     rng_init(&rng, 1);
     return swarm_new(&d, PIECES * PIECE, WANTS, 0);
 }
@@ -35,7 +35,7 @@ has(struct swarm *s, uint8_t node, uint32_t first, uint32_t count)
 {
     struct node_id id = unit_node(node);
     struct node_addr addr = {.port = node};
-    struct wire_have have = {*swarm_digest(s), first, count};
+    struct wire_have have = {*swarm_digest(s), first, count, {NULL, 0}};
     swarm_have(s, &id, &addr, &have);
 }
 

@@ -19,7 +19,7 @@ static struct swarms_at
 follower(int64_t now_ms)
 {
     struct member nine = {.id = unit_node(9), .site = 1, .seq = 1};
-    member_init(&members);
+    member_init(&members, 1);
     assert_true(member_heard(&members, &nine, now_ms));
     elect_init(&elect, &self, 1, 0, 1, now_ms);
     elect.tracker = (struct elect_claim){4, 0, unit_node(9)};

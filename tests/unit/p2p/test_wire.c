@@ -107,6 +107,26 @@ a_record_too_short_for_its_fields_is_malformed(void **state)
     assert_int_equal(wire_next(&c, &m), ERR_SYNTAX);
 }
 
+/* As it was before the field `held` was appended. */
+static void
+a_hint_of_an_older_version_is_read(void **state)
+{
+    (void)state;
+    uint8_t bytes[128];
+    struct scribe s;
+    struct cursor c;
+    bool held;
+    struct wire_msg m = {.type = WIRE_HAVE, .have = {unit_blob(1), 7, 2, {NULL, 0}}}, back;
+    scribe_init(&s, bytes, sizeof bytes);
+    wire_put(&s, &m);
+    bytes[1] -= 2;
+    cursor_init(&c, bytes, scribe_len(&s) - 2);
+    assert_int_equal(wire_next(&c, &back), 1);
+    assert_int_equal(back.have.first, 7);
+    assert_true(wire_hint(&back.have, 1, &held) && held);
+    assert_false(wire_hint(&back.have, 2, &held));
+}
+
 static void
 a_record_that_does_not_fit_is_not_written_by_halves(void **state)
 {
@@ -128,6 +148,7 @@ main(void)
         cmocka_unit_test(fields_that_a_later_version_appended_are_ignored),
         cmocka_unit_test(every_cut_of_a_message_is_malformed),
         cmocka_unit_test(a_record_too_short_for_its_fields_is_malformed),
+        cmocka_unit_test(a_hint_of_an_older_version_is_read),
         cmocka_unit_test(a_record_that_does_not_fit_is_not_written_by_halves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
