@@ -14,7 +14,7 @@ $(IMAGE)/.done: $(IMAGE)/peersync deploy/image/oci.py
 $(IMAGE)/peersync: $(B)/proxy/main.o $(LIBS_proxy) deploy/image.mk
 	@mkdir -p $(IMAGE)
 	@$(CC) $(LDFLAGS) -Wl,--gc-sections -Wl,--trace -o $@ $(B)/proxy/main.o $(LIBS_proxy) -Wl,--start-group \
-	  $(IMAGE_STATIC:%=-l:lib%.a) -Wl,--end-group $(IMAGE_SHARED:%=-l%) >$(IMAGE)/linked 2>$(IMAGE)/link.log || \
+	  $(IMAGE_STATIC:%=-l:lib%.a) -Wl,--end-group $(IMAGE_SHARED:%=-l%) -lm >$(IMAGE)/linked 2>$(IMAGE)/link.log || \
 	  { cat $(IMAGE)/link.log; exit 1; }
 	@strip --strip-all $@
 
