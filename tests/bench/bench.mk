@@ -13,11 +13,14 @@ bench-node: deps-build-bench $(BUILD)/peersync $(B)/tests/bench/pull
 	  --pull $(B)/tests/bench/pull --subject $(SUBJECT)
 
 # `make bench`: sites of real nodes behind thin WANs, against other ways to bring an image there, and
-# models of others in the simulator; edge.py says what QUICK=1, ONLY=, SYSTEMS= and SHARE=1 do.
+# models of others in the simulator; edge.py says what QUICK=1, ONLY=, SYSTEMS=, MERGE=1, MINUTES=,
+# SHARE=1 do. In pieces: make bench MERGE=1 MINUTES=8 ONLY='stable/*', then the next one; at the end
+# make bench REPORT=1 puts the table and two pictures into README.md.
 # Debian's own Python: python3-matplotlib belongs to it.
 bench: deps-build-bench
 	@$(MAKE) --no-print-directory -s all $(B)/tests/bench/pull $(PROGRAMS_netlab) $(B)/tests/sim/sim
-	@QUICK='$(QUICK)' ONLY='$(ONLY)' SYSTEMS='$(SYSTEMS)' SHARE='$(SHARE)' \
+	@QUICK='$(QUICK)' ONLY='$(ONLY)' SYSTEMS='$(SYSTEMS)' SHARE='$(SHARE)' MERGE='$(MERGE)' \
+	  REPORT='$(REPORT)' MINUTES='$(MINUTES)' \
 	  /usr/bin/python3 tests/bench/edge.py \
 	  --peersync $(BUILD)/peersync --pull $(B)/tests/bench/pull --sim $(B)/tests/sim/sim \
 	  --build $(BUILD) --out $(BUILD)/bench

@@ -9,6 +9,11 @@ and the standard output, the pictures to OUT/*.svg (report.py).
     QUICK=1                three scenarios, one image: under five minutes
     ONLY=SCENARIO/IMAGE    globs: ONLY=stable/*
     SYSTEMS='direct x'     only these systems; SYSTEMS=models: the models alone
+    MERGE=1                rows that OUT/results.json has already stay, but for those measured now: the
+                           run in pieces, ONLY= after ONLY=. A row measured with another program or on another
+                           day says so in the table.
+    REPORT=1               measures nothing: table and pictures of what OUT has, also into README.md
+    MINUTES=N              no row begins that would not end by then
     SHARE=1                all systems pull the whole image. Usually those whose nodes do not share pull
                            an eighth of a large one, and their seconds are multiplied: their
                            time is the WAN's, of which they use five times as much, and an hour is short.
@@ -24,6 +29,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import models
@@ -109,8 +115,9 @@ def nodes_for(size):
 
 class Bench:
     def __init__(self, given):
-        self.given, self.rows, self.begun = given, [], time.monotonic()
+        self.given, self.begun, self.lock = given, time.monotonic(), threading.Lock()
         os.makedirs(given.out, exist_ok=True)
+        self.rows = report.read(given.out) if given.merge or given.report else []
         self.head = {'when': datetime.datetime.now(datetime.timezone.utc).strftime('%Y-%m-%d %H:%M UTC'),
                      'commit': commit(), 'machine': machine()}
 
@@ -143,15 +150,21 @@ class Bench:
 
     def one(self, spec):
         spent = time.monotonic() - self.begun
+        old = next((r for r in self.rows if (r['scenario'], r['system']) == (spec.name, spec.system)), None)
+        if spent + spec.estimate_s() > self.given.minutes * 60 and old and old['t_max_s'] is not None:
+            say(f'{spec.name} {spec.system}: out of time; the row of {old["when"]} stays')
+            return
         if spent + spec.estimate_s() > self.given.minutes * 60:
             row = {'scenario': spec.name, 'system': spec.system, 'kind': 'measured', 'share': spec.share,
                    **report.NOT_RUN, 'nodes': spec.nodes * len(scenarios.SITES), 'notes': ['out of time']}
         else:
             row = spec.run(self.given)
-        self.add(row)
+        with self.lock:
+            self.add(row)
 
     def add(self, row):
-        row['goal'] = report.verdict(row)
+        row.update(goal=report.verdict(row), when=self.head['when'], commit=self.head['commit'])
+        self.rows = [r for r in self.rows if (r['scenario'], r['system']) != (row['scenario'], row['system'])]
         self.rows.append(row)
         say(f'{time.monotonic() - self.begun:5.0f} s: ' + report.line(row))
         report.write(self.given.out, self.head, self.rows)
@@ -173,6 +186,7 @@ def options():
         sys.exit(f'bench: no system {name}: expected one of {", ".join(found)}, models')
     given.systems.sort(key=lambda s: (s != 'peersync', s))
     given.beside = {'direct', 'registry'}  # they wait for WANs; others may need the processors
+    given.merge, given.report = (os.environ.get(x) == '1' for x in ('MERGE', 'REPORT'))
     given.share = os.environ.get('SHARE') == '1'
     given.minutes = float(os.environ.get('MINUTES') or (QUICK_MINUTES if quick else MINUTES))
     return given
@@ -187,8 +201,16 @@ def main():
         sys.exit('bench: needs root: it makes network namespaces')
     signal.signal(signal.SIGTERM, lambda *_: sys.exit('bench: ended by a signal'))
     bench = Bench(given)
-    bench.run()
+    if given.report:
+        if not bench.rows:
+            sys.exit(f'bench: {given.out} has no rows yet: make bench')
+        report.write(given.out, bench.head, bench.rows)
+    else:
+        bench.run()
     report.draw(given.out, bench.rows)
+    if given.report:
+        report.into_readme(os.path.join(HERE, '..', '..', 'README.md'), os.path.join(HERE, 'results'), given.out,
+                           bench.head, bench.rows)
     print(report.text(bench.head, bench.rows))
     sys.exit(any(row['system'] == 'peersync' and row['t_max_s'] is None for row in bench.rows))
 

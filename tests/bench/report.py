@@ -1,6 +1,7 @@
 """Results of the edge benchmark as JSON, as a Markdown table and as pictures."""
 import json
 import os
+import shutil
 
 import scenarios
 
@@ -69,8 +70,15 @@ def table(rows):
                f'| {cell(row, "first_byte_s", 2)} | {cell(row, "stall_s", 2)} | {row["goal"]} |')
 
 
+def measured(head, rows):
+    """When, and of which program: rows that were measured in pieces have more than one."""
+    runs = list(dict.fromkeys((r.get('when', head['when'])[:10], r.get('commit', head['commit']))
+                              for r in sorted(rows, key=lambda r: r.get('when', head['when']))))
+    return ', '.join(f'{day} at {commit}' for day, commit in runs) or head['when']
+
+
 def text(head, rows):
-    said = [f'{head["when"]}, commit {head["commit"]}; {head["machine"]}.', '']
+    said = [f'{measured(head, rows)}; {head["machine"]}.', '']
     said += table(in_order(rows))
     said += ['', f'{len(scenarios.SITES)} sites; seconds since the first pull began; T* from the goodput of the '
              'WANs, measured in the same lab just before; CPU and memory of the system\'s own processes. '
@@ -87,6 +95,20 @@ def in_order(rows):
                                        if r['system'] in systems else len(systems)))
 
 
+def read(out):
+    """The rows that were written there, with what is kept beside them; none: there is no file."""
+    try:
+        with open(os.path.join(out, 'results.json'), encoding='utf-8') as f:
+            rows = json.load(f)
+        with open(os.path.join(out, 'series.json'), encoding='utf-8') as f:
+            beside = {(r['scenario'], r['system']): r for r in json.load(f)}
+    except FileNotFoundError:
+        return []
+    known = {f'{s}/{i}' for s in scenarios.SCENARIOS for i in scenarios.IMAGES}
+    return [{**row, **beside.get((row['scenario'], row['system']), {})} for row in rows
+            if row['scenario'] in known]
+
+
 def write(out, head, rows):
     """results.json and table.md as they are now; a reader never sees half of a file."""
     slim = [{k: v for k, v in row.items() if k not in LARGE} for row in in_order(rows)]
@@ -97,6 +119,24 @@ def write(out, head, rows):
         with open(path + '.new', 'w', encoding='utf-8') as f:
             f.write(content + '\n')
         os.rename(path + '.new', path)
+
+
+BEGIN, END = '<!-- bench table: begin -->\n', '<!-- bench table: end -->\n'
+SHOWN = (('cdf', 'When the nodes have the image'), ('heat', 'Who sent to whom'))
+
+
+def into_readme(path, folder, out, head, rows, case='stable/512M'):
+    """Table and two pictures between the marks of README.md; the pictures are copied into `folder`."""
+    with open(path, encoding='utf-8') as f:
+        before, rest = f.read().split(BEGIN)
+    said = text(head, rows) + '\n\n'
+    for kind, caption in SHOWN:
+        name = f'{kind}-{case.replace("/", "-")}.svg'
+        if os.path.exists(os.path.join(out, name)):
+            shutil.copy(os.path.join(out, name), os.path.join(folder, name))
+            said += f'![{caption}]({os.path.relpath(os.path.join(folder, name), os.path.dirname(path))})\n'
+    with open(path, 'w', encoding='utf-8') as f:
+        f.write(before + BEGIN + said + END + rest.split(END)[1])
 
 
 # ---- pictures ----
