@@ -20,7 +20,7 @@ member_init(struct members *m, uint64_t home)
     m->count = m->banned = m->home_count = 0;
     m->home = home;
     m->bury_ms = INT64_MAX;
-    memset(m->last_seen_at, 0, sizeof m->last_seen_at);
+    memset(m->first, 0, sizeof m->first);
 }
 
 void
@@ -32,31 +32,53 @@ member_move(struct members *m, uint64_t home)
         m->home_count += m->list[i].site == home;
 }
 
+/* Ids are hashes. */
+static unsigned
+bucket(const struct node_id *id)
+{
+    return (id->bytes[0] | (unsigned)id->bytes[1] << 8) % MEMBER_BUCKETS;
+}
+
+static void
+link_in(struct members *m, size_t i)
+{
+    uint16_t *first = &m->first[bucket(&m->list[i].id)];
+    m->next[i] = *first;
+    *first = (uint16_t)(i + 1);
+}
+
+static void
+unlink_at(struct members *m, size_t i)
+{
+    uint16_t *at = &m->first[bucket(&m->list[i].id)];
+    while (*at != i + 1)
+        at = &m->next[*at - 1];
+    *at = m->next[i];
+}
+
 static void
 drop(struct members *m, size_t i)
 {
+    size_t last = m->count - 1;
     m->banned -= m->list[i].banned;
     m->home_count -= m->list[i].site == m->home;
-    m->list[i] = m->list[--m->count];
-}
-
-/* Ids are hashes. */
-static unsigned
-hint(const struct node_id *id)
-{
-    return (id->bytes[0] | (unsigned)id->bytes[1] << 8) % MEMBER_HINTS;
+    unlink_at(m, i);
+    if (i != last) {
+        unlink_at(m, last);
+        m->list[i] = m->list[last];
+        link_in(m, i);
+    }
+    m->count = last;
 }
 
 /* Where it stands; count: nowhere. */
 static size_t
 find(const struct members *m, const struct node_id *id)
 {
-    size_t i = m->last_seen_at[hint(id)];
-    if (i < m->count && node_equal(&m->list[i].id, id))
-        return i;
-    for (i = 0; i < m->count && !node_equal(&m->list[i].id, id);)
-        i++;
-    return i;
+    uint16_t at = m->first[bucket(id)];
+    while (at != 0 && !node_equal(&m->list[at - 1].id, id))
+        at = m->next[at - 1];
+    return at != 0 ? at - 1u : m->count;
 }
 
 const struct member *
@@ -94,11 +116,12 @@ member_heard(struct members *m, const struct member *said, int64_t now_ms)
     if (i < m->count) {
         m->banned -= at->banned;
         m->home_count -= at->site == m->home;
-    } else {
-        m->count++;
     }
-    m->last_seen_at[hint(&said->id)] = (uint16_t)i;
     *at = *said;
+    if (i == m->count) {
+        m->count++;
+        link_in(m, i);
+    }
     at->heard_ms = now_ms;
     if (dead_ms(at) < m->bury_ms)
         m->bury_ms = dead_ms(at);

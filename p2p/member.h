@@ -11,7 +11,7 @@
 #define MEMBER_BEACON_MS 1000
 #define MEMBER_BEACONS_S 64
 #define MEMBER_MISSES    3 /* beacons that did not come: the node is dead */
-#define MEMBER_HINTS     4096
+#define MEMBER_BUCKETS   4096
 /* Multicast reaches a node that was heard that way so lately. */
 #define MEMBER_GROUP_MS 5000
 #define MEMBER_NEVER    (INT64_MIN / 2)
@@ -35,9 +35,10 @@ struct members {
     size_t count, banned;
     uint64_t home; /* site of this node, and how many are of it */
     size_t home_count;
-    int64_t bury_ms;                     /* nobody is dead before */
-    struct member list[MEMBERS_MAX];     /* unordered */
-    uint16_t last_seen_at[MEMBER_HINTS]; /* by id: index where it may stand, or anything */
+    int64_t bury_ms;                 /* nobody is dead before */
+    struct member list[MEMBERS_MAX]; /* unordered */
+    /* By id: index + 1 of the first in a bucket, and of the one behind it; 0: none. */
+    uint16_t first[MEMBER_BUCKETS], next[MEMBERS_MAX];
 };
 
 /* Larger is better: what an operator configured, then a wired link, then a node that has been up
