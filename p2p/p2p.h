@@ -64,8 +64,8 @@ void p2p_close(struct p2p *p);
 /* ---- notes about blobs: any thread, never block; a full mailbox drops progress only ---- */
 
 /* A blob of PIECE_BLOB_MAX bytes at most is wanted (again), with these flags (WIRE_MAY_FETCH,
- * WIRE_CLIENT, WIRE_SERVES; WIRE_WANTS is added) and these pieces held already (BITS_BYTES of
- * piece_count(size), copied; NULL: none). */
+ * WIRE_CLIENT, WIRE_SERVES; WIRE_WANTS is added) and these pieces held, no others (BITS_BYTES of
+ * piece_count(size), copied; NULL: as before). */
 void p2p_want(struct p2p *p, const struct digest *blob, uint64_t size, uint8_t flags,
               const uint8_t *held);
 /* Nobody here wants it any more. What is held whole is still served, the rest is not. */

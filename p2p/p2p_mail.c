@@ -181,9 +181,12 @@ take_want(struct p2p *p, const struct p2p_mail *m)
         p->ops.stop(p->ops.arg, &m->blob, 0, 0);
     if (s == NULL || swarm_size(s) != m->want.size || !m->want.held)
         return;
+    /* No less and no more: the swarm may be that of a blob which was here, and was lost. */
     for (uint32_t i = 0; i < swarm_pieces(s); i++)
         if (bits_get(m->more, i))
             swarm_hold(s, i);
+        else
+            swarm_drop(s, i);
 }
 
 static void
