@@ -156,7 +156,10 @@ window_is_behind_locked(const struct blob *b, uint64_t pos)
 void
 window_refused_locked(struct blob *b)
 {
-    b->window->refused = true;
+    if (!b->window->refused) {
+        b->window->refused = true;
+        cond_wake(&b->grew); /* whoever waits for more is held up from now on */
+    }
 }
 
 /* ---- moving on ---- */
