@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 """make sim-scale: the swarm's decisions in sites of up to 1,000 nodes, and in 100 sites of 100.
 
+ONLY='1x1000*' (SITESxNODES/CONDITION, a glob) runs some of the cases. One that fails or is not done in time says so.
+
     scale.py SIM OUT [QUICK]      1 GiB, WAN 500 Mbit/s, LAN 1 Gbit/s, 20 ms; OUT/scale.md, .json, .svg
 
 Messages are counted without headers of IP: what a node says (a multicast once) and what it hears. The
 tracker's time is that of its decisions, measured while they are simulated; it is without sockets and seals.
 """
+import fnmatch
 import json
 import os
+import subprocess
 import sys
 
 import study
@@ -60,10 +64,18 @@ def main():
     size = '64M' if quick else '1024M'
     cases = [(1, n, 'stable') for n in (GROWING[:4] if quick else GROWING)]
     cases += [] if quick else [(s, n, c) for s, n in LARGE for c in CONDITIONS]
+    only = os.environ.get('ONLY') or '*'
+    cases = [c for c in cases if fnmatch.fnmatch(f'{c[0]}x{c[1]}/{c[2]}', only)]
+    if not cases:
+        sys.exit(f'sim-scale: no case is named {only}: expected SITESxNODES/CONDITION, as 1x1000/stable')
     cases.sort(key=lambda c: -c[0] * c[1])
 
     def one(case):
-        got = study.pull(sim, words(*case, size))
+        try:
+            got = study.pull(sim, words(*case, size))
+        except (RuntimeError, subprocess.TimeoutExpired) as why:
+            study.say(f'sim-scale: {case[0]} x {case[1]} {case[2]}: {why}')
+            return case, None
         study.say(f'sim-scale: {case[0]} x {case[1]} {case[2]}: {got["ratio"]:.3f} T*, {got["copies"]:.3f} copies, '
                   f'says {got["said_bytes_s"]:.0f} B/s, hears {got["heard_bytes_s"]:.0f} B/s')
         return case, got
@@ -71,18 +83,22 @@ def main():
     lines = ['| sites x nodes | condition | T* s | last / T* | WAN copies | says B/s | hears B/s | tracker % of a core '
              '| failed | goal |', '|' + '---|' * 10]
     for case, got in rows:
+        if got is None:
+            lines.append(f'| {case[0]} x {case[1]} | {case[2]} |' + ' |' * 7 + ' **not done** |')
+            continue
         lines.append(f'| {case[0]} x {case[1]} | {case[2]} | {got["bound_ms"] / 1000:.1f} | {got["ratio"]:.3f} '
                      f'| {got["copies"]:.3f} | {got["said_bytes_s"]:.0f} | {got["heard_bytes_s"]:.0f} '
                      f'| {got["tracker_percent"]:.2f} | {got["failed"]:.0f} | {verdict(case, got)} |')
     os.makedirs(out, exist_ok=True)
+    done = [(case, got) for case, got in rows if got is not None]
     with open(os.path.join(out, 'scale.json'), 'w', encoding='utf-8') as f:
-        json.dump([{'sites': c[0], 'nodes': c[1], 'condition': c[2], **g} for c, g in rows], f, indent=1)
+        json.dump([{'sites': c[0], 'nodes': c[1], 'condition': c[2], **g} for c, g in done], f, indent=1)
     with open(os.path.join(out, 'scale.md'), 'w', encoding='utf-8') as f:
         f.write('\n'.join(lines) + '\n')
     if not quick:
-        draw(os.path.join(out, 'scale.svg'), rows)
+        draw(os.path.join(out, 'scale.svg'), done)
     print('\n'.join(lines))
-    sys.exit(any(got['failed'] for _, got in rows))
+    sys.exit(len(done) < len(rows) or any(got['failed'] for _, got in done))
 
 
 if __name__ == '__main__':

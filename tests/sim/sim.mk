@@ -22,7 +22,7 @@ sim-mutate: $(PROGRAMS_sim) $(B)/tests/unit/p2p/test_elect
 	@tests/sim/mutate --build $(BUILD)
 # Large sites and many of them: a table, and a picture by Debian's Python. QUICK=1: small ones only.
 sim-scale: $(PROGRAMS_sim) $(if $(QUICK),,deps-bench)
-	@/usr/bin/python3 tests/sim/scale.py $(PROGRAMS_sim) $(BUILD)/sim $(QUICK)
+	@ONLY='$(ONLY)' /usr/bin/python3 tests/sim/scale.py $(PROGRAMS_sim) $(BUILD)/sim $(QUICK)
 # What each rule of the swarm is worth: one left out at a time.
 sim-ablate: $(PROGRAMS_sim)
 	@python3 tests/sim/ablate.py $(PROGRAMS_sim)
