@@ -129,7 +129,8 @@ new_step(struct p2p *p)
                             .heard = p->ops.heard,
                             .stored_arg = p->ops.arg,
                             .carried = p2p_draw_traffic,
-                            .carried_arg = p};
+                            .carried_arg = p,
+                            .keeper = {p->ops.holds, p->ops.offer, p->ops.take, p->ops.arg}};
     rng_secret(&c.seed, sizeof c.seed);
     return step_new(&c, p->opened_ms);
 }

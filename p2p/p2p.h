@@ -53,6 +53,13 @@ struct p2p_ops {
     void (*heard)(void *arg, const struct digest *blob);
     /* That node said wrong words about pieces, and is banned by the swarm. */
     void (*liar)(void *arg, const struct node_id *node);
+    /* keeper.h: is it whole in this node's own cache; what another node that takes it over has to
+     * know; take another one's last copy over. */
+    bool (*holds)(void *arg, const struct digest *blob);
+    bool (*offer)(void *arg, const struct digest *blob, struct parting_offer *ret);
+    enum parting_taken (*take)(void *arg, const struct parting_offer *offer);
+    /* Answers p2p_part. */
+    void (*parting)(void *arg, const struct parting *said);
 };
 
 /* Opens the socket and starts the thread. ops is copied. 0 or -errno or ERR_CONFIG with e set. */
@@ -90,6 +97,10 @@ void p2p_ban(struct p2p *p, const struct node_id *node, int64_t wait_ms);
 void p2p_carried(struct p2p *p, const struct node_id *node, enum flow_way way, uint64_t bytes);
 /* Other nodes that are heard now; never waits. 0: what upstream refuses nobody else can bring. */
 size_t p2p_others(struct p2p *p);
+/* This node wants to let that blob go for room: may it? `parting` answers, perhaps more than once,
+ * for the first time in less than a second unless the mailbox is full. */
+void p2p_part(struct p2p *p, const struct digest *blob, uint64_t size);
+
 /* ---- names: any thread; what tags and manifests stand for (names.h) ---- */
 
 /* A name is a text: "registry/repository:tag" or "registry/repository@digest", of registries that
@@ -119,7 +130,7 @@ void p2p_name_key(const char *text, struct digest *ret); /* pure */
 
 /* Other cluster keys from now on: the first signs, each is believed. */
 void p2p_rekey(struct p2p *p, const struct seal_keys *keys);
-/* Load of this node, for its beacons. */
+/* Load of this node, for its beacons; free_bytes: room for blobs that others have to let go. */
 void p2p_load(struct p2p *p, unsigned queue_ms, uint64_t free_bytes);
 
 /* ---- the peer port: any thread ---- */

@@ -71,6 +71,9 @@ act(struct p2p *p, const struct plan_action *a)
     case PLAN_NAME:
         p2p_named(p, a->ask, &a->name);
         break;
+    case PLAN_PARTING:
+        p->ops.parting(p->ops.arg, &a->parting);
+        break;
     }
 }
 

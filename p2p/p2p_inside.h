@@ -144,6 +144,7 @@ enum p2p_note {
     P2P_NAME_ASK,
     P2P_NAME_TELL,
     P2P_NAME_HOLD,
+    P2P_PART,
     P2P_ASK
 };
 struct p2p_mail {
@@ -175,6 +176,9 @@ struct p2p_mail {
             unsigned queue_ms;
             uint64_t free_bytes;
         } load;
+        struct {
+            uint64_t size;
+        } part;
         struct {
             struct node_id node;
             int64_t wait_ms;

@@ -152,6 +152,14 @@ p2p_load(struct p2p *p, unsigned queue_ms, uint64_t free_bytes)
 }
 
 void
+p2p_part(struct p2p *p, const struct digest *blob, uint64_t size)
+{
+    struct p2p_mail *m = p2p_new_mail(P2P_PART, blob, 0);
+    m->part.size = size;
+    note(p, m);
+}
+
+void
 p2p_ban(struct p2p *p, const struct node_id *node, int64_t wait_ms)
 {
     struct p2p_mail *m = p2p_new_mail(P2P_BAN, NULL, 0);
@@ -241,6 +249,7 @@ take_of_swarm(struct p2p *p, struct swarm *s, const struct p2p_mail *m)
     case P2P_WANT:
     case P2P_LOAD:
     case P2P_BAN:
+    case P2P_PART:
     case P2P_NAME_ASK:
     case P2P_NAME_TELL:
     case P2P_NAME_HOLD:
@@ -263,6 +272,11 @@ take(struct p2p *p, struct p2p_mail *m)
         break;
     case P2P_BAN:
         step_ban(p->step, p->now_ms, &m->ban.node, m->ban.wait_ms);
+        p->noted = true;
+        break;
+    case P2P_PART:
+        step_part(p->step, p->now_ms, &m->blob, m->part.size, &p->plan);
+        p2p_carry(p);
         p->noted = true;
         break;
     case P2P_NAME_ASK:

@@ -5,6 +5,7 @@
 
 #include "p2p/elect.h"
 #include "p2p/names.h"
+#include "p2p/parting.h"
 #include "p2p/swarm.h"
 
 #define PLAN_ACTIONS_MAX 256
@@ -21,7 +22,8 @@ enum plan_kind {
     PLAN_GET,      /* ask for pieces: `blob`, `get` */
     PLAN_STOP,     /* a request of `blob` with `get.id` must end before piece `get.first` */
     PLAN_LIAR,     /* `node` said wrong words about pieces */
-    PLAN_NAME      /* `name` answers the question `ask` about a name */
+    PLAN_NAME,     /* `name` answers the question `ask` about a name */
+    PLAN_PARTING   /* `parting` answers the wish to let a blob go */
 };
 
 struct plan_action {
@@ -33,6 +35,7 @@ struct plan_action {
     struct swarm_get get;
     uint32_t ask;
     struct names_answer name;
+    struct parting parting;
     uint32_t at, len; /* body without its seal, in plan->bytes */
 };
 

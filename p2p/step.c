@@ -14,6 +14,7 @@ struct step {
     uint16_t queue_ms; /* load, as beacons tell it */
     uint32_t free_mib;
     struct naming *naming;
+    struct keeper *keeper;
     struct locate *locate; /* the question of a person, or NULL */
     struct traffics *traffics;
     int64_t reached_ms; /* last control request of another node; INT64_MIN: none */
@@ -31,6 +32,7 @@ step_new(const struct step_config *c, int64_t now_ms)
     member_init(&s->members, c->site);
     s->swarms = swarms_new(c->seed + 1);
     s->naming = naming_new(&c->self, &c->addr, c->seed + 2);
+    s->keeper = keeper_new(&c->keeper);
     s->traffics = traffic_new();
     return s;
 }
@@ -42,6 +44,7 @@ step_free(struct step *s)
         return;
     swarms_free(s->swarms);
     naming_free(s->naming);
+    keeper_free(s->keeper);
     locate_free(s->locate);
     traffic_free(s->traffics);
     mem_free(s);
@@ -103,6 +106,7 @@ carry_out(struct step *s, const struct elect_plan *e, const struct node_id *from
     if (e->changed) {
         swarms_elected(s->swarms, &here, was_deputy);
         naming_elected(s->naming, &here, was_deputy);
+        keeper_elected(s->keeper, &here);
     }
     if (e->beacon)
         send_beacon(s, p, NULL, e->beacon_flags, now_ms);
@@ -127,6 +131,7 @@ settle(struct step *s, const struct swarms_at *here, struct plan *p)
 {
     swarms_settle(s->swarms, here, p);
     naming_settle(s->naming, here, p);
+    keeper_settle(s->keeper, here, p);
 }
 
 void
@@ -148,8 +153,10 @@ step_wake_ms(const struct step *s)
     int64_t elect_ms = elect_wake_ms(&s->elect);
     int64_t swarms_ms = swarms_wake_ms(s->swarms, s->elect.ticked_ms);
     int64_t naming_ms = naming_wake_ms(s->naming, s->elect.ticked_ms);
+    int64_t keeper_ms = keeper_wake_ms(s->keeper, s->elect.ticked_ms);
     int64_t first_ms = elect_ms < swarms_ms ? elect_ms : swarms_ms;
-    return first_ms < naming_ms ? first_ms : naming_ms;
+    first_ms = first_ms < naming_ms ? first_ms : naming_ms;
+    return first_ms < keeper_ms ? first_ms : keeper_ms;
 }
 
 static void
@@ -242,6 +249,8 @@ hear_others(struct step *s, const struct swarms_at *here, const struct node_id *
             const struct wire_msg *m, struct plan *p)
 {
     const struct member *who = member_find(&s->members, from);
+    if (who != NULL && who->site == here->elect->site)
+        keeper_hear(s->keeper, here, who, m, p);
     if (m->type == WIRE_IHAVE && s->locate != NULL && who != NULL)
         locate_hear(s->locate, &who->id, &who->addr, &m->ihave);
     swarms_hear(s->swarms, here, from, m, p);
@@ -427,6 +436,15 @@ step_load(struct step *s, unsigned queue_ms, uint64_t free_bytes)
     uint64_t free_mib = free_bytes >> 20;
     s->queue_ms = queue_ms < UINT16_MAX ? (uint16_t)queue_ms : UINT16_MAX;
     s->free_mib = free_mib < UINT32_MAX ? (uint32_t)free_mib : UINT32_MAX;
+    keeper_room(s->keeper, free_bytes);
+}
+
+void
+step_part(struct step *s, int64_t now_ms, const struct digest *digest, uint64_t size,
+          struct plan *p)
+{
+    struct swarms_at here = at(s, now_ms);
+    keeper_want(s->keeper, &here, digest, size, p);
 }
 
 void

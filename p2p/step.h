@@ -6,6 +6,7 @@
 #ifndef P2P_STEP_H
 #define P2P_STEP_H
 
+#include "p2p/keeper.h"
 #include "p2p/locate.h"
 #include "p2p/naming.h"
 #include "p2p/traffic.h"
@@ -26,6 +27,7 @@ struct step_config {
     /* What this node carries; looks into memory. NULL: it says nothing. */
     void (*carried)(void *arg, struct traffic *ret);
     void *carried_arg;
+    struct keeper_ops keeper; /* copies that leave and come; all NULL: none */
 };
 
 /* From the seal and the socket. */
@@ -87,7 +89,11 @@ void step_ban(struct step *s, int64_t now_ms, const struct node_id *node, int64_
 unsigned step_knock(struct step *s, int64_t now_ms, struct plan *p);
 int64_t step_reached_ms(const struct step *s);
 
-/* Load of this node, for its beacons. */
+/* This node wants to let that blob go; one or more PLAN_PARTING answer, in less than a second. */
+void step_part(struct step *s, int64_t now_ms, const struct digest *digest, uint64_t size,
+               struct plan *p);
+
+/* Load of this node, for its beacons; free_bytes: room for blobs that others have to let go. */
 void step_load(struct step *s, unsigned queue_ms, uint64_t free_bytes);
 
 /* Names (naming.h). An ask is answered by one PLAN_NAME; a tell goes out with the next tick. */

@@ -85,6 +85,17 @@ hear_whohas(struct swarms *x, const struct swarms_at *at, const struct member *w
     plan_record(p, PLAN_DATAGRAM, who, &m);
 }
 
+/* Its last copy in the site shall come here: it has all of it. */
+static void
+hear_take(struct swarms *x, const struct swarms_at *at, const struct member *who,
+          const struct wire_take *t)
+{
+    struct wire_ihave all = {.digest = t->digest, .size = t->size};
+    struct swarm *s = swarms_find(x, &t->digest);
+    if (s != NULL)
+        swarm_ihave(s, &who->id, &who->addr, &all, at->now_ms);
+}
+
 static void
 hear_have(struct swarms *x, const struct swarms_at *at, const struct member *who,
           const struct wire_have *have)
@@ -242,6 +253,8 @@ swarms_hear(struct swarms *x, const struct swarms_at *at, const struct node_id *
         hear_whohas(x, at, who, &m->whohas.digest, p);
     else if (m->type == WIRE_IHAVE && !bans_hold(&x->bans, from, at->now_ms))
         hear_ihave(x, at, who, &m->ihave, p);
+    else if (m->type == WIRE_TAKE && !bans_hold(&x->bans, from, at->now_ms))
+        hear_take(x, at, who, &m->take);
     else if (m->type == WIRE_ATTEST)
         hear_words(x, at, who, &m->attest);
     else if (m->type == WIRE_ASK_WORDS)

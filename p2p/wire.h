@@ -31,6 +31,10 @@ enum wire_fetch_state {
     WIRE_BUSY  /* the source has no place now */
 };
 enum wire_source { WIRE_UPSTREAM, WIRE_REMOTE_SITE };
+enum wire_copy {
+    WIRE_HOLDS,  /* and keeps it for KEEPER_PROMISE_MS */
+    WIRE_INTENDS /* and asked the receiver whether it may let it go, or decides for itself */
+};
 enum wire_trim_why { WIRE_SPLIT, WIRE_SLOW, WIRE_SILENT, WIRE_EXPIRED, WIRE_HELD, WIRE_DOUBLE };
 
 /* Lives as long as the bytes that it was read from. */
