@@ -225,8 +225,22 @@ blob_set_shared(struct blob *b, bool may)
     lock_drop(&b->lock);
 }
 
-int
-blob_begin(struct blob *b, uint64_t size)
+/* May it wait longer for what the site says of the blobs that have to leave for it? */
+static bool
+waits_for_room(struct blob *b, bool patient)
+{
+    int64_t now_ms = clock_ms();
+    lock_take(&b->lock);
+    if (b->room_ms == 0) {
+        b->room_ms = now_ms + CACHE_ROOM_WAIT_MS;
+    }
+    bool waits = patient && now_ms < b->room_ms;
+    lock_drop(&b->lock);
+    return waits;
+}
+
+static int
+begin(struct blob *b, uint64_t size, bool patient)
 {
     if (b->pass != NULL) {
         return pass_begin(b, size);
@@ -244,6 +258,10 @@ blob_begin(struct blob *b, uint64_t size)
 
     struct beginning w = {.size = size, .fd = -1};
     rc = begin_file(b, &w);
+    if (rc == ERR_AGAIN && waits_for_room(b, patient)) {
+        return ERR_AGAIN;
+    }
+    rc = rc == ERR_AGAIN ? ERR_FULL : rc;
     if (rc < 0) {
         give_up(b, &w);
         return rc == ERR_CLOSED ? rc : begin_in_memory(b, size, rc);
@@ -256,6 +274,18 @@ blob_begin(struct blob *b, uint64_t size)
     cache_disk_worked(b->cache);
     blob_hash(b);
     return 0;
+}
+
+int
+blob_begin(struct blob *b, uint64_t size)
+{
+    return begin(b, size, false);
+}
+
+int
+blob_begin_patiently(struct blob *b, uint64_t size)
+{
+    return begin(b, size, true);
 }
 
 /* ---- write ---- */

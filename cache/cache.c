@@ -96,6 +96,7 @@ cache_new(const struct cache_config *config)
     c->passes_max = config->passes_max == 0 ? PASSES_MAX : config->passes_max;
     c->windows_max_bytes = config->memory_bytes;
     c->scrub_ms = config->scrub_ms == 0 ? SCRUB_MS : config->scrub_ms;
+    c->leave_asks = config->leave_asks;
     c->store.lock_fd = -1;
     c->journal.fd = -1;
     c->tags = tags_new();

@@ -54,6 +54,7 @@ struct cache_config {
      * is on no account. */
     const char *content_dir;
     bool content_owns; /* of what lies there, checked, no copy is kept here */
+    bool leave_asks;   /* cache_on_leave will be called: until then nothing leaves at the marks */
 };
 
 /* Opens, repairs what a crash left, and starts the disk and hash threads. Never fails
@@ -152,6 +153,9 @@ bool blob_window(struct blob *b, struct gap *ret);
  * when an earlier begin of this blob had another size, the code of a blob that FAILED.
  * Idempotent. */
 CHECKED int blob_begin(struct blob *b, uint64_t size);
+/* The same, but ERR_AGAIN, and then the blob is as it was, while the site is asked about what has
+ * to leave for it (leave.h): call again soon. CACHE_ROOM_WAIT_MS at most. */
+CHECKED int blob_begin_patiently(struct blob *b, uint64_t size);
 /* Next run to fetch, at most max_bytes long, claimed for the caller: first the gap under
  * the lowest waiting cursor, else the lowest gap. False when all is held or claimed. */
 bool blob_claim(struct blob *b, uint64_t max_bytes, struct gap *ret);
@@ -221,6 +225,7 @@ bool cache_link_any(struct cache *c, const struct digest *d, char ret_repository
 void cache_each_name(struct cache *c,
                      void (*each)(void *arg, const char *name, const struct tag *t), void *arg);
 
+#include "cache/leave.h"
 #include "cache/look.h"
 #include "cache/mend.h"
 

@@ -4,9 +4,12 @@
 #include "cache/content.h"
 #include "cache/disk.h"
 #include "cache/entry.h"
+#include "cache/leaving.h"
 #include "cache/room.h"
 #include "cache/scrub.h"
+#include <string.h>
 
+#define GC_STEP_MS 20 /* between two looks at what the site said */
 /* How long cache_gc waits for the files to be gone; a synced GiB takes half a second. */
 #define GC_WAIT_MS 60000
 
@@ -79,6 +82,11 @@ describe(struct cache *c, const struct entry *e)
         uint32_t now_s = room_now_s(c);
         info.requests = evict_c(&c->evict, &e->worth, now_s);
         info.value = evict_value_now(&c->evict, &e->worth, now_s);
+    }
+    const struct leaving *l = leaving_find(c, e);
+    if (l != NULL) {
+        info.leave = l->state;
+        memcpy(info.leave_to, l->to, sizeof l->to);
     }
     for (int i = 0; i < BLOB_SOURCES; i++) {
         info.from_bytes[i] = e->from_bytes[i];
@@ -193,15 +201,39 @@ note_evicted(void *arg, const struct entry *e)
     n->list[n->count++] = describe(n->cache, e);
 }
 
+static uint64_t
+gc_once(struct evicted *gone, uint64_t target_bytes, bool dry_run)
+{
+    struct cache *c = gone->cache;
+    lock_take(&c->lock);
+    (void)leaving_expire(c);
+    uint64_t need_bytes = c->used_bytes > target_bytes ? c->used_bytes - target_bytes : 0;
+    uint64_t freed = room_gc(c, need_bytes, dry_run, note_evicted, gone);
+    lock_drop(&c->lock);
+    disk_wake(c);
+    return freed;
+}
+
+static bool
+waits_for_words(struct cache *c)
+{
+    lock_take(&c->lock);
+    bool waits = leaving_bytes(c) > 0;
+    lock_drop(&c->lock);
+    return waits;
+}
+
 uint64_t
 cache_gc(struct cache *c, uint64_t target_bytes, bool dry_run,
          void (*report)(void *arg, const struct blob_info *info), void *arg)
 {
     struct evicted gone = {.cache = c};
-    lock_take(&c->lock);
-    uint64_t need_bytes = c->used_bytes > target_bytes ? c->used_bytes - target_bytes : 0;
-    uint64_t freed = room_gc(c, need_bytes, dry_run, note_evicted, &gone);
-    lock_drop(&c->lock);
+    int64_t until_ms = clock_ms() + CACHE_GC_ASK_MS;
+    uint64_t freed = gc_once(&gone, target_bytes, dry_run);
+    while (!dry_run && waits_for_words(c) && clock_ms() < until_ms) {
+        clock_sleep_ms(GC_STEP_MS);
+        freed += gc_once(&gone, target_bytes, false);
+    }
     if (!dry_run) {
         disk_drain(c, clock_ms() + GC_WAIT_MS);
     }

@@ -2,6 +2,7 @@
  * stand in inside.h. */
 #include "cache/entry.h"
 #include "base/clock.h"
+#include "cache/leaving.h"
 #include "cache/room.h"
 #include <string.h>
 
@@ -81,8 +82,10 @@ entry_set(struct cache *c, struct entry *e, enum entry_state state, uint64_t siz
     e->worth.size = size;
     account(c, e, true);
     if (!was_listed && is_listed) {
-        e->worth =
-            (struct evict_blob){.size = size, .copies = 1, .held = e->blob != NULL || e->pinned};
+        /* Where the site is asked before a blob leaves, those that it was not asked about yet come
+         * before those that are known to be the last. */
+        e->worth = (struct evict_blob){
+            .size = size, .copies = c->leave_asks ? 2 : 1, .held = e->blob != NULL || e->pinned};
         evict_add(&c->evict, &e->worth, entry_name(e), room_now_s(c));
         DL_APPEND(c->oldest, e);
     }
@@ -149,6 +152,7 @@ void
 entry_forget(struct cache *c, struct entry *e)
 {
     must(e->blob == NULL);
+    leaving_forget(c, e);
     entry_set(c, e, ENTRY_ABSENT, 0);
     index_remove(&c->map, e);
     mem_free(e);

@@ -110,6 +110,15 @@ sift(struct evict_heap *h, struct evict_blob *b)
     put(h, at, b);
 }
 
+/* In or out of what others have, too. */
+static void
+count_spare(struct evict *x, struct evict_blob *b, bool spare)
+{
+    x->spare_bytes += spare ? b->size : 0;
+    x->spare_bytes -= b->spare ? b->size : 0;
+    b->spare = spare;
+}
+
 static void
 heap_remove(struct evict_heap *h, struct evict_blob *b)
 {
@@ -128,6 +137,7 @@ static void
 place(struct evict *x, struct evict_blob *b, uint32_t now_s)
 {
     struct evict_heap *h = heap_of(x, b);
+    count_spare(x, b, !b->held && b->told && b->copies > 1);
     if (b->held) {
         heap_remove(h, b);
         return;
@@ -265,6 +275,7 @@ evict_remove(struct evict *x, struct evict_blob *b, uint64_t name)
         if (x->young[i] == b)
             forget_young(x, i);
     heap_remove(heap_of(x, b), b);
+    count_spare(x, b, false);
     x->small_bytes -= b->size < EVICT_SMALL ? b->size : 0;
     remember(x, name, &(struct evict_ghost){0, b->heat, b->asked_s, b->again});
 }
@@ -293,6 +304,7 @@ evict_asked_absent(struct evict *x, uint64_t name, uint32_t now_s)
 void
 evict_copies(struct evict *x, struct evict_blob *b, unsigned copies, uint32_t now_s)
 {
+    b->told = true;
     b->copies = copies < 1 ? 1 : copies < UINT8_MAX ? (uint8_t)copies : UINT8_MAX;
     place(x, b, now_s);
 }
@@ -313,6 +325,21 @@ evict_restore(struct evict *x, struct evict_blob *b, double c, uint32_t asked_s,
     if (asked_s > b->asked_s)
         b->asked_s = asked_s;
     place(x, b, now_s);
+}
+
+void
+evict_restore_absent(struct evict *x, uint64_t name, double c, uint32_t asked_s, uint32_t now_s)
+{
+    struct evict_ghost g;
+    recall(x, name, &g);
+    double at = halves(x, now_s);
+    if (c > 0 && at + log2(c) > (double)g.heat)
+        g.heat = (float)(at + log2(c));
+    if (asked_s > g.asked_s)
+        g.asked_s = asked_s;
+    if (g.asked_s == 0) /* not known: not lately */
+        g.asked_s = now_s > EVICT_BURST_S ? now_s - EVICT_BURST_S : 1;
+    remember(x, name, &g);
 }
 
 double

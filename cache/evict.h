@@ -47,7 +47,9 @@ struct evict_blob {
     uint8_t copies;   /* >= 1 */
     bool young : 1;   /* on probation */
     bool again : 1;   /* the burst of its last request had more than one */
-    bool held : 1;    /* must not leave: in use, or pinned */
+    bool held : 1;    /* must not leave: in use, pinned, or the site needs it */
+    bool told : 1;    /* copies is no guess */
+    bool spare : 1;   /* counted in spare_bytes */
 };
 
 /* What is remembered of a blob that is not here. */
@@ -68,7 +70,8 @@ struct evict {
         size_t count, cap;
     } large, small;
     uint32_t next_order;
-    uint64_t small_bytes;                      /* also of those that are held */
+    uint64_t small_bytes; /* also of those that are held */
+    uint64_t spare_bytes; /* of which others are known to have copies, and that may leave */
     struct evict_blob *young[EVICT_YOUNG_MAX]; /* oldest first */
     size_t young_count;
     uint64_t young_bytes;
@@ -94,6 +97,9 @@ void evict_hold(struct evict *x, struct evict_blob *b, bool held, uint32_t now_s
 /* What another run of the daemon, or another node, knew of it: c at now_s. */
 void evict_restore(struct evict *x, struct evict_blob *b, double c, uint32_t asked_s,
                    uint32_t now_s);
+/* The same of a blob that is not here. */
+void evict_restore_absent(struct evict *x, uint64_t name, double c, uint32_t asked_s,
+                          uint32_t now_s);
 double evict_c(const struct evict *x, const struct evict_blob *b, uint32_t now_s);
 
 /* log2 V at the epoch; of a blob that is not here as if it were, with so many copies. */

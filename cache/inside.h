@@ -11,8 +11,8 @@
  *  5. an entry that is ABSENT has a blob (in phase ASKED, foreign, or in memory).
  *  6. entry->parked is there iff the entry is PARTIAL and no blob fills it.
  *  7. filling_count and touched_count are what their comments say.
- *  8. an entry is in evict iff it is PARTIAL or STORED; held there iff it has a blob or is
- *     pinned.
+ *  8. an entry is in evict iff it is PARTIAL or STORED; held there iff it has a blob, is pinned,
+ *     or leaving_stays.
  * cache_check() walks them all; tests call it. */
 #ifndef CACHE_INSIDE_H
 #define CACHE_INSIDE_H
@@ -29,6 +29,7 @@
 #include "cache/hasher.h"
 #include "cache/index.h"
 #include "cache/journal.h"
+#include "cache/leave.h"
 #include "cache/pieces.h"
 #include "cache/store.h"
 #include "cache/tags.h"
@@ -58,6 +59,8 @@ struct entry {
     bool unsure : 1;  /* STORED, not re-hashed since an unclean stop */
     bool touched : 1; /* used since its last fact in the journal */
     bool pinned : 1;  /* by hand */
+    bool leaving : 1; /* has a place in cache->leaving */
+    bool last : 1;    /* the site was full of last copies when it was asked about it before */
     uint8_t alg;      /* entry_digest: 32 or 64 bytes follow */
     uint64_t from_bytes[BLOB_SOURCES];
     uint64_t served_bytes;
@@ -77,6 +80,20 @@ struct doom {
     enum metric reason; /* evict_*, or METRIC_COUNT when it is no eviction */
     bool wanted;        /* it was used lately */
 };
+
+/* A blob that is to leave, and what the site said of it. */
+struct leaving {
+    struct entry *entry;
+    enum cache_leave state;
+    bool sent;        /* ASKED: it was */
+    bool comes;       /* it may leave soon: room is waited for */
+    int64_t until_ms; /* then it is as if nobody had been asked */
+    char to[CACHE_LEAVE_TO_MAX];
+};
+#define LEAVING_MAX    128
+#define LEAVING_ASK_MS 2000
+/* Who has the last copy asks twice before it lets it go: others may make room meanwhile. */
+#define LEAVING_LAST_MS 1500
 
 /* Work for the disk thread on one blob. */
 enum blob_job { JOB_FLUSH = 1, JOB_SAVE = 2, JOB_PUBLISH = 4 };
@@ -108,6 +125,7 @@ struct blob {
     bool mailed;      /* in the disk thread's mailbox, which holds a reference */
     unsigned jobs;    /* enum blob_job */
     unsigned writing; /* blob_write calls that are at the disk now */
+    int64_t room_ms;  /* ASKED: waits for room until then; 0: it does not */
     int fd;           /* set once */
     uint64_t size, gen;
     struct window *window; /* its file is in memory; NULL: on disk */
@@ -161,7 +179,14 @@ struct cache {
     uint64_t limit_bytes, min_free_bytes;
     uint64_t next_gen;
     struct evict evict;
-    int64_t base_ms; /* clock_ms of second base_s of evict's clock */
+    void (*ask_leave)(void *arg, const struct leave_ask *list, size_t count);
+    void *ask_leave_arg;
+    bool asking_leave; /* ask_leave runs */
+    bool leave_asks;   /* fixed at open: without ask_leave, too, nothing leaves unasked */
+    size_t leaving_count;
+    struct leaving leaving[LEAVING_MAX];
+    int64_t pressed_ms; /* below min_free or over the cap since; 0: it is not */
+    int64_t base_ms;    /* clock_ms of second base_s of evict's clock */
     uint32_t base_s;
     unsigned passes;
     uint64_t windows_bytes, windows_max_bytes; /* of all windows: now, at most */

@@ -4,6 +4,7 @@
 #define CACHE_LOOK_H
 
 #include "cache/cache.h"
+#include "cache/leave.h"
 
 enum content_state {
     CONTENT_OFF,     /* not configured */
@@ -39,6 +40,8 @@ struct blob_info {
     double value;    /* of a byte of it: larger stays longer */
     unsigned copies; /* in the site as last heard, this one included */
     bool probation, pinned;
+    enum cache_leave leave;            /* what the site said of it when it was to leave */
+    char leave_to[CACHE_LEAVE_TO_MAX]; /* CACHE_LEAVE_MOVES: to that node */
 };
 /* Size of a blob that is stored whole, here or in containerd's store, 0 when it is not; looks into
  * memory only. */
@@ -64,7 +67,9 @@ void cache_heard(struct cache *c, const struct digest *d);
 CHECKED int cache_pin(struct cache *c, const struct digest *d, bool pinned);
 
 /* Evicts down to target_bytes (what is worth least first, never what is open or pinned), or only
- * tells. `report` (may be NULL) is called for each. Returns bytes freed. */
+ * tells. Waits CACHE_GC_ASK_MS at most for what the site says; what it needs stays. `report` (may
+ * be NULL) is called for each that goes. Returns bytes freed. */
+#define CACHE_GC_ASK_MS 3000
 uint64_t cache_gc(struct cache *c, uint64_t target_bytes, bool dry_run,
                   void (*report)(void *arg, const struct blob_info *info), void *arg);
 /* Calls `lost` when a stored blob turned out bad and left, if it was used in the last week:

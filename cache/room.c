@@ -2,6 +2,7 @@
 #include "cache/room.h"
 #include "base/clock.h"
 #include "cache/entry.h"
+#include "cache/leaving.h"
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
@@ -61,7 +62,8 @@ void
 room_hold(struct cache *c, struct entry *e)
 {
     if (e->state != ENTRY_ABSENT) {
-        evict_hold(&c->evict, &e->worth, e->blob != NULL || e->pinned, room_now_s(c));
+        evict_hold(&c->evict, &e->worth, e->blob != NULL || e->pinned || leaving_stays(c, e),
+                   room_now_s(c));
     }
 }
 
@@ -78,21 +80,44 @@ room_record(const struct cache *c, const struct entry *e, struct record *ret)
 
 /* ---- leaving ---- */
 
+/* What the site loses, or may lose, is counted. */
+static void let_go(struct cache *c, struct entry *e, enum metric reason) NEEDS(c->lock);
+static void
+let_go(struct cache *c, struct entry *e, enum metric reason)
+{
+    if (leaving_is_last(c, e)) {
+        metric_add(M_last_copy_dropped, 1);
+    } else if (!leaving_may(c, e)) {
+        metric_add(M_last_copy_unasked, 1);
+    }
+    entry_evict(c, e, reason);
+}
+
 /* Evicts idle entries, worth least first, until need_bytes are free or none is left; returns bytes
- * freed. */
-static uint64_t evict(struct cache *c, uint64_t need_bytes, enum metric reason) NEEDS(c->lock);
+ * freed. Unless `unasked`, those that the site was not asked about stay, and it is asked: less may
+ * become free then. */
+static uint64_t evict(struct cache *c, uint64_t need_bytes, enum metric reason, bool unasked)
+    NEEDS(c->lock);
 static uint64_t
-evict(struct cache *c, uint64_t need_bytes, enum metric reason)
+evict(struct cache *c, uint64_t need_bytes, enum metric reason, bool unasked)
 {
     struct evict_blob *chosen[EVICT_CHOOSE_MAX];
-    uint64_t freed = 0, bytes = 1;
+    uint64_t freed = 0, comes = 0, bytes = 1;
     evict_settle(&c->evict, room_now_s(c));
-    while (freed < need_bytes && bytes > 0) {
+    while (freed + comes < need_bytes && bytes > 0) {
         size_t count =
-            evict_choose(&c->evict, need_bytes - freed, (double)INFINITY, chosen, &bytes);
-        freed += bytes;
+            evict_choose(&c->evict, need_bytes - freed - comes, (double)INFINITY, chosen, &bytes);
         for (size_t i = 0; i < count; i++) {
-            entry_evict(c, room_entry(chosen[i]), reason);
+            struct entry *e = room_entry(chosen[i]);
+            uint64_t size = e->worth.size;
+            if (unasked || leaving_may(c, e)) {
+                let_go(c, e, reason);
+                freed += size;
+            } else if (leaving_ask(c, e)) {
+                comes += size;
+            } else {
+                return freed;
+            }
         }
     }
     return freed;
@@ -108,10 +133,14 @@ room_gc(struct cache *c, uint64_t need_bytes, bool dry_run,
     uint64_t freed = 0;
     for (size_t i = 0; i < count; i++) {
         struct entry *e = room_entry(order[i]);
+        if (!dry_run && !leaving_may(c, e)) {
+            (void)leaving_ask(c, e);
+            continue;
+        }
         freed += e->worth.size;
         each(arg, e);
         if (!dry_run) {
-            entry_evict(c, e, M_evict_gc);
+            let_go(c, e, M_evict_gc);
         }
     }
     mem_free(order);
@@ -130,23 +159,39 @@ lacking(const struct cache *c, uint64_t size, uint64_t free_bytes)
     return over > scarce ? over : scarce;
 }
 
-/* Would what has to leave for it be worth less than it? */
-static bool admits(struct cache *c, const struct digest *d, uint64_t size, uint64_t need_bytes)
-    NEEDS(c->lock);
-static bool
-admits(struct cache *c, const struct digest *d, uint64_t size, uint64_t need_bytes)
+/* What has to leave for it is worth less than it, and may go: 0. Else ERR_FULL; ERR_AGAIN: the site
+ * is asked about it. spare_only: last copies do not leave for it. */
+static int admits(struct cache *c, const struct digest *d, uint64_t size, uint64_t need_bytes,
+                  bool spare_only) NEEDS(c->lock);
+static int
+admits(struct cache *c, const struct digest *d, uint64_t size, uint64_t need_bytes, bool spare_only)
 {
     struct evict_blob *chosen[EVICT_CHOOSE_MAX];
     uint64_t bytes, idle = c->used_bytes - c->open_bytes;
     uint32_t now_s = room_now_s(c);
+    int rc = 0;
     lock_must_hold(&c->lock);
     if (size > c->limit_bytes || need_bytes > idle) {
-        return false;
+        return ERR_FULL;
     }
+    (void)leaving_expire(c);
     evict_settle(&c->evict, now_s);
     double value = evict_value_absent(&c->evict, room_name(d), size, 1, now_s);
     size_t count = evict_choose(&c->evict, need_bytes, value, chosen, &bytes);
-    return bytes >= need_bytes || count == EVICT_CHOOSE_MAX;
+    if (bytes < need_bytes && count < EVICT_CHOOSE_MAX) {
+        return c->leaving_count > 0 ? ERR_AGAIN : ERR_FULL;
+    }
+    for (size_t i = 0; i < count && rc != ERR_FULL; i++) {
+        struct entry *e = room_entry(chosen[i]);
+        if (spare_only && e->state == ENTRY_STORED && e->worth.copies == 1) {
+            rc = ERR_FULL;
+        } else if (!leaving_may(c, e)) {
+            rc = leaving_ask(c, e) ? ERR_AGAIN : ERR_FULL;
+        } else if (leaving_is_last(c, e) && leaving_bytes(c) > 0) {
+            rc = ERR_AGAIN; /* what others have comes first */
+        }
+    }
+    return rc;
 }
 
 int
@@ -156,16 +201,44 @@ room_make(struct cache *c, const struct digest *d, uint64_t size, uint64_t free_
     if (need == 0 && size <= c->limit_bytes) {
         return 0;
     }
-    if (!admits(c, d, size, need)) {
-        return ERR_FULL;
+    int rc = admits(c, d, size, need, false);
+    if (rc < 0) {
+        return rc;
     }
+    /* What was chosen is chosen again, and may go. */
     uint64_t over = minus(c->used_bytes + size, c->limit_bytes);
-    uint64_t freed = evict(c, over, M_evict_size);
-    (void)evict(c, minus(need, freed), M_evict_min_free);
+    uint64_t freed = evict(c, over, M_evict_size, false);
+    (void)evict(c, minus(need, freed), M_evict_min_free, false);
     return 0;
 }
 
+int
+room_invite(struct cache *c, const struct digest *d, uint64_t size)
+{
+    uint64_t need = minus(c->used_bytes + size, c->limit_bytes / 100 * ROOM_LOW_PERCENT);
+    int rc = need > 0 || size > c->limit_bytes ? admits(c, d, size, need, true) : 0;
+    if (rc == 0) {
+        (void)evict(c, need, M_evict_size, false);
+    }
+    return rc;
+}
+
 /* ---- the marks ---- */
+
+/* Has room been lacking for so long that nobody is asked any more? */
+static bool is_pressed(struct cache *c, bool scarce) NEEDS(c->lock);
+static bool
+is_pressed(struct cache *c, bool scarce)
+{
+    int64_t now_ms = clock_ms();
+    lock_must_hold(&c->lock);
+    if (!scarce && c->used_bytes <= c->limit_bytes) {
+        c->pressed_ms = 0;
+    } else if (c->pressed_ms == 0) {
+        c->pressed_ms = now_ms;
+    }
+    return c->pressed_ms != 0 && now_ms - c->pressed_ms >= CACHE_PRESSURE_MS;
+}
 
 int64_t
 room_turn(struct cache *c)
@@ -184,8 +257,18 @@ room_turn(struct cache *c)
     uint64_t have = free_bytes + c->dooming_bytes;
     uint64_t scarce =
         have < c->min_free_bytes ? c->min_free_bytes - have + c->min_free_bytes / SPARE_PART : 0;
-    (void)evict(c, over >= scarce ? over : scarce,
-                over >= scarce ? M_evict_size : M_evict_min_free);
+    int64_t expires_ms = leaving_expire(c);
+    bool unasked = is_pressed(c, scarce > 0);
+    if (unasked) {
+        leaving_release(c);
+    }
+    uint64_t need = over >= scarce ? over : scarce;
+    (void)evict(c, unasked ? need : minus(need, leaving_bytes(c)),
+                over >= scarce ? M_evict_size : M_evict_min_free, unasked);
+    int64_t pressed_ms = c->pressed_ms;
     lock_drop(&c->lock);
-    return next_ms;
+    leaving_send(c);
+    if (!unasked && pressed_ms != 0 && pressed_ms + CACHE_PRESSURE_MS < next_ms)
+        next_ms = pressed_ms + CACHE_PRESSURE_MS;
+    return expires_ms < next_ms ? expires_ms : next_ms;
 }

@@ -28,12 +28,16 @@ void room_hold(struct cache *c, struct entry *e) NEEDS(c->lock);
 void room_record(const struct cache *c, const struct entry *e, struct record *ret) NEEDS(c->lock);
 
 /* Evicts idle entries by hand, strictly in order of value, until need_bytes are free or none is
- * left: `each` sees every one before it goes; with dry_run none goes. Returns bytes freed. */
+ * left: `each` sees every one before it goes; with dry_run none goes. The site is asked about those
+ * that it may need, which stay: call again when it has answered. Returns bytes freed. */
 uint64_t room_gc(struct cache *c, uint64_t need_bytes, bool dry_run,
                  void (*each)(void *arg, const struct entry *e), void *arg) NEEDS(c->lock);
-/* Room for a blob that begins. 0, or ERR_FULL, then nothing was evicted. */
+/* Room for a blob that begins. 0, or ERR_FULL, then nothing was evicted; or ERR_AGAIN: the site is
+ * asked about what has to leave for it. */
 CHECKED int room_make(struct cache *c, const struct digest *d, uint64_t size, uint64_t free_bytes)
     NEEDS(c->lock);
+/* The same for another node's last copy (cache_invite). */
+CHECKED int room_invite(struct cache *c, const struct digest *d, uint64_t size) NEEDS(c->lock);
 
 /* Disk thread: keeps the marks and min_free. Returns when it has to be called again at the latest
  * (clock_ms). */

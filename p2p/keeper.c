@@ -106,12 +106,13 @@ void
 keeper_want(struct keeper *k, const struct swarms_at *at, const struct digest *digest,
             uint64_t size, struct plan *p)
 {
-    struct parting last = {.digest = *digest, .what = PARTING_LAST, .for_ms = KEEPER_GO_MS};
+    struct parting alone = {.digest = *digest, .what = PARTING_GO, .for_ms = KEEPER_GO_MS};
     int64_t left_ms = promised_ms(k, digest, at->now_ms);
     struct keeper_want *w = find(k, digest);
     if (w != NULL && w->state == KEEPER_MOVING)
         return; /* its end will be told */
-    if (left_ms > 0 || (w == NULL && k->wants_count == KEEPER_WANTS_MAX)) {
+    bool listens = at->elect->tracker.epoch == 0 && member_count(at->members, at->elect->site) == 0;
+    if (left_ms > 0 || listens || (w == NULL && k->wants_count == KEEPER_WANTS_MAX)) {
         keep(p, digest, left_ms > 0 ? left_ms : KEEPER_FRESH_MS);
         return;
     }
@@ -124,7 +125,7 @@ keeper_want(struct keeper *k, const struct swarms_at *at, const struct digest *d
     }
     w->state = KEEPER_GONE;
     w->next_ms = at->now_ms + KEEPER_GO_MS;
-    answer(&last, p);
+    answer(&alone, p);
 }
 
 static void
@@ -166,7 +167,7 @@ keeper_answered(struct keeper *k, const struct swarms_at *at, const struct parti
         return;
     /* Others heard that it is here, and rest on that: without a tracker only the order decides. */
     if (word.what == PARTING_KEEP || (word.copies == 0 && w->intends)) {
-        keep(p, &w->digest, KEEPER_PROMISE_MS);
+        keep(p, &w->digest, word.what == PARTING_KEEP ? KEEPER_LONG_MS : KEEPER_PROMISE_MS);
         drop(k, w);
     } else if (word.what == PARTING_MOVES) {
         move(k, at, w, &word, to_addr, p);
@@ -304,16 +305,16 @@ offer(struct keeper *k, const struct swarms_at *at, struct keeper_want *w, struc
     struct parting_offer o;
     struct wire_msg m = {.type = WIRE_TAKE};
     struct member to = {.id = w->to, .addr = w->to_addr};
-    bool late = at->now_ms - w->heard_ms >= KEEPER_SILENT_MS ||
-                at->now_ms - w->first_ms >= KEEPER_MOVE_MS;
+    bool late =
+        at->now_ms - w->heard_ms >= KEEPER_SILENT_MS || at->now_ms - w->first_ms >= KEEPER_MOVE_MS;
     if (late || !k->ops.offer(k->ops.arg, &w->digest, &o)) {
         keep(p, &w->digest, KEEPER_FAILED_MS);
         drop(k, w);
         return;
     }
     w->next_ms = at->now_ms + KEEPER_STEP_MS;
-    m.take = (struct wire_take){w->digest, o.size, o.requests, o.asked_s,
-                                {(const uint8_t *)o.place, o.place_len}};
+    m.take = (struct wire_take){
+        w->digest, o.size, o.requests, o.asked_s, {(const uint8_t *)o.place, o.place_len}};
     plan_record(p, PLAN_DATAGRAM, &to, &m);
 }
 

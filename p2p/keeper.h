@@ -2,16 +2,16 @@
  *
  * A node that wants to let a blob go (EVICT_INTENT) asks the tracker, which asks the site who holds
  * it (COPIES_ASK, COPIES), and tells all that want to let it go but one that they may. Without an
- * answer of the tracker the node asks the site itself and may go only if a holder comes before it in
- * the order of pick_weight: the first one is the keeper.
+ * answer of the tracker the node asks the site itself and may go only if a holder comes before it
+ * in the order of pick_weight: the first one is the keeper.
  *
  *   ASKING  --others hold it, and one of them stays-->  GONE, PARTING_GO: it may go within GO_MS
  *   ASKING  --nobody else, a node has room-->           MOVING, PARTING_MOVES
  *   ASKING  --nobody else, no room-->                   GONE, PARTING_LAST: its value decides
  *   ASKING  --it is the keeper, or said HOLDS-->        PARTING_KEEP
  *   MOVING  --TOOK says STORED-->                       GONE, PARTING_GO
- *   MOVING  --refused-->                                ASKING   (the tracker remembers who refused)
- *   MOVING  --no word for KEEPER_SILENT_MS-->           PARTING_KEEP
+ *   MOVING  --refused-->                                ASKING   (the tracker remembers who
+ * refused) MOVING  --no word for KEEPER_SILENT_MS-->           PARTING_KEEP
  *
  * Why two nodes cannot both let go of the last two copies, whoever is tracker, and with any
  * datagram lost: who says HOLDS keeps the blob for KEEPER_PROMISE_MS and takes its own wish back; a
@@ -27,24 +27,26 @@
 #include "p2p/parting.h"
 #include "p2p/swarms.h"
 
-#define KEEPER_WANTS_MAX    128 /* blobs that one node wants to let go; more get PARTING_KEEP */
-#define KEEPER_PROMISES_MAX 512 /* more are not given: then this node counts as none that holds it */
-#define KEEPER_ROUNDS_MAX   512 /* blobs that one tracker decides on; more get no answer */
-#define KEEPER_WHO_MAX      32  /* nodes that count for one blob */
-#define KEEPER_AGAIN_MS     20  /* the site is asked twice, as datagrams get lost */
-#define KEEPER_ROUND_MS     60  /* for the answers of the site */
-#define KEEPER_ASK_MS       200 /* no answer of the tracker: again */
-#define KEEPER_ASKS         2   /* then the node asks the site itself */
-#define KEEPER_FRESH_MS     1000
-#define KEEPER_LATE_MS      1500
-#define KEEPER_PROMISE_MS   3000 /* > KEEPER_FRESH_MS + KEEPER_LATE_MS */
-#define KEEPER_GO_MS        10000 /* so long a word GO or LAST holds */
-#define KEEPER_FAILED_MS    5000  /* after a move that failed */
-#define KEEPER_STEP_MS      200  /* between two questions to who takes a blob over */
-#define KEEPER_SILENT_MS    3000
-#define KEEPER_MOVE_MS      600000
-#define KEEPER_MOVES        3    /* nodes that are tried in turn */
-#define KEEPER_BOOKED_MS    5000 /* until beacons show the room that a move takes */
+#define KEEPER_WANTS_MAX 128 /* blobs that one node wants to let go; more get PARTING_KEEP */
+#define KEEPER_PROMISES_MAX \
+    512                       /* more are not given: then this node counts as none that holds it */
+#define KEEPER_ROUNDS_MAX 512 /* blobs that one tracker decides on; more get no answer */
+#define KEEPER_WHO_MAX    32  /* nodes that count for one blob */
+#define KEEPER_AGAIN_MS   20  /* the site is asked twice, as datagrams get lost */
+#define KEEPER_ROUND_MS   60  /* for the answers of the site */
+#define KEEPER_ASK_MS     200 /* no answer of the tracker: again */
+#define KEEPER_ASKS       2   /* then the node asks the site itself */
+#define KEEPER_FRESH_MS   300
+#define KEEPER_LATE_MS    500
+#define KEEPER_PROMISE_MS 1000  /* > KEEPER_FRESH_MS + KEEPER_LATE_MS */
+#define KEEPER_LONG_MS    10000 /* the keeper without a tracker asks again so late */
+#define KEEPER_GO_MS      10000 /* so long a word GO or LAST holds */
+#define KEEPER_FAILED_MS  5000  /* after a move that failed */
+#define KEEPER_STEP_MS    200   /* between two questions to who takes a blob over */
+#define KEEPER_SILENT_MS  3000
+#define KEEPER_MOVE_MS    600000
+#define KEEPER_MOVES      8    /* nodes that are tried in turn */
+#define KEEPER_BOOKED_MS  5000 /* until beacons show the room that a move takes */
 
 /* They look into memory, or post, and return. */
 struct keeper_ops {

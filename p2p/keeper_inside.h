@@ -45,8 +45,8 @@ struct keeper_who {
 struct keeper_round {
     struct digest digest;
     uint64_t size;
-    bool alone;   /* for this node itself, without a tracker */
-    uint32_t ask; /* number of the question to the site */
+    bool alone;                 /* for this node itself, without a tracker */
+    uint32_t ask;               /* number of the question to the site */
     int64_t asked_ms, again_ms; /* the site was asked; is asked once more, or never */
     bool decided;
     size_t count, refused_count;

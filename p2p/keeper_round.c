@@ -162,14 +162,24 @@ book(struct keeper *k, struct keeper_round *r, const struct node_id *node, int64
     r->refused[r->refused_count++] = *node;
 }
 
+/* A move that came to nothing. */
+static void
+unbook(struct keeper *k, const struct keeper_who *w, uint64_t bytes)
+{
+    if (w->answer.what != PARTING_MOVES)
+        return;
+    for (size_t i = 0; i < KEEPER_BOOKED_MAX; i++)
+        if (node_equal(&k->booked[i].node, &w->answer.to) && k->booked[i].bytes == bytes)
+            k->booked[i].until_ms = 0;
+}
+
 /* The last copy: it moves, or its value decides. */
 static void
 decide_last(struct keeper *k, const struct swarms_at *at, struct keeper_round *r,
             struct keeper_who *w)
 {
     w->answer.what = PARTING_LAST;
-    if (r->refused_count < KEEPER_MOVES &&
-        find_taker(k, at, r, &w->answer.to, &w->to_addr)) {
+    if (r->refused_count < KEEPER_MOVES && find_taker(k, at, r, &w->answer.to, &w->to_addr)) {
         w->answer.what = PARTING_MOVES;
         book(k, r, &w->answer.to, at->now_ms);
     }
@@ -200,12 +210,9 @@ tell(struct keeper *k, const struct swarms_at *at, const struct keeper_who *w, s
         return;
     }
     const struct member *to = member_find(at->members, &w->node);
-    m.evict_answer = (struct wire_evict_answer){w->answer.digest,
-                                                w->ask,
-                                                (uint8_t)w->answer.what,
-                                                (uint16_t)w->answer.copies,
-                                                w->answer.to,
-                                                w->to_addr};
+    m.evict_answer = (struct wire_evict_answer){
+        w->answer.digest,           w->ask,       (uint8_t)w->answer.what,
+        (uint16_t)w->answer.copies, w->answer.to, w->to_addr};
     if (to != NULL && keeper_has_room(p))
         plan_record(p, PLAN_DATAGRAM, to, &m);
 }
@@ -260,6 +267,7 @@ keeper_round_want(struct keeper *k, const struct swarms_at *at, const struct mem
     if ((w->answered || w->leaves_ms > 0) && (int32_t)(said->ask - w->ask) <= 0)
         return; /* answered already, or on its way for long */
     /* It may have been let go, or named a taker in vain: it is here all the same. */
+    unbook(k, w, r->size);
     w->leaves_ms = 0;
     w->wants = true;
     w->answered = false;

@@ -254,7 +254,7 @@ is_true(const cJSON *doc, const char *key)
     return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(doc, key));
 }
 
-/* Blobs that would go if they were not pinned or in use. */
+/* Blobs that would go if they were not pinned, in use, or needed by the site. */
 static cJSON *
 list_kept(const struct report *r)
 {
@@ -263,7 +263,7 @@ list_kept(const struct report *r)
     for (cJSON *one = list != NULL ? list->child : NULL, *next; one != NULL; one = next) {
         const cJSON *worth = cJSON_GetObjectItemCaseSensitive(one, "worth");
         next = one->next;
-        if (is_true(worth, "pinned") || number(one, "readers") > 0)
+        if (is_true(worth, "pinned") || is_true(worth, "stays") || number(one, "readers") > 0)
             cJSON_AddItemToArray(kept, cJSON_DetachItemViaPointer(list, one));
     }
     json_free(&all);

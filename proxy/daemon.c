@@ -109,7 +109,8 @@ open_cache(struct daemon *d, struct err *e)
         .memory_bytes = s->cache_memory_bytes,
         .hash_threads = hash_threads(),
         .content_dir = s->cache_containerd_content[0] ? s->cache_containerd_content : NULL,
-        .content_owns = s->cache_containerd_owns};
+        .content_owns = s->cache_containerd_owns,
+        .leave_asks = d->peering != NULL};
     return cache_open(&config, &d->cache, e);
 }
 

@@ -6,6 +6,7 @@
 #include "cache/cache.h"
 #include "p2p/p2p.h"
 #include "proxy/api/server.h"
+#include "proxy/keeping.h"
 #include "proxy/peer/port.h"
 #include "proxy/settings.h"
 #include "proxy/upstream/fetch.h"
@@ -21,6 +22,7 @@ struct peering {
     char listen[SERVER_ADDRESS_MAX];
     struct cache *cache;
     struct fetch *fetch;
+    struct keeping *keeping;
     struct p2p *p2p;
     struct port *port;
 };
@@ -95,6 +97,34 @@ on_heard(void *arg, const struct digest *blob)
     cache_heard(p->cache, blob);
 }
 
+static bool
+on_holds(void *arg, const struct digest *blob)
+{
+    struct peering *p = arg;
+    return keeping_holds(p->keeping, blob);
+}
+
+static bool
+on_offer(void *arg, const struct digest *blob, struct parting_offer *ret)
+{
+    struct peering *p = arg;
+    return keeping_offer(p->keeping, blob, ret);
+}
+
+static enum parting_taken
+on_take(void *arg, const struct parting_offer *offer)
+{
+    struct peering *p = arg;
+    return keeping_take(p->keeping, offer);
+}
+
+static void
+on_parting(void *arg, const struct parting *said)
+{
+    struct peering *p = arg;
+    keeping_said(p->keeping, said);
+}
+
 /* ---- life ---- */
 
 int
@@ -124,10 +154,11 @@ peering_listen(const struct settings *s, struct peering **ret, struct err *e)
 }
 
 int
-peering_open(struct peering *p, const struct settings *s, struct cache *cache, struct fetch *fetch,
+peering_open(struct peering *p, struct settings *s, struct cache *cache, struct fetch *fetch,
              struct err *e)
 {
-    struct p2p_ops ops = {p, on_get, on_stop, on_stored, on_heard, on_liar};
+    struct p2p_ops ops = {p,       on_get,   on_stop,  on_stored, on_heard,
+                          on_liar, on_holds, on_offer, on_take,   on_parting};
     struct p2p_config swarm = {.listen = p->listen, /* UDP gets the number that TCP has */
                                .advertise = s->p2p_advertise,
                                .site = s->p2p_site,
@@ -139,10 +170,12 @@ peering_open(struct peering *p, const struct settings *s, struct cache *cache, s
                                .priority = s->p2p_priority};
     p->cache = cache;
     p->fetch = fetch;
+    p->keeping = keeping_new(cache, fetch, s);
     int rc = p2p_open(&swarm, &ops, &p->p2p, e);
     if (rc < 0)
         return rc;
     fetch_join(fetch, p->p2p);
+    keeping_start(p->keeping, p->p2p);
     struct port_config port = {s, cache, p->p2p, p->fd};
     p->fd = -1;
     return port_open(&port, &p->port, e);
@@ -174,12 +207,13 @@ peering_prepare(struct peering *p, const struct settings *s, struct err *e)
 }
 
 void
-peering_reload(struct peering *p, const struct settings *s)
+peering_reload(struct peering *p, struct settings *s)
 {
     if (p == NULL)
         return;
     p2p_rekey(p->p2p, &p->keys);
     port_reload(p->port, s);
+    keeping_reload(p->keeping, s);
 }
 
 void
@@ -188,7 +222,10 @@ peering_close(struct peering *p)
     if (p == NULL)
         return;
     port_close(p->port);
+    if (p->keeping != NULL)
+        keeping_stop(p->keeping);
     p2p_close(p->p2p);
+    keeping_free(p->keeping);
     fd_close(&p->fd);
     OPENSSL_cleanse(&p->keys, sizeof p->keys);
     mem_free(p);

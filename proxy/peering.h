@@ -19,14 +19,14 @@ struct settings;
  * false. ERR_CONFIG or -errno with e set. */
 CHECKED int peering_listen(const struct settings *s, struct peering **ret, struct err *e);
 /* cache and fetch outlive the peering. */
-CHECKED int peering_open(struct peering *p, const struct settings *s, struct cache *cache,
+CHECKED int peering_open(struct peering *p, struct settings *s, struct cache *cache,
                          struct fetch *fetch, struct err *e);
 struct p2p *peering_p2p(struct peering *p); /* NULL before it is open; of a NULL: NULL */
 /* Before settings are taken over (p2p.key_file did not change): reads the keys again, which
  * peering_reload then uses. ERR_CONFIG or -errno with e set: none that could be used, or the first
  * for a node that runs alone. NULL is fine, as below. */
 CHECKED int peering_prepare(struct peering *p, const struct settings *s, struct err *e);
-void peering_reload(struct peering *p, const struct settings *s);
+void peering_reload(struct peering *p, struct settings *s);
 void peering_close(struct peering *p);
 
 #endif

@@ -266,6 +266,26 @@ phase_text(enum blob_phase phase)
 }
 
 /* What keeps it in the cache, or not. */
+/* What the site said of a blob that is to leave. */
+static void
+add_site_word(cJSON *worth, const struct blob_info *info)
+{
+    static const char *const words[] = {[CACHE_LEAVE_UNASKED] = "not asked",
+                                        [CACHE_LEAVE_ASKED] = "asked",
+                                        [CACHE_LEAVE_MAY] = "others have it: it may go",
+                                        [CACHE_LEAVE_LAST] = "last copy in the site, no room there",
+                                        [CACHE_LEAVE_MOVES] = "moves to node ",
+                                        [CACHE_LEAVE_KEEP] = "last copy in the site, kept"};
+    char text[80];
+    int bad = text_printf(text, sizeof text, "%s%s", words[info->leave],
+                          info->leave == CACHE_LEAVE_MOVES ? info->leave_to : "");
+    must(bad == 0);
+    report_add_text(worth, "site", text);
+    cJSON_AddBoolToObject(worth, "stays",
+                          info->leave == CACHE_LEAVE_MOVES || info->leave == CACHE_LEAVE_KEEP ||
+                              info->leave == CACHE_LEAVE_ASKED);
+}
+
 static void
 add_worth(cJSON *doc, const struct blob_info *info)
 {
@@ -275,6 +295,7 @@ add_worth(cJSON *doc, const struct blob_info *info)
     json_add_u64(worth, "copies", info->copies);
     cJSON_AddBoolToObject(worth, "probation", info->probation);
     cJSON_AddBoolToObject(worth, "pinned", info->pinned);
+    add_site_word(worth, info);
 }
 
 cJSON *

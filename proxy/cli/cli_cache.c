@@ -20,11 +20,14 @@ print_worth(const char *verb, const cJSON *one)
     char size[TEXT_SIZE_MAX];
     const cJSON *worth = cJSON_GetObjectItemCaseSensitive(one, "worth");
     text_print_size(cli_number(one, "size_bytes"), size);
-    (void)printf("%s %s %s %s: value %.3g, requests %.2f, copies %llu%s%s%s%s\n", verb,
+    const char *site = cli_text(worth, "site");
+    (void)printf("%s %s %s %s: value %.3g, requests %.2f, copies %llu%s%s%s%s%s%s\n", verb,
                  cli_text(one, "digest"), size, cli_text(one, "repository"), real(worth, "value"),
                  real(worth, "requests"), (unsigned long long)cli_number(worth, "copies"),
                  cli_true(worth, "probation") ? ", on probation" : "",
                  cli_true(worth, "pinned") ? ", pinned" : "",
+                 strcmp(site, "not asked") == 0 || !site[0] ? "" : ", ",
+                 strcmp(site, "not asked") == 0 ? "" : site,
                  cli_number(one, "readers") > 0 ? ", in use" : "",
                  strcmp(cli_text(one, "phase"), "whole") == 0 ? "" : ", partial");
 }

@@ -99,10 +99,8 @@ static void
 tell_load(void *arg)
 {
     struct port *p = arg;
-    struct cache_stats s;
     tell_gone(p);
-    cache_get_stats(p->rooms.cache, &s);
-    uint64_t free_bytes = s.limit_bytes > s.used_bytes ? s.limit_bytes - s.used_bytes : 0;
+    uint64_t free_bytes = cache_spare(p->rooms.cache);
     unsigned queue_ms = uploads_queue_ms(p->rooms.uploads);
     if (p->said && queue_ms == p->queue_ms && free_bytes == p->free_bytes)
         return;

@@ -10,6 +10,7 @@
 #include "base/mailbox.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "base/text.h"
 #include "base/thread.h"
 #include "proxy/upstream/fill.h"
 #include "proxy/upstream/history.h"
@@ -31,12 +32,12 @@ enum note_kind { NOTE_BLOB, NOTE_HURRY, NOTE_GET, NOTE_STOP, NOTE_BAN };
 struct note {
     struct mail mail; /* first member */
     enum note_kind kind;
-    struct origin origin; /* BLOB */
-    struct blob *blob;    /* BLOB, HURRY */
-    uint64_t size;        /* BLOB */
-    bool background;      /* BLOB */
-    struct digest digest; /* GET, STOP */
-    struct swarm_get get; /* GET; STOP: id, and first: where it ends; BAN: node */
+    struct origin origin;   /* BLOB */
+    struct blob *blob;      /* BLOB, HURRY */
+    uint64_t size;          /* BLOB */
+    enum fill_for for_whom; /* BLOB */
+    struct digest digest;   /* GET, STOP */
+    struct swarm_get get;   /* GET; STOP: id, and first: where it ends; BAN: node */
 };
 
 struct fill_node {
@@ -89,6 +90,20 @@ origin_release(struct origin *o)
     o->registry = NULL;
 }
 
+bool
+origin_find(struct settings *settings, const char *key, struct origin *ret)
+{
+    const char *slash = strchr(key, '/');
+    if (slash == NULL || text_copy(ret->repository, sizeof ret->repository, slash + 1) < 0 ||
+        text_printf(ret->host, sizeof ret->host, "%.*s", (int)(slash - key), key) < 0)
+        return false;
+    ret->registry = settings_registry(settings, ret->host);
+    if (ret->registry == NULL)
+        return false;
+    ret->settings = settings_ref(settings);
+    return true;
+}
+
 void
 answer_release(struct answer *a)
 {
@@ -109,7 +124,7 @@ static void
 start_fill(struct fetch *f, const struct note *o, int64_t now_ms)
 {
     struct fill_node *n = mem_zalloc(sizeof *n);
-    n->fill = fill_new(&f->world, &o->origin, o->blob, o->size, o->background, now_ms);
+    n->fill = fill_new(&f->world, &o->origin, o->blob, o->size, o->for_whom, now_ms);
     n->next = f->fills;
     f->fills = n;
     f->listed_ms = 0;
@@ -463,20 +478,33 @@ fetch_ask(struct fetch *f, const struct origin *o, const struct ask *a, struct a
     return code;
 }
 
-void
-fetch_blob(struct fetch *f, const struct origin *o, struct blob *b, uint64_t size, bool background)
+static void
+post_blob(struct fetch *f, const struct origin *o, struct blob *b, uint64_t size,
+          enum fill_for for_whom)
 {
     struct note *n = mem_zalloc(sizeof *n);
     n->kind = NOTE_BLOB;
     origin_copy(&n->origin, o);
     n->blob = blob_ref(b);
     n->size = size;
-    n->background = background;
+    n->for_whom = for_whom;
     int code = mailbox_post(&f->notes, &n->mail);
     if (code == 0)
         return;
     blob_fail(b, code);
     free_note(n);
+}
+
+void
+fetch_blob(struct fetch *f, const struct origin *o, struct blob *b, uint64_t size, bool background)
+{
+    post_blob(f, o, b, size, background ? FILL_BACKGROUND : FILL_CLIENT);
+}
+
+void
+fetch_copy(struct fetch *f, const struct origin *o, struct blob *b, uint64_t size)
+{
+    post_blob(f, o, b, size, FILL_COPY);
 }
 
 void

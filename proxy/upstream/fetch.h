@@ -31,6 +31,8 @@ struct origin {
 };
 void origin_copy(struct origin *ret, const struct origin *from);
 void origin_release(struct origin *o);
+/* Where a key of the cache ("registry/repository") leads; false when there is no such registry. */
+CHECKED bool origin_find(struct settings *settings, const char *key, struct origin *ret);
 
 CHECKED int fetch_open(struct fetch **ret, struct err *e);
 /* Blobs that begin from now on go through the swarm; p lives until fetch_stop returns. */
@@ -77,6 +79,10 @@ void answer_release(struct answer *a);
  * any refusal the blob fails. `background` (prefetch) yields to blobs that clients read. */
 void fetch_blob(struct fetch *f, const struct origin *o, struct blob *b, uint64_t size,
                 bool background);
+
+/* The same, in the background and from other nodes of the site only: never over the WAN. Without
+ * another node that gives bytes it fails. */
+void fetch_copy(struct fetch *f, const struct origin *o, struct blob *b, uint64_t size);
 
 /* A client waits for a blob that may be on its way in the background: it yields no more. Never
  * blocks; no effect on a blob that is not being filled here. */

@@ -16,6 +16,7 @@
 #include "proxy/upstream/peer.h"
 #include "proxy/upstream/solo.h"
 
+#define ROOM_LOOK_MS   20    /* between two looks at whether there is room */
 #define LOOK_MS        250   /* how often the blob is asked whether it failed by itself */
 #define CHECK_LOOK_MS  20    /* the same while only its digest is not known yet */
 #define BLOCKED_MS_MAX 60000 /* a ring that nobody reads for so long has no reader */
@@ -32,19 +33,20 @@ wake_from_blob(void *arg)
 
 struct fill *
 fill_new(struct fill_world *world, const struct origin *o, struct blob *b, uint64_t size,
-         bool background, int64_t now_ms)
+         enum fill_for for_whom, int64_t now_ms)
 {
     struct fill *f = mem_zalloc(sizeof *f);
     f->world = world;
     origin_copy(&f->origin, o);
     f->blob = blob_ref(b);
     f->size = size;
-    f->background = background;
+    f->background = for_whom != FILL_CLIENT;
+    f->lan_only = for_whom == FILL_COPY;
     f->claimable = true;
     f->rate_mark_ms = f->begun_ms = f->waited_ms = now_ms;
     cells_init(&f->cells, 0);
     patience_start(&f->patience, now_ms, false);
-    f->patient = !background;
+    f->patient = !f->background;
     blob_set_waker(b, wake_from_blob, world);
     return f;
 }
@@ -278,7 +280,9 @@ begin(struct fill *f, int64_t now_ms)
 {
     struct err e = {0};
     struct blob_state st;
-    int code = upstream_take(f->world->upstreams, &f->origin, &f->upstream, &e);
+    int code = 0;
+    if (f->upstream == NULL)
+        code = upstream_take(f->world->upstreams, &f->origin, &f->upstream, &e);
     if (code != 0) {
         fill_end(f, code, e.text);
         return;
@@ -286,7 +290,12 @@ begin(struct fill *f, int64_t now_ms)
     blob_set_shared(f->blob, !f->background);
     if (f->size == CACHE_SIZE_UNKNOWN)
         return;
-    code = blob_begin(f->blob, f->size);
+    code = blob_begin_patiently(f->blob, f->size);
+    f->lacks_room = code == ERR_AGAIN;
+    if (f->lacks_room) {
+        wire_wake_at(f->world->wire, now_ms + ROOM_LOOK_MS);
+        return;
+    }
     if (code != 0) {
         fill_end(f, code, err_text(code));
         return;
@@ -300,6 +309,8 @@ begin(struct fill *f, int64_t now_ms)
         cells_init(&f->cells, f->size);
     if (ordered_open(f, now_ms))
         mend_watch(f, now_ms);
+    else if (f->lan_only)
+        fill_end(f, ERR_NOT_FOUND, "no other node may give it");
 }
 
 /* The swarm heard of pieces that are wrong. */
@@ -413,8 +424,10 @@ fill_step(struct fill *f, int64_t now_ms, bool woken)
 {
     bool complete = false;
     count_wait(f, now_ms);
-    if (!f->over && f->upstream == NULL)
+    if (!f->over && (f->upstream == NULL || f->lacks_room))
         begin(f, now_ms);
+    if (f->lacks_room)
+        return f->over;
     if (f->trail != NULL)
         mend_listen(f, now_ms);
     if (!f->over && f->ordered != NULL)
@@ -459,6 +472,7 @@ fill_hurry(struct fill *f, int64_t now_ms)
         fill_start_patience(f, now_ms);
     if (f->ordered != NULL)
         ordered_hurry(f);
+    f->lan_only = false;
 }
 
 void

@@ -37,10 +37,13 @@ struct fill_world {
 
 struct fill;
 
+/* Whom it is for. COPY: nobody asks for it, and it comes from other nodes of the site only. */
+enum fill_for { FILL_CLIENT, FILL_BACKGROUND, FILL_COPY };
+
 /* Takes a reference of the blob and a copy of the origin. Never fails: a refusal fails the blob
  * at the first step. */
 struct fill *fill_new(struct fill_world *world, const struct origin *o, struct blob *b,
-                      uint64_t size, bool background, int64_t now_ms);
+                      uint64_t size, enum fill_for for_whom, int64_t now_ms);
 /* Moves on; true when there is nothing more to do: then fill_free. `woken`: a cursor waits or a
  * window has room. */
 bool fill_step(struct fill *f, int64_t now_ms, bool woken);

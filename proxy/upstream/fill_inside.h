@@ -21,6 +21,8 @@ struct fill {
     struct blob *blob;
     uint64_t size; /* as the descriptor says, later as the blob says */
     bool background;
+    bool lan_only;           /* a copy of what other nodes of the site have */
+    bool lacks_room;         /* begins when what has to leave for it has left */
     struct source *upstream; /* held */
     bool begun;              /* blob_begin is done */
     bool over;

@@ -112,7 +112,8 @@ ordered_open(struct fill *f, int64_t now_ms)
     f->ordered = mem_zalloc(sizeof *f->ordered);
     f->ordered->p2p = p2p;
     f->ordered->piece_bytes = piece_bytes(f->size);
-    f->ordered->flags = WIRE_MAY_FETCH | WIRE_SERVES | (f->background ? 0 : WIRE_CLIENT);
+    f->ordered->flags =
+        WIRE_SERVES | (f->lan_only ? 0 : WIRE_MAY_FETCH) | (f->background ? 0 : WIRE_CLIENT);
     f->ordered->since_ms = f->ordered->peers_ms = now_ms;
     f->shared = true;
     want(f);
@@ -359,6 +360,10 @@ static void
 leave(struct fill *f, const char *why)
 {
     char digest[DIGEST_TEXT_MAX];
+    if (f->lan_only) {
+        fill_end(f, ERR_NOT_FOUND, why);
+        return;
+    }
     digest_print(blob_digest(f->blob), digest);
     LOG(swarm_left, LOG_S("digest", digest), LOG_S("why", why));
     metric_add(M_swarm_left, 1);
@@ -470,6 +475,8 @@ is_stranded(struct fill *f, int64_t now_ms)
     int64_t limit_ms = late ? STRANDED_MS : UNREAD_MS;
     if (!w->any && p2p_others(w->p2p) == 0)
         limit_ms = ALONE_MS;
+    if (f->lan_only)
+        limit_ms = STRANDED_MS;
     int64_t from_ms = w->since_ms;
     if (f->patience.any_byte && f->patience.last_byte_ms > from_ms)
         from_ms = f->patience.last_byte_ms;
@@ -495,7 +502,7 @@ ordered_step(struct fill *f, int64_t now_ms, bool woken)
 void
 ordered_hurry(struct fill *f)
 {
-    f->ordered->flags |= WIRE_CLIENT;
+    f->ordered->flags |= WIRE_CLIENT | (f->lan_only ? WIRE_MAY_FETCH : 0);
     want(f);
 }
 

@@ -366,6 +366,8 @@ carry_out(struct world *w, unsigned node, unsigned asker)
             if (w->hooks.named != NULL)
                 w->hooks.named(w, node, a);
             break;
+        case PLAN_PARTING: /* nobody lets go of blobs here */
+            break;
         }
     }
     struct world_node *n = &w->nodes[node];
