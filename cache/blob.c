@@ -19,6 +19,7 @@
 #include "cache/entry.h"
 #include "cache/pass.h"
 #include "cache/window.h"
+#include "cache/words.h"
 #include <errno.h>
 #include <fcntl.h>
 
@@ -73,6 +74,8 @@ blob_free(struct blob *b)
     mem_free(b->hidden);
     mem_free(b->spoilt);
     mem_free(b->sums);
+    words_free(b->words);
+    digester_free(b->piece_digester);
     fd_close(&b->fd);
     cond_release(&b->grew);
     lock_release(&b->lock);

@@ -19,6 +19,7 @@
 #include "cache/pass.h"
 #include "cache/room.h"
 #include "cache/window.h"
+#include "cache/words.h"
 #include <errno.h>
 
 /* Progress between two saves of the piece map: what a crash may cost. */
@@ -158,6 +159,9 @@ adopt(struct blob *b, struct beginning *w)
     b->fd = w->fd;
     b->pieces = w->pieces != NULL ? w->pieces : pieces_new(w->size);
     b->saved_bytes = b->flushed_bytes = b->pieces->have_bytes;
+    if (c->tell_words != NULL && b->pieces->count > 1) {
+        b->words = words_new(w->size);
+    }
     if (b->phase == BLOB_ASKED) {
         b->size = w->size;
         b->phase = BLOB_FILLING;

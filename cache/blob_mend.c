@@ -7,6 +7,7 @@
  * found the wrong digest also hashes each piece, so that the fetcher can compare them. */
 #include "base/fs.h"
 #include "cache/blob.h"
+#include "cache/words.h"
 #include <string.h>
 
 #define STEP_BYTES (256u * 1024)
@@ -168,6 +169,9 @@ spoil(struct blob *b, const uint8_t *bits)
             continue;
         }
         pieces_drop(b->pieces, i);
+        if (b->words != NULL) {
+            words_drop(b->words, i);
+        }
         if (!was_hidden(b, i)) {
             b->spoilt[i] = (uint8_t)b->repairs;
         }
@@ -184,6 +188,8 @@ blob_drop(struct blob *b, const uint8_t *bits)
         b->saved_bytes = b->flushed_bytes = b->pieces->have_bytes;
         digester_free(b->digester);
         b->digester = NULL;
+        digester_free(b->piece_digester);
+        b->piece_digester = NULL;
         b->hashed_bytes = 0;
         b->sick = false;
         cond_wake(&b->grew);

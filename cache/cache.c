@@ -12,6 +12,7 @@
 #include "cache/recover.h"
 #include "cache/room.h"
 #include "cache/scrub.h"
+#include "cache/words.h"
 #include <errno.h>
 
 #define PASS_BYTES (512u * 1024)
@@ -105,6 +106,7 @@ cache_new(const struct cache_config *config)
     room_init(c);
     cond_init(&c->doomed);
     cond_init(&c->pace);
+    cond_init(&c->asked_words);
     buf_init(&c->pending, PENDING_BYTES);
     return c;
 }
@@ -140,6 +142,7 @@ cache_free(struct cache *c)
     hasher_release(&c->hasher);
     cond_release(&c->doomed);
     cond_release(&c->pace);
+    cond_release(&c->asked_words);
     lock_release(&c->facts_lock);
     lock_release(&c->lock);
     mem_free(c);
@@ -151,6 +154,7 @@ cache_stop_checks(struct cache *c)
     lock_take(&c->lock);
     c->checks_end = true;
     cond_wake(&c->pace);
+    cond_wake(&c->asked_words);
     lock_drop(&c->lock);
 }
 
@@ -160,6 +164,7 @@ stop_threads(struct cache *c)
     cache_stop_checks(c);
     content_stop(c->content);
     thread_join(&c->scrub_thread);
+    thread_join(&c->words_thread);
     hasher_stop(&c->hasher);
     lock_take(&c->lock);
     c->stopping = true;
@@ -189,6 +194,9 @@ start(struct cache *c, const struct cache_config *config, struct err *e)
     }
     if (rc == 0) {
         rc = scrub_start(c);
+    }
+    if (rc == 0) {
+        rc = words_start(c);
     }
     if (rc == 0 && c->content != NULL) {
         rc = content_start(c->content);

@@ -13,6 +13,7 @@
 #include "cache/content.h"
 #include "cache/entry.h"
 #include "cache/room.h"
+#include "cache/words.h"
 #include <errno.h>
 #include <poll.h>
 
@@ -320,6 +321,7 @@ end_publish(struct cache *c, struct blob *b, int rc)
     if (rc == 0) {
         cache_disk_worked(c);
         published(c, b);
+        words_keep(b);
         return;
     }
     /* It may already stand under its name with the folder not synced. */

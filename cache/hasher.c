@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "cache/blob.h"
 #include "cache/window.h"
+#include "cache/words.h"
 
 /* Read in one go: performance.md finds 16 KiB to 4 MiB equal. */
 #define STEP_BYTES (256u * 1024)
@@ -110,6 +111,7 @@ hash_step(struct blob *b, uint64_t end, uint8_t *room)
     int rc = fs_read_at(b->fd, b->hashed_bytes, room, n);
     if (rc == 0) {
         digester_add(b->digester, room, n);
+        words_follow(b, b->hashed_bytes, room, n);
         b->hashed_bytes += n;
         if (b->window != NULL) {
             window_hashed(b, b->hashed_bytes);

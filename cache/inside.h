@@ -41,6 +41,8 @@
 #define CURSORS_MAX 64
 /* Readers that a window waits for; more may fall behind it. */
 #define BLOB_READERS_MAX 64
+/* Questions for words that wait. */
+#define WORDS_ASKS_MAX 64
 
 enum entry_state {
     ENTRY_ABSENT,  /* no file yet */
@@ -144,9 +146,11 @@ struct blob {
     uint8_t *hidden;     /* bits: pieces that readers do not get before the digest; NULL: none */
     uint8_t *spoilt;     /* per piece: the last repair that dropped it; NULL before the first */
     struct digest *sums; /* of the pieces, when it fell sick last */
+    struct words *words; /* set before FILLING; NULL: none are kept, or it has one piece */
 
     /* the hash thread that has it in hands */
     struct digester *digester;
+    struct digester *piece_digester; /* NULL: the word of the piece is known */
     uint64_t hashed_bytes;
     struct blob *hash_next; /* hasher's lock */
 
@@ -192,8 +196,14 @@ struct cache {
     uint64_t windows_bytes, windows_max_bytes; /* of all windows: now, at most */
     struct digest gone[CACHE_GONE_MAX];        /* for cache_take_gone, a ring */
     unsigned gone_first, gone_count;
-    bool checks_end; /* no more re-hashing by scrub and verify */
-    bool stopping;   /* the disk thread ends when it has done its mail */
+    struct digest words_asks[WORDS_ASKS_MAX]; /* the oldest first */
+    unsigned words_asks_count;
+    struct cond asked_words; /* one came, or one was told */
+    void (*tell_words)(void *arg, const struct digest *d, const uint8_t *words, uint32_t count);
+    void *tell_words_arg;
+    bool telling_words; /* it runs */
+    bool checks_end;    /* no more re-hashing by scrub, verify and for words */
+    bool stopping;      /* the disk thread ends when it has done its mail */
 
     /* facts_lock */
     struct lock facts_lock;
@@ -214,7 +224,7 @@ struct cache {
 
     struct content *content; /* NULL: containerd's store is not used */
 
-    struct thread disk_thread, scrub_thread; /* opener only */
+    struct thread disk_thread, scrub_thread, words_thread; /* opener only */
     bool mailbox_open;
 };
 

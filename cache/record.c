@@ -8,6 +8,7 @@
 
 #define FRAME_BYTES  8
 #define MAP_MAGIC    0x314d5350u /* "PSM1" */
+#define WORDS_MAGIC  0x31575350u /* "PSW1": the digit is their version */
 #define MAP_HEAD_MAX (4 + 1 + 64 + 8 + 4)
 
 static void
@@ -248,17 +249,74 @@ read_map(struct cursor *c, const struct digest *d, struct pieces **ret)
     return 0;
 }
 
+/* The checksum at the end; *ret stands on what is before it. */
+static int
+open_summed(const void *bytes, size_t len, struct cursor *ret)
+{
+    if (len < 4) {
+        return ERR_SYNTAX;
+    }
+    cursor_init(ret, (const uint8_t *)bytes + len - 4, 4);
+    if (cursor_u32(ret) != hash_crc32c(bytes, len - 4)) {
+        return ERR_SYNTAX;
+    }
+    cursor_init(ret, bytes, len - 4);
+    return 0;
+}
+
 int
 record_map_decode(const void *bytes, size_t len, const struct digest *d, struct pieces **ret)
 {
     struct cursor c;
-    if (len < 4) {
+    int rc = open_summed(bytes, len, &c);
+    return rc < 0 ? rc : read_map(&c, d, ret);
+}
+
+/* ---- words ---- */
+
+size_t
+record_words_bytes(uint32_t count)
+{
+    return MAP_HEAD_MAX + (size_t)count * CACHE_WORD_BYTES + 4;
+}
+
+int
+record_words_encode(const struct digest *d, uint64_t size, const uint8_t *words, uint32_t count,
+                    struct buf *ret)
+{
+    size_t cap = record_words_bytes(count);
+    uint8_t *room = mem_alloc(cap);
+    struct scribe s;
+    scribe_init(&s, room, cap);
+    scribe_u32(&s, WORDS_MAGIC);
+    put_digest(&s, d);
+    scribe_u64(&s, size);
+    scribe_u32(&s, count);
+    scribe_bytes(&s, words, (size_t)count * CACHE_WORD_BYTES);
+    scribe_u32(&s, hash_crc32c(room, scribe_len(&s)));
+    must(!s.bad);
+    int rc = buf_add(ret, room, scribe_len(&s));
+    mem_free(room);
+    return rc;
+}
+
+int
+record_words_decode(const void *bytes, size_t len, const struct digest *d, uint64_t size,
+                    uint32_t count, const uint8_t **ret_words)
+{
+    struct cursor c;
+    struct digest got;
+    int rc = open_summed(bytes, len, &c);
+    if (rc < 0) {
+        return rc;
+    }
+    bool known = cursor_u32(&c) == WORDS_MAGIC;
+    get_digest(&c, &got);
+    bool same = cursor_u64(&c) == size && cursor_u32(&c) == count;
+    const uint8_t *words = cursor_bytes(&c, (size_t)count * CACHE_WORD_BYTES);
+    if (c.bad || !known || !same || !digest_equal(&got, d) || c.at != c.end) {
         return ERR_SYNTAX;
     }
-    cursor_init(&c, (const uint8_t *)bytes + len - 4, 4);
-    if (cursor_u32(&c) != hash_crc32c(bytes, len - 4)) {
-        return ERR_SYNTAX;
-    }
-    cursor_init(&c, bytes, len - 4);
-    return read_map(&c, d, ret);
+    *ret_words = words;
+    return 0;
 }

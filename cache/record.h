@@ -66,6 +66,15 @@ CHECKED int record_encode(const struct record *r, struct buf *ret);
  * damaged. On 0 ret_used tells its length; on an error the outputs are unchanged. */
 CHECKED int record_decode(const void *bytes, size_t len, struct record *ret, size_t *ret_used);
 
+/* Words of a blob (words.h), as a file. */
+size_t record_words_bytes(uint32_t count); /* at most */
+CHECKED int record_words_encode(const struct digest *d, uint64_t size, const uint8_t *words,
+                                uint32_t count, struct buf *ret);
+/* ret_words: in place. ERR_SYNTAX also when they belong to another blob, or are of a version that
+ * is not known here. */
+CHECKED int record_words_decode(const void *bytes, size_t len, const struct digest *d,
+                                uint64_t size, uint32_t count, const uint8_t **ret_words);
+
 CHECKED int record_map_encode(const struct digest *d, const struct pieces *p, struct buf *ret);
 /* ERR_SYNTAX also when the map belongs to another digest. */
 CHECKED int record_map_decode(const void *bytes, size_t len, const struct digest *d,

@@ -4,6 +4,7 @@
  *   DIR/LOCK                       flock of the running daemon
  *   DIR/FORMAT                     version of this layout, a number; none means 1
  *   DIR/blobs/sha256/ab/HEX        complete blobs; ab are the first two digits
+ *   DIR/blobs/sha256/ab/HEX.words  what its pieces hash to; not synced, and no loss (words.h)
  *   DIR/partial/sha256-HEX.GEN     arriving bytes; GEN tells attempts apart
  *   DIR/partial/sha256-HEX.GEN.map what of it is held
  *   DIR/partial/...tmp             a file being written; deleted at start
@@ -31,6 +32,10 @@ struct store {
 /* ERR_VERSION: a later version was here; then nothing was changed. */
 CHECKED int store_open(struct store *s, const char *dir, struct err *e);
 void store_close(struct store *s); /* also half-built ones */
+
+CHECKED int store_save_words(const struct store *s, const struct digest *d,
+                             const struct buf *words);
+CHECKED int store_load_words(const struct store *s, const struct digest *d, struct buf *ret);
 
 /* A complete blob, read only, and its length. */
 CHECKED int store_open_blob(const struct store *s, const struct digest *d, int *ret_fd,
@@ -71,7 +76,8 @@ CHECKED int store_open_file(const struct store *s, const char *name, int flags, 
 
 CHECKED int store_free_bytes(const struct store *s, uint64_t *ret_free, uint64_t *ret_total);
 
-/* Calls fn for every complete blob; names that are not ours are left alone. */
+/* Calls fn for every complete blob, and removes words without one; names that are not ours are left
+ * alone. */
 CHECKED int store_each_blob(const struct store *s,
                             void (*fn)(void *arg, const struct digest *d, uint64_t size),
                             void *arg);

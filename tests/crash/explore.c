@@ -127,7 +127,8 @@ judge_blob(struct cache *c, int body, const struct promises *p)
         return "a durable blob is lost";
     }
     at_work("pulling body", body);
-    return script_pull(c, body, UINT64_MAX);
+    const char *wrong = script_pull(c, body, UINT64_MAX);
+    return wrong == NULL && body == BODY_LONG ? script_ask_words(c, body) : wrong;
 }
 
 static bool

@@ -4,6 +4,8 @@
 #include "base/rng.h"
 #include "cache/inside.h"
 #include "tests/crash/oplog.h"
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +36,50 @@ script_make_bodies(void)
     }
 }
 
+/* ---- words ---- */
+
+static struct {
+    uint8_t words[BODY_PIECES_MAX * CACHE_WORD_BYTES];
+    _Atomic uint32_t count; /* UINT32_MAX: not told yet */
+} told;
+
+static void
+tell_words(void *arg, const struct digest *d, const uint8_t *words, uint32_t count)
+{
+    (void)arg;
+    (void)d;
+    must(count <= BODY_PIECES_MAX);
+    if (count > 0) {
+        memcpy(told.words, words, (size_t)count * CACHE_WORD_BYTES);
+    }
+    atomic_store(&told.count, count);
+}
+
+const char *
+script_ask_words(struct cache *c, int body)
+{
+    const struct body *want = &bodies[body];
+    int64_t end_ms = clock_ms() + SOON_MS;
+    size_t piece = pieces_piece_bytes(want->len);
+    atomic_store(&told.count, UINT32_MAX);
+    cache_ask_words(c, &want->digest);
+    while (atomic_load(&told.count) == UINT32_MAX && clock_ms() < end_ms) {
+        (void)sched_yield();
+    }
+    if (atomic_load(&told.count) != (want->len + piece - 1) / piece) {
+        return "no words of a blob that is stored";
+    }
+    for (size_t at = 0, i = 0; at < want->len; at += piece, i++) {
+        struct digest word;
+        digest_of(DIGEST_SHA256, want->bytes + at, want->len - at < piece ? want->len - at : piece,
+                  &word);
+        if (memcmp(told.words + i * CACHE_WORD_BYTES, word.bytes, CACHE_WORD_BYTES) != 0) {
+            return "wrong words";
+        }
+    }
+    return NULL;
+}
+
 struct cache *
 script_open(const struct cache_config *config)
 {
@@ -43,6 +89,7 @@ script_open(const struct cache_config *config)
         (void)printf("failed start: %s\n", e.text);
         exit(1);
     }
+    cache_on_words(c, tell_words, NULL);
     return c;
 }
 

@@ -11,6 +11,7 @@ struct body {
     size_t len;
     struct digest digest;
 };
+#define BODY_PIECES_MAX 2
 extern struct body bodies[BODIES];
 
 /* What a script says of a moment (oplog_mark). */
@@ -42,5 +43,7 @@ struct cache *script_open(const struct cache_config *config);
 /* Fetches as far as `upto` and reads what is there. What did not come, or came wrong, or NULL;
  * with `upto` below its length it is left as a partial file. */
 const char *script_pull(struct cache *c, int body, uint64_t upto);
+/* What the cache says that the pieces of a stored body hash to: what is wrong with it, or NULL. */
+const char *script_ask_words(struct cache *c, int body);
 
 #endif

@@ -1,0 +1,319 @@
+/* Words of a blob: made, kept, told.
+ *
+ * Who fills the blob says the words that it had to check anyway (blob_word); the hash thread that
+ * follows the prefix makes those that nobody said before it came to the piece. So there are all of
+ * them when the digest is right, which proves them, too. */
+#include "cache/words.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "cache/blob.h"
+#include "cache/record.h"
+#include <string.h>
+
+#define STEP_BYTES (256u * 1024)
+#define WAIT_MS    2000 /* for a stored blob that is being checked */
+
+/* ---- a table ---- */
+
+struct words *
+words_new(uint64_t size)
+{
+    struct words *w = mem_zalloc(sizeof *w);
+    w->size = size;
+    w->piece_bytes = pieces_piece_bytes(size);
+    w->count = (uint32_t)((size + w->piece_bytes - 1) / w->piece_bytes);
+    w->sums = mem_zalloc((size_t)w->count * CACHE_WORD_BYTES + 1);
+    w->known = mem_zalloc(w->count / 8 + 1);
+    return w;
+}
+
+void
+words_free(struct words *w)
+{
+    if (w == NULL) {
+        return;
+    }
+    mem_free(w->sums);
+    mem_free(w->known);
+    mem_free(w);
+}
+
+bool
+words_has(const struct words *w, uint32_t piece)
+{
+    return (w->known[piece / 8] >> piece % 8 & 1) != 0;
+}
+
+void
+words_set(struct words *w, uint32_t piece, const uint8_t word[CACHE_WORD_BYTES])
+{
+    must(piece < w->count);
+    w->known_count += !words_has(w, piece);
+    w->known[piece / 8] |= (uint8_t)(1u << piece % 8);
+    memcpy(w->sums + (size_t)piece * CACHE_WORD_BYTES, word, CACHE_WORD_BYTES);
+}
+
+void
+words_drop(struct words *w, uint32_t piece)
+{
+    must(piece < w->count);
+    w->known_count -= words_has(w, piece);
+    w->known[piece / 8] &= (uint8_t) ~(1u << piece % 8);
+}
+
+bool
+words_complete(const struct words *w)
+{
+    return w != NULL && w->known_count == w->count;
+}
+
+/* ---- made while a blob is filled ---- */
+
+void
+blob_word(struct blob *b, uint64_t start, const uint8_t word[CACHE_WORD_BYTES])
+{
+    lock_take(&b->lock);
+    if (b->words != NULL && b->phase == BLOB_FILLING && start < b->words->size) {
+        words_set(b->words, (uint32_t)(start / b->words->piece_bytes), word);
+    }
+    lock_drop(&b->lock);
+}
+
+static void
+begin_piece(struct blob *b, uint32_t piece)
+{
+    digester_free(b->piece_digester);
+    b->piece_digester = NULL;
+    lock_take(&b->lock);
+    bool known = words_has(b->words, piece);
+    lock_drop(&b->lock);
+    if (!known) {
+        b->piece_digester = digester_new(DIGEST_SHA256);
+    }
+}
+
+static void
+end_piece(struct blob *b, uint64_t start)
+{
+    struct digest sum;
+    digester_finish(b->piece_digester, &sum);
+    digester_free(b->piece_digester);
+    b->piece_digester = NULL;
+    blob_word(b, start, sum.bytes);
+}
+
+void
+words_follow(struct blob *b, uint64_t at, const uint8_t *bytes, size_t len)
+{
+    const struct words *w = b->words;
+    while (w != NULL && len > 0) {
+        uint32_t piece = (uint32_t)(at / w->piece_bytes);
+        uint64_t end = (uint64_t)(piece + 1) * w->piece_bytes;
+        size_t n = end - at < len ? (size_t)(end - at) : len;
+        if (at % w->piece_bytes == 0) {
+            begin_piece(b, piece);
+        }
+        at += n;
+        if (b->piece_digester != NULL) {
+            digester_add(b->piece_digester, bytes, n);
+        }
+        if (b->piece_digester != NULL && (at == end || at == w->size)) {
+            end_piece(b, (uint64_t)piece * w->piece_bytes);
+        }
+        bytes += n;
+        len -= n;
+    }
+}
+
+/* ---- kept ---- */
+
+static int
+save(struct cache *c, const struct digest *d, const struct words *w)
+{
+    AUTO(buf_release) struct buf text;
+    buf_init(&text, record_words_bytes(w->count));
+    int rc = record_words_encode(d, w->size, w->sums, w->count, &text);
+    return rc < 0 ? rc : store_save_words(&c->store, d, &text);
+}
+
+void
+words_keep(struct blob *b)
+{
+    /* From VERIFIED on nobody changes them. */
+    if (words_complete(b->words)) {
+        (void)!save(b->cache, &b->digest, b->words); /* they can be made again */
+    }
+}
+
+/* NULL: there are none of that size. */
+static struct words *
+load(struct cache *c, const struct digest *d, uint64_t size)
+{
+    AUTO(buf_release) struct buf text;
+    const uint8_t *sums;
+    struct words *w = words_new(size);
+    buf_init(&text, record_words_bytes(w->count));
+    if (store_load_words(&c->store, d, &text) == 0 &&
+        record_words_decode(text.data, text.len, d, size, w->count, &sums) == 0) {
+        for (uint32_t i = 0; i < w->count; i++) {
+            words_set(w, i, sums + (size_t)i * CACHE_WORD_BYTES);
+        }
+    }
+    if (!words_complete(w)) {
+        words_free(w);
+        w = NULL;
+    }
+    return w;
+}
+
+/* ---- made again ---- */
+
+static bool
+is_ending(struct cache *c)
+{
+    lock_take(&c->lock);
+    bool is = c->checks_end;
+    lock_drop(&c->lock);
+    return is;
+}
+
+/* Of the file of b, and what all of it hashes to. False when it cannot be read, or time is up. */
+static bool
+read_through(struct blob *b, int fd, struct words *w, struct digest *ret)
+{
+    struct digester *all = digester_new((enum digest_alg)b->digest.alg);
+    uint8_t *room = mem_alloc(STEP_BYTES);
+    bool good = true;
+    for (uint32_t piece = 0; piece < w->count && good; piece++) {
+        struct digester *one = digester_new(DIGEST_SHA256);
+        struct digest sum;
+        uint64_t at = (uint64_t)piece * w->piece_bytes;
+        uint64_t end = w->size - at < w->piece_bytes ? w->size : at + w->piece_bytes;
+        for (size_t n; at < end && good; at += n) {
+            n = end - at < STEP_BYTES ? (size_t)(end - at) : STEP_BYTES;
+            good = !is_ending(b->cache) && fs_read_at(fd, at, room, n) == 0;
+            if (good) {
+                digester_add(all, room, n);
+                digester_add(one, room, n);
+            }
+        }
+        digester_finish(one, &sum);
+        digester_free(one);
+        words_set(w, piece, sum.bytes);
+    }
+    digester_finish(all, ret);
+    digester_free(all);
+    mem_free(room);
+    return good;
+}
+
+/* From the bytes of a stored blob; NULL when they are not right. */
+static struct words *
+make(struct cache *c, const struct digest *d)
+{
+    AUTO(blob_release) struct blob *b = cache_find(c, d);
+    AUTO(fd_close) int fd = -1;
+    struct blob_state st;
+    struct digest got;
+    if (b == NULL) {
+        return NULL;
+    }
+    blob_look(b, 0, &st);
+    if (st.phase == BLOB_FILLING) {
+        blob_wait(b, st.size - 1, clock_ms() + WAIT_MS, &st); /* its tail: then it is checked */
+    }
+    if (blob_open_fd(b, &fd) < 0) {
+        return NULL;
+    }
+    struct words *w = words_new(st.size);
+    if (!read_through(b, fd, w, &got) || !digest_equal(&got, d)) {
+        words_free(w);
+        return NULL; /* whoever reads or scrubs it finds the same */
+    }
+    (void)!save(c, d, w);
+    return w;
+}
+
+/* ---- told ---- */
+
+static void
+answer(struct cache *c, const struct digest *d)
+{
+    uint64_t size = cache_stored(c, d);
+    struct words *w = size > 0 ? load(c, d, size) : NULL;
+    if (w == NULL && size > 0) {
+        w = make(c, d);
+    }
+    lock_take(&c->lock);
+    void (*tell)(void *, const struct digest *, const uint8_t *, uint32_t) = c->tell_words;
+    void *arg = c->tell_words_arg;
+    c->telling_words = tell != NULL;
+    lock_drop(&c->lock);
+    if (tell != NULL) {
+        tell(arg, d, w != NULL ? w->sums : NULL, w != NULL ? w->count : 0);
+    }
+    lock_take(&c->lock);
+    c->telling_words = false;
+    cond_wake(&c->asked_words);
+    lock_drop(&c->lock);
+    words_free(w);
+}
+
+static bool
+next_ask(struct cache *c, struct digest *ret)
+{
+    lock_take(&c->lock);
+    while (!c->checks_end && (c->words_asks_count == 0 || c->tell_words == NULL)) {
+        (void)cond_wait(&c->asked_words, &c->lock, INT64_MAX);
+    }
+    bool any = !c->checks_end;
+    if (any) {
+        *ret = c->words_asks[0];
+        memmove(c->words_asks, c->words_asks + 1, --c->words_asks_count * sizeof *ret);
+    }
+    lock_drop(&c->lock);
+    return any;
+}
+
+static void
+run(void *arg)
+{
+    struct digest d;
+    while (next_ask(arg, &d)) {
+        answer(arg, &d);
+    }
+}
+
+int
+words_start(struct cache *c)
+{
+    return thread_start(&c->words_thread, "ps-words", run, c);
+}
+
+/* What has no place is not answered: its asker goes elsewhere. */
+void
+cache_ask_words(struct cache *c, const struct digest *d)
+{
+    lock_take(&c->lock);
+    if (c->words_asks_count < WORDS_ASKS_MAX) {
+        c->words_asks[c->words_asks_count++] = *d;
+        cond_wake(&c->asked_words);
+    }
+    lock_drop(&c->lock);
+}
+
+void
+cache_on_words(struct cache *c,
+               void (*tell)(void *arg, const struct digest *d, const uint8_t *words,
+                            uint32_t count),
+               void *arg)
+{
+    lock_take(&c->lock);
+    c->tell_words = tell;
+    c->tell_words_arg = arg;
+    cond_wake(&c->asked_words);
+    while (tell == NULL && c->telling_words) {
+        (void)cond_wait(&c->asked_words, &c->lock, INT64_MAX);
+    }
+    lock_drop(&c->lock);
+}
