@@ -60,6 +60,8 @@ struct p2p_ops {
     enum parting_taken (*take)(void *arg, const struct parting_offer *offer);
     /* Answers p2p_part. */
     void (*parting)(void *arg, const struct parting *said);
+    /* What do the pieces of this blob, which is stored here, hash to? Answered by p2p_attest. */
+    void (*words)(void *arg, const struct digest *blob);
 };
 
 /* Opens the socket and starts the thread. ops is copied. 0 or -errno or ERR_CONFIG with e set. */
@@ -88,9 +90,11 @@ void p2p_end(struct p2p *p, const struct digest *blob, uint32_t get, enum swarm_
 void p2p_dropped(struct p2p *p, const struct digest *blob, uint32_t first, uint32_t count);
 /* The blob is in memory only: pieces [first, end) are kept or wanted now. */
 void p2p_window(struct p2p *p, const struct digest *blob, uint32_t first, uint32_t end);
-/* A piece that is here hashes to that (SHA-256). read: it came from the registry, all of it. */
-void p2p_attest(struct p2p *p, const struct digest *blob, bool read, uint32_t piece,
-                const uint8_t word[ATTEST_BYTES]);
+/* Pieces from `first` on, which are here, hash to these words (SHA-256, one behind the other,
+ * copied). read: they came from the registry, or the digest of the blob is right. No words: the
+ * answer to ops.words is complete. */
+void p2p_attest(struct p2p *p, const struct digest *blob, bool read, uint32_t first,
+                const uint8_t *words, uint32_t count);
 /* What that node says it holds is not believed for that long (INT64_MAX: for ever). */
 void p2p_ban(struct p2p *p, const struct node_id *node, int64_t wait_ms);
 /* Bytes of a blob that came from that node (none: a registry), or went to it. */

@@ -68,6 +68,9 @@ act(struct p2p *p, const struct plan_action *a)
     case PLAN_LIAR:
         p->ops.liar(p->ops.arg, &a->node);
         break;
+    case PLAN_WORDS:
+        p->ops.words(p->ops.arg, &a->blob);
+        break;
     case PLAN_NAME:
         p2p_named(p, a->ask, &a->name);
         break;

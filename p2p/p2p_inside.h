@@ -184,9 +184,8 @@ struct p2p_mail {
             int64_t wait_ms;
         } ban;
         struct {
-            uint32_t piece;
+            uint32_t first, count; /* the words stand in `more` */
             bool read;
-            uint8_t word[ATTEST_BYTES];
         } attest;
         struct p2p_ask *ask;
         struct p2p_naming *naming;

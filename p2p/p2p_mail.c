@@ -169,13 +169,15 @@ p2p_ban(struct p2p *p, const struct node_id *node, int64_t wait_ms)
 }
 
 void
-p2p_attest(struct p2p *p, const struct digest *blob, bool read, uint32_t piece,
-           const uint8_t word[ATTEST_BYTES])
+p2p_attest(struct p2p *p, const struct digest *blob, bool read, uint32_t first,
+           const uint8_t *words, uint32_t count)
 {
-    struct p2p_mail *m = p2p_new_mail(P2P_ATTEST, blob, 0);
-    m->attest.piece = piece;
+    struct p2p_mail *m = p2p_new_mail(P2P_ATTEST, blob, (size_t)count * ATTEST_BYTES);
+    m->attest.first = first;
+    m->attest.count = count;
     m->attest.read = read;
-    memcpy(m->attest.word, word, ATTEST_BYTES);
+    if (count > 0)
+        memcpy(m->more, words, (size_t)count * ATTEST_BYTES);
     note(p, m);
 }
 
@@ -219,6 +221,16 @@ take_dropped(struct swarm *s, const struct p2p_mail *m)
 }
 
 static void
+take_attest(const struct p2p *p, struct swarm *s, const struct p2p_mail *m)
+{
+    uint32_t first = m->attest.first;
+    if (m->attest.count == 0)
+        swarm_recalled(s);
+    for (uint32_t i = 0; i < m->attest.count && first + i < swarm_pieces(s); i++)
+        swarm_attest(s, m->attest.read, first + i, m->more + (size_t)i * ATTEST_BYTES, p->now_ms);
+}
+
+static void
 take_of_swarm(struct p2p *p, struct swarm *s, const struct p2p_mail *m)
 {
     switch (m->note) {
@@ -240,8 +252,7 @@ take_of_swarm(struct p2p *p, struct swarm *s, const struct p2p_mail *m)
             swarm_window(s, m->dropped.first, m->dropped.first + m->dropped.count);
         break;
     case P2P_ATTEST:
-        if (m->attest.piece < swarm_pieces(s))
-            swarm_attest(s, m->attest.read, m->attest.piece, m->attest.word, p->now_ms);
+        take_attest(p, s, m);
         break;
     case P2P_LEAVE:
         step_leave(p->step, p->now_ms, &m->blob);

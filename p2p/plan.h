@@ -22,6 +22,8 @@ enum plan_kind {
     PLAN_GET,      /* ask for pieces: `blob`, `get` */
     PLAN_STOP,     /* a request of `blob` with `get.id` must end before piece `get.first` */
     PLAN_LIAR,     /* `node` said wrong words about pieces */
+    PLAN_WORDS,    /* what do the pieces of `blob`, which is stored here, hash to? swarm_attest,
+                    * then swarm_recalled */
     PLAN_NAME,     /* `name` answers the question `ask` about a name */
     PLAN_PARTING   /* `parting` answers the wish to let a blob go */
 };

@@ -134,7 +134,8 @@ enum swarm_end { SWARM_DONE, SWARM_BUSY, SWARM_FAILED, SWARM_LIED /* not as its 
 void swarm_end(struct swarm *s, uint32_t get, enum swarm_end how, int64_t took_us, unsigned busy_ms,
                int64_t now_ms);
 
-/* Words (attest.h). What this node knows itself: pieces that it read from the registry, or has. */
+/* Words (attest.h). What this node knows itself: pieces that it read from the registry, or has.
+ * read: from the registry, or of a blob whose digest was right. */
 void swarm_attest(struct swarm *s, bool read, uint32_t piece, const uint8_t word[ATTEST_BYTES],
                   int64_t now_ms);
 void swarm_words(struct swarm *s, const struct node_id *from, bool read, uint32_t first,
@@ -148,11 +149,12 @@ bool swarm_asks_words(struct swarm *s, int64_t now_ms, struct wire_ask_words *re
 /* The answer, run by run; as attest_run. */
 bool swarm_tell_words(struct swarm *s, const struct wire_ask_words *asked, bool read, uint32_t *at,
                       struct wire_attest *ret);
+/* Somebody asks for words that are not known here. True: whoever stores the blob must bring them,
+ * by swarm_attest, and say swarm_recalled at the end; asked for once. */
+bool swarm_recalls(struct swarm *s);
+void swarm_recalled(struct swarm *s);
+bool swarm_is_recalling(const struct swarm *s);
 /* The next node whose words were wrong (attest_liar), or nearly all of whose pieces were. */
-/* What is known of the pieces goes on after the blob is closed here; NULL: nothing. Ownership goes
- * along. */
-struct attest *swarm_leave_words(struct swarm *s);
-void swarm_find_words(struct swarm *s, struct attest *words);
 bool swarm_liar(const struct swarm *s, size_t *at, struct node_id *ret);
 /* Nothing that it says of the blob is believed. */
 void swarm_ban(struct swarm *s, const struct node_id *node);

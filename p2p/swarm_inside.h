@@ -56,6 +56,7 @@ struct swarm {
     uint8_t *unsaid;              /* own words that nobody was told */
     bool lacks_words, words_came; /* came: since they were last asked for */
     bool strict;                  /* pieces without a word were wrong: no more of these */
+    enum { RECALL_NOT_YET, RECALL_RUNS, RECALL_OVER } recall; /* of words, from the disk */
     unsigned disputes, lies, unsaid_count, words_asks, words_ends;
     int64_t disputed_ms, words_ms; /* since when there are some; when words were last asked for */
     uint8_t *owned;                /* pieces that this node shall take when there is one holder */

@@ -93,20 +93,25 @@ swarm_words(struct swarm *s, const struct node_id *from, bool read, uint32_t fir
     }
 }
 
-struct attest *
-swarm_leave_words(struct swarm *s)
+bool
+swarm_recalls(struct swarm *s)
 {
-    struct attest *words = s->attest;
-    s->attest = attest_new(s->pieces);
-    return words;
+    if (s->recall != RECALL_NOT_YET || !swarm_whole(s))
+        return false;
+    s->recall = RECALL_RUNS;
+    return true;
 }
 
 void
-swarm_find_words(struct swarm *s, struct attest *words)
+swarm_recalled(struct swarm *s)
 {
-    attest_free(s->attest);
-    s->attest = words;
-    renew_all(s, s->now_ms);
+    s->recall = RECALL_OVER;
+}
+
+bool
+swarm_is_recalling(const struct swarm *s)
+{
+    return s->recall == RECALL_RUNS;
 }
 
 static bool

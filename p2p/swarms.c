@@ -19,8 +19,6 @@ swarms_free(struct swarms *x)
         return;
     for (size_t i = 0; i < x->count; i++)
         swarm_free(x->list[i].swarm);
-    for (size_t i = 0; i < SWARMS_WORDS_MAX; i++)
-        attest_free(x->words[i].words);
     tracker_free(x->tracker);
     mem_free(x);
 }
@@ -41,37 +39,9 @@ swarms_find(struct swarms *x, const struct digest *digest)
     return o != NULL ? o->swarm : NULL;
 }
 
-/* What is known of its pieces is kept, for those of the blobs that were closed last. */
-static void
-keep_words(struct swarms *x, struct swarm *s)
-{
-    struct swarms_words *place = &x->words[0];
-    for (size_t i = 1; i < SWARMS_WORDS_MAX; i++)
-        if (x->words[i].used < place->used)
-            place = &x->words[i];
-    attest_free(place->words);
-    *place = (struct swarms_words){*swarm_digest(s), swarm_size(s), ++x->words_uses,
-                                   swarm_leave_words(s)};
-}
-
-static void
-find_words(struct swarms *x, struct swarm *s)
-{
-    for (size_t i = 0; i < SWARMS_WORDS_MAX; i++) {
-        struct swarms_words *w = &x->words[i];
-        if (w->words == NULL || w->size != swarm_size(s) ||
-            !digest_equal(&w->digest, swarm_digest(s)))
-            continue;
-        swarm_find_words(s, w->words);
-        *w = (struct swarms_words){.words = NULL};
-    }
-}
-
 static void
 drop(struct swarms *x, struct swarms_one *o)
 {
-    if (swarm_whole(o->swarm))
-        keep_words(x, o->swarm);
     swarm_free(o->swarm);
     *o = x->list[--x->count];
 }
@@ -116,7 +86,6 @@ swarms_open(struct swarms *x, const struct digest *digest, uint64_t size, uint8_
         return NULL;
     o = &x->list[x->count++];
     *o = (struct swarms_one){.swarm = swarm_new(digest, size, flags, now_ms), .used_ms = now_ms};
-    find_words(x, o->swarm);
     return o->swarm;
 }
 

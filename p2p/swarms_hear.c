@@ -140,18 +140,25 @@ hear_words(struct swarms *x, const struct swarms_at *at, const struct member *wh
         swarm_words(s, &who->id, said->read == 1, said->first, &said->words, at->now_ms);
 }
 
-/* All that is known here, and an end. */
+/* All that is known here, and an end; what must be brought from the disk is told to all when it
+ * comes. */
 static void
 answer_words(struct swarms *x, const struct member *who, const struct wire_ask_words *asked,
              struct plan *p)
 {
     struct swarm *s = swarms_find(x, &asked->digest);
     struct wire_msg m = {.type = WIRE_ATTEST};
+    bool told = false;
     for (int read = 1; s != NULL && read >= 0; read--) {
         uint32_t from = 0;
-        while (!plan_full(p) && swarm_tell_words(s, asked, read == 1, &from, &m.attest))
+        for (; !plan_full(p) && swarm_tell_words(s, asked, read == 1, &from, &m.attest);
+             told = true)
             plan_record(p, PLAN_DATAGRAM, who, &m);
     }
+    if (s != NULL && !told && !plan_full(p) && swarm_recalls(s))
+        plan_add(p, PLAN_WORDS)->blob = asked->digest;
+    if (s != NULL && !told && swarm_is_recalling(s))
+        return;
     m.attest = (struct wire_attest){.digest = asked->digest, .first = asked->first};
     if (!plan_full(p))
         plan_record(p, PLAN_DATAGRAM, who, &m);

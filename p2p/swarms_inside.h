@@ -13,22 +13,11 @@ struct swarms_one {
     bool leaves;     /* closed after one last announcement */
 };
 
-/* What pieces of a blob hash to, which is closed here: it may be asked of this node again. */
-struct swarms_words {
-    struct digest digest;
-    uint64_t size, used; /* order of closing */
-    struct attest *words;
-};
-
-#define SWARMS_WORDS_MAX 64
-
 struct swarms {
     struct bans bans;
     size_t count;
     struct swarms_one list[SWARMS_MAX];
     struct tracker *tracker;
-    uint64_t words_uses;
-    struct swarms_words words[SWARMS_WORDS_MAX];
     int64_t learn_ms;   /* no grants before */
     int64_t rejoin_ms;  /* when all blobs are announced to a new tracker; 0: done */
     int64_t tracked_ms; /* last tick of the tracker's table */

@@ -125,6 +125,23 @@ on_parting(void *arg, const struct parting *said)
     keeping_said(p->keeping, said);
 }
 
+static void
+on_words(void *arg, const struct digest *blob)
+{
+    struct peering *p = arg;
+    cache_ask_words(p->cache, blob);
+}
+
+/* A thread of the cache brings them. */
+static void
+tell_words(void *arg, const struct digest *blob, const uint8_t *words, uint32_t count)
+{
+    struct peering *p = arg;
+    if (count > 0)
+        p2p_attest(p->p2p, blob, true, 0, words, count);
+    p2p_attest(p->p2p, blob, true, 0, NULL, 0);
+}
+
 /* ---- life ---- */
 
 int
@@ -157,8 +174,8 @@ int
 peering_open(struct peering *p, struct settings *s, struct cache *cache, struct fetch *fetch,
              struct err *e)
 {
-    struct p2p_ops ops = {p,       on_get,   on_stop,  on_stored, on_heard,
-                          on_liar, on_holds, on_offer, on_take,   on_parting};
+    struct p2p_ops ops = {p,        on_get,   on_stop, on_stored,  on_heard, on_liar,
+                          on_holds, on_offer, on_take, on_parting, on_words};
     struct p2p_config swarm = {.listen = p->listen, /* UDP gets the number that TCP has */
                                .advertise = s->p2p_advertise,
                                .site = s->p2p_site,
@@ -176,6 +193,7 @@ peering_open(struct peering *p, struct settings *s, struct cache *cache, struct 
         return rc;
     fetch_join(fetch, p->p2p);
     keeping_start(p->keeping, p->p2p);
+    cache_on_words(cache, tell_words, p);
     struct port_config port = {s, cache, p->p2p, p->fd};
     p->fd = -1;
     return port_open(&port, &p->port, e);
@@ -224,6 +242,8 @@ peering_close(struct peering *p)
     port_close(p->port);
     if (p->keeping != NULL)
         keeping_stop(p->keeping);
+    if (p->cache != NULL)
+        cache_on_words(p->cache, NULL, NULL);
     p2p_close(p->p2p);
     keeping_free(p->keeping);
     fd_close(&p->fd);

@@ -58,7 +58,8 @@ on_whole(void *arg, uint32_t piece, const struct digest *sum)
     struct fill *f = arg;
     struct node_id from;
     bool read = trail_of(f->trail, piece, &from) == TRAIL_REGISTRY;
-    p2p_attest(f->world->p2p, blob_digest(f->blob), read, piece, sum->bytes);
+    blob_word(f->blob, (uint64_t)piece * piece_bytes(f->size), sum->bytes);
+    p2p_attest(f->world->p2p, blob_digest(f->blob), read, piece, sum->bytes, 1);
     if (!read || f->mend == NULL || !f->mend->suspects[piece].known)
         return;
     struct suspect *s = &f->mend->suspects[piece];

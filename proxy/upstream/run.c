@@ -147,6 +147,7 @@ judge(struct run *r)
     r->lied = !r->vouched;
     if (r->lied)
         return err_set(&r->call.err, ERR_DIGEST, "not what the registry's bytes hash to");
+    blob_word(r->blob, r->piece_start, r->word);
     r->good = r->held;
     r->good_since_ms = clock_ms();
     return 0;

@@ -41,7 +41,7 @@ port(const struct model *d, unsigned node, unsigned which)
 }
 
 static struct swarm *
-swarm_of(struct world *w, struct model *d, unsigned node, unsigned blob)
+swarm_of(struct world *w, const struct model *d, unsigned node, unsigned blob)
 {
     struct step *s = w->nodes[node].step;
     return s != NULL ? step_swarm(s, &d->digests[blob]) : NULL;
@@ -110,6 +110,10 @@ fetch(struct world *w, unsigned node, const struct plan_action *a)
     while (blob < d->blobs && !digest_equal(&d->digests[blob], &a->blob))
         blob++;
     must(blob < d->blobs);
+    if (a->kind == PLAN_WORDS) {
+        world_post(w, w->now_us + MODEL_DISK_US, MODEL_WORDS, node, blob);
+        return;
+    }
     if (a->kind == PLAN_STOP) {
         stop(w, d, node, blob, &a->get);
         return;
@@ -166,6 +170,22 @@ gives(const struct model *d, unsigned node, unsigned blob, uint32_t piece)
 {
     const struct model_node *n = &d->nodes[node];
     return n->flips ? (uint8_t)(node + 1) : n->lies[blob][piece];
+}
+
+/* What was stored with a blob; who gives garbage has nothing to say. */
+static void
+recall(struct world *w, const struct model *d, unsigned node, unsigned blob)
+{
+    uint8_t word[ATTEST_BYTES];
+    struct swarm *s = swarm_of(w, d, node, blob);
+    const struct model_node *n = &d->nodes[node];
+    for (uint32_t p = 0; s != NULL && p < swarm_pieces(s) && !(n->liar && n->flips); p++) {
+        word_of(d, blob, p, 0, word);
+        swarm_attest(s, true, p, word, world_node_ms(w, node));
+    }
+    if (s != NULL)
+        swarm_recalled(s);
+    world_touch(w, node);
 }
 
 /* The bytes of a piece are here. */
@@ -564,7 +584,7 @@ later(struct world *w, const struct model *d, unsigned kind, uint64_t a, uint64_
 {
     bool of_get = kind == MODEL_BEGIN || kind == MODEL_WAN_BEGIN || kind == MODEL_LANDED ||
                   kind == MODEL_ENDED;
-    if (!of_get && kind != MODEL_ARRIVE)
+    if (!of_get && kind != MODEL_ARRIVE && kind != MODEL_WORDS)
         return false;
     const struct world_node *n = &w->nodes[of_get ? d->gets[a].node : a];
     if (n->step == NULL || n->paused_until_us <= w->now_us)
@@ -592,6 +612,9 @@ on_event(struct world *w, unsigned kind, uint64_t a, uint64_t b)
         break;
     case MODEL_ENDED:
         end_get(w, d, (size_t)a, (enum swarm_end)(b & 0xff), (unsigned)(b >> 8));
+        break;
+    case MODEL_WORDS:
+        recall(w, d, (unsigned)a, (unsigned)b);
         break;
     case MODEL_ARRIVE:
         arrive(w, d, (unsigned)a);

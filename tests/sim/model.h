@@ -15,6 +15,7 @@
 
 #define MODEL_START_MS 3000
 #define MODEL_BLIND_US 3000000 /* that long clients get nothing without a word */
+#define MODEL_DISK_US  5000    /* until words come from the disk */
 #define MODEL_STALL_US 2000000 /* the daemon leaves a source that is silent for so long */
 
 enum model_event {
@@ -23,6 +24,7 @@ enum model_event {
     MODEL_FLOWS,
     MODEL_LANDED,
     MODEL_ENDED,
+    MODEL_WORDS,
     MODEL_ARRIVE,
     MODEL_SWEEP,
     MODEL_MISHAP

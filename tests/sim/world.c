@@ -358,6 +358,7 @@ carry_out(struct world *w, unsigned node, unsigned asker)
             break;
         case PLAN_GET:
         case PLAN_STOP:
+        case PLAN_WORDS:
             w->hooks.fetch(w, node, a);
             break;
         case PLAN_LIAR:

@@ -406,6 +406,39 @@ what_was_fetched_is_offered_for_a_minute_and_makes_room(void **state)
     swarms_free(x);
 }
 
+/* What nobody asked for since the start stands on the disk only. */
+static void
+words_are_brought_from_the_disk_when_somebody_asks(void **state)
+{
+    (void)state;
+    struct swarms *x = swarms_new(1);
+    struct swarms_at at = follower(1000);
+    struct digest d = unit_blob(1);
+    struct node_id nine = unit_node(9);
+    struct wire_msg who = whohas(&d), ask = {.type = WIRE_ASK_WORDS};
+    uint8_t word[ATTEST_BYTES] = {5};
+    at.stored = store;
+    at.stored_arg = &d;
+    ask.ask_words = (struct wire_ask_words){d, 0, 8};
+    swarms_hear(x, &at, &nine, &who, &plan);
+    assert_int_equal(count(PLAN_WORDS), 0);
+    plan_clear(&plan);
+    swarms_hear(x, &at, &nine, &ask, &plan);
+    swarms_hear(x, &at, &nine, &ask, &plan); /* it was not answered, so it asks again */
+    assert_int_equal(count(PLAN_WORDS), 1);
+    assert_int_equal(plan.count, 1);
+    plan_clear(&plan);
+    for (uint32_t p = 0; p < 8; p++)
+        swarm_attest(swarms_find(x, &d), true, p, word, at.now_ms);
+    swarm_recalled(swarms_find(x, &d));
+    swarms_settle(x, &at, &plan);
+    assert_int_equal(count(PLAN_SHOUT), 1); /* others ask, too */
+    plan_clear(&plan);
+    swarms_hear(x, &at, &nine, &ask, &plan);
+    assert_int_equal(count(PLAN_DATAGRAM), 2); /* words, and an end */
+    swarms_free(x);
+}
+
 int
 main(void)
 {
@@ -414,6 +447,7 @@ main(void)
         cmocka_unit_test(the_deputy_gets_a_copy_of_each_announcement),
         cmocka_unit_test(a_question_of_another_node_is_heard),
         cmocka_unit_test(who_stores_a_blob_says_so_when_asked_and_offers_it_for_a_minute),
+        cmocka_unit_test(words_are_brought_from_the_disk_when_somebody_asks),
         cmocka_unit_test(an_answer_ends_the_wait_and_the_holder_is_asked),
         cmocka_unit_test(blobs_are_announced_together),
         cmocka_unit_test(every_blob_of_a_request_is_answered),

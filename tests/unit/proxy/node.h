@@ -367,13 +367,22 @@ stop_nothing(void *arg, const struct digest *d, uint32_t get, uint32_t end)
     (void)arg, (void)d, (void)get, (void)end;
 }
 
+static inline void
+bring_words(void *arg, const struct digest *d)
+{
+    (void)arg, (void)d;
+}
+
 /* Opens the registry API again, with a peer port and names shared with the node `seed`, if any. */
 static inline void
 node_join(struct node *n, const struct node *seed)
 {
     static const struct seal_keys keys = {1, {{{9}}}};
-    struct p2p_ops ops = {
-        .arg = n, .get = order_nothing, .stop = stop_nothing, .stored = stored_bytes};
+    struct p2p_ops ops = {.arg = n,
+                          .get = order_nothing,
+                          .stop = stop_nothing,
+                          .stored = stored_bytes,
+                          .words = bring_words};
     struct err e = {0};
     char listen[32];
     char seed_text[32];

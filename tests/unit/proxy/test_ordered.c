@@ -159,14 +159,14 @@ p2p_ban(struct p2p *p, const struct node_id *node, int64_t wait_ms)
 }
 
 void
-p2p_attest(struct p2p *p, const struct digest *blob, bool read, uint32_t piece,
-           const uint8_t word[ATTEST_BYTES])
+p2p_attest(struct p2p *p, const struct digest *blob, bool read, uint32_t first,
+           const uint8_t *words, uint32_t count)
 {
     (void)blob;
     swarm_lock();
-    must(piece < PIECES && read);
-    p->attested |= 1u << piece;
-    memcpy(p->words[piece], word, ATTEST_BYTES);
+    must(first < PIECES && count == 1 && read);
+    p->attested |= 1u << first;
+    memcpy(p->words[first], words, ATTEST_BYTES);
     swarm_unlock();
 }
 
