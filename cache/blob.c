@@ -71,7 +71,6 @@ blob_free(struct blob *b)
     window_free(b);
     pieces_free(b->pieces);
     digester_free(b->digester);
-    mem_free(b->hidden);
     mem_free(b->spoilt);
     mem_free(b->sums);
     words_free(b->words);
@@ -177,22 +176,6 @@ blob_tail_start(uint64_t size)
     return size > HOLDBACK_BYTES ? size - HOLDBACK_BYTES : 0;
 }
 
-/* [pos, end) of a piece map, as far as it is not hidden. */
-static uint64_t
-shown_end(const struct blob *b, uint64_t pos, uint64_t end)
-{
-    uint64_t piece_bytes = b->pieces->piece_bytes;
-    if (b->hidden == NULL || b->verified) {
-        return end;
-    }
-    for (uint64_t i = pos / piece_bytes; i * piece_bytes < end; i++) {
-        if (b->hidden[i / 8] >> i % 8 & 1) {
-            return i * piece_bytes > pos ? i * piece_bytes : pos;
-        }
-    }
-    return end;
-}
-
 /* The window has moved on beyond it. */
 static bool is_gone_locked(const struct blob *b, uint64_t pos) NEEDS(b->lock);
 static bool
@@ -214,7 +197,7 @@ blob_readable_locked(const struct blob *b, uint64_t pos, uint64_t *ret_end)
     } else if (b->pieces == NULL) {
         end = b->size;
     } else {
-        end = shown_end(b, pos, pieces_run_end(b->pieces, pos));
+        end = pieces_run_end(b->pieces, pos);
         uint64_t tail = blob_tail_start(b->size);
         if (!b->verified && end > tail) {
             end = tail > pos ? tail : pos;

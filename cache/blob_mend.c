@@ -96,40 +96,6 @@ blob_set_mendable(struct blob *b, bool on)
     lock_drop(&b->lock);
 }
 
-void
-blob_hide(struct blob *b, uint32_t piece)
-{
-    lock_take(&b->lock);
-    if (b->pieces != NULL && piece < b->pieces->count) {
-        if (b->hidden == NULL) {
-            b->hidden = mem_zalloc((b->pieces->count + 7) / 8);
-        }
-        b->hidden[piece / 8] |= (uint8_t)(1u << piece % 8);
-    }
-    lock_drop(&b->lock);
-}
-
-void
-blob_show(struct blob *b, uint32_t piece)
-{
-    lock_take(&b->lock);
-    if (b->hidden != NULL && b->pieces != NULL && piece < b->pieces->count) {
-        b->hidden[piece / 8] &= (uint8_t) ~(1u << piece % 8);
-        cond_wake(&b->grew);
-    }
-    lock_drop(&b->lock);
-}
-
-void
-blob_show_all(struct blob *b)
-{
-    lock_take(&b->lock);
-    mem_free(b->hidden);
-    b->hidden = NULL;
-    cond_wake(&b->grew);
-    lock_drop(&b->lock);
-}
-
 bool
 blob_sums(struct blob *b, struct digest *ret, size_t max)
 {
@@ -140,19 +106,6 @@ blob_sums(struct blob *b, struct digest *ret, size_t max)
     }
     lock_drop(&b->lock);
     return sick;
-}
-
-/* Then it is shown from now on, and no reader has anything of it. */
-static bool was_hidden(struct blob *b, uint32_t piece) NEEDS(b->lock);
-static bool
-was_hidden(struct blob *b, uint32_t piece)
-{
-    uint8_t bit = (uint8_t)(1u << piece % 8);
-    if (b->hidden == NULL || (b->hidden[piece / 8] & bit) == 0) {
-        return false;
-    }
-    b->hidden[piece / 8] &= (uint8_t)~bit;
-    return true;
 }
 
 /* Readers that were given a byte of these pieces must not be given another. */
@@ -172,9 +125,7 @@ spoil(struct blob *b, const uint8_t *bits)
         if (b->words != NULL) {
             words_drop(b->words, i);
         }
-        if (!was_hidden(b, i)) {
-            b->spoilt[i] = (uint8_t)b->repairs;
-        }
+        b->spoilt[i] = (uint8_t)b->repairs;
     }
 }
 

@@ -143,7 +143,6 @@ struct blob {
     bool mendable;       /* a wrong digest makes it sick first */
     bool sick;           /* all held, and the digest is wrong */
     unsigned repairs;    /* calls of blob_drop */
-    uint8_t *hidden;     /* bits: pieces that readers do not get before the digest; NULL: none */
     uint8_t *spoilt;     /* per piece: the last repair that dropped it; NULL before the first */
     struct digest *sums; /* of the pieces, when it fell sick last */
     struct words *words; /* set before FILLING; NULL: none are kept, or it has one piece */

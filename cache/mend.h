@@ -42,11 +42,6 @@ void blob_word(struct blob *b, uint64_t start, const uint8_t word[CACHE_WORD_BYT
  * it sick instead of FAILED, and wakes the fetcher. A sick blob holds all its bytes and stays as it
  * is, its tail held back; failing it removes its file. */
 void blob_set_mendable(struct blob *b, bool on);
-/* What comes of a piece may be wrong: readers get nothing of it before the digest is right, or it
- * is shown. A piece that is dropped is shown. */
-void blob_hide(struct blob *b, uint32_t piece);
-void blob_show(struct blob *b, uint32_t piece);
-void blob_show_all(struct blob *b);
 /* SHA-256 of each piece of a sick blob; false when it is not sick, or has more than max. */
 CHECKED bool blob_sums(struct blob *b, struct digest *ret, size_t max);
 /* These pieces (bit i % 8 of bits[i / 8]) of a sick blob are missing again, and it is FILLING as

@@ -15,11 +15,16 @@ struct attest {
     uint32_t pieces;
     unsigned speakers_count; /* without this node: the i-th has bit i + 1 */
     struct node_id speakers[ATTEST_SPEAKERS_MAX - 1];
-    uint8_t wrong[ATTEST_SPEAKERS_MAX]; /* per speaker: pieces of which it said a wrong word */
-    uint64_t liars;                     /* speakers that are not believed any more */
+    uint8_t wrong[ATTEST_SPEAKERS_MAX];     /* per speaker: pieces of which it said a wrong word */
+    uint64_t liars;                         /* speakers that are not believed any more */
+    unsigned doubts;                        /* how often the digest was wrong */
+    uint8_t confirmed[ATTEST_SPEAKERS_MAX]; /* per speaker: pieces, since they are doubted */
+    uint64_t trusted;                       /* speakers of whom enough are */
+    unsigned verdicts;
     uint8_t run[ATTEST_RUN_MAX * ATTEST_BYTES];
     struct about {
-        uint64_t wrong; /* speakers that said a wrong word */
+        uint64_t wrong;     /* speakers that said a wrong word */
+        uint64_t confirmed; /* that are counted */
         struct saying *sayings;
         uint8_t count, lies;
     } about[];
@@ -134,11 +139,30 @@ settled(const struct attest *a, const struct about *o)
     return votes < 2 ? NULL : s;
 }
 
+/* Who said the right word is trusted after a few. */
+static void
+confirm(struct attest *a, struct about *o, const struct saying *right)
+{
+    uint64_t fresh = right->readers & ~o->confirmed;
+    if (a->doubts != 1 || bits(right->readers) < 2)
+        return;
+    o->confirmed |= fresh;
+    for (; fresh != 0; fresh &= fresh - 1) {
+        unsigned at = (unsigned)__builtin_ctzll(fresh);
+        if (++a->confirmed[at] != ATTEST_TRUST)
+            continue;
+        a->trusted |= (uint64_t)1 << at;
+        a->verdicts++;
+    }
+}
+
 /* Who said another word than the right one is found out, and after a few not believed. */
 static void
 judge(struct attest *a, struct about *o)
 {
     const struct saying *right = settled(a, o);
+    if (right != NULL)
+        confirm(a, o, right);
     for (uint8_t i = 0; right != NULL && i < o->count; i++) {
         uint64_t wrong = o->sayings[i].readers & ~o->wrong;
         if (&o->sayings[i] == right)
@@ -146,8 +170,10 @@ judge(struct attest *a, struct about *o)
         o->wrong |= wrong;
         for (; wrong != 0; wrong &= wrong - 1) {
             unsigned at = (unsigned)__builtin_ctzll(wrong);
-            if (++a->wrong[at] == ATTEST_WRONG_MAX)
-                a->liars |= (uint64_t)1 << at;
+            if (++a->wrong[at] != ATTEST_WRONG_MAX)
+                continue;
+            a->liars |= (uint64_t)1 << at;
+            a->verdicts++;
         }
     }
 }
@@ -191,6 +217,21 @@ void
 attest_forget(struct attest *a, const struct node_id *speaker)
 {
     a->liars |= bit_of(a, speaker);
+    a->verdicts++;
+}
+
+void
+attest_doubt(struct attest *a)
+{
+    a->doubts++;
+    a->trusted = 0;
+    memset(a->confirmed, 0, sizeof a->confirmed);
+}
+
+unsigned
+attest_verdicts(const struct attest *a)
+{
+    return a->verdicts;
 }
 
 void
@@ -199,6 +240,14 @@ attest_lied(struct attest *a, uint32_t piece)
     must(piece < a->pieces);
     if (a->about[piece].lies < ATTEST_LIES_MAX)
         a->about[piece].lies++;
+}
+
+/* Too few say it while words are doubted. */
+static bool
+is_doubtful(const struct attest *a, const struct saying *s)
+{
+    uint64_t readers = s->readers & ~a->liars;
+    return a->doubts > 0 && bits(readers) < 2 && (readers & (a->trusted | SELF)) == 0;
 }
 
 enum attest_state
@@ -213,7 +262,7 @@ attest_of(const struct attest *a, uint32_t piece, uint8_t ret[ATTEST_BYTES])
         s = most(a, o, true, &tied, &votes);
     if (s == NULL && !tied)
         s = most(a, o, false, &tied, &votes);
-    if (tied || (s != NULL && votes < 2 && o->lies == ATTEST_LIES_MAX))
+    if (tied || (s != NULL && (is_doubtful(a, s) || (votes < 2 && o->lies == ATTEST_LIES_MAX))))
         return ATTEST_DISPUTED;
     if (s == NULL)
         return ATTEST_NONE;

@@ -6,6 +6,10 @@
  *                       else what most of those say that only have it
  *                       none while as many say another one: it is disputed
  *
+ * When the digest of the blob was wrong for all that, words are doubted: one counts when two nodes
+ * read it, or who read it is trusted again, since some of its words were confirmed by another; the
+ * second time only when two did. Other pieces are disputed until then.
+ *
  * A node has one word for a piece: the first that it said. */
 #ifndef P2P_ATTEST_H
 #define P2P_ATTEST_H
@@ -18,6 +22,7 @@
 #define ATTEST_SAYINGS_MAX  4  /* different words of one piece that are kept */
 #define ATTEST_WRONG_MAX    2  /* words that turned out wrong: the speaker is a liar */
 #define ATTEST_LIES_MAX     2  /* nodes that gave other bytes than a single one says */
+#define ATTEST_TRUST        2 /* words of a speaker that another confirmed, since they are doubted */
 
 struct attest;
 
@@ -34,6 +39,9 @@ void attest_forget(struct attest *a, const struct node_id *speaker);
 /* The next node that said wrong words: other ones than this node read, or than several others did.
  * *at is a place to keep; false: no more. */
 bool attest_liar(const struct attest *a, size_t *at, struct node_id *ret);
+void attest_doubt(struct attest *a);
+/* How often it changed who is believed: then the state of any piece may be another. */
+unsigned attest_verdicts(const struct attest *a);
 /* A node gave other bytes than the word says: nothing new when more than one said it. */
 void attest_lied(struct attest *a, uint32_t piece);
 

@@ -90,6 +90,8 @@ void p2p_end(struct p2p *p, const struct digest *blob, uint32_t get, enum swarm_
 void p2p_dropped(struct p2p *p, const struct digest *blob, uint32_t first, uint32_t count);
 /* The blob is in memory only: pieces [first, end) are kept or wanted now. */
 void p2p_window(struct p2p *p, const struct digest *blob, uint32_t first, uint32_t end);
+/* The digest of the blob is wrong although its pieces are as words say: some have lied. */
+void p2p_doubt(struct p2p *p, const struct digest *blob);
 /* Pieces from `first` on, which are here, hash to these words (SHA-256, one behind the other,
  * copied). read: they came from the registry, or the digest of the blob is right. No words: the
  * answer to ops.words is complete. */

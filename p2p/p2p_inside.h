@@ -138,6 +138,7 @@ enum p2p_note {
     P2P_END,
     P2P_DROPPED, /* first, count */
     P2P_WINDOW,  /* first, count */
+    P2P_DOUBT,
     P2P_LOAD,
     P2P_BAN,
     P2P_ATTEST,

@@ -128,6 +128,12 @@ p2p_window(struct p2p *p, const struct digest *blob, uint32_t first, uint32_t en
 }
 
 void
+p2p_doubt(struct p2p *p, const struct digest *blob)
+{
+    note(p, p2p_new_mail(P2P_DOUBT, blob, 0));
+}
+
+void
 p2p_carried(struct p2p *p, const struct node_id *node, enum flow_way way, uint64_t bytes)
 {
     int64_t now_ms = clock_ms();
@@ -254,6 +260,9 @@ take_of_swarm(struct p2p *p, struct swarm *s, const struct p2p_mail *m)
     case P2P_ATTEST:
         take_attest(p, s, m);
         break;
+    case P2P_DOUBT:
+        swarm_doubt_words(s, p->now_ms);
+        break;
     case P2P_LEAVE:
         step_leave(p->step, p->now_ms, &m->blob);
         break;
@@ -303,6 +312,7 @@ take(struct p2p *p, struct p2p_mail *m)
     case P2P_PIECE:
     case P2P_END:
     case P2P_ATTEST:
+    case P2P_DOUBT:
     case P2P_DROPPED:
     case P2P_WINDOW:
         s = step_swarm(p->step, &m->blob);

@@ -21,7 +21,6 @@ swarm_new(const struct digest *digest, uint64_t size, uint8_t flags, int64_t now
     s->attest = attest_new(s->pieces);
     s->worded = mem_zalloc(BITS_BYTES(s->pieces));
     s->disputed = mem_zalloc(BITS_BYTES(s->pieces));
-    s->blind = mem_zalloc(BITS_BYTES(s->pieces));
     s->lied = mem_zalloc(BITS_BYTES(s->pieces));
     s->unsaid = mem_zalloc(BITS_BYTES(s->pieces));
     s->news = mem_zalloc(BITS_BYTES(s->pieces));
@@ -49,7 +48,6 @@ swarm_free(struct swarm *s)
     attest_free(s->attest);
     mem_free(s->worded);
     mem_free(s->disputed);
-    mem_free(s->blind);
     mem_free(s->lied);
     mem_free(s->unsaid);
     mem_free(s->news);
@@ -104,6 +102,12 @@ bool
 swarm_in_window(const struct swarm *s, uint32_t piece)
 {
     return piece >= s->first && piece < s->end;
+}
+
+bool
+swarm_wants(const struct swarm *s)
+{
+    return (s->flags & WIRE_WANTS) != 0 && !swarm_sated(s);
 }
 
 bool
@@ -167,7 +171,6 @@ swarm_drop(struct swarm *s, uint32_t piece)
     s->news_count -= bits_get(s->news, piece);
     bits_clear(s->news, piece);
     s->urgent = true;
-    swarm_blind_was_wrong(s, piece);
 }
 
 void
@@ -180,7 +183,6 @@ swarm_window(struct swarm *s, uint32_t first, uint32_t end)
     }
     s->end = end;
     s->windowed = s->moved = true;
-    s->strict = true; /* what cannot be checked at once could not be mended later */
     s->urgent = s->urgent || duty_working(&s->duties) == 0;
 }
 
@@ -234,8 +236,6 @@ peer_bit(struct swarm *s, struct swarm_link *p, uint32_t piece, bool held)
     bool shared = p->held > 0 && p->held < s->pieces;
     if (held) {
         bits_set(p->bits, piece);
-        if (!p->mute && !bits_get(s->held, piece) && !bits_get(s->asked, piece))
-            bits_clear(s->blind, piece); /* it may know the word */
         s->avail[piece]++;
         p->held++;
     } else {

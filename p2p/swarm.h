@@ -36,7 +36,7 @@
 #define SWARM_DOUBT_MS       2000 /* it is not believed for so long, doubled each time */
 #define SWARM_DOUBTS_MAX     5    /* doublings */
 #define SWARM_WORDS_MS       100  /* between two questions for words, when no answer comes */
-#define SWARM_WORDS_ASKS     5    /* questions in vain: the pieces are asked for without */
+#define SWARM_WORDS_ASKS     5    /* questions in vain: who was asked has not what it says */
 #define SWARM_WORDS_MAX      240  /* pieces in one question */
 #define SWARM_LIES_MIN       2    /* wrong pieces: one may be an accident of its disk */
 #define SWARM_LIES_SHARE     3    /* wrong pieces for each right one */
@@ -76,6 +76,7 @@ uint8_t swarm_has_flags(const struct swarm *s);
 int64_t swarm_announced_ms(const struct swarm *s); /* when last */
 bool swarm_whole(const struct swarm *s);
 bool swarm_sated(const struct swarm *s); /* holds all that it wants or will want */
+bool swarm_wants(const struct swarm *s); /* some of it */
 bool swarm_holds(const struct swarm *s, uint32_t piece);
 uint32_t swarm_pieces(const struct swarm *s);
 
@@ -143,12 +144,15 @@ void swarm_words(struct swarm *s, const struct node_id *from, bool read, uint32_
 /* The next run of own words that nobody was told, from *at on; false: none. As attest_run. */
 bool swarm_take_words(struct swarm *s, bool read, uint32_t *at, struct wire_attest *ret);
 void swarm_told_words(struct swarm *s); /* all were */
-/* Words are lacking for pieces that others have: whom to ask, for what; false: nothing now. */
+/* Words are lacking for pieces that others have: whom to ask, for what; false: nothing now. Who
+ * cannot say them is as one that has nothing. */
 bool swarm_asks_words(struct swarm *s, int64_t now_ms, struct wire_ask_words *ret,
                       const struct node_id **ret_to);
 /* The answer, run by run; as attest_run. */
 bool swarm_tell_words(struct swarm *s, const struct wire_ask_words *asked, bool read, uint32_t *at,
                       struct wire_attest *ret);
+/* The digest of the blob is wrong although its pieces are as words say (attest_doubt). */
+void swarm_doubt_words(struct swarm *s, int64_t now_ms);
 /* Somebody asks for words that are not known here. True: whoever stores the blob must bring them,
  * by swarm_attest, and say swarm_recalled at the end; asked for once. */
 bool swarm_recalls(struct swarm *s);

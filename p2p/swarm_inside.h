@@ -18,7 +18,7 @@ struct swarm_link {
     struct node_addr addr;
     struct rank rank;
     unsigned requests;
-    bool mute;             /* it knew no words when it was asked last */
+    unsigned words_asks;   /* questions since it last said words */
     unsigned right, wrong; /* pieces that were compared with words */
     unsigned busies;       /* refusals in a row because it had no room */
     unsigned refused;      /* requests in a row that gave nothing */
@@ -49,16 +49,14 @@ struct swarm {
     uint8_t *held, *asked, *offered;
     uint8_t *left; /* as pick.h has it */
     struct attest *attest;
-    uint8_t *worded;              /* what they hash to is known */
-    uint8_t *disputed;            /* nodes say different words of them */
-    uint8_t *blind;               /* nobody could say it: they are asked for all the same */
-    uint8_t *lied;                /* a peer gave other bytes */
-    uint8_t *unsaid;              /* own words that nobody was told */
-    bool lacks_words, words_came; /* came: since they were last asked for */
-    bool strict;                  /* pieces without a word were wrong: no more of these */
+    uint8_t *worded;   /* what they hash to is known */
+    uint8_t *disputed; /* nodes say different words of them */
+    uint8_t *lied;     /* a peer gave other bytes */
+    uint8_t *unsaid;   /* own words that nobody was told */
+    bool lacks_words;
     enum { RECALL_NOT_YET, RECALL_RUNS, RECALL_OVER } recall; /* of words, from the disk */
-    unsigned disputes, lies, unsaid_count, words_asks, words_ends;
-    int64_t disputed_ms, words_ms; /* since when there are some; when words were last asked for */
+    unsigned disputes, lies, unsaid_count, words_asks;        /* asks: since words came */
+    int64_t disputed_ms, words_ms; /* when one last changed; when words were last asked for */
     uint8_t *owned;                /* pieces that this node shall take when there is one holder */
     bool crowd_stale;              /* owned and whole_peers are to be found anew */
     unsigned
@@ -97,15 +95,11 @@ bool swarm_done(const struct swarm *s, uint32_t piece);
 bool swarm_in_window(const struct swarm *s, uint32_t piece);
 int64_t swarm_announce_every_ms(const struct swarm *s);
 uint64_t swarm_piece_len(const struct swarm *s, uint32_t piece);
-/* May it be asked of other nodes, as far as words go? */
-bool swarm_is_askable(const struct swarm *s, uint32_t piece);
 /* A peer gave other bytes of the piece than its word says. */
 void swarm_lied(struct swarm *s, uint32_t piece, int64_t now_ms);
 struct swarm_link *swarm_find_peer(struct swarm *s, const struct node_id *id); /* or NULL */
 /* As one that holds nothing, for a while: others, or the WAN, must give what it seemed to have. */
 void swarm_disbelieve(struct swarm *s, struct swarm_link *p, int64_t now_ms);
-/* A piece is dropped. */
-void swarm_blind_was_wrong(struct swarm *s, uint32_t piece);
 /* Must it come from upstream, because of words? */
 bool swarm_is_disputed(const struct swarm *s, uint32_t piece);
 

@@ -173,7 +173,7 @@ fill_offered(struct swarm *s, int64_t now_ms)
                 bits_set(s->offered, k);
     }
     for (size_t i = 0; i < bytes; i++)
-        s->offered[i] &= (uint8_t)(s->worded[i] | (s->blind[i] & ~s->disputed[i]));
+        s->offered[i] &= s->worded[i];
     for (uint32_t k = 0; (s->first > 0 || s->end < s->pieces) && k < s->pieces; k++)
         if (!swarm_in_window(s, k))
             bits_clear(s->offered, k);
@@ -301,18 +301,25 @@ take_rescue(struct swarm *s, const struct swarm_moment *at)
     return false;
 }
 
-/* Nodes say different words of a piece, or who had it gave another one: one after the other reads
- * it from upstream, until most agree. */
+/* Nodes say different words of a piece, or who had it gave another one, or words are doubted: it is
+ * read from upstream until most agree. Each node takes those for which it comes first, and when
+ * nothing was found out for a while those for which it comes later. */
 static bool
 take_disputed(struct swarm *s, const struct swarm_moment *at)
 {
-    for (uint32_t p = 0; p < s->pieces && s->disputes + s->lies > 0; p++) {
+    int64_t first_ms = INT64_MAX;
+    uint32_t first = 0;
+    for (uint32_t p = 0; p < s->pieces && s->disputes + s->lies > 0 && first_ms > 0; p++) {
         if (!swarm_is_disputed(s, p) || !swarm_in_window(s, p) || bits_get(s->held, p) ||
-            bits_get(s->asked, p) || at->now_ms - s->disputed_ms < turn_ms(s, at, p))
+            bits_get(s->asked, p))
             continue;
-        return duty_take(&s->duties, p, 1, true);
+        int64_t ms = turn_ms(s, at, p);
+        if (ms < first_ms) {
+            first_ms = ms;
+            first = p;
+        }
     }
-    return false;
+    return first_ms <= at->now_ms - s->disputed_ms && duty_take(&s->duties, first, 1, true);
 }
 
 bool
@@ -320,7 +327,7 @@ swarm_next(struct swarm *s, const struct swarm_moment *at, struct swarm_get *ret
 {
     s->others = member_count(at->members, at->site);
     s->now_ms = at->now_ms;
-    if ((s->flags & WIRE_WANTS) == 0 || swarm_sated(s))
+    if (!swarm_wants(s))
         return false;
     /* Between two leases: a node that always has the next one would else never come to it. */
     bool may_take = (s->flags & WIRE_MAY_FETCH) != 0 && s->wan_gets == 0 && free_get(s) != NULL;

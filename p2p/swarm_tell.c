@@ -9,8 +9,7 @@ swarm_shout_due(struct swarm *s, const struct swarm_moment *at)
     int64_t since_ms = at->now_ms - s->shout_ms;
     bool due = s->shouts == 0 || (s->shouts == 1 && since_ms >= SWARM_WHOHAS_MS / 2) ||
                (at->orphan_ms > 0 && since_ms >= SWARM_SHOUT_MS);
-    if (!due || (s->flags & WIRE_WANTS) == 0 || swarm_sated(s) ||
-        member_count(at->members, at->site) == 0)
+    if (!due || !swarm_wants(s) || member_count(at->members, at->site) == 0)
         return false;
     bool answered = s->shouts == 1 && s->ask_ms <= at->now_ms;
     if (s->shouts++ == 0)
@@ -57,9 +56,8 @@ idle_leases(const struct swarm *s)
 int64_t
 swarm_announce_every_ms(const struct swarm *s)
 {
-    bool wants = (s->flags & WIRE_WANTS) != 0 && !swarm_sated(s);
     int64_t turn_ms = (int64_t)s->others * 1000 / SWARM_ANNOUNCES_S;
-    if (!wants)
+    if (!swarm_wants(s))
         return SWARM_REFRESH_MS;
     return duty_working(&s->duties) > 0 || turn_ms < SWARM_ANNOUNCE_MS ? SWARM_ANNOUNCE_MS
                                                                        : turn_ms;
@@ -110,7 +108,7 @@ swarm_announce_near(const struct swarm *s, int64_t now_ms)
 void
 swarm_announce(struct swarm *s, int64_t now_ms, struct wire_blob *ret)
 {
-    bool wants = (s->flags & WIRE_WANTS) != 0 && !swarm_sated(s);
+    bool wants = swarm_wants(s);
     uint64_t cursor = UINT64_MAX;
     for (size_t i = 0; i < PICK_CURSORS_MAX; i++)
         if (s->cursors[i].used && s->cursors[i].pos < cursor)

@@ -17,11 +17,11 @@ renew(struct swarm *s, uint32_t piece, int64_t now_ms)
     enum attest_state is = attest_of(s->attest, piece, NULL);
     bool before = bits_get(s->disputed, piece), disputed = is == ATTEST_DISPUTED;
     set_bit(s->worded, piece, is == ATTEST_WORD);
+    if (before || disputed)
+        s->disputed_ms = now_ms;
     if (before == disputed)
         return;
     set_bit(s->disputed, piece, disputed);
-    if (disputed && s->disputes + s->lies == 0)
-        s->disputed_ms = now_ms;
     s->disputes += disputed;
     s->disputes -= before;
 }
@@ -34,22 +34,12 @@ renew_all(struct swarm *s, int64_t now_ms)
         renew(s, p, now_ms);
 }
 
-static size_t
-liars(const struct swarm *s)
-{
-    struct node_id node;
-    size_t at = 0, count = 0;
-    while (attest_liar(s->attest, &at, &node))
-        count++;
-    return count;
-}
-
 static bool
 lacks_word(const struct swarm *s, uint32_t piece)
 {
     return s->avail[piece] > 0 && swarm_in_window(s, piece) && !bits_get(s->held, piece) &&
            !bits_get(s->asked, piece) && !bits_get(s->worded, piece) &&
-           !bits_get(s->disputed, piece) && !bits_get(s->blind, piece);
+           !bits_get(s->disputed, piece);
 }
 
 void
@@ -57,11 +47,11 @@ swarm_attest(struct swarm *s, bool read, uint32_t piece, const uint8_t word[ATTE
              int64_t now_ms)
 {
     must(piece < s->pieces);
-    size_t before = liars(s);
+    unsigned before = attest_verdicts(s->attest);
     attest_own(s->attest, read, piece, word);
     s->unsaid_count += !bits_get(s->unsaid, piece);
     bits_set(s->unsaid, piece);
-    if (liars(s) > before)
+    if (attest_verdicts(s->attest) > before)
         renew_all(s, now_ms);
     else
         renew(s, piece, now_ms);
@@ -72,25 +62,31 @@ swarm_words(struct swarm *s, const struct node_id *from, bool read, uint32_t fir
             const struct wire_bits *words, int64_t now_ms)
 {
     uint32_t count = words->len / ATTEST_BYTES;
-    size_t before = liars(s);
+    unsigned before = attest_verdicts(s->attest);
     struct swarm_link *speaker = swarm_find_peer(s, from);
-    if (speaker != NULL && (count > 0 || !s->words_came))
-        speaker->mute = count == 0;
-    if (count == 0) { /* the end of an answer: the next question may follow at once */
-        s->words_ms = INT64_MIN / 2;
-        s->words_ends += !s->words_came;
-    }
+    if (count == 0) /* the end of an answer; it may have overtaken the words */
+        s->words_ms = now_ms - SWARM_WORDS_MS + SWARM_HAVE_MS;
+    if (speaker != NULL)
+        speaker->words_asks = count > 0 ? 0 : speaker->words_asks * SWARM_WORDS_ASKS;
     attest_hear(s->attest, from, read, first, words);
-    if (liars(s) > before)
+    if (attest_verdicts(s->attest) > before)
         renew_all(s, now_ms);
     for (uint32_t i = 0; i < count && first < s->pieces && i < s->pieces - first; i++) {
         bool lacked = lacks_word(s, first + i);
         renew(s, first + i, now_ms);
-        if (lacked && !lacks_word(s, first + i)) {
-            s->words_came = true;
-            s->words_asks = s->words_ends = 0;
-        }
+        if (lacked && !lacks_word(s, first + i))
+            s->words_asks = 0;
     }
+}
+
+/* What others have is heard anew: they have dropped pieces, too. */
+void
+swarm_doubt_words(struct swarm *s, int64_t now_ms)
+{
+    for (size_t i = 0; i < s->peers_count; i++)
+        swarm_gone(s, &s->peers[i].id);
+    attest_doubt(s->attest);
+    renew_all(s, now_ms);
 }
 
 bool
@@ -152,21 +148,14 @@ swarm_lied(struct swarm *s, uint32_t piece, int64_t now_ms)
     if (bits_get(s->lied, piece))
         return;
     bits_set(s->lied, piece);
-    if (s->lies++ + s->disputes == 0)
-        s->disputed_ms = now_ms;
+    s->lies++;
+    s->disputed_ms = now_ms;
 }
 
 bool
 swarm_is_disputed(const struct swarm *s, uint32_t piece)
 {
     return bits_get(s->disputed, piece) || (bits_get(s->lied, piece) && s->avail[piece] == 0);
-}
-
-bool
-swarm_is_askable(const struct swarm *s, uint32_t piece)
-{
-    return bits_get(s->worded, piece) ||
-           (bits_get(s->blind, piece) && !bits_get(s->disputed, piece));
 }
 
 /* ---- told ---- */
@@ -208,52 +197,35 @@ swarm_tell_words(struct swarm *s, const struct wire_ask_words *asked, bool read,
 
 /* ---- asked ---- */
 
-/* One after the other of those that have the piece. */
-static const struct node_id *
-holder(const struct swarm *s, uint32_t piece, unsigned turn)
+/* Of those that have the piece who was asked least in vain. */
+static struct swarm_link *
+holder(struct swarm *s, uint32_t piece)
 {
-    for (size_t i = 0, n = 0; i < s->peers_count; i++)
-        if (bits_get(s->peers[i].bits, piece) && n++ == turn % s->avail[piece])
-            return &s->peers[i].id;
-    return NULL;
+    struct swarm_link *best = NULL;
+    for (size_t i = 0; i < s->peers_count; i++)
+        if (bits_get(s->peers[i].bits, piece) &&
+            (best == NULL || s->peers[i].words_asks < best->words_asks))
+            best = &s->peers[i];
+    return best;
 }
 
-/* Those that have the piece were asked, or often enough one after the other. */
+/* Who was asked and cannot say what its pieces hash to is not believed to have them. True: somebody
+ * is not any more. */
 static bool
-asked_enough(const struct swarm *s, uint32_t piece)
+disbelieve_mute(struct swarm *s, int64_t now_ms)
 {
-    return s->words_asks >= SWARM_WORDS_ASKS || s->words_ends >= SWARM_WORDS_ASKS ||
-           s->words_ends >= s->avail[piece];
-}
-
-void
-swarm_blind_was_wrong(struct swarm *s, uint32_t piece)
-{
-    if (!bits_get(s->blind, piece))
-        return;
-    s->strict = true;
-    memset(s->blind, 0, BITS_BYTES(s->pieces));
-}
-
-static bool
-has_some(const struct swarm_link *p, uint32_t first, uint32_t end)
-{
-    while (first < end && !bits_get(p->bits, first))
-        first++;
-    return first < end;
-}
-
-/* Nobody could say these: they are asked for all the same. Where such bytes were wrong before, who
- * cannot say a word of what it has is not believed to have it. */
-static void
-give_up(struct swarm *s, uint32_t first, uint32_t end, int64_t now_ms)
-{
-    for (uint32_t p = first; p < end && !s->strict; p++)
-        bits_set(s->blind, p);
-    for (size_t i = 0; i < s->peers_count && s->strict; i++)
-        if (has_some(&s->peers[i], first, end))
-            swarm_disbelieve(s, &s->peers[i], now_ms);
-    s->words_asks = s->words_ends = 0;
+    bool all = s->words_asks >= SWARM_WORDS_ASKS, any = false;
+    for (size_t i = 0; i < s->peers_count; i++) {
+        struct swarm_link *p = &s->peers[i];
+        if (p->words_asks == 0 || (!all && p->words_asks < SWARM_WORDS_ASKS))
+            continue;
+        p->words_asks = 0;
+        swarm_disbelieve(s, p, now_ms);
+        any = true;
+    }
+    if (all)
+        s->words_asks = 0;
+    return any;
 }
 
 /* Eight pieces from `at` on none of which needs a word: most of them. */
@@ -261,7 +233,7 @@ static bool
 none_lacks(const struct swarm *s, uint32_t at)
 {
     uint32_t i = at / 8;
-    return (s->held[i] | s->asked[i] | s->worded[i] | s->disputed[i] | s->blind[i]) == 0xff;
+    return (s->held[i] | s->asked[i] | s->worded[i] | s->disputed[i]) == 0xff;
 }
 
 /* [first, end) is the first run that lacks words. */
@@ -284,18 +256,17 @@ swarm_asks_words(struct swarm *s, int64_t now_ms, struct wire_ask_words *ret,
                  const struct node_id **ret_to)
 {
     uint32_t first, end;
-    s->lacks_words = (s->flags & WIRE_WANTS) != 0 && !swarm_sated(s) && lacking(s, &first, &end);
+    s->lacks_words = swarm_wants(s) && lacking(s, &first, &end);
     if (!s->lacks_words || now_ms - s->words_ms < SWARM_WORDS_MS)
         return false;
-    if (asked_enough(s, first)) {
-        give_up(s, first, end, now_ms);
-        s->lacks_words = lacking(s, &first, &end);
-        if (!s->lacks_words)
-            return false;
-    }
-    s->words_came = false;
-    *ret_to = holder(s, first, s->words_asks++);
+    if (disbelieve_mute(s, now_ms) && !(s->lacks_words = lacking(s, &first, &end)))
+        return false;
+    struct swarm_link *to = holder(s, first);
+    must(to != NULL);
+    to->words_asks++;
+    s->words_asks++;
+    *ret_to = &to->id;
     *ret = (struct wire_ask_words){s->digest, first, end - first};
     s->words_ms = now_ms;
-    return *ret_to != NULL;
+    return true;
 }

@@ -140,8 +140,8 @@ hear_words(struct swarms *x, const struct swarms_at *at, const struct member *wh
         swarm_words(s, &who->id, said->read == 1, said->first, &said->words, at->now_ms);
 }
 
-/* All that is known here, and an end; what must be brought from the disk is told to all when it
- * comes. */
+/* All that is known here, and an end; what must be brought from the disk, or is hashed now since it
+ * was here before, is told to all when it comes. */
 static void
 answer_words(struct swarms *x, const struct member *who, const struct wire_ask_words *asked,
              struct plan *p)
@@ -157,7 +157,7 @@ answer_words(struct swarms *x, const struct member *who, const struct wire_ask_w
     }
     if (s != NULL && !told && !plan_full(p) && swarm_recalls(s))
         plan_add(p, PLAN_WORDS)->blob = asked->digest;
-    if (s != NULL && !told && swarm_is_recalling(s))
+    if (s != NULL && !told && (swarm_is_recalling(s) || swarm_wants(s)))
         return;
     m.attest = (struct wire_attest){.digest = asked->digest, .first = asked->first};
     if (!plan_full(p))

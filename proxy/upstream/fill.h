@@ -17,7 +17,6 @@
 #define REGISTRY_CALLS_MAX   16 /* of those to one registry, but see has_place */
 #define BACKGROUND_CALLS_MAX 8  /* of those for blobs that no client asked for */
 #define PEER_CALLS_MAX       64 /* open requests at other nodes */
-#define PROVEN_MAX           64 /* nodes that gave right bytes */
 
 /* What all fills share. */
 struct fill_world {
@@ -26,8 +25,6 @@ struct fill_world {
     struct rng rng;
     struct peers *peers;
     struct bans bans;
-    unsigned proven_count; /* of nodes that ever gave right pieces; the oldest give way */
-    struct node_id proven[PROVEN_MAX];
     struct p2p *p2p;         /* NULL: this node is alone */
     unsigned blob_calls;     /* open now, at registries */
     unsigned peer_calls;     /* open now, at other nodes */

@@ -33,8 +33,6 @@ struct fill {
     struct trail *trail;     /* once other nodes may give bytes */
     uint32_t unheard_at;     /* where the next look for pieces without a word begins */
     struct mend *mend;       /* once the digest was wrong */
-    uint8_t *blind;          /* bits: pieces of other nodes that no word was known for; or NULL */
-    int64_t blind_ms;        /* when the first of them was asked for */
     bool shared;             /* the swarm knew of it: whole, it is a seed */
 
     /* the requests; a place without one is NULL */

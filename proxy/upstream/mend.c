@@ -100,13 +100,6 @@ is_doubtful(const struct fill *f, uint32_t piece, struct suspect *ret)
     return of != TRAIL_REGISTRY;
 }
 
-/* In the first round only what no word was known for, if there is any. */
-static bool
-is_spared(const struct fill *f, uint32_t piece)
-{
-    return f->mend->rounds == 0 && f->blind != NULL && !bits_get(f->blind, piece);
-}
-
 /* Marks what has to come again; how many pieces. */
 static uint32_t
 choose(struct fill *f, const struct digest *sums, uint8_t *bits)
@@ -114,10 +107,8 @@ choose(struct fill *f, const struct digest *sums, uint8_t *bits)
     uint32_t count = 0;
     for (uint32_t i = 0; i < trail_pieces(f->trail); i++) {
         struct suspect s = {.sum = sums[i]};
-        if (!is_doubtful(f, i, &s) || is_spared(f, i))
+        if (!is_doubtful(f, i, &s))
             continue;
-        /* What was believed without a word honest nodes have passed on, too. */
-        s.known = s.known && (f->blind == NULL || !bits_get(f->blind, i));
         f->mend->suspects[i] = s;
         bits[i / 8] |= (uint8_t)(1u << i % 8);
         count++;
@@ -132,10 +123,13 @@ has_bit(const uint8_t *bits, uint32_t i)
 }
 
 /* The pieces are missing again, for the swarm too, which finds out who lied and brings them once
- * more. The second time the registry says them. */
+ * more. The last time the registry says them. */
 static void
 take_back(struct fill *f, const uint8_t *bits, int64_t now_ms)
 {
+    bool again = f->ordered != NULL && f->mend->rounds < BLOB_REPAIRS_MAX;
+    if (again)
+        p2p_doubt(f->world->p2p, blob_digest(f->blob));
     for (uint32_t i = 0; i < trail_pieces(f->trail); i++) {
         if (!has_bit(bits, i))
             continue;
@@ -143,11 +137,9 @@ take_back(struct fill *f, const uint8_t *bits, int64_t now_ms)
         if (f->ordered != NULL)
             p2p_dropped(f->world->p2p, blob_digest(f->blob), i, 1);
     }
-    mem_free(f->blind);
-    f->blind = NULL;
-    if (f->ordered != NULL && f->mend->rounds == 1)
+    if (again)
         ordered_again(f, now_ms);
-    else if (f->ordered != NULL)
+    else
         ordered_close(f, true);
     f->claimable = true;
     f->retry_ms = 0;
@@ -207,8 +199,8 @@ hash_held(const struct fill *f, uint64_t start, uint64_t end, struct digest *ret
     return rc;
 }
 
-/* Pieces of the registry that were not hashed on their way: no other node was there then, or the
- * request broke within. One a turn. */
+/* Pieces that were not hashed on their way: no other node was there then, the request broke within,
+ * or they were here before. One a turn. */
 static void
 hear_late(struct fill *f, int64_t now_ms)
 {
@@ -228,65 +220,9 @@ hear_late(struct fill *f, int64_t now_ms)
     }
 }
 
-static bool
-is_proven(const struct fill_world *w, const struct node_id *node)
-{
-    unsigned count = w->proven_count < PROVEN_MAX ? w->proven_count : PROVEN_MAX;
-    for (unsigned i = 0; i < count; i++)
-        if (node_equal(&w->proven[i], node))
-            return true;
-    return false;
-}
-
-/* The blob is right: so is whoever gave pieces that are still in it. */
-static void
-prove(struct fill *f)
-{
-    struct node_id node;
-    struct fill_world *w = f->world;
-    for (uint32_t i = 0; i < trail_pieces(f->trail); i++)
-        if (trail_of(f->trail, i, &node) == TRAIL_NODE && !is_proven(w, &node))
-            w->proven[w->proven_count++ % PROVEN_MAX] = node;
-}
-
-void
-mend_blind(struct fill *f, uint32_t piece, const struct node_id *from, int64_t now_ms)
-{
-    if (f->blind == NULL) {
-        f->blind = mem_zalloc(BITS_BYTES(trail_pieces(f->trail)));
-        f->blind_ms = f->blind_ms == 0 ? now_ms : f->blind_ms;
-    }
-    bits_set(f->blind, piece);
-    if (now_ms - f->blind_ms < MEND_BLIND_MS && !is_proven(f->world, from))
-        blob_hide(f->blob, piece);
-}
-
-void
-mend_vouched(struct fill *f, uint32_t piece)
-{
-    if (f->blind == NULL)
-        return;
-    bits_clear(f->blind, piece);
-    blob_show(f->blob, piece);
-}
-
-/* Clients cannot wait for ever. */
-static void
-show_in_time(struct fill *f, int64_t now_ms)
-{
-    int64_t until_ms = f->blind_ms + MEND_BLIND_MS;
-    if (f->blind == NULL)
-        return;
-    if (now_ms >= until_ms)
-        blob_show_all(f->blob);
-    else
-        wire_wake_at(f->world->wire, until_ms);
-}
-
 void
 mend_listen(struct fill *f, int64_t now_ms)
 {
-    show_in_time(f, now_ms);
     bool asked = f->mend != NULL || p2p_others(f->world->p2p) > 0;
     trail_on_whole(f->trail, asked ? on_whole : NULL, f);
     if (asked && f->ordered != NULL)
@@ -308,8 +244,6 @@ mend_step(struct fill *f, int64_t now_ms)
 void
 mend_settle(struct fill *f, int64_t now_ms)
 {
-    if (f->trail != NULL)
-        prove(f);
     if (f->mend != NULL)
         ban_liars(f, now_ms);
 }
@@ -319,8 +253,6 @@ mend_free(struct fill *f)
 {
     trail_free(f->trail);
     mem_free(f->mend);
-    mem_free(f->blind);
-    f->blind = NULL;
     f->trail = NULL;
     f->mend = NULL;
 }

@@ -1,10 +1,10 @@
 /* Bytes of other nodes may be wrong. What the pieces from outside of the site hash to is told to
  * all others (p2p/attest.h), and what other nodes give is compared with such words before it is
- * kept. When the digest of the blob is wrong for all that, words have lied, or there were none: the
- * pieces of other nodes are dropped and come again.
+ * kept. When the digest of the blob is wrong for all that, words have lied: the pieces of other
+ * nodes are dropped and come again.
  *
- *   round 1   those without a word, or when there are none of these all, by the swarm
- *   later     all, from the registry
+ *   rounds 1, 2   by the swarm, which doubts words (p2p_doubt)
+ *   the last      from the registry
  *
  * A node is banned when nearly all of its pieces that could be judged then were wrong, or when the
  * swarm says so (swarm_liar). Fetch thread only. */
@@ -15,18 +15,12 @@
 
 /* From now on other nodes may give bytes. */
 void mend_watch(struct fill *f, int64_t now_ms);
-/* Every turn: pieces from outside are hashed while somebody could ask for our word. */
+/* Every turn: pieces from outside, and what was here before, are hashed while somebody could ask
+ * for our word. */
 void mend_listen(struct fill *f, int64_t now_ms);
-/* A piece is asked of another node, and nobody knows what it must hash to. When that node never
- * gave pieces of a blob that was right, clients are given nothing of it before the digest of this
- * one is right, or for MEND_BLIND_MS. */
-#define MEND_BLIND_MS 3000
-void mend_blind(struct fill *f, uint32_t piece, const struct node_id *from, int64_t now_ms);
-/* It is as its word says, all of it. */
-void mend_vouched(struct fill *f, uint32_t piece);
 /* The blob is sick. */
 void mend_step(struct fill *f, int64_t now_ms);
-/* The digest is right: who gave what is known now. */
+/* The digest is right. */
 void mend_settle(struct fill *f, int64_t now_ms);
 void mend_free(struct fill *f);
 /* Nothing is asked of that node for a while. */

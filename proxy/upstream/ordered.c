@@ -306,8 +306,6 @@ go_on(struct fill *f, struct order *o, int64_t now_ms)
         fill_start_patience(f, now_ms);
     o->told_bytes = 0;
     o->told_ms = now_ms;
-    if (o->source->body_source == BLOB_FROM_PEER && !o->has_word)
-        mend_blind(f, o->piece, &o->source->node, now_ms);
     o->run =
         fill_start(f, o->source, &gap, class_of(f, &gap), o->has_word ? o->word : NULL, now_ms);
 }
@@ -321,7 +319,7 @@ settle(struct fill *f, struct order *o, int64_t now_ms)
     if (!peer)
         fill_keep_etag(f, r);
     else if (r->vouched)
-        mend_vouched(f, (uint32_t)(r->piece_start / f->ordered->piece_bytes));
+        trail_heard(f->trail, (uint32_t)(r->piece_start / f->ordered->piece_bytes));
     if (r->code == 0 && piece_start(f, o->piece) >= o->end) {
         finish(f, o, SWARM_DONE);
         return;

@@ -160,7 +160,7 @@ bool
 trail_unheard(const struct trail *t, uint32_t piece)
 {
     must(piece < t->pieces);
-    return t->of[piece] == TRAIL_REGISTRY && !bits_get(t->heard, piece);
+    return !bits_get(t->heard, piece);
 }
 
 void

@@ -39,7 +39,7 @@ void trail_bytes(struct trail *t, struct trail_hand *h, struct trail_giver by, u
                  const void *bytes, size_t len);
 void trail_on_whole(struct trail *t,
                     void (*whole)(void *arg, uint32_t piece, const struct digest *sum), void *arg);
-/* Is it the registry's, and was `whole` never called for it? */
+/* Was neither `whole` called for it, nor trail_heard? */
 bool trail_unheard(const struct trail *t, uint32_t piece);
 void trail_heard(struct trail *t, uint32_t piece);
 enum trail_of trail_of(const struct trail *t, uint32_t piece, struct node_id *ret_node);

@@ -66,8 +66,8 @@ good_get(struct world *w, struct model *d, unsigned node, unsigned blob, const s
         return world_break(w, "n%u asks for pieces that blob %u does not have", node, blob);
     if (wan && (n->full || n->wan_gets[blob] >= DUTY_WAN_GETS))
         return world_break(w, "n%u must not fetch, or not so much", node);
-    if (!wan && g->count != 1)
-        return world_break(w, "n%u asks a node for %u pieces", node, g->count);
+    if (!wan && (g->count != 1 || !g->has_word))
+        return world_break(w, "n%u asks a node for %u pieces, or without a word", node, g->count);
     for (uint32_t p = g->first; p < g->first + g->count; p++) {
         if (!wan && swarm_holds(s, p))
             return world_break(w, "n%u asks for piece %u, which it has", node, p);
@@ -197,25 +197,25 @@ keep(struct world *w, struct model *d, const struct model_get *g, uint32_t piece
     struct model_node *n = &d->nodes[g->node];
     if (g->peer >= 0)
         liar = gives(d, (unsigned)g->peer, g->blob, piece);
-    if (liar != 0 && g->has_word)
+    else if (n->forges)
+        liar = (uint8_t)(g->node + 1);
+    if (liar != 0 && !d->nodes[liar - 1].forges)
         (void)world_break(w, "n%u keeps wrong bytes of piece %u", g->node, piece);
     n->lies[g->blob][piece] = liar;
-    n->blind[g->blob][piece] = !g->wan && !g->has_word;
-    if (n->blind[g->blob][piece] != 0 && n->blind_us[g->blob] == 0)
-        n->blind_us[g->blob] = w->now_us;
+    n->read[g->blob][piece] = g->wan;
     word_of(d, g->blob, piece, liar, word);
     if (g->wan)
         swarm_attest(s, g->peer < 0, piece, word, world_node_ms(w, g->node));
     swarm_piece(s, g->id, piece, world_node_ms(w, g->node));
 }
 
-/* Is what a peer gave as its word says? Without a word it is believed. */
+/* Is what a peer gave as its word says? */
 static bool
 is_as_said(const struct model *d, const struct model_get *g)
 {
     uint8_t word[ATTEST_BYTES];
     word_of(d, g->blob, g->first, gives(d, (unsigned)g->peer, g->blob, g->first), word);
-    return !g->has_word || memcmp(word, g->word, ATTEST_BYTES) == 0;
+    return memcmp(word, g->word, ATTEST_BYTES) == 0;
 }
 
 /* ---- requests ---- */
@@ -371,36 +371,25 @@ blob_done(struct world *w, struct model *d, unsigned node, unsigned blob)
     }
 }
 
-/* Is a client given that piece, which is here? */
+/* All is here. When it is wrong what others gave is dropped, and the client, which is cut, begins
+ * anew. */
 static bool
-is_shown(struct world *w, const struct model *d, unsigned node, unsigned blob, uint32_t piece)
-{
-    const struct model_node *n = &d->nodes[node];
-    if (n->blind[blob][piece] != 0 && w->now_us - n->blind_us[blob] < MODEL_BLIND_US)
-        return false;
-    if (n->lies[blob][piece] != 0)
-        (void)world_break(w, "n%u gives wrong bytes of piece %u to its client", node, piece);
-    return true;
-}
-
-/* All is here: is it right? What is not, as far as it came without a word, is missing again. */
-static bool
-verify(struct model *d, struct swarm *s, unsigned node, unsigned blob)
+verify(struct world *w, struct model *d, unsigned node, unsigned blob)
 {
     struct model_node *n = &d->nodes[node];
+    struct swarm *s = swarm_of(w, d, node, blob);
     bool right = true;
     for (uint32_t p = 0; p < swarm_pieces(s); p++)
-        right = right && n->lies[blob][p] == 0;
-    for (uint32_t p = 0; p < swarm_pieces(s); p++) {
-        if (n->blind[blob][p] == 0)
-            continue;
-        n->blind[blob][p] = 0;
-        if (right)
-            continue;
-        n->lies[blob][p] = 0;
-        swarm_drop(s, p);
-    }
-    return right;
+        right = right && (n->lies[blob][p] == 0 || n->forges);
+    if (right)
+        return true;
+    world_say(w, "n%u: the digest of blob %u is wrong", node, blob);
+    for (uint32_t p = 0; p < swarm_pieces(s); p++)
+        if (n->read[blob][p] == 0)
+            swarm_drop(s, p);
+    swarm_doubt_words(s, world_node_ms(w, node));
+    n->readers[blob].at = 0;
+    return false;
 }
 
 static void
@@ -420,9 +409,8 @@ read_on(struct world *w, struct model *d, unsigned node, unsigned blob)
     uint32_t before = r->at;
     if (s == NULL || r->done)
         return;
-    bool whole = swarm_whole(s) && verify(d, s, node, blob);
-    for (; r->at < swarm_pieces(s) && swarm_holds(s, r->at) && is_shown(w, d, node, blob, r->at);
-         r->at++)
+    bool whole = swarm_whole(s) && verify(w, d, node, blob);
+    for (; r->at < swarm_pieces(s) && swarm_holds(s, r->at); r->at++)
         d->prefix_area += (uint64_t)(w->now_us - n->arrived_us) *
                           (r->at * piece + piece < size ? piece : size - r->at * piece) / 1024;
     if (r->at > before) {
@@ -737,7 +725,7 @@ model_release(struct model *d)
         for (unsigned b = 0; b < PULLS_BLOBS; b++) {
             mem_free(d->nodes[i].asked[b]);
             mem_free(d->nodes[i].lies[b]);
-            mem_free(d->nodes[i].blind[b]);
+            mem_free(d->nodes[i].read[b]);
         }
     mem_free(d->nodes);
     mem_free(d->gets);
@@ -762,18 +750,19 @@ set_up_node(struct world *w, struct model *d, unsigned node)
     unsigned warm = c->warm_sites == 0 || node / c->nodes < c->warm_sites ? c->warm : 0;
     unsigned in_site = node % c->nodes, liars = warm + c->liars + c->garbage,
              flips = liars + c->flips;
-    unsigned hung = flips + c->hung;
+    unsigned forged = flips + c->forged, hung = forged + c->hung;
     n->warm = in_site < warm;
     n->liar = !n->warm && in_site < liars;
     n->flips = in_site >= warm + c->liars && in_site < flips;
-    n->hung = in_site >= flips && in_site < hung;
+    n->forges = in_site >= flips && in_site < forged;
+    n->hung = in_site >= forged && in_site < hung;
     bool slow = in_site >= hung && in_site < hung + c->crippled;
-    n->counts = !n->warm && !n->liar && !n->flips;
+    n->counts = !n->warm && !n->liar && !n->flips && !n->forges;
     d->left += n->counts;
     for (unsigned b = 0; b < d->blobs; b++) {
         n->asked[b] = mem_zalloc(pieces_of(d, b));
         n->lies[b] = mem_zalloc(pieces_of(d, b));
-        n->blind[b] = mem_zalloc(pieces_of(d, b));
+        n->read[b] = mem_zalloc(pieces_of(d, b));
     }
     flows_rate(&d->flows, port(d, node, 0), slow ? c->wan / CRIPPLED_F : c->lan);
     flows_rate(&d->flows, port(d, node, 1), c->lan);

@@ -14,7 +14,6 @@
 #include "tests/sim/world.h"
 
 #define MODEL_START_MS 3000
-#define MODEL_BLIND_US 3000000 /* that long clients get nothing without a word */
 #define MODEL_DISK_US  5000    /* until words come from the disk */
 #define MODEL_STALL_US 2000000 /* the daemon leaves a source that is silent for so long */
 
@@ -54,6 +53,7 @@ struct model {
         struct slots slots;
         bool warm, liar, hung, full; /* full: its disk */
         bool flips;                  /* gives wrong bytes of what it has */
+        bool forges;                 /* has wrong bytes of what it reads upstream, and says so */
         bool counts;                 /* must finish */
         int64_t arrived_us, done_us;
         unsigned opened, done; /* blobs */
@@ -64,8 +64,7 @@ struct model {
         } readers[PULLS_BLOBS];
         uint8_t *asked[PULLS_BLOBS]; /* per piece: requests that run for it */
         uint8_t *lies[PULLS_BLOBS];  /* per piece: whose bytes it has, 0: the registry's */
-        uint8_t *blind[PULLS_BLOBS]; /* per piece: it came without a word */
-        int64_t blind_us[PULLS_BLOBS];
+        uint8_t *read[PULLS_BLOBS];  /* per piece: it came from upstream */
         unsigned wan_gets[PULLS_BLOBS];
         int64_t gets; /* the newest one that runs, -1: none */
     } * nodes;

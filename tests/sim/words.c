@@ -32,6 +32,7 @@ static const struct key {
     {"liars", COUNT, offsetof(struct pulls_case, liars)},
     {"garbage", COUNT, offsetof(struct pulls_case, garbage)},
     {"flips", COUNT, offsetof(struct pulls_case, flips)},
+    {"forged", COUNT, offsetof(struct pulls_case, forged)},
     {"hung", COUNT, offsetof(struct pulls_case, hung)},
     {"spread", TIME, offsetof(struct pulls_case, spread_ms)},
     {"late", TIME, offsetof(struct pulls_case, late_ms)},

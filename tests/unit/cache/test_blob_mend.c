@@ -103,66 +103,6 @@ the_wrong_piece_is_found_dropped_and_fetched_again(void **state)
     mem_free(body);
 }
 
-/* Readers get nothing of a hidden piece before the digest is right, or it is shown. */
-static void
-hidden_pieces_are_not_read_before_the_digest_is_right(void **state)
-{
-    (void)state;
-    struct room r;
-    struct digest d;
-    struct blob_state s;
-    struct gap g;
-    char byte;
-    room_init(&r, 64 * MIB);
-    uint8_t *body = make_body(3, SIZE, &d);
-    struct blob *b = begin(&r, &d);
-    blob_hide(b, 1);
-    blob_hide(b, 3);
-    assert_true(blob_claim_in(b, 0, 4 * PIECE, &g));
-    assert_int_equal(blob_write(b, 0, body, 4 * PIECE, BLOB_FROM_PEER), 0);
-    blob_look(b, 0, &s);
-    assert_int_equal(s.readable, PIECE);
-    assert_int_equal(blob_read(b, PIECE, &byte, 1), 0);
-    blob_look(b, 2 * PIECE + 1, &s);
-    assert_int_equal(s.readable, 3 * PIECE);
-    assert_int_equal(blob_held_end(b, 0), 4 * PIECE);
-    blob_show(b, 1);
-    blob_look(b, 0, &s);
-    assert_int_equal(s.readable, 3 * PIECE);
-    blob_unclaim(b, &g);
-    assert_int_equal(fill_rest(b, body, 64 * KIB), 0);
-    blob_wait(b, 3 * PIECE, clock_ms() + SOON_MS, &s);
-    assert_int_equal(s.readable, SIZE);
-    blob_release(&b);
-    room_release(&r);
-    mem_free(body);
-}
-
-static void
-hidden_pieces_can_all_be_shown(void **state)
-{
-    (void)state;
-    struct room r;
-    struct digest d;
-    struct blob_state s;
-    struct gap g;
-    room_init(&r, 64 * MIB);
-    uint8_t *body = make_body(4, SIZE, &d);
-    struct blob *b = begin(&r, &d);
-    blob_hide(b, 0);
-    assert_true(blob_claim_in(b, 0, 2 * PIECE, &g));
-    assert_int_equal(blob_write(b, 0, body, 2 * PIECE, BLOB_FROM_PEER), 0);
-    blob_look(b, 0, &s);
-    assert_int_equal(s.readable, 0);
-    blob_show_all(b);
-    blob_look(b, 0, &s);
-    assert_int_equal(s.readable, 2 * PIECE);
-    blob_unclaim(b, &g);
-    blob_release(&b);
-    room_release(&r);
-    mem_free(body);
-}
-
 static void
 without_a_fetcher_it_fails_at_once(void **state)
 {
@@ -251,8 +191,6 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_wrong_piece_is_found_dropped_and_fetched_again),
-        cmocka_unit_test(hidden_pieces_are_not_read_before_the_digest_is_right),
-        cmocka_unit_test(hidden_pieces_can_all_be_shown),
         cmocka_unit_test(without_a_fetcher_it_fails_at_once),
         cmocka_unit_test(what_is_given_up_while_it_is_sick_leaves_no_file),
         cmocka_unit_test(repairs_that_do_not_help_come_to_an_end),

@@ -213,6 +213,44 @@ more_speakers_than_there_is_room_for_are_not_heard(void **state)
     attest_free(t);
 }
 
+/* A wrong digest: each word needs a second reader, until some of a speaker's had one. */
+static void
+doubted_words_count_when_they_are_confirmed(void **state)
+{
+    (void)state;
+    size_t at = 0;
+    struct node_id who;
+    struct attest *t = attest_new(PIECES);
+    for (uint32_t p = 0; p < 4; p++) {
+        say(t, &a, true, p, 10);
+        say(t, &b, true, 4 + p, 66);
+    }
+    is_word(t, 3, 10);
+    attest_doubt(t);
+    unsigned verdicts = attest_verdicts(t);
+    assert_int_equal(attest_of(t, 3, NULL), ATTEST_DISPUTED);
+    say(t, &c, true, 0, 10);
+    is_word(t, 0, 10);
+    assert_int_equal(attest_of(t, 3, NULL), ATTEST_DISPUTED);
+    assert_int_equal(attest_verdicts(t), verdicts);
+    say(t, &c, true, 1, 10);
+    assert_true(attest_verdicts(t) > verdicts);
+    is_word(t, 3, 10); /* a is trusted again */
+    for (uint32_t p = 4; p < 6; p++) {
+        uint8_t own[ATTEST_BYTES];
+        memset(own, 10, sizeof own);
+        attest_own(t, true, p, own);
+    }
+    assert_true(attest_liar(t, &at, &who));
+    assert_true(node_equal(&who, &b));
+    attest_doubt(t); /* the second time nobody is trusted */
+    assert_int_equal(attest_of(t, 3, NULL), ATTEST_DISPUTED);
+    say(t, &c, true, 2, 10);
+    say(t, &c, true, 3, 10);
+    is_word(t, 3, 10);
+    attest_free(t);
+}
+
 int
 main(void)
 {
@@ -227,6 +265,7 @@ main(void)
         cmocka_unit_test(runs_hold_what_was_read_or_the_rest),
         cmocka_unit_test(what_cannot_be_is_ignored),
         cmocka_unit_test(more_speakers_than_there_is_room_for_are_not_heard),
+        cmocka_unit_test(doubted_words_count_when_they_are_confirmed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

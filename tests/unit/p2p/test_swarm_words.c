@@ -50,11 +50,11 @@ says(struct swarm *s, uint8_t node, bool read, uint32_t piece, uint8_t what)
 }
 
 static void
-ends(struct swarm *s, uint8_t node)
+ends(struct swarm *s, uint8_t node, int64_t now_ms)
 {
     struct node_id id = unit_node(node);
     struct wire_bits none = {NULL, 0};
-    swarm_words(s, &id, false, 0, &none, 0);
+    swarm_words(s, &id, false, 0, &none, now_ms);
 }
 
 static bool
@@ -96,20 +96,33 @@ who_has_pieces_is_asked_for_their_words(void **state)
     assert_false(asks(s, SWARM_WORDS_MS - 1, &ask)); /* it may answer yet */
     assert_true(asks(s, SWARM_WORDS_MS, &ask));
     says(s, 2, true, 3, 1);
-    ends(s, 2);
-    assert_true(asks(s, SWARM_WORDS_MS, &ask));
+    ends(s, 2, SWARM_WORDS_MS);
+    assert_false(asks(s, SWARM_WORDS_MS, &ask)); /* words may come behind the end */
+    assert_true(asks(s, SWARM_WORDS_MS + SWARM_HAVE_MS, &ask));
     assert_int_equal(ask.first, 4);
     swarm_free(s);
 }
 
-/* Lost words never hold a pull up: after a few questions pieces are asked for without. */
+static uint32_t
+said_to_have(struct swarm *s, size_t i)
+{
+    struct node_id id;
+    struct node_addr addr;
+    uint32_t held;
+    assert_true(swarm_other(s, i, &id, &addr, &held));
+    return held;
+}
+
+/* Lost words never hold a pull up: after a few questions the tracker and the WAN are to help. */
 static void
-words_that_nobody_says_are_waited_for_briefly(void **state)
+who_does_not_answer_is_not_believed_after_a_few_questions(void **state)
 {
     (void)state;
     struct swarm *s = swarm();
     struct wire_ask_words ask;
     struct swarm_get g;
+    struct wire_doubt d;
+    size_t at = 0;
     int64_t now_ms = 0;
     has(s, 2, 3, 1);
     for (unsigned i = 0; i < SWARM_WORDS_ASKS; i++, now_ms += SWARM_WORDS_MS) {
@@ -117,27 +130,47 @@ words_that_nobody_says_are_waited_for_briefly(void **state)
         assert_false(next(s, now_ms, &g));
     }
     assert_false(asks(s, now_ms, &ask));
-    assert_true(next(s, now_ms, &g));
-    assert_false(g.has_word);
+    assert_false(next(s, now_ms, &g)); /* nothing is taken without a word */
+    assert_int_equal(said_to_have(s, 0), 0);
+    assert_true(swarm_doubt(s, &at, &d));
+    assert_int_equal(d.node.bytes[0], 2);
     swarm_free(s);
 }
 
 static void
-when_all_holders_know_none_nobody_waits(void **state)
+who_knows_no_words_is_not_believed_and_another_is_asked(void **state)
 {
     (void)state;
     struct swarm *s = swarm();
     struct wire_ask_words ask;
-    struct swarm_get g;
+    const struct node_id *to;
+    int64_t now_ms = 0;
     has(s, 2, 3, 1);
     has(s, 3, 3, 1);
-    for (uint8_t node = 2; node <= 3; node++) {
-        assert_true(asks(s, 0, &ask));
-        ends(s, node);
-    }
-    assert_false(asks(s, 0, &ask));
-    assert_true(next(s, 0, &g));
-    assert_false(g.has_word);
+    assert_true(swarm_asks_words(s, now_ms, &ask, &to));
+    assert_int_equal(to->bytes[0], 2);
+    ends(s, 2, now_ms);
+    now_ms += SWARM_HAVE_MS;
+    assert_true(swarm_asks_words(s, now_ms, &ask, &to));
+    assert_int_equal(to->bytes[0], 3);
+    assert_int_equal(said_to_have(s, 0), 0);
+    assert_int_equal(said_to_have(s, 1), 1);
+    swarm_free(s);
+}
+
+/* Datagrams overtake each other. */
+static void
+an_end_that_comes_before_its_words_is_none(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct wire_ask_words ask;
+    has(s, 2, 3, 2);
+    assert_true(asks(s, 0, &ask));
+    ends(s, 2, 0);
+    says(s, 2, true, 3, 1);
+    assert_true(asks(s, SWARM_HAVE_MS, &ask));
+    assert_int_equal(said_to_have(s, 0), 2);
     swarm_free(s);
 }
 
@@ -223,17 +256,43 @@ own_words_are_told_once_and_to_whom_asks(void **state)
     swarm_free(s);
 }
 
+static void
+each_node_reads_what_it_comes_first_for_and_the_rest_when_nothing_is_found_out(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    struct member other = {.id = unit_node(2), .seq = 1};
+    assert_true(member_heard(&members, &other, 0));
+    for (uint32_t p = 0; p < 20; p++)
+        says(s, 2, true, p, 1);
+    swarm_doubt_words(s, 1000);
+    unsigned count = 0;
+    for (; next(s, 1000, &g); count++) {
+        assert_int_equal(g.source, SWARM_WAN);
+        swarm_piece(s, g.id, g.first, 1000);
+        swarm_end(s, g.id, SWARM_DONE, 1, 0, 1000);
+    }
+    assert_true(count > 2 && count < 18); /* half of them, by hash */
+    assert_false(next(s, 1000 + SWARM_RESCUE_TURN_MS - 1, &g));
+    assert_true(next(s, 1000 + SWARM_RESCUE_TURN_MS, &g));
+    swarm_free(s);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_piece_is_asked_for_when_its_word_is_known),
         cmocka_unit_test(who_has_pieces_is_asked_for_their_words),
-        cmocka_unit_test(words_that_nobody_says_are_waited_for_briefly),
-        cmocka_unit_test(when_all_holders_know_none_nobody_waits),
+        cmocka_unit_test(who_does_not_answer_is_not_believed_after_a_few_questions),
+        cmocka_unit_test(who_knows_no_words_is_not_believed_and_another_is_asked),
+        cmocka_unit_test(an_end_that_comes_before_its_words_is_none),
         cmocka_unit_test(a_disputed_piece_is_read_upstream),
         cmocka_unit_test(who_gives_other_bytes_than_its_word_says_is_found_out),
         cmocka_unit_test(own_words_are_told_once_and_to_whom_asks),
+        cmocka_unit_test(
+            each_node_reads_what_it_comes_first_for_and_the_rest_when_nothing_is_found_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -201,8 +201,10 @@ an_answer_ends_the_wait_and_the_holder_is_asked(void **state)
     assert_int_equal(count(PLAN_POST), 1);
     assert_int_equal(count(PLAN_GET), 0); /* what should its pieces hash to? */
     assert_int_equal(count(PLAN_DATAGRAM), 1);
-    m = (struct wire_msg){.type = WIRE_ATTEST, .attest = {.digest = d}};
-    swarms_hear(x, &at, &nine, &m, &plan); /* it does not know */
+    uint8_t word[ATTEST_BYTES] = {5};
+    m = (struct wire_msg){.type = WIRE_ATTEST,
+                          .attest = {.digest = d, .words = {word, sizeof word}}};
+    swarms_hear(x, &at, &nine, &m, &plan);
     swarms_settle(x, &at, &plan);
     assert_int_equal(count(PLAN_GET), 1);
     struct wire_blob b;

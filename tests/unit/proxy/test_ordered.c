@@ -26,7 +26,7 @@ struct p2p {
     pthread_mutex_t lock;
     pthread_cond_t news;
     /* lock */
-    unsigned wants, leaves, cursors, drops, bans;
+    unsigned wants, leaves, cursors, drops, doubts, bans;
     uint64_t carried[2]; /* bytes: from the registry, from nodes */
     uint32_t dropped;    /* bits */
     uint32_t attested;   /* bits */
@@ -159,14 +159,25 @@ p2p_ban(struct p2p *p, const struct node_id *node, int64_t wait_ms)
 }
 
 void
+p2p_doubt(struct p2p *p, const struct digest *blob)
+{
+    (void)blob;
+    swarm_lock();
+    p->doubts++;
+    swarm_unlock();
+}
+
+void
 p2p_attest(struct p2p *p, const struct digest *blob, bool read, uint32_t first,
            const uint8_t *words, uint32_t count)
 {
     (void)blob;
     swarm_lock();
-    must(first < PIECES && count == 1 && read);
-    p->attested |= 1u << first;
-    memcpy(p->words[first], words, ATTEST_BYTES);
+    must(first < PIECES && count == 1);
+    if (read) {
+        p->attested |= 1u << first;
+        memcpy(p->words[first], words, ATTEST_BYTES);
+    }
     swarm_unlock();
 }
 
@@ -980,46 +991,6 @@ has_attested(uint32_t bits)
     return swarm.attested == bits;
 }
 
-static void
-pieces_without_a_word_come_again_and_nobody_is_blamed(void **state)
-{
-    struct bench *b = *state;
-    struct pull p;
-    struct taker reader, late;
-    struct fake_seen seen[8];
-    for (uint32_t i = 0; i < PIECES; i++)
-        b->peers[1].bytes[i * PIECE + 70] ^= 1;
-    start_lies(b, &p);
-    start_taker(&p, 0, &reader);
-    start_taker(&p, 8 * PIECE, &late);
-    order_lan(b, 0, 1, 1);
-    order_lan(b, 1, 2, 3);
-    order_lan(b, 1, 3, 4);
-    order_lan(b, 0, 4, 6);
-    order_lan(b, 0, 5, 9);
-    for (uint32_t i = 1; i <= 5; i++)
-        assert_int_equal(outcome(i), SWARM_DONE);
-    order_wan(b, 6, 0, PIECES);
-    swarm_wait(has_dropped, 1u << 1 | 1u << 3 | 1u << 4 | 1u << 6 | 1u << 9);
-    order_wan(b, 7, 0, PIECES);
-    (void)pthread_join(reader.thread, NULL);
-    assert_int_equal(reader.code, 0); /* it got nothing of them before */
-    assert_false(reader.wrong);
-    (void)pthread_join(late.thread, NULL);
-    assert_int_equal(late.code, 0);
-    assert_int_equal(last_phase(&p).phase, BLOB_WHOLE);
-    assert_int_equal(swarm.bans, 0); /* its sender may have believed another */
-    assert_int_equal(swarm.leaves, 0);
-    assert_int_equal(fake_asked(&b->fake, "/plain/", seen, 8), 5 + 4);
-    /* Whole, all bytes are right. */
-    struct taker again;
-    start_taker(&p, 0, &again);
-    (void)pthread_join(again.thread, NULL);
-    assert_int_equal(again.code, 0);
-    assert_false(again.wrong);
-    blob_release(&p.blob);
-}
-
 /* With the word that the registry's bytes have, or (lies) those of the node. */
 static void
 order_word(struct bench *b, int peer, uint32_t id, uint32_t piece, bool lies)
@@ -1098,7 +1069,7 @@ what_was_here_of_a_piece_counts_for_its_word(void **state)
 }
 
 static void
-words_that_lied_are_left_to_the_swarm_once_and_then_to_the_registry(void **state)
+when_words_lied_the_swarm_doubts_them_and_brings_the_pieces_again(void **state)
 {
     struct bench *b = *state;
     struct pull p;
@@ -1115,6 +1086,7 @@ words_that_lied_are_left_to_the_swarm_once_and_then_to_the_registry(void **state
     order_wan(b, 4, 0, PIECES);
     swarm_wait(has_dropped, 1u << 2 | 1u << 3 | 1u << 4);
     assert_int_equal(swarm.leaves, 0);
+    assert_int_equal(swarm.doubts, 1);
     size_t asked = fake_asked(&b->fake, "/plain/", seen, 16);
     order_word(b, 0, 5, 2, false);
     assert_int_equal(outcome(5), SWARM_DONE);
@@ -1246,11 +1218,10 @@ main(void)
         WITH_NODE(a_background_blob_hurries_when_a_client_comes),
         WITH_NODE(transfers_tell_what_came_from_whom),
         WITH_NODE(what_is_over_tells_where_its_time_went),
-        WITH_NODE(pieces_without_a_word_come_again_and_nobody_is_blamed),
         WITH_NODE(a_piece_is_compared_with_its_word_before_a_byte_of_it_is_kept),
         WITH_NODE(whom_the_swarm_bans_is_asked_for_nothing),
         WITH_NODE(what_was_here_of_a_piece_counts_for_its_word),
-        WITH_NODE(words_that_lied_are_left_to_the_swarm_once_and_then_to_the_registry),
+        WITH_NODE(when_words_lied_the_swarm_doubts_them_and_brings_the_pieces_again),
         WITH_NODE(what_the_registry_gave_is_told_to_others),
         WITH_NODE(a_banned_node_is_asked_for_nothing),
         WITH_NODE(who_passed_a_few_wrong_pieces_on_is_not_banned),
