@@ -19,7 +19,7 @@
 #include "cache/entry.h"
 #include "cache/pass.h"
 #include "cache/window.h"
-#include "cache/words.h"
+#include "cache/words_inside.h"
 #include <errno.h>
 #include <fcntl.h>
 

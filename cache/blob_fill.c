@@ -19,7 +19,7 @@
 #include "cache/pass.h"
 #include "cache/room.h"
 #include "cache/window.h"
-#include "cache/words.h"
+#include "cache/words_inside.h"
 #include <errno.h>
 
 /* Progress between two saves of the piece map: what a crash may cost. */

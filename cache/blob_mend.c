@@ -7,7 +7,7 @@
  * found the wrong digest also hashes each piece, so that the fetcher can compare them. */
 #include "base/fs.h"
 #include "cache/blob.h"
-#include "cache/words.h"
+#include "cache/words_inside.h"
 #include <string.h>
 
 #define STEP_BYTES (256u * 1024)

@@ -12,7 +12,7 @@
 #include "cache/recover.h"
 #include "cache/room.h"
 #include "cache/scrub.h"
-#include "cache/words.h"
+#include "cache/words_inside.h"
 #include <errno.h>
 
 #define PASS_BYTES (512u * 1024)

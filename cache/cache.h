@@ -228,5 +228,6 @@ void cache_each_name(struct cache *c,
 #include "cache/leave.h"
 #include "cache/look.h"
 #include "cache/mend.h"
+#include "cache/words.h"
 
 #endif

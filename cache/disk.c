@@ -13,7 +13,7 @@
 #include "cache/content.h"
 #include "cache/entry.h"
 #include "cache/room.h"
-#include "cache/words.h"
+#include "cache/words_inside.h"
 #include <errno.h>
 #include <poll.h>
 
@@ -92,6 +92,9 @@ remove_file(struct cache *c, const struct doom *d)
     case DOOM_QUARANTINE:
         rc = store_quarantine_blob(&c->store, &d->digest, quarantine_bytes(c));
         break;
+    }
+    if (d->kind != DOOM_PARTIAL) {
+        words_remove(c, &d->digest);
     }
     return rc == -ENOENT ? 0 : rc;
 }

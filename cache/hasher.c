@@ -8,7 +8,7 @@
 #include "base/fs.h"
 #include "cache/blob.h"
 #include "cache/window.h"
-#include "cache/words.h"
+#include "cache/words_inside.h"
 
 /* Read in one go: performance.md finds 16 KiB to 4 MiB equal. */
 #define STEP_BYTES (256u * 1024)

@@ -19,23 +19,6 @@ void blob_held_bits(struct blob *b, uint8_t *bits);
 /* How often blob_drop may bring a blob back to FILLING; the next wrong digest FAILS it. */
 #define BLOB_REPAIRS_MAX 3
 
-/* ---- words: what the pieces of a blob hash to (SHA-256), for nodes that take single ones ---- */
-
-#define CACHE_WORD_BYTES 32
-/* From now on they are kept with what is stored, and `tell` is called for each cache_ask_words with
- * those of all pieces, or none (count 0) when there are none that are proven: a blob that is not
- * stored, wrong, or cannot be read. On a thread of the cache, under no lock. With NULL it waits
- * until no call runs any more. */
-void cache_on_words(struct cache *c,
-                    void (*tell)(void *arg, const struct digest *d, const uint8_t *words,
-                                 uint32_t count),
-                    void *arg);
-/* Takes a millisecond; where nothing was kept, as long as hashing the blob twice. */
-void cache_ask_words(struct cache *c, const struct digest *d);
-/* Of the piece that begins at `start`: all its bytes, which are about to be written or here, hash
- * to that, and need not be hashed for it again. */
-void blob_word(struct blob *b, uint64_t start, const uint8_t word[CACHE_WORD_BYTES]);
-
 /* ---- the fetch thread ---- */
 
 /* For a fetcher that takes bytes from other nodes: while the blob has a waker, a wrong digest makes

@@ -232,12 +232,13 @@ store_open_blob(const struct store *s, const struct digest *d, int *ret_fd, uint
     return 0;
 }
 
-/* Of the blob of that name; without it they would only lie there until the next start. */
-static void
-remove_words(int dir_fd, const char *blob)
+char *
+store_words_path(const struct store *s, const struct digest *d)
 {
-    AUTO(mem_free_text) char *name = mem_printf("%s" WORDS_SUFFIX, blob);
-    (void)!fs_unlink_at(dir_fd, name);
+    char hex[129];
+    digest_hex(d, hex);
+    AUTO(mem_free_text) char *shard = shard_path(s, d);
+    return mem_printf("%s/%s" WORDS_SUFFIX, shard, hex);
 }
 
 int
@@ -247,7 +248,6 @@ store_remove_blob(const struct store *s, const struct digest *d)
     digest_hex(d, hex);
     AUTO(mem_free_text) char *shard = shard_path(s, d);
     AUTO(mem_free_text) char *path = mem_printf("%s/%s", shard, hex);
-    remove_words(AT_FDCWD, path);
     return fs_unlink_at(AT_FDCWD, path);
 }
 
@@ -294,7 +294,6 @@ store_quarantine_blob(const struct store *s, const struct digest *d, uint64_t ma
     digest_hex(d, hex);
     rc = text_printf(name, sizeof name, "%s-%s", digest_alg_name(d), hex);
     must(rc == 0);
-    remove_words(shard_fd, hex);
 
     rc = open_sub(s, "quarantine", true, &quarantine_fd);
     if (rc == 0 && has_room(quarantine_fd, shard_fd, hex, max_bytes)) {
@@ -405,43 +404,6 @@ store_load_map(const struct store *s, const struct digest *d, uint64_t gen, stru
     AUTO(fd_close) int dir_fd = -1;
     int rc = open_sub(s, "partial", false, &dir_fd);
     return rc < 0 ? rc : fs_read_file(dir_fd, name, ret);
-}
-
-/* Without a sync: what a crash leaves of it has a wrong checksum, and is written again. */
-int
-store_save_words(const struct store *s, const struct digest *d, const struct buf *words)
-{
-    char hex[129], tmp[NAME_MAX_BYTES], name[NAME_MAX_BYTES];
-    AUTO(fd_close) int dir_fd = -1, shard_fd = -1, fd = -1;
-    AUTO(mem_free_text) char *shard = shard_path(s, d);
-    digest_hex(d, hex);
-    int rc = text_printf(name, sizeof name, "%s" WORDS_SUFFIX, hex);
-    must(rc == 0);
-    name_partial(d, 0, WORDS_SUFFIX ".tmp", tmp);
-    rc = open_sub(s, "partial", true, &dir_fd);
-    if (rc == 0) {
-        rc = fs_open_dir(shard, true, &shard_fd);
-    }
-    if (rc == 0) {
-        rc = fs_open_at(dir_fd, tmp, O_RDWR | O_CREAT | O_TRUNC, &fd);
-    }
-    if (rc == 0) {
-        rc = fs_write_at(fd, 0, words->data, words->len);
-    }
-    return rc < 0 ? rc : fs_rename_at(dir_fd, tmp, shard_fd, name);
-}
-
-int
-store_load_words(const struct store *s, const struct digest *d, struct buf *ret)
-{
-    char hex[129], name[NAME_MAX_BYTES];
-    AUTO(fd_close) int shard_fd = -1;
-    AUTO(mem_free_text) char *shard = shard_path(s, d);
-    digest_hex(d, hex);
-    int rc = text_printf(name, sizeof name, "%s" WORDS_SUFFIX, hex);
-    must(rc == 0);
-    rc = fs_open_dir(shard, false, &shard_fd);
-    return rc < 0 ? rc : fs_read_file(shard_fd, name, ret);
 }
 
 /* Makes the shard's folder; a new one is synced into its parent before anything is put there. */
@@ -567,13 +529,12 @@ struct blob_walk {
 static bool
 walk_words(int dir_fd, const char *name)
 {
-    char blob[DIGEST_TEXT_MAX];
+    const char *end = strstr(name, WORDS_SUFFIX);
     uint64_t size;
-    const char *end = strchr(name, '.');
-    if (end == NULL || strcmp(end, WORDS_SUFFIX) != 0 ||
-        text_printf(blob, sizeof blob, "%.*s", (int)(end - name), name) < 0) {
+    if (end == NULL) {
         return false;
     }
+    AUTO(mem_free_text) char *blob = mem_printf("%.*s", (int)(end - name), name);
     if (fs_size_at(dir_fd, blob, &size) == -ENOENT) {
         (void)!fs_unlink_at(dir_fd, name);
     }

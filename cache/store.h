@@ -33,9 +33,8 @@ struct store {
 CHECKED int store_open(struct store *s, const char *dir, struct err *e);
 void store_close(struct store *s); /* also half-built ones */
 
-CHECKED int store_save_words(const struct store *s, const struct digest *d,
-                             const struct buf *words);
-CHECKED int store_load_words(const struct store *s, const struct digest *d, struct buf *ret);
+/* Of the words of a blob; mem_free. */
+char *store_words_path(const struct store *s, const struct digest *d);
 
 /* A complete blob, read only, and its length. */
 CHECKED int store_open_blob(const struct store *s, const struct digest *d, int *ret_fd,

@@ -3,11 +3,12 @@
  * Who fills the blob says the words that it had to check anyway (blob_word); the hash thread that
  * follows the prefix makes those that nobody said before it came to the piece. So there are all of
  * them when the digest is right, which proves them, too. */
-#include "cache/words.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "cache/blob.h"
 #include "cache/record.h"
+#include "cache/words_inside.h"
+#include <fcntl.h>
 #include <string.h>
 
 #define STEP_BYTES (256u * 1024)
@@ -127,13 +128,19 @@ words_follow(struct blob *b, uint64_t at, const uint8_t *bytes, size_t len)
 
 /* ---- kept ---- */
 
+/* Without a sync: what a crash leaves of it has a wrong checksum, and is written again. */
 static int
 save(struct cache *c, const struct digest *d, const struct words *w)
 {
     AUTO(buf_release) struct buf text;
     buf_init(&text, record_words_bytes(w->count));
+    AUTO(mem_free_text) char *path = store_words_path(&c->store, d);
+    AUTO(fd_close) int fd = -1;
     int rc = record_words_encode(d, w->size, w->sums, w->count, &text);
-    return rc < 0 ? rc : store_save_words(&c->store, d, &text);
+    if (rc == 0) {
+        rc = fs_open_at(AT_FDCWD, path, O_RDWR | O_CREAT | O_TRUNC, &fd);
+    }
+    return rc < 0 ? rc : fs_write_at(fd, 0, text.data, text.len);
 }
 
 void
@@ -145,20 +152,31 @@ words_keep(struct blob *b)
     }
 }
 
+void
+words_remove(struct cache *c, const struct digest *d)
+{
+    AUTO(mem_free_text) char *path = store_words_path(&c->store, d);
+    (void)!fs_unlink_at(AT_FDCWD, path); /* the next start removes what is left without its blob */
+}
+
 /* NULL: there are none of that size. */
 static struct words *
 load(struct cache *c, const struct digest *d, uint64_t size)
 {
-    AUTO(buf_release) struct buf text;
+    AUTO(fd_close) int fd = -1;
     const uint8_t *sums;
     struct words *w = words_new(size);
-    buf_init(&text, record_words_bytes(w->count));
-    if (store_load_words(&c->store, d, &text) == 0 &&
-        record_words_decode(text.data, text.len, d, size, w->count, &sums) == 0) {
+    uint64_t len = 0, max = record_words_bytes(w->count);
+    uint8_t *text = mem_alloc((size_t)max);
+    AUTO(mem_free_text) char *path = store_words_path(&c->store, d);
+    if (fs_open_at(AT_FDCWD, path, O_RDONLY, &fd) == 0 && fs_size(fd, &len) == 0 && len <= max &&
+        fs_read_at(fd, 0, text, (size_t)len) == 0 &&
+        record_words_decode(text, (size_t)len, d, size, w->count, &sums) == 0) {
         for (uint32_t i = 0; i < w->count; i++) {
             words_set(w, i, sums + (size_t)i * CACHE_WORD_BYTES);
         }
     }
+    mem_free(text);
     if (!words_complete(w)) {
         words_free(w);
         w = NULL;

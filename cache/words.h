@@ -1,37 +1,23 @@
-/* Words: what the pieces of a blob hash to (SHA-256), for nodes that take single pieces of it. They
- * are made while the blob is filled and kept beside it (store.h), so that a node that was started
- * anew can say them at once. A file that is missing, damaged or of another version is no loss: they
- * are made again from the blob when somebody asks. A blob of one piece has none. */
+/* Words: what the pieces of a blob hash to (SHA-256), for nodes that take single pieces of it. A
+ * part of the front door: include cache.h. Any thread. */
 #ifndef CACHE_WORDS_H
 #define CACHE_WORDS_H
 
-#include "cache/inside.h"
+#include "cache/cache.h"
 
-/* ---- a table, pure ---- */
-
-struct words {
-    uint64_t size; /* of the blob */
-    uint32_t piece_bytes, count, known_count;
-    uint8_t *sums;  /* CACHE_WORD_BYTES a piece */
-    uint8_t *known; /* bits */
-};
-
-struct words *words_new(uint64_t size);
-void words_free(struct words *w); /* NULL is fine */
-bool words_has(const struct words *w, uint32_t piece);
-void words_set(struct words *w, uint32_t piece, const uint8_t word[CACHE_WORD_BYTES]);
-void words_drop(struct words *w, uint32_t piece);
-/* NULL is fine: then not. */
-bool words_complete(const struct words *w);
-
-/* ---- of a blob ---- */
-
-/* Hash thread: the next bytes of the prefix that it follows. */
-void words_follow(struct blob *b, uint64_t at, const uint8_t *bytes, size_t len);
-/* Disk thread: the blob is stored; what is known of it is kept. */
-void words_keep(struct blob *b);
-
-/* Answers cache_ask_words; ends with the cache. */
-CHECKED int words_start(struct cache *c);
+#define CACHE_WORD_BYTES 32
+/* From now on they are kept with what is stored, and `tell` is called for each cache_ask_words with
+ * those of all pieces, or none (count 0) when there are none that are proven: a blob that is not
+ * stored, wrong, or cannot be read. On a thread of the cache, under no lock. With NULL it waits
+ * until no call runs any more. */
+void cache_on_words(struct cache *c,
+                    void (*tell)(void *arg, const struct digest *d, const uint8_t *words,
+                                 uint32_t count),
+                    void *arg);
+/* Takes a millisecond; where nothing was kept, as long as hashing the blob twice. */
+void cache_ask_words(struct cache *c, const struct digest *d);
+/* Of the piece that begins at `start`: all its bytes, which are about to be written or here, hash
+ * to that, and need not be hashed for it again. */
+void blob_word(struct blob *b, uint64_t start, const uint8_t word[CACHE_WORD_BYTES]);
 
 #endif
