@@ -216,10 +216,10 @@ peering_prepare(struct peering *p, const struct settings *s, struct err *e)
         return 0;
     if (rc == ERR_NOT_FOUND)
         return err_set(e, ERR_CONFIG, "p2p.key_file: %s is gone", s->p2p_key_file);
-    if (rc == 0 && p == NULL)
-        rc = err_set(e, ERR_CONFIG, "p2p.key_file: %s is new: needs a restart", s->p2p_key_file);
-    if (rc == 0)
+    if (rc == 0 && p != NULL)
         p->keys = keys;
+    else if (rc == 0)
+        rc = err_set(e, ERR_CONFIG, "p2p.key_file: %s is new: needs a restart", s->p2p_key_file);
     OPENSSL_cleanse(&keys, sizeof keys);
     return rc;
 }
