@@ -513,7 +513,7 @@ log_end(const struct blob *b, int code, uint64_t have_bytes)
     if (code == ERR_DIGEST) {
         metric_add(M_digest_failures, 1);
         LOG(digest_mismatch, LOG_S("digest", text), LOG_U("bytes", have_bytes));
-    } else {
+    } else if (code != ERR_LATER) {
         LOG(blob_failed, LOG_S("digest", text), LOG_S("error", err_text(code)),
             LOG_U("have_bytes", have_bytes));
     }

@@ -291,7 +291,6 @@ look_up(struct cache *c, const struct digest *d, bool may_lead, struct opened *f
         *ret_got = b->phase == BLOB_WHOLE ? CACHE_HIT : CACHE_JOIN;
         lock_drop(&b->lock);
         b->refs++;
-        entry_touch(c, e);
         return b;
     }
     bool stored = e != NULL && e->state == ENTRY_STORED;
@@ -318,7 +317,6 @@ look_up(struct cache *c, const struct digest *d, bool may_lead, struct opened *f
         file->fd = -1;
     }
     entry_attach(c, e, b);
-    entry_touch(c, e);
     return b;
 }
 
@@ -404,14 +402,30 @@ open_for(struct cache *c, const struct digest *d, bool absent, struct opened *re
     return open_stored(c, d, ret);
 }
 
+/* Somebody asked for it. */
+static void touch(struct cache *c, const struct digest *d) NEEDS(c->lock);
+static void
+touch(struct cache *c, const struct digest *d)
+{
+    struct entry *e = entry_find(c, d);
+    if (e != NULL) {
+        entry_touch(c, e);
+    }
+}
+
+/* asked_for: it counts for the blob's value. */
 static struct blob *
-acquire(struct cache *c, const struct digest *d, bool may_lead, enum cache_got *ret_got)
+acquire(struct cache *c, const struct digest *d, bool may_lead, bool asked_for,
+        enum cache_got *ret_got)
 {
     AUTO(opened_close) struct opened file = {.fd = -1};
     bool asked = c->content == NULL; /* nobody leads what containerd may have */
     for (;;) {
         lock_take(&c->lock);
         struct blob *b = look_up(c, d, may_lead && asked, &file, ret_got);
+        if (b != NULL && asked_for) {
+            touch(c, d);
+        }
         const struct entry *e = b == NULL ? entry_find(c, d) : NULL;
         bool absent = e == NULL || e->state != ENTRY_STORED;
         lock_drop(&c->lock);
@@ -438,7 +452,7 @@ acquire(struct cache *c, const struct digest *d, bool may_lead, enum cache_got *
 struct blob *
 cache_acquire(struct cache *c, const struct digest *d, enum cache_got *ret_got)
 {
-    struct blob *b = acquire(c, d, true, ret_got);
+    struct blob *b = acquire(c, d, true, true, ret_got);
     must(b != NULL);
     return b;
 }
@@ -447,7 +461,18 @@ struct blob *
 cache_find(struct cache *c, const struct digest *d)
 {
     enum cache_got got;
-    return acquire(c, d, false, &got);
+    return acquire(c, d, false, true, &got);
+}
+
+struct blob *
+cache_lead(struct cache *c, const struct digest *d)
+{
+    enum cache_got got;
+    struct blob *b = acquire(c, d, true, false, &got);
+    if (got != CACHE_LEAD) {
+        blob_release(&b);
+    }
+    return b;
 }
 
 int

@@ -89,6 +89,9 @@ enum cache_got {
 struct blob *cache_acquire(struct cache *c, const struct digest *d, enum cache_got *ret_got);
 /* As cache_acquire, but NULL instead of LEAD. */
 struct blob *cache_find(struct cache *c, const struct digest *d);
+/* Leads a blob that no client asked for, so that it is worth no more than before; NULL when it is
+ * here or on its way. */
+struct blob *cache_lead(struct cache *c, const struct digest *d);
 /* A private blob that passes through memory, for one reader from byte 0 or, with
  * `prefix` (a blob of the same digest that FAILED or left this reader behind), from byte `from` on:
  * what the bytes before it hash to is known from the prefix; where it is not they are fetched again

@@ -32,6 +32,18 @@ cache_heard(struct cache *c, const struct digest *d)
     lock_drop(&c->lock);
 }
 
+bool
+cache_has_room(struct cache *c, const struct digest *d, uint64_t size, unsigned copies)
+{
+    uint64_t free_bytes, total_bytes;
+    if (store_free_bytes(&c->store, &free_bytes, &total_bytes) < 0)
+        return false;
+    lock_take(&c->lock);
+    bool room = room_for_copy(c, d, size, copies > 0 ? copies : 1, free_bytes);
+    lock_drop(&c->lock);
+    return room;
+}
+
 int
 cache_pin(struct cache *c, const struct digest *d, bool pinned)
 {

@@ -61,6 +61,9 @@ void cache_served(struct cache *c, const struct digest *d, uint64_t bytes);
 void cache_asked(struct cache *c, const struct digest *d);
 /* Another node of the site asks for this blob: it counts for its value here, or when it comes. */
 void cache_heard(struct cache *c, const struct digest *d);
+/* Would one more copy of a blob fit, one of so many in the site, without anything leaving that is
+ * worth more? Looks at the file system's free space. */
+bool cache_has_room(struct cache *c, const struct digest *d, uint64_t size, unsigned copies);
 /* A blob that is here, or on its way to the disk, never leaves for room while it is pinned;
  * persistent once it is whole. ERR_NOT_FOUND.
  */

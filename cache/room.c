@@ -149,12 +149,14 @@ room_gc(struct cache *c, uint64_t need_bytes, bool dry_run,
 
 /* ---- a blob that begins ---- */
 
-/* Bytes that have to leave before `size` more may come, when the file system has free_bytes. */
-static uint64_t lacking(const struct cache *c, uint64_t size, uint64_t free_bytes) NEEDS(c->lock);
+/* Bytes that have to leave before `size` more may come, when so many may be used and the file
+ * system has free_bytes. */
+static uint64_t lacking(const struct cache *c, uint64_t size, uint64_t limit_bytes,
+                        uint64_t free_bytes) NEEDS(c->lock);
 static uint64_t
-lacking(const struct cache *c, uint64_t size, uint64_t free_bytes)
+lacking(const struct cache *c, uint64_t size, uint64_t limit_bytes, uint64_t free_bytes)
 {
-    uint64_t over = minus(c->used_bytes + size, c->limit_bytes);
+    uint64_t over = minus(c->used_bytes + size, limit_bytes);
     uint64_t scarce = minus(size + c->min_free_bytes, free_bytes + c->dooming_bytes);
     return over > scarce ? over : scarce;
 }
@@ -197,7 +199,7 @@ admits(struct cache *c, const struct digest *d, uint64_t size, uint64_t need_byt
 int
 room_make(struct cache *c, const struct digest *d, uint64_t size, uint64_t free_bytes)
 {
-    uint64_t need = lacking(c, size, free_bytes);
+    uint64_t need = lacking(c, size, c->limit_bytes, free_bytes);
     if (need == 0 && size <= c->limit_bytes) {
         return 0;
     }
@@ -221,6 +223,26 @@ room_invite(struct cache *c, const struct digest *d, uint64_t size)
         (void)evict(c, need, M_evict_size, false);
     }
     return rc;
+}
+
+bool
+room_for_copy(struct cache *c, const struct digest *d, uint64_t size, unsigned copies,
+              uint64_t free_bytes)
+{
+    struct evict_blob *chosen[EVICT_CHOOSE_MAX];
+    uint64_t bytes, high = c->limit_bytes / 100 * ROOM_HIGH_PERCENT;
+    uint64_t need = size <= high ? lacking(c, size, high, free_bytes) : UINT64_MAX;
+    if (need == 0 || need > c->used_bytes) {
+        return need == 0;
+    }
+    double value = evict_value_absent(&c->evict, room_name(d), size, copies, room_now_s(c));
+    size_t count = evict_choose(&c->evict, need, value, chosen, &bytes);
+    for (size_t i = 0; i < count; i++) {
+        if (chosen[i]->copies == 1) {
+            return false;
+        }
+    }
+    return bytes >= need;
 }
 
 /* ---- the marks ---- */

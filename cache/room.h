@@ -39,6 +39,10 @@ CHECKED int room_make(struct cache *c, const struct digest *d, uint64_t size, ui
 /* The same for another node's last copy (cache_invite). */
 CHECKED int room_invite(struct cache *c, const struct digest *d, uint64_t size) NEEDS(c->lock);
 
+/* Could it stay below the high mark, as one of so many copies? Nothing is evicted. */
+bool room_for_copy(struct cache *c, const struct digest *d, uint64_t size, unsigned copies,
+                   uint64_t free_bytes) NEEDS(c->lock);
+
 /* Disk thread: keeps the marks and min_free. Returns when it has to be called again at the latest
  * (clock_ms). */
 int64_t room_turn(struct cache *c);

@@ -127,6 +127,7 @@ new_step(struct p2p *p)
                             .priority = member_priority(p->priority, p->wired, 0, p->cpus),
                             .stored = p->ops.stored,
                             .heard = p->ops.heard,
+                            .room = p->ops.room,
                             .stored_arg = p->ops.arg,
                             .carried = p2p_draw_traffic,
                             .carried_arg = p,

@@ -51,6 +51,11 @@ struct p2p_ops {
     uint64_t (*stored)(void *arg, const struct digest *blob);
     /* Another node of the site looks for that blob. */
     void (*heard)(void *arg, const struct digest *blob);
+    /* Would a copy of that blob, one of so many in the site, fit here without anything of more
+     * value leaving for it? */
+    bool (*room)(void *arg, const struct digest *blob, uint64_t size, unsigned copies);
+    /* Take that copy from other nodes, in the background: p2p_want follows with WIRE_FOR_COPY. */
+    void (*keep)(void *arg, const struct digest *blob, uint64_t size);
     /* That node said wrong words about pieces, and is banned by the swarm. */
     void (*liar)(void *arg, const struct node_id *node);
     /* keeper.h: is it whole in this node's own cache; what another node that takes it over has to
@@ -73,8 +78,8 @@ void p2p_close(struct p2p *p);
 /* ---- notes about blobs: any thread, never block; a full mailbox drops progress only ---- */
 
 /* A blob of PIECE_BLOB_MAX bytes at most is wanted (again), with these flags (WIRE_MAY_FETCH,
- * WIRE_CLIENT, WIRE_SERVES; WIRE_WANTS is added) and these pieces held, no others (BITS_BYTES of
- * piece_count(size), copied; NULL: as before). */
+ * WIRE_CLIENT, WIRE_SERVES, WIRE_FOR_COPY; WIRE_WANTS is added) and these pieces held, no others
+ * (BITS_BYTES of piece_count(size), copied; NULL: as before). */
 void p2p_want(struct p2p *p, const struct digest *blob, uint64_t size, uint8_t flags,
               const uint8_t *held);
 /* Nobody here wants it any more. What is held whole is still served, the rest is not. */

@@ -65,6 +65,9 @@ act(struct p2p *p, const struct plan_action *a)
     case PLAN_STOP:
         p->ops.stop(p->ops.arg, &a->blob, a->get.id, a->get.first);
         break;
+    case PLAN_KEEP:
+        p->ops.keep(p->ops.arg, &a->blob, a->size);
+        break;
     case PLAN_LIAR:
         p->ops.liar(p->ops.arg, &a->node);
         break;

@@ -21,6 +21,7 @@ enum plan_kind {
     PLAN_REPLY,    /* the answer to the control request that this step was about */
     PLAN_GET,      /* ask for pieces: `blob`, `get` */
     PLAN_STOP,     /* a request of `blob` with `get.id` must end before piece `get.first` */
+    PLAN_KEEP,     /* take a copy of `blob`, which has `size` bytes, from other nodes */
     PLAN_LIAR,     /* `node` said wrong words about pieces */
     PLAN_WORDS,    /* what do the pieces of `blob`, which is stored here, hash to? swarm_attest,
                     * then swarm_recalled */
@@ -34,6 +35,7 @@ struct plan_action {
     struct node_addr addr;
     enum elect_event event;
     struct digest blob;
+    uint64_t size;
     struct swarm_get get;
     uint32_t ask;
     struct names_answer name;

@@ -60,6 +60,8 @@ at(const struct step *s, int64_t now_ms)
                               .members = &s->members,
                               .stored = s->config.stored,
                               .heard = s->config.heard,
+                              .room = s->config.room,
+                              .free_mib = s->free_mib,
                               .stored_arg = s->config.stored_arg};
 }
 

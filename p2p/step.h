@@ -23,7 +23,10 @@ struct step_config {
     uint64_t (*stored)(void *arg, const struct digest *digest);
     /* Another node of the site looks for that blob. NULL: nobody wants to know. */
     void (*heard)(void *arg, const struct digest *digest);
-    void *stored_arg; /* of both */
+    /* Would a copy of that blob fit here, one of so many in the site, without anything of more
+     * value leaving for it? NULL: no. */
+    bool (*room)(void *arg, const struct digest *digest, uint64_t size, unsigned copies);
+    void *stored_arg; /* of all three */
     /* What this node carries; looks into memory. NULL: it says nothing. */
     void (*carried)(void *arg, struct traffic *ret);
     void *carried_arg;

@@ -202,7 +202,8 @@ next_lan(struct swarm *s, const struct swarm_moment *at, struct swarm_get *ret)
     int64_t now_ms = at->now_ms;
     struct rng *r = at->rng;
     struct swarm_run *g = free_get(s);
-    if (g == NULL || s->lan_gets >= SWARM_LAN_GETS)
+    unsigned most = (s->flags & WIRE_FOR_COPY) != 0 ? SWARM_COPY_GETS : SWARM_LAN_GETS;
+    if (g == NULL || s->lan_gets >= most)
         return false;
     struct pick_pieces p;
     divide(s, at->self);

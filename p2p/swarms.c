@@ -8,6 +8,7 @@ swarms_new(uint64_t seed)
     struct swarms *x = mem_zalloc(sizeof *x);
     x->tracker = tracker_new();
     x->settled_ms = INT64_MIN;
+    x->copy.settle_ms = INT64_MAX;
     rng_init(&x->rng, seed);
     return x;
 }
@@ -226,13 +227,16 @@ settle_swarm(struct swarms *x, const struct swarms_at *at, struct swarms_one *o,
     memset(&m, 0, sizeof m);
     if (has_room(p) && swarm_shout_due(s, &moment)) {
         m = (struct wire_msg){.type = WIRE_WHOHAS, .whohas = {*swarm_digest(s)}};
+        if ((swarm_has_flags(s) & WIRE_FOR_COPY) != 0)
+            m = (struct wire_msg){.type = WIRE_COPY_ASK, .copy_ask = {*swarm_digest(s), 1}};
         plan_record(p, PLAN_SHOUT, NULL, &m);
     }
     if (swarms_in_office(at) && swarm_announce_due(s, at->now_ms))
         swarms_take_own(x, at, s, p);
     if (has_room(p))
         swarms_ask_words(at, s, p);
-    while (has_room(p) && swarm_next(s, &moment, &get)) {
+    bool rests = swarms_copy_rests(x, s, at->now_ms);
+    while (has_room(p) && !rests && swarm_next(s, &moment, &get)) {
         struct plan_action *a = plan_add(p, PLAN_GET);
         a->blob = *swarm_digest(s);
         a->get = get;
@@ -287,6 +291,7 @@ swarms_settle(struct swarms *x, const struct swarms_at *at, struct plan *p)
         x->tracked_ms = at->now_ms;
         tracker_tick(x->tracker, at->now_ms, &orders);
         swarms_give_orders(x, at, &orders, p);
+        swarms_copy_settle(x, at, p);
     }
 }
 
@@ -294,6 +299,8 @@ int64_t
 swarms_wake_ms(const struct swarms *x, int64_t now_ms)
 {
     int64_t due_ms = tracker_wake_ms(x->tracker, now_ms);
+    if (x->copy.settle_ms < due_ms)
+        due_ms = x->copy.settle_ms;
     if (x->rejoin_ms > 0 && x->rejoin_ms < due_ms)
         due_ms = x->rejoin_ms;
     for (size_t i = 0; i < x->count; i++) {

@@ -25,7 +25,11 @@ struct swarms_at {
     uint64_t (*stored)(void *arg, const struct digest *digest);
     /* Another node of the site looks for that blob. NULL: nobody wants to know. */
     void (*heard)(void *arg, const struct digest *digest);
-    void *stored_arg; /* of both */
+    /* Would a copy of that blob fit here, one of so many in the site, without anything of more
+     * value leaving for it? NULL: no. */
+    bool (*room)(void *arg, const struct digest *digest, uint64_t size, unsigned copies);
+    void *stored_arg;  /* of all three */
+    uint32_t free_mib; /* in the cache */
 };
 
 struct swarms *swarms_new(uint64_t seed);

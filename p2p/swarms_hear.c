@@ -53,9 +53,8 @@ swarms_give_orders(struct swarms *x, const struct swarms_at *at,
         give_order(x, at, &orders->list[i], p);
 }
 
-/* What is stored here whole, and was not in use, is served from now on. */
-static struct swarms_one *
-open_seed(struct swarms *x, const struct swarms_at *at, const struct digest *digest)
+struct swarms_one *
+swarms_open_seed(struct swarms *x, const struct swarms_at *at, const struct digest *digest)
 {
     uint64_t size = at->stored != NULL ? at->stored(at->stored_arg, digest) : 0;
     if (size == 0 || size > PIECE_BLOB_MAX)
@@ -73,11 +72,12 @@ hear_whohas(struct swarms *x, const struct swarms_at *at, const struct member *w
     struct wire_msg m;
     memset(&m, 0, sizeof m);
     m.type = WIRE_IHAVE;
+    swarms_copy_disturb(x, at->now_ms);
     if (at->heard != NULL)
         at->heard(at->stored_arg, digest);
     struct swarms_one *o = swarms_one(x, digest);
     if (o == NULL)
-        o = open_seed(x, at, digest);
+        o = swarms_open_seed(x, at, digest);
     if (o == NULL || plan_full(p) ||
         !swarm_tell_held(o->swarm, !swarms_tracked(at->elect), &m.ihave))
         return;
@@ -191,7 +191,7 @@ hear_site_ask(struct swarms *x, const struct swarms_at *at, const struct member 
     }
     const struct swarms_one *o = swarms_one(x, digest);
     if (o == NULL)
-        o = open_seed(x, at, digest);
+        o = swarms_open_seed(x, at, digest);
     if (o != NULL && swarm_whole(o->swarm)) {
         have = (struct wire_site_have){*digest, swarm_size(o->swarm), *at->self, *at->addr};
         tell_site(at, &who->id, &have, p);
@@ -207,6 +207,8 @@ hear_ihave(struct swarms *x, const struct swarms_at *at, const struct member *wh
     struct swarm *s = swarms_find(x, &said->digest);
     struct wire_site_have have = {said->digest, said->size, who->id, who->addr};
     struct node_id asker;
+    if (said->held.len == 0)
+        replicas_held(tracker_replicas(x->tracker), &said->digest, &who->id);
     if (s != NULL)
         swarm_ihave(s, &who->id, &who->addr, said, at->now_ms);
     while (said->held.len == 0 && sites_found(&x->sites, &said->digest, at->now_ms, &asker))
@@ -252,6 +254,8 @@ swarms_hear(struct swarms *x, const struct swarms_at *at, const struct node_id *
         return;
     if (who->site != at->elect->site)
         hear_far(x, at, who, m, p);
+    else if (swarms_copy_hear(x, at, who, m, p))
+        return;
     else if (m->type == WIRE_HAVE)
         hear_have(x, at, who, &m->have);
     else if (m->type == WIRE_WINDOW)

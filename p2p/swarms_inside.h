@@ -1,5 +1,6 @@
 /* What the files of swarms share: swarms.c (which blobs there are, and what is due), swarms_hear.c
- * (datagrams and orders) and swarms_talk.c (announcements and their answers). */
+ * (datagrams and orders), swarms_talk.c (announcements and their answers) and swarms_copy.c (copies
+ * of what is popular). */
 #ifndef P2P_SWARMS_INSIDE_H
 #define P2P_SWARMS_INSIDE_H
 
@@ -13,6 +14,15 @@ struct swarms_one {
     bool leaves;     /* closed after one last announcement */
 };
 
+/* The copy that this node takes, or took last. */
+struct swarms_copy {
+    struct digest digest;
+    int64_t until_ms;  /* it goes on only when it is ordered again */
+    int64_t begins_ms; /* by then its blob is in the swarm */
+    int64_t rest_ms;   /* until then others are not disturbed */
+    int64_t settle_ms; /* as tracker: when copies are looked at next */
+};
+
 struct swarms {
     struct bans bans;
     size_t count;
@@ -23,6 +33,7 @@ struct swarms {
     int64_t tracked_ms; /* last tick of the tracker's table */
     int64_t settled_ms; /* last time when there was a tracker */
     struct sites sites;
+    struct swarms_copy copy;
     struct rng rng;
 };
 
@@ -43,6 +54,18 @@ struct swarms_one *swarms_one(struct swarms *x, const struct digest *digest); /*
 /* Orders of this node's own tracker, also to itself. */
 void swarms_give_orders(struct swarms *x, const struct swarms_at *at,
                         const struct tracker_orders *orders, struct plan *p);
+/* What is stored here whole, and was not in use, is served from now on; NULL: it is not. */
+struct swarms_one *swarms_open_seed(struct swarms *x, const struct swarms_at *at,
+                                    const struct digest *digest);
+/* Is it wanted for a copy only, which has to wait now? */
+bool swarms_copy_rests(const struct swarms *x, const struct swarm *s, int64_t now_ms);
+/* A node of the site has opened a blob: its client goes first. */
+void swarms_copy_disturb(struct swarms *x, int64_t now_ms);
+/* As tracker: counts copies, and orders what lacks. */
+void swarms_copy_settle(struct swarms *x, const struct swarms_at *at, struct plan *p);
+/* False when the record is none of these. */
+bool swarms_copy_hear(struct swarms *x, const struct swarms_at *at, const struct member *who,
+                      const struct wire_msg *m, struct plan *p);
 /* Asks the trackers of other sites for what nobody here has. */
 void swarms_ask_sites(struct swarms *x, const struct swarms_at *at, struct plan *p);
 /* Asks a node that has pieces what they hash to. */

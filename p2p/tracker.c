@@ -8,6 +8,7 @@ tracker_new(void)
 {
     struct tracker *t = mem_zalloc(sizeof *t);
     climb_init(&t->climb);
+    t->replicas = replicas_new();
     t->sources_count = 1;
     return t;
 }
@@ -28,6 +29,8 @@ tracker_free(struct tracker *t)
 {
     for (size_t i = 0; t != NULL && i < t->blobs_count; i++)
         blob_free(t->blobs[i]);
+    if (t != NULL)
+        replicas_free(t->replicas);
     mem_free(t);
 }
 
@@ -36,6 +39,7 @@ tracker_office(struct tracker *t, uint32_t epoch)
 {
     t->epoch = epoch;
     t->lease_ids = 0;
+    replicas_office(t->replicas);
 }
 
 void
@@ -167,7 +171,7 @@ tracker_doubted(const struct tracker_blob *b, const struct tracker_entry *e, int
         doubters += now_ms < e->doubters[i].until_ms;
     if (doubters == 0)
         return false;
-    unsigned others = tracker_wanting(b) - ((e->flags & WIRE_WANTS) != 0);
+    unsigned others = tracker_wanting(b) - tracker_wants(e->flags);
     return doubters == TRACKER_DOUBTERS_MAX || 2 * doubters >= others;
 }
 
@@ -226,6 +230,7 @@ void
 tracker_gone(struct tracker *t, const struct node_id *node)
 {
     int at = tracker_node(t, node);
+    replicas_gone(t->replicas, node);
     if (at < 0)
         return;
     for (size_t i = 0; i < t->blobs_count; i++)
@@ -281,7 +286,7 @@ tracker_wanting(const struct tracker_blob *b)
 {
     unsigned n = 0;
     for (size_t i = 0; i < b->entries_count; i++)
-        n += (b->entries[i]->flags & WIRE_WANTS) != 0;
+        n += tracker_wants(b->entries[i]->flags);
     return n;
 }
 
@@ -302,7 +307,7 @@ tracker_blob(struct tracker *t, const struct node_id *node, const struct node_ad
     if (said->wan_rate > 0)
         n->wan_rate = said->wan_rate;
     struct tracker_entry *e = make_entry(b, (unsigned)at, now_ms);
-    bool newly = (said->flags & WIRE_WANTS) != 0 && (e->flags & WIRE_WANTS) == 0;
+    bool newly = tracker_wants(said->flags) && !tracker_wants(e->flags);
     e->flags = said->flags;
     e->idle = said->idle_leases;
     e->cursor = said->cursor;
@@ -314,7 +319,7 @@ tracker_blob(struct tracker *t, const struct node_id *node, const struct node_ad
         set_bit(b, e, p, wire_bit(&said->held, p));
     if (!newly)
         return;
-    popular_hit(&b->popular, now_ms);
+    replicas_hit(t->replicas, &b->digest, b->book.size, now_ms);
     if (tracker_wanting(b) == 2)
         tracker_shorten(t, b, now_ms, orders);
 }
@@ -523,11 +528,19 @@ tracker_knows(const struct tracker *t, const struct digest *digest)
     return tracker_find(t, digest) != NULL;
 }
 
-const struct popular *
-tracker_popular(const struct tracker *t, const struct digest *digest)
+bool
+tracker_quiet(const struct tracker *t)
 {
-    const struct tracker_blob *b = tracker_find(t, digest);
-    return b != NULL ? &b->popular : NULL;
+    for (size_t i = 0; i < t->blobs_count; i++)
+        if (tracker_wanting(t->blobs[i]) > 0)
+            return false;
+    return true;
+}
+
+struct replicas *
+tracker_replicas(struct tracker *t)
+{
+    return t->replicas;
 }
 
 struct tracker_sum

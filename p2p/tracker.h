@@ -9,7 +9,7 @@
 #define P2P_TRACKER_H
 
 #include "p2p/lease.h"
-#include "p2p/popular.h"
+#include "p2p/replicas.h"
 #include "p2p/wire.h"
 
 #define TRACKER_BLOBS_MAX     512
@@ -104,8 +104,12 @@ bool tracker_peer(struct tracker *t, const struct node_id *node, const struct di
 void tracker_tick(struct tracker *t, int64_t now_ms, struct tracker_orders *orders);
 int64_t tracker_wake_ms(const struct tracker *t, int64_t now_ms);
 
+/* No client of the site waits for bytes, as far as announced. */
+bool tracker_quiet(const struct tracker *t);
+/* What is popular, and its copies; goes on after a blob is forgotten here. */
+struct replicas *tracker_replicas(struct tracker *t);
+
 bool tracker_knows(const struct tracker *t, const struct digest *digest);
-const struct popular *tracker_popular(const struct tracker *t, const struct digest *digest);
 struct tracker_sum tracker_sum(const struct tracker *t);
 
 #endif

@@ -66,7 +66,6 @@ struct tracker_remote {
 struct tracker_blob {
     struct digest digest;
     struct lease_book book;
-    struct popular popular;
     size_t entries_count, entries_cap;
     struct tracker_entry **entries;
     uint16_t entry_at[TRACKER_NODES_MAX]; /* by node: where its entry stands, if it has one */
@@ -92,6 +91,7 @@ struct tracker {
     struct tracker_node nodes[TRACKER_NODES_MAX];
     uint16_t last_node_at[TRACKER_HINTS]; /* by id: index where it may stand, or anything */
     struct climb climb;
+    struct replicas *replicas;
     unsigned sources_count;
     struct tracker_source sources[TRACKER_SOURCES_MAX];
     unsigned lent; /* how often a holder was named to another site */
@@ -111,7 +111,13 @@ struct tracker_entry *tracker_entry(const struct tracker_blob *b, unsigned node)
 /* Do half of those that want the blob say that it gives nothing of what it says it has? */
 bool tracker_doubted(const struct tracker_blob *b, const struct tracker_entry *e, int64_t now_ms);
 void tracker_recount(struct tracker_blob *b, struct tracker_entry *e, int64_t now_ms);
-unsigned tracker_wanting(const struct tracker_blob *b);
+/* Does its node want bytes for a client, not only for a copy more? */
+static inline bool
+tracker_wants(uint8_t flags)
+{
+    return (flags & (WIRE_WANTS | WIRE_FOR_COPY)) == WIRE_WANTS;
+}
+unsigned tracker_wanting(const struct tracker_blob *b); /* how many do */
 /* Its leases are long because one node wanted it alone, from upstream: that is over. */
 void tracker_shorten(struct tracker *t, struct tracker_blob *b, int64_t now_ms,
                      struct tracker_orders *orders);

@@ -21,7 +21,8 @@ enum wire_blob_flag {
     WIRE_WANTS = 1,     /* some of it is missing and wanted */
     WIRE_MAY_FETCH = 2, /* the sender may read it upstream */
     WIRE_CLIENT = 4,    /* a client waits for it */
-    WIRE_SERVES = 8     /* its pieces may be asked for */
+    WIRE_SERVES = 8,    /* its pieces may be asked for */
+    WIRE_FOR_COPY = 16  /* WIRE_WANTS only because the site should have one copy more */
 };
 enum wire_fetch_state {
     WIRE_RUNS,
@@ -29,6 +30,12 @@ enum wire_fetch_state {
     WIRE_FAILED,
     WIRE_LEFT, /* nobody wants it any more */
     WIRE_BUSY  /* the source has no place now */
+};
+enum wire_copy_state {
+    WIRE_COPY_REFUSED, /* no room for it, or nothing that may give way */
+    WIRE_COPY_BUSY,    /* with something else, for a while */
+    WIRE_COPY_RUNS,
+    WIRE_COPY_HELD
 };
 enum wire_source { WIRE_UPSTREAM, WIRE_REMOTE_SITE };
 enum wire_copy {

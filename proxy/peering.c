@@ -142,6 +142,22 @@ tell_words(void *arg, const struct digest *blob, const uint8_t *words, uint32_t 
     p2p_attest(p->p2p, blob, true, 0, NULL, 0);
 }
 
+static bool
+on_room(void *arg, const struct digest *blob, uint64_t size, unsigned copies)
+{
+    struct peering *p = arg;
+    return cache_has_room(p->cache, blob, size, copies);
+}
+
+static void
+on_keep(void *arg, const struct digest *blob, uint64_t size)
+{
+    struct peering *p = arg;
+    AUTO(blob_release) struct blob *b = cache_lead(p->cache, blob);
+    if (b != NULL)
+        fetch_copy(p->fetch, NULL, b, size);
+}
+
 /* ---- life ---- */
 
 int
@@ -174,8 +190,19 @@ int
 peering_open(struct peering *p, struct settings *s, struct cache *cache, struct fetch *fetch,
              struct err *e)
 {
-    struct p2p_ops ops = {p,        on_get,   on_stop, on_stored,  on_heard, on_liar,
-                          on_holds, on_offer, on_take, on_parting, on_words};
+    struct p2p_ops ops = {.arg = p,
+                          .get = on_get,
+                          .stop = on_stop,
+                          .stored = on_stored,
+                          .heard = on_heard,
+                          .room = on_room,
+                          .keep = on_keep,
+                          .liar = on_liar,
+                          .holds = on_holds,
+                          .offer = on_offer,
+                          .take = on_take,
+                          .parting = on_parting,
+                          .words = on_words};
     struct p2p_config swarm = {.listen = p->listen, /* UDP gets the number that TCP has */
                                .advertise = s->p2p_advertise,
                                .site = s->p2p_site,

@@ -194,6 +194,7 @@ transfer(const struct transfer_info *t)
     json_add_u64(one, "attempts", t->attempts);
     json_add_u64(one, "peer_attempts", t->peer_attempts);
     cJSON_AddBoolToObject(one, "background", t->background);
+    cJSON_AddBoolToObject(one, "copy", t->copy);
     json_add_u64(one, "since_ms", (uint64_t)t->since_ms);
     report_add_waits(one, t->wait_ms);
     json_add_u64(one, "failures", t->trouble.upstream);

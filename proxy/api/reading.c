@@ -80,7 +80,7 @@ acquire(struct reading *g)
     if (g->got == CACHE_LEAD)
         fetch_blob(rooms->fetch, &g->r->origin, g->blob, g->size, false);
     else if (g->got == CACHE_JOIN)
-        fetch_hurry(rooms->fetch, g->blob);
+        fetch_hurry(rooms->fetch, &g->r->origin, g->blob);
 }
 
 struct reading *

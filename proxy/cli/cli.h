@@ -66,6 +66,8 @@ bool cli_true(const cJSON *doc, const char *key);
 void cli_swarm_print(const cJSON *p, FILE *to);
 /* The same of GET /api/v1/status, but for its transfers; and of one pull of /api/v1/pulls. */
 void cli_status_print(const cJSON *doc, FILE *to);
+/* Whose blob a transfer brings. */
+void cli_transfer_print(const cJSON *one, FILE *to);
 void cli_pull_print(const cJSON *one, FILE *to);
 
 /* The subcommands. */

@@ -104,6 +104,15 @@ print_sources(const cJSON *t, FILE *to)
         (void)fputc('\n', to);
 }
 
+void
+cli_transfer_print(const cJSON *one, FILE *to)
+{
+    if (cli_true(one, "copy"))
+        (void)fputs("a copy for the site", to);
+    else
+        (void)fprintf(to, "%s/%s", cli_text(one, "registry"), cli_text(one, "repository"));
+}
+
 static void
 print_transfers(const cJSON *doc, FILE *to)
 {
@@ -115,12 +124,13 @@ print_transfers(const cJSON *doc, FILE *to)
     cJSON_ArrayForEach(one, list)
     {
         uint64_t size = cli_number(one, "size_bytes"), have = cli_number(one, "have_bytes");
-        (void)fprintf(to, "%-11s %.*s %3u %% of %s, %s/s  %s/%s%s\n", title, SHORT_HEX,
+        (void)fprintf(to, "%-11s %.*s %3u %% of %s, %s/s  ", title, SHORT_HEX,
                       cli_text(one, "digest"),
                       size ? (unsigned)((double)have * 100.0 / (double)size) : 0,
-                      size_of(one, "size_bytes").text, size_of(one, "rate_bytes_s").text,
-                      cli_text(one, "registry"), cli_text(one, "repository"),
-                      cli_true(one, "background") ? " (prefetch)" : "");
+                      size_of(one, "size_bytes").text, size_of(one, "rate_bytes_s").text);
+        cli_transfer_print(one, to);
+        (void)fputs(cli_true(one, "background") && !cli_true(one, "copy") ? " (prefetch)\n" : "\n",
+                    to);
         print_sources(one, to);
         title = "";
     }

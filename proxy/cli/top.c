@@ -132,10 +132,10 @@ print_transfers(const struct screen *s, const cJSON *doc, FILE *to)
         text_print_size(cli_number(one, "rate_bytes_s"), speed);
         (void)fputs("  ", to);
         print_bar(s, cli_text(one, "cells"), to);
-        (void)fprintf(to, " %3u %% of %-10s %10s/s  %s/%s %.19s\n",
-                      whole ? (unsigned)((double)have * 100.0 / (double)whole) : 0, size, speed,
-                      cli_text(one, "registry"), cli_text(one, "repository"),
-                      cli_text(one, "digest"));
+        (void)fprintf(to, " %3u %% of %-10s %10s/s  ",
+                      whole ? (unsigned)((double)have * 100.0 / (double)whole) : 0, size, speed);
+        cli_transfer_print(one, to);
+        (void)fprintf(to, " %.19s\n", cli_text(one, "digest"));
     }
 }
 

@@ -90,8 +90,10 @@ tell_gone(const struct port *p)
     size_t count = cache_take_gone(p->rooms.cache, gone, GONE_STEP);
     for (size_t i = 0; i < count; i++) {
         struct blob_info info;
-        if (cache_info(p->rooms.cache, &gone[i], &info) < 0)
-            p2p_dropped(p->rooms.p2p, &gone[i], 0, UINT32_MAX);
+        if (cache_info(p->rooms.cache, &gone[i], &info) == 0)
+            continue;
+        p2p_dropped(p->rooms.p2p, &gone[i], 0, UINT32_MAX);
+        p2p_leave(p->rooms.p2p, &gone[i]); /* nor wanted again */
     }
 }
 

@@ -32,7 +32,7 @@ enum note_kind { NOTE_BLOB, NOTE_HURRY, NOTE_GET, NOTE_STOP, NOTE_BAN };
 struct note {
     struct mail mail; /* first member */
     enum note_kind kind;
-    struct origin origin;   /* BLOB */
+    struct origin origin;   /* BLOB, HURRY; a copy may have none */
     struct blob *blob;      /* BLOB, HURRY */
     uint64_t size;          /* BLOB */
     enum fill_for for_whom; /* BLOB */
@@ -124,18 +124,19 @@ static void
 start_fill(struct fetch *f, const struct note *o, int64_t now_ms)
 {
     struct fill_node *n = mem_zalloc(sizeof *n);
-    n->fill = fill_new(&f->world, &o->origin, o->blob, o->size, o->for_whom, now_ms);
+    n->fill = fill_new(&f->world, o->origin.registry != NULL ? &o->origin : NULL, o->blob, o->size,
+                       o->for_whom, now_ms);
     n->next = f->fills;
     f->fills = n;
     f->listed_ms = 0;
 }
 
 static void
-hurry_fill(struct fetch *f, const struct blob *b, int64_t now_ms)
+hurry_fill(struct fetch *f, const struct note *n, int64_t now_ms)
 {
     for (struct fill_node *at = f->fills; at != NULL; at = at->next)
-        if (fill_blob(at->fill) == b)
-            fill_hurry(at->fill, now_ms);
+        if (fill_blob(at->fill) == n->blob)
+            fill_hurry(at->fill, &n->origin, now_ms);
 }
 
 static struct fill *
@@ -174,7 +175,7 @@ take_note(struct fetch *f, const struct note *n, int64_t now_ms)
         start_fill(f, n, now_ms);
         return;
     case NOTE_HURRY:
-        hurry_fill(f, n->blob, now_ms);
+        hurry_fill(f, n, now_ms);
         return;
     case NOTE_GET:
         take_get(f, n);
@@ -484,7 +485,8 @@ post_blob(struct fetch *f, const struct origin *o, struct blob *b, uint64_t size
 {
     struct note *n = mem_zalloc(sizeof *n);
     n->kind = NOTE_BLOB;
-    origin_copy(&n->origin, o);
+    if (o != NULL)
+        origin_copy(&n->origin, o);
     n->blob = blob_ref(b);
     n->size = size;
     n->for_whom = for_whom;
@@ -508,10 +510,11 @@ fetch_copy(struct fetch *f, const struct origin *o, struct blob *b, uint64_t siz
 }
 
 void
-fetch_hurry(struct fetch *f, struct blob *b)
+fetch_hurry(struct fetch *f, const struct origin *o, struct blob *b)
 {
     struct note *n = mem_zalloc(sizeof *n);
     n->kind = NOTE_HURRY;
+    origin_copy(&n->origin, o);
     n->blob = blob_ref(b);
     if (mailbox_post(&f->notes, &n->mail) != 0)
         free_note(n);

@@ -81,12 +81,13 @@ void fetch_blob(struct fetch *f, const struct origin *o, struct blob *b, uint64_
                 bool background);
 
 /* The same, in the background and from other nodes of the site only: never over the WAN. Without
- * another node that gives bytes it fails. */
+ * another node that gives bytes it fails. o NULL: a copy that the swarm asked for, which rests
+ * while clients of the site wait. */
 void fetch_copy(struct fetch *f, const struct origin *o, struct blob *b, uint64_t size);
 
-/* A client waits for a blob that may be on its way in the background: it yields no more. Never
- * blocks; no effect on a blob that is not being filled here. */
-void fetch_hurry(struct fetch *f, struct blob *b);
+/* A client waits for a blob that may be on its way in the background: it yields no more, and a copy
+ * may come from `o`, too. Never blocks; no effect on a blob that is not being filled here. */
+void fetch_hurry(struct fetch *f, const struct origin *o, struct blob *b);
 
 /* What a blob that is being fetched waits for, by the requests that are open for it. */
 enum fetch_wait {
@@ -122,6 +123,7 @@ struct transfer_info {
     unsigned peer_attempts;
     uint64_t from_bytes[BLOB_SOURCES]; /* of those that this transfer brought */
     bool background;
+    bool copy;                    /* for the site: no client asked for it, and it has no origin */
     bool swarm;                   /* the swarm orders its requests */
     int64_t since_ms;             /* how long it has been running */
     int64_t wait_ms[FETCH_WAITS]; /* of that, by what it waited for */
@@ -142,8 +144,8 @@ struct fetched_info {
     uint64_t size, from_bytes[BLOB_SOURCES];
     unsigned attempts, peer_attempts;
     struct fetch_trouble trouble;
-    bool background;
-    int code; /* 0, or why it failed */
+    bool background, copy; /* as above */
+    int code;              /* 0, or why it failed */
 };
 /* The newest first: how many, `max` at most. */
 size_t fetch_finished(struct fetch *f, struct fetched_info *ret, size_t max);

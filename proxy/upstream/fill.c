@@ -10,6 +10,7 @@
 #include "proxy/upstream/fill.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metric.h"
 #include "base/text.h"
 #include "proxy/upstream/mend.h"
 #include "proxy/upstream/ordered.h"
@@ -37,7 +38,9 @@ fill_new(struct fill_world *world, const struct origin *o, struct blob *b, uint6
 {
     struct fill *f = mem_zalloc(sizeof *f);
     f->world = world;
-    origin_copy(&f->origin, o);
+    f->copy = o == NULL; /* for_whom is FILL_COPY then */
+    if (o != NULL)
+        origin_copy(&f->origin, o);
     f->blob = blob_ref(b);
     f->size = size;
     f->background = for_whom != FILL_CLIENT;
@@ -196,10 +199,29 @@ fill_start_patience(struct fill *f, int64_t now_ms)
 
 /* ---- the end ---- */
 
+/* How a copy for the site ended. */
+static void
+tell_copy(const struct fill *f, int code, const char *why)
+{
+    char digest[DIGEST_TEXT_MAX];
+    struct blob_state st;
+    blob_look(f->blob, 0, &st);
+    digest_print(blob_digest(f->blob), digest);
+    bool kept = st.phase == BLOB_VERIFIED || st.phase == BLOB_WHOLE;
+    metric_add(kept ? M_copies_kept : M_copies_left, 1);
+    if (kept)
+        LOG(copy_kept, LOG_S("digest", digest), LOG_U("bytes", f->size));
+    else
+        LOG(copy_left, LOG_S("digest", digest), LOG_U("have_bytes", st.have_bytes),
+            LOG_S("why", why != NULL ? why : err_text(code != 0 ? code : st.error)));
+}
+
 void
 fill_end(struct fill *f, int code, const char *why)
 {
-    if (code != 0 && why != NULL) {
+    if (f->copy) {
+        tell_copy(f, code, why);
+    } else if (code != 0 && why != NULL) {
         char digest[DIGEST_TEXT_MAX];
         digest_print(blob_digest(f->blob), digest);
         LOG(fetch_gave_up, LOG_S("digest", digest), LOG_S("registry", f->origin.host),
@@ -281,7 +303,7 @@ begin(struct fill *f, int64_t now_ms)
     struct err e = {0};
     struct blob_state st;
     int code = 0;
-    if (f->upstream == NULL)
+    if (f->upstream == NULL && !f->copy)
         code = upstream_take(f->world->upstreams, &f->origin, &f->upstream, &e);
     if (code != 0) {
         fill_end(f, code, e.text);
@@ -346,14 +368,16 @@ look(struct fill *f, int64_t now_ms)
     f->look_ms = now_ms + (complete ? CHECK_LOOK_MS : LOOK_MS);
     if (f->shared && st.phase == BLOB_FAILED && st.error == ERR_DIGEST)
         take_back(f);
-    if (st.sick && f->trail != NULL)
+    if (st.sick && f->copy)
+        fill_end(f, ERR_DIGEST, "wrong bytes");
+    else if (st.sick && f->trail != NULL)
         mend_step(f, now_ms);
     if (st.phase == BLOB_VERIFIED || st.phase == BLOB_WHOLE)
         mend_settle(f, now_ms);
     bool right = st.phase == BLOB_VERIFIED || st.phase == BLOB_WHOLE;
     if (right && lingers(f, now_ms))
         return true;
-    if (st.phase >= BLOB_VERIFIED || (complete && !f->shared))
+    if (!f->over && (st.phase >= BLOB_VERIFIED || (complete && !f->shared)))
         fill_end(f, 0, NULL);
     return complete;
 }
@@ -424,7 +448,7 @@ fill_step(struct fill *f, int64_t now_ms, bool woken)
 {
     bool complete = false;
     count_wait(f, now_ms);
-    if (!f->over && (f->upstream == NULL || f->lacks_room))
+    if (!f->over && ((f->upstream == NULL && !(f->copy && f->begun)) || f->lacks_room))
         begin(f, now_ms);
     if (f->lacks_room)
         return f->over;
@@ -458,10 +482,26 @@ fill_is_ordered(const struct fill *f)
     return f->ordered != NULL;
 }
 
-void
-fill_hurry(struct fill *f, int64_t now_ms)
+/* A copy for the site is wanted here now, and may come from its registry, too. */
+static void
+adopt(struct fill *f, const struct origin *o)
 {
-    if (!f->background)
+    struct err e = {0};
+    f->copy = false;
+    origin_copy(&f->origin, o);
+    int code = upstream_take(f->world->upstreams, &f->origin, &f->upstream, &e);
+    if (code != 0)
+        fill_end(f, code, e.text);
+}
+
+void
+fill_hurry(struct fill *f, const struct origin *o, int64_t now_ms)
+{
+    if (!f->background || f->over)
+        return;
+    if (f->copy)
+        adopt(f, o);
+    if (f->over)
         return;
     f->background = false;
     blob_set_shared(f->blob, true);
@@ -471,7 +511,7 @@ fill_hurry(struct fill *f, int64_t now_ms)
     if (!f->patient)
         fill_start_patience(f, now_ms);
     if (f->ordered != NULL)
-        ordered_hurry(f);
+        ordered_hurry(f, now_ms);
     f->lan_only = false;
 }
 
@@ -519,6 +559,7 @@ fill_told(const struct fill *f, int64_t now_ms, struct fetched_info *ret)
                                  .peer_attempts = f->peer_attempts,
                                  .trouble = f->trouble,
                                  .background = f->background,
+                                 .copy = f->copy,
                                  .code = f->code};
     memcpy(ret->wait_ms, f->wait_ms, sizeof ret->wait_ms);
     count_bytes(f, ret->from_bytes);
@@ -540,6 +581,7 @@ fill_info(const struct fill *f, int64_t now_ms, struct transfer_info *ret)
         .attempts = f->attempts,
         .peer_attempts = f->peer_attempts,
         .background = f->background,
+        .copy = f->copy,
         .swarm = f->ordered != NULL,
         .since_ms = now_ms - f->begun_ms,
         .trouble = f->trouble,

@@ -37,8 +37,8 @@ struct fill;
 /* Whom it is for. COPY: nobody asks for it, and it comes from other nodes of the site only. */
 enum fill_for { FILL_CLIENT, FILL_BACKGROUND, FILL_COPY };
 
-/* Takes a reference of the blob and a copy of the origin. Never fails: a refusal fails the blob
- * at the first step. */
+/* Takes a reference of the blob and a copy of the origin; NULL: a copy that the swarm ordered.
+ * Never fails: a refusal fails the blob at the first step. */
 struct fill *fill_new(struct fill_world *world, const struct origin *o, struct blob *b,
                       uint64_t size, enum fill_for for_whom, int64_t now_ms);
 /* Moves on; true when there is nothing more to do: then fill_free. `woken`: a cursor waits or a
@@ -48,8 +48,9 @@ bool fill_step(struct fill *f, int64_t now_ms, bool woken);
 void fill_free(struct fill *f, int code);
 bool fill_is_background(const struct fill *f);
 bool fill_is_ordered(const struct fill *f); /* by the swarm */
-/* A client waits for it now: no background work any more, and its first byte is due. */
-void fill_hurry(struct fill *f, int64_t now_ms);
+/* A client waits for it now: no background work any more, and its first byte is due. What was a
+ * copy for the site is a pull from `o`. */
+void fill_hurry(struct fill *f, const struct origin *o, int64_t now_ms);
 /* What the swarm orders (struct p2p_ops). */
 void fill_get(struct fill *f, const struct swarm_get *get);
 void fill_cut(struct fill *f, uint32_t get, uint32_t end);

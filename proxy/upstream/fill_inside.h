@@ -22,8 +22,9 @@ struct fill {
     uint64_t size; /* as the descriptor says, later as the blob says */
     bool background;
     bool lan_only;           /* a copy of what other nodes of the site have */
+    bool copy;               /* such a one that the swarm ordered: no origin, no upstream */
     bool lacks_room;         /* begins when what has to leave for it has left */
-    struct source *upstream; /* held */
+    struct source *upstream; /* held; NULL before the first step, and of `copy` */
     bool begun;              /* blob_begin is done */
     bool over;
     struct patience patience;

@@ -106,7 +106,7 @@ ordered_open(struct fill *f, int64_t now_ms)
 {
     struct p2p *p2p = f->world->p2p;
     /* What is read with a client's own secret is nobody else's business. */
-    bool secret = f->origin.registry->auth == AUTH_PASS;
+    bool secret = !f->copy && f->origin.registry->auth == AUTH_PASS;
     if (p2p == NULL || secret || f->size == 0 || f->size > PIECE_BLOB_MAX || blob_passes(f->blob))
         return false;
     f->ordered = mem_zalloc(sizeof *f->ordered);
@@ -114,6 +114,8 @@ ordered_open(struct fill *f, int64_t now_ms)
     f->ordered->piece_bytes = piece_bytes(f->size);
     f->ordered->flags =
         WIRE_SERVES | (f->lan_only ? 0 : WIRE_MAY_FETCH) | (f->background ? 0 : WIRE_CLIENT);
+    if (f->copy)
+        f->ordered->flags |= WIRE_FOR_COPY;
     f->ordered->since_ms = f->ordered->peers_ms = now_ms;
     f->shared = true;
     want(f);
@@ -302,7 +304,7 @@ go_on(struct fill *f, struct order *o, int64_t now_ms)
     if (!fill_has_place(f, o->source, !f->background && fill_runs(f) == 0) ||
         !blob_claim_in(f->blob, piece_start(f, o->piece), end, &gap))
         return;
-    if (!f->patient)
+    if (!f->patient && !f->copy)
         fill_start_patience(f, now_ms);
     o->told_bytes = 0;
     o->told_ms = now_ms;
@@ -359,7 +361,7 @@ leave(struct fill *f, const char *why)
 {
     char digest[DIGEST_TEXT_MAX];
     if (f->lan_only) {
-        fill_end(f, ERR_NOT_FOUND, why);
+        fill_end(f, f->copy ? ERR_LATER : ERR_NOT_FOUND, why);
         return;
     }
     digest_print(blob_digest(f->blob), digest);
@@ -390,6 +392,10 @@ ordered_get(struct fill *f, const struct swarm_get *get)
         return;
     }
     bool far = get->source == SWARM_WAN;
+    if (f->copy && far) {
+        p2p_end(w->p2p, blob_digest(f->blob), get->id, SWARM_FAILED, 0, 0);
+        return;
+    }
     if (!node_is_none(&get->node) && bans_hold(&f->world->bans, &get->node, clock_ms())) {
         p2p_end(w->p2p, blob_digest(f->blob), get->id, SWARM_FAILED, 0, 0);
         return;
@@ -473,7 +479,7 @@ is_stranded(struct fill *f, int64_t now_ms)
     int64_t limit_ms = late ? STRANDED_MS : UNREAD_MS;
     if (!w->any && p2p_others(w->p2p) == 0)
         limit_ms = ALONE_MS;
-    if (f->lan_only)
+    if (f->lan_only && !f->copy)
         limit_ms = STRANDED_MS;
     int64_t from_ms = w->since_ms;
     if (f->patience.any_byte && f->patience.last_byte_ms > from_ms)
@@ -498,9 +504,14 @@ ordered_step(struct fill *f, int64_t now_ms, bool woken)
 }
 
 void
-ordered_hurry(struct fill *f)
+ordered_hurry(struct fill *f, int64_t now_ms)
 {
-    f->ordered->flags |= WIRE_CLIENT | (f->lan_only ? WIRE_MAY_FETCH : 0);
+    struct ordered *w = f->ordered;
+    w->flags |= WIRE_CLIENT;
+    if (f->lan_only && f->origin.registry->auth != AUTH_PASS)
+        w->flags |= WIRE_MAY_FETCH;
+    w->flags &= (uint8_t)~WIRE_FOR_COPY;
+    w->since_ms = now_ms;
     want(f);
 }
 

@@ -13,7 +13,7 @@ void ordered_get(struct fill *f, const struct swarm_get *get);
 /* That request ends before piece `end`; request 0: the swarm has no place for the blob. */
 void ordered_stop(struct fill *f, uint32_t get, uint32_t end);
 /* A client waits for it from now on. */
-void ordered_hurry(struct fill *f);
+void ordered_hurry(struct fill *f, int64_t now_ms);
 /* Pieces are missing again: the time without bytes counts from now. */
 void ordered_again(struct fill *f, int64_t now_ms);
 /* Forgets the orders; their requests are stopped. `leave`: the swarm is told. NULL is fine. */

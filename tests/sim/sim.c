@@ -9,6 +9,7 @@
  *   sim traces */
 #include "p2p/tuning.h"
 #include "tests/sim/caches.h"
+#include "tests/sim/copies.h"
 #include "tests/sim/elections.h"
 #include "tests/sim/namings.h"
 #include "tests/sim/policy.h"
@@ -192,6 +193,8 @@ main(int argc, char **argv)
         return elections_traces();
     if (strcmp(o.what, "names") == 0)
         return namings_all(o.seed, o.one ? 1 : o.seeds, o.one);
+    if (strcmp(o.what, "copies") == 0)
+        return copies_all(o.seed, o.one ? 1 : o.seeds, o.one);
     if (strcmp(o.what, "kraken") == 0 || strcmp(o.what, "dragonfly") == 0) {
         struct pulls_case c = {.name = o.what};
         return words_read(o.words, &c) && c.nodes > 0 && c.wan > 0 && c.lan > 0
@@ -204,6 +207,6 @@ main(int argc, char **argv)
         return pulls_words(o.words, o.seed, false);
     if (strncmp(o.what, "pull", 4) == 0)
         return pulls_all(o.seed, o.one ? 1 : o.seeds, o.what[4] == '/' ? o.what + 5 : NULL, o.one);
-    (void)fprintf(stderr, "sim: elect, traces, names, caches, pull or pull/NAME?\n");
+    (void)fprintf(stderr, "sim: elect, traces, names, copies, caches, pull or pull/NAME?\n");
     return 2;
 }

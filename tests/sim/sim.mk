@@ -4,6 +4,7 @@
 #   make sim-mutate                                          what notices a broken rule of elections
 #   make sim SIM=pull [SEEDS=1], SIM=pull/NAME [SEED=N]      whole pulls; SEED=N tells the story
 #   make sim SIM=names SEEDS=200                             what a site knows of tags
+#   make sim SIM=copies SEEDS=200                            copies of what is popular
 #   make sim ARGS='pull nodes=8 wan=50M tracker@4000'         any pull (tests/sim/words.c)
 #   make sim-cache [SEEDS=3] [ARGS='nodes=20 zipf=0.7 drift=0.3']   rules of eviction, WAN bytes
 SIM ?= elect

@@ -325,6 +325,15 @@ stored(void *arg, const struct digest *blob)
     return w->hooks.stored != NULL ? w->hooks.stored(w, (unsigned)(n - w->nodes), blob) : 0;
 }
 
+static bool
+room(void *arg, const struct digest *blob, uint64_t size, unsigned copies)
+{
+    struct world_node *n = arg;
+    struct world *w = n->world;
+    (void)copies;
+    return w->hooks.room != NULL && w->hooks.room(w, (unsigned)(n - w->nodes), blob, size);
+}
+
 static void
 carry_out(struct world *w, unsigned node, unsigned asker)
 {
@@ -361,6 +370,10 @@ carry_out(struct world *w, unsigned node, unsigned asker)
         case PLAN_WORDS:
             w->hooks.fetch(w, node, a);
             break;
+        case PLAN_KEEP:
+            if (w->hooks.keep != NULL)
+                w->hooks.keep(w, node, a);
+            break;
         case PLAN_LIAR:
             break;
         case PLAN_NAME:
@@ -390,6 +403,7 @@ world_start(struct world *w, unsigned node, uint32_t priority)
                             .priority = priority,
                             .seed = rng_next(&w->rng),
                             .stored = stored,
+                            .room = room,
                             .stored_arg = n};
     c.addr.port = (uint16_t)(node + 1);
     n->priority = priority;

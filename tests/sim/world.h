@@ -31,6 +31,9 @@ struct world_hooks {
     void (*named)(struct world *w, unsigned node, const struct plan_action *a); /* PLAN_NAME */
     /* Size of a blob that the node stores whole, or 0; NULL: none is. */
     uint64_t (*stored)(struct world *w, unsigned node, const struct digest *blob);
+    /* Is there room for a copy, NULL: none; PLAN_KEEP. */
+    bool (*room)(struct world *w, unsigned node, const struct digest *blob, uint64_t size);
+    void (*keep)(struct world *w, unsigned node, const struct plan_action *a);
 };
 
 struct world_node {

@@ -441,6 +441,139 @@ words_are_brought_from_the_disk_when_somebody_asks(void **state)
     swarms_free(x);
 }
 
+/* ---- copies of what is popular ---- */
+
+static bool has_room;
+
+static bool
+room(void *arg, const struct digest *digest, uint64_t size, unsigned copies)
+{
+    (void)arg;
+    (void)digest;
+    assert_int_equal(size, SIZE);
+    assert_int_equal(copies, 2);
+    return has_room;
+}
+
+/* What the node answers to an order of node `from`; -1: nothing. */
+static int
+ordered(struct swarms *x, const struct swarms_at *at, uint8_t from, uint8_t blob)
+{
+    struct wire_msg m = {.type = WIRE_COPY_TAKE, .copy_take = {unit_blob(blob), SIZE, 2}};
+    struct node_id id = unit_node(from);
+    struct cursor c;
+    plan_clear(&plan);
+    swarms_hear(x, at, &id, &m, &plan);
+    for (size_t i = 0; i < plan.count; i++) {
+        const struct plan_action *a = &plan.actions[i];
+        cursor_init(&c, plan.bytes + a->at, a->len);
+        if (a->kind == PLAN_DATAGRAM && wire_next(&c, &m) == 1 && m.type == WIRE_COPY_SAY)
+            return m.copy_say.state;
+    }
+    return -1;
+}
+
+static void
+a_copy_is_taken_by_order_of_the_tracker_where_there_is_room(void **state)
+{
+    (void)state;
+    struct swarms *x = swarms_new(1);
+    struct swarms_at at = follower(1000);
+    struct member eight = {.id = unit_node(8), .site = 1, .seq = 1};
+    assert_true(member_heard(&members, &eight, 1000));
+    at.room = room;
+    has_room = false;
+    assert_int_equal(ordered(x, &at, 9, 1), WIRE_COPY_REFUSED);
+    has_room = true;
+    assert_int_equal(ordered(x, &at, 8, 1), -1);
+    assert_int_equal(count(PLAN_KEEP), 0);
+    assert_int_equal(ordered(x, &at, 9, 1), WIRE_COPY_RUNS);
+    assert_int_equal(count(PLAN_KEEP), 1);
+    assert_int_equal(ordered(x, &at, 9, 1), WIRE_COPY_RUNS); /* said again */
+    assert_int_equal(count(PLAN_KEEP), 0);
+    assert_int_equal(ordered(x, &at, 9, 2), WIRE_COPY_BUSY); /* one at a time */
+    struct digest d = unit_blob(1);
+    at.stored = store;
+    at.stored_arg = &d;
+    assert_int_equal(ordered(x, &at, 9, 1), WIRE_COPY_HELD);
+    swarms_free(x);
+}
+
+/* How many pieces are asked for now of node 8, which has all. */
+static unsigned
+gets(struct swarms *x, struct swarms_at *at)
+{
+    plan_clear(&plan);
+    swarms_settle(x, at, &plan);
+    return count(PLAN_GET);
+}
+
+static void
+a_copy_comes_piece_by_piece_and_waits_for_clients(void **state)
+{
+    (void)state;
+    struct swarms *x = swarms_new(1);
+    struct swarms_at at = follower(1000);
+    struct member eight = {.id = unit_node(8), .site = 1, .seq = 1};
+    struct digest d = unit_blob(1), other = unit_blob(2);
+    assert_true(member_heard(&members, &eight, 1000));
+    at.room = room;
+    has_room = true;
+    assert_int_equal(ordered(x, &at, 9, 1), WIRE_COPY_RUNS);
+    struct swarm *s = swarms_open(x, &d, SIZE, WIRE_WANTS | WIRE_SERVES | WIRE_FOR_COPY, 1000);
+    assert_int_equal(gets(x, &at), 0);
+    assert_int_equal(plan.bytes[plan.actions[0].at], WIRE_COPY_ASK); /* no request of a client */
+    struct wire_msg all = {.type = WIRE_IHAVE, .ihave = {.digest = d, .size = SIZE}};
+    swarms_hear(x, &at, &eight.id, &all, &plan);
+    uint8_t words[8 * ATTEST_BYTES] = {1};
+    struct wire_bits said = {words, sizeof words};
+    swarm_words(s, &eight.id, true, 0, &said, at.now_ms);
+    (void)gets(x, &at);
+    assert_int_equal(count(PLAN_GET), 1);
+    assert_int_equal(gets(x, &at), 0); /* one at a time */
+    uint32_t get = 1;
+    swarm_piece(s, get, 0, at.now_ms);
+    swarm_end(s, get, SWARM_DONE, 1000, 0, at.now_ms);
+    struct wire_msg ask = whohas(&other); /* a pull begins elsewhere */
+    swarms_hear(x, &at, &eight.id, &ask, &plan);
+    assert_int_equal(gets(x, &at), 0);
+    at.now_ms += 2000;
+    assert_int_equal(ordered(x, &at, 9, 1), WIRE_COPY_RUNS);
+    struct swarm *own = swarms_open(x, &other, SIZE, WANTS | WIRE_CLIENT, at.now_ms);
+    assert_int_equal(gets(x, &at), 0); /* and here */
+    hold_all(own);
+    assert_int_equal(gets(x, &at), 1);
+    swarm_end(s, swarm_sum(s).lan_gets > 0 ? 2 : 0, SWARM_DONE, 1000, 0, at.now_ms);
+    at.now_ms += 3000; /* no order came meanwhile */
+    assert_int_equal(gets(x, &at), 0);
+    swarms_free(x);
+}
+
+/* Of a client's question the cache hears, and the blob gets a place; of one for copies not. */
+static void
+who_only_counts_copies_opens_nothing(void **state)
+{
+    (void)state;
+    struct swarms *x = swarms_new(1);
+    struct swarms_at at = follower(1000);
+    struct digest d = unit_blob(1);
+    struct node_id nine = unit_node(9);
+    struct wire_msg m = {.type = WIRE_COPY_ASK, .copy_ask = {d, 0}};
+    heard_count = 0;
+    at.stored = store;
+    at.heard = heard;
+    at.stored_arg = &d;
+    swarms_hear(x, &at, &nine, &m, &plan);
+    assert_int_equal(count(PLAN_DATAGRAM), 1);
+    assert_int_equal(plan.bytes[plan.actions[0].at], WIRE_IHAVE);
+    assert_null(swarms_find(x, &d));
+    m.copy_ask.takes = 1;
+    swarms_hear(x, &at, &nine, &m, &plan);
+    assert_non_null(swarms_find(x, &d));
+    assert_int_equal(heard_count, 0);
+    swarms_free(x);
+}
+
 int
 main(void)
 {
@@ -457,6 +590,9 @@ main(void)
         cmocka_unit_test(what_nobody_wants_any_more_is_given_up_with_a_last_word),
         cmocka_unit_test(a_blob_is_opened_once_and_there_is_a_limit),
         cmocka_unit_test(what_was_fetched_is_offered_for_a_minute_and_makes_room),
+        cmocka_unit_test(a_copy_is_taken_by_order_of_the_tracker_where_there_is_room),
+        cmocka_unit_test(a_copy_comes_piece_by_piece_and_waits_for_clients),
+        cmocka_unit_test(who_only_counts_copies_opens_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -602,9 +602,10 @@ what_nobody_announces_any_more_is_forgotten(void **state)
     struct digest d = unit_blob(1);
     announce(t, 1, 0, 5000);
     tracker_tick(t, TRACKER_ENTRY_TTL_MS + 1, &orders);
-    assert_non_null(tracker_popular(t, &d));
+    assert_true(tracker_knows(t, &d));
     tracker_tick(t, TRACKER_ENTRY_TTL_MS + 5001, &orders);
-    assert_null(tracker_popular(t, &d));
+    assert_false(tracker_knows(t, &d));
+    assert_non_null(replicas_popular(tracker_replicas(t), &d)); /* how popular it is stays */
     assert_int_equal(tracker_sum(t).blobs, 0);
     tracker_free(t);
 }

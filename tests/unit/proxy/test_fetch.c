@@ -667,7 +667,7 @@ a_background_blob_that_a_client_joins_waits_no_longer(void **state)
         clock_sleep_ms(1); /* the newest comes first */
     assert_true(info[0].background);
     assert_int_equal(info[0].requests, 0);
-    fetch_hurry(b->fetch, late);
+    fetch_hurry(b->fetch, &o, late);
     blob_wait(late, 0, clock_ms() + 10000, &st);
     assert_true(st.readable > 0);
     close_blobs(blobs, ARRAY_LEN(blobs));

@@ -835,11 +835,90 @@ a_background_blob_hurries_when_a_client_comes(void **state)
     fetch_blob(b->fetch, &o, p.blob, FAKE_BYTES, true);
     swarm_wait(is_wanted, 1);
     assert_int_equal(swarm.flags, WIRE_MAY_FETCH | WIRE_SERVES);
-    fetch_hurry(b->fetch, p.blob);
+    fetch_hurry(b->fetch, &o, p.blob);
     swarm_wait(has_client, 0);
     must(pthread_create(&p.reader, NULL, read_all, &p) == 0);
     order_wan(b, 1, 0, PIECES);
     assert_int_equal(end_pull(&p), 0);
+}
+
+/* What the site should have once more: nobody waits for it. */
+static struct blob *
+start_copy(struct bench *b)
+{
+    struct blob *copy = cache_lead(b->cache, &b->fake.digest);
+    assert_non_null(copy);
+    fetch_copy(b->fetch, NULL, copy, FAKE_BYTES);
+    swarm_wait(is_wanted, 1);
+    assert_int_equal(swarm.flags, WIRE_SERVES | WIRE_FOR_COPY);
+    return copy;
+}
+
+static void
+a_copy_comes_from_nodes_and_never_from_the_registry(void **state)
+{
+    struct bench *b = *state;
+    struct fake_seen seen[4];
+    struct blob_state st;
+    uint64_t kept = metric_get(M_copies_kept);
+    struct blob *copy = start_copy(b);
+    order_wan(b, 40, 0, 1); /* by mistake */
+    assert_int_equal(outcome(40), SWARM_FAILED);
+    for (uint32_t p = 0; p < PIECES; p++)
+        order_lan(b, 0, p + 1, p);
+    int64_t deadline_ms = clock_ms() + SOON_MS;
+    do
+        blob_wait(copy, FAKE_BYTES, clock_ms() + 20, &st);
+    while (st.phase < BLOB_WHOLE && clock_ms() < deadline_ms);
+    assert_int_equal(st.phase, BLOB_WHOLE);
+    while (metric_get(M_copies_kept) == kept && clock_ms() < deadline_ms)
+        clock_sleep_ms(1);
+    assert_int_equal(metric_get(M_copies_kept), kept + 1);
+    assert_int_equal(fake_asked(&b->fake, "/", seen, 4), 0);
+    assert_null(cache_lead(b->cache, &b->fake.digest));
+    blob_release(&copy);
+}
+
+static void
+a_copy_that_a_client_asks_for_becomes_a_pull(void **state)
+{
+    struct bench *b = *state;
+    enum cache_got got;
+    struct origin o = {.settings = b->settings,
+                       .registry = settings_registry(b->settings, "reg.test"),
+                       .host = "reg.test",
+                       .repository = "plain"};
+    struct blob *copy = start_copy(b);
+    order_lan(b, 0, 1, 12);
+    assert_int_equal(outcome(1), SWARM_DONE);
+    struct pull p = {.bench = b, .blob = cache_acquire(b->cache, &b->fake.digest, &got)};
+    assert_int_equal(got, CACHE_JOIN);
+    fetch_hurry(b->fetch, &o, p.blob);
+    swarm_wait(has_client, 0);
+    assert_int_equal(swarm.flags, WIRE_MAY_FETCH | WIRE_CLIENT | WIRE_SERVES);
+    must(pthread_create(&p.reader, NULL, read_all, &p) == 0);
+    order_wan(b, 2, 0, PIECES);
+    assert_int_equal(end_pull(&p), 0);
+    blob_release(&copy);
+}
+
+/* The swarm has no place for it: the next node, or the next client, begins it anew. */
+static void
+a_copy_that_is_left_fails_for_now_only(void **state)
+{
+    struct bench *b = *state;
+    enum cache_got got;
+    struct blob_state st;
+    struct blob *copy = start_copy(b);
+    fetch_order_stop(b->fetch, &b->fake.digest, 0, 0);
+    blob_wait(copy, FAKE_BYTES, clock_ms() + SOON_MS, &st);
+    assert_int_equal(st.phase, BLOB_FAILED);
+    assert_int_equal(st.error, ERR_LATER);
+    blob_release(&copy);
+    copy = cache_acquire(b->cache, &b->fake.digest, &got);
+    assert_int_equal(got, CACHE_LEAD);
+    blob_fail(copy, ERR_CLOSED);
+    blob_release(&copy);
 }
 
 static void
@@ -1216,6 +1295,9 @@ main(void)
         WITH_NODE(what_is_read_with_the_secret_of_a_client_does_not_enter_the_swarm),
         WITH_NODE(where_the_swarm_has_no_place_it_goes_alone_at_once),
         WITH_NODE(a_background_blob_hurries_when_a_client_comes),
+        WITH_NODE(a_copy_comes_from_nodes_and_never_from_the_registry),
+        WITH_NODE(a_copy_that_a_client_asks_for_becomes_a_pull),
+        WITH_NODE(a_copy_that_is_left_fails_for_now_only),
         WITH_NODE(transfers_tell_what_came_from_whom),
         WITH_NODE(what_is_over_tells_where_its_time_went),
         WITH_NODE(a_piece_is_compared_with_its_word_before_a_byte_of_it_is_kept),

@@ -1,0 +1,288 @@
+#include "tests/unit/p2p/unit.h"
+
+#include "p2p/replicas.h"
+
+#define SIZE (8u << 20)
+
+static struct members members;
+static struct replicas *r;
+static struct digest blob;
+static const struct node_id self = {{1}};
+static struct replicas_site site;
+static struct replicas_act act;
+static unsigned asks;
+
+/* A quiet site of node 1, which is tracker and has a full cache, and 2 .. nodes with room. */
+static int
+set_up(void **state)
+{
+    (void)state;
+    r = replicas_new();
+    asks = 0;
+    blob = unit_blob(1);
+    member_init(&members, 1);
+    site = (struct replicas_site){
+        .quiet = true, .site = 1, .members = &members, .self = &self, .free_mib = 0};
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    (void)state;
+    replicas_free(r);
+    return 0;
+}
+
+static void
+join(uint8_t from, uint8_t to)
+{
+    for (uint8_t n = from; n <= to; n++) {
+        struct member m = {.id = unit_node(n), .site = 1, .seq = 1, .free_mib = 1000};
+        assert_true(member_heard(&members, &m, site.now_ms));
+    }
+}
+
+static void
+leave(uint8_t n)
+{
+    struct node_id id = unit_node(n);
+    replicas_gone(r, &id);
+    member_forget(&members, &id);
+}
+
+static void
+hits(unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        replicas_hit(r, &blob, SIZE, site.now_ms);
+}
+
+/* Time passes, in steps as those of the swarm, until there is an act or `for_ms` are over; the
+ * nodes of which a bit is set in `holders` answer each question. */
+static bool
+wait_order(int64_t for_ms, unsigned holders)
+{
+    for (int64_t end_ms = site.now_ms + for_ms; site.now_ms < end_ms; site.now_ms += 50) {
+        while (replicas_next(r, &site, &act)) {
+            if (act.what == REPLICAS_TAKE)
+                return true;
+            asks++;
+            for (uint8_t n = 0; n < 32; n++) {
+                struct node_id id = unit_node(n);
+                if ((holders >> n & 1) != 0)
+                    replicas_held(r, &blob, &id);
+            }
+        }
+    }
+    return false;
+}
+
+static void
+say(enum wire_copy_state state, uint64_t bytes)
+{
+    struct wire_copy_say m = {blob, (uint8_t)state, bytes};
+    replicas_said(r, &act.node, &m, site.now_ms);
+}
+
+static void
+what_is_popular_gets_a_second_copy_and_no_third(void **state)
+{
+    (void)state;
+    join(2, 4);
+    hits(3);
+    assert_true(wait_order(10000, 1u << 2));
+    assert_true(act.node.bytes[0] == 3 || act.node.bytes[0] == 4);
+    assert_int_equal(act.size, SIZE);
+    assert_int_equal(act.copies, 2);
+    unsigned taker = act.node.bytes[0];
+    site.now_ms += 200;
+    say(WIRE_COPY_HELD, SIZE);
+    assert_false(wait_order(2 * REPLICAS_LOOK_MS_MAX, 1u << 2 | 1u << taker));
+}
+
+static void
+what_one_node_wanted_is_not_even_asked_for(void **state)
+{
+    (void)state;
+    join(2, 4);
+    hits(1);
+    assert_false(wait_order(2 * REPLICAS_LOOK_MS, 1u << 2));
+    assert_int_equal(asks, 0);
+}
+
+static void
+what_nobody_has_any_more_is_left(void **state)
+{
+    (void)state;
+    join(2, 4);
+    hits(3);
+    assert_false(wait_order(30000, 0));
+}
+
+static void
+enough_copies_are_asked_for_ever_less_often(void **state)
+{
+    (void)state;
+    join(2, 3);
+    hits(4);
+    assert_false(wait_order(REPLICAS_LOOK_MS, 6));
+    assert_int_equal(asks, 2); /* datagrams are lost, so each question is put twice */
+    assert_false(wait_order(REPLICAS_LOOK_MS, 6));
+    assert_int_equal(asks, 4);
+    assert_false(wait_order(100 * REPLICAS_LOOK_MS_MAX, 6));
+    assert_true(asks < 4 + 2 * 110);
+    hits(4); /* days have not passed, but counters halve all the same */
+    struct replicas_of of;
+    assert_true(replicas_of(r, &blob, site.now_ms, 3, &of));
+    assert_int_equal(of.wanted, 2);
+    assert_int_equal(of.counted, 2);
+    assert_true(of.known);
+}
+
+static void
+a_copy_that_left_with_its_node_is_made_again(void **state)
+{
+    (void)state;
+    join(2, 4);
+    hits(3);
+    assert_false(wait_order(10000, 1u << 2 | 1u << 3));
+    leave(3);
+    int64_t left_ms = site.now_ms;
+    assert_true(wait_order(REPLICAS_SETTLE_MS + 2000, 1u << 2));
+    assert_true(site.now_ms >= left_ms + REPLICAS_SETTLE_MS); /* it might have come back */
+    assert_int_equal(act.node.bytes[0], 4);
+}
+
+static void
+nothing_happens_while_clients_wait(void **state)
+{
+    (void)state;
+    join(2, 4);
+    hits(3);
+    site.quiet = false;
+    assert_false(wait_order(30000, 1u << 2));
+    site.quiet = true;
+    int64_t quiet_ms = site.now_ms;
+    assert_true(wait_order(10000, 1u << 2));
+    assert_true(site.now_ms >= quiet_ms + REPLICAS_QUIET_MS - 50);
+    site.quiet = false; /* a pull begins: the copy is not ordered again, and nobody is blamed */
+    struct node_id taker = act.node;
+    assert_false(wait_order(2 * REPLICAS_SILENT_MS, 1u << 2));
+    site.quiet = true;
+    assert_true(wait_order(REPLICAS_QUIET_MS + 1000, 1u << 2));
+    assert_true(node_equal(&taker, &act.node));
+}
+
+static void
+an_order_is_repeated_and_a_silent_node_is_left(void **state)
+{
+    (void)state;
+    join(2, 4);
+    hits(3);
+    assert_true(wait_order(10000, 1u << 2));
+    struct node_id first = act.node;
+    site.now_ms += 50;
+    assert_true(wait_order(REPLICAS_ORDER_MS + 50, 1u << 2));
+    assert_true(node_equal(&first, &act.node));
+    while (node_equal(&first, &act.node)) {
+        site.now_ms += 50;
+        assert_true(wait_order(REPLICAS_SILENT_MS, 1u << 2));
+    }
+    assert_int_equal(act.node.bytes[0] + first.bytes[0], 3 + 4);
+}
+
+static void
+who_has_no_room_is_not_asked_again_for_long(void **state)
+{
+    (void)state;
+    join(2, 3);
+    hits(3);
+    assert_true(wait_order(10000, 1u << 2));
+    assert_int_equal(act.node.bytes[0], 3);
+    say(WIRE_COPY_REFUSED, 0);
+    site.now_ms += 50;
+    assert_false(wait_order(REPLICAS_REFUSED_MS - 2000, 1u << 2));
+}
+
+/* A node without room, one with a queue, one of another site: nobody is left to ask. */
+static void
+only_a_node_with_room_and_nothing_to_do_is_asked(void **state)
+{
+    (void)state;
+    join(2, 2);
+    struct member full = {.id = unit_node(3), .site = 1, .seq = 1, .free_mib = 7};
+    struct member busy = {
+        .id = unit_node(4), .site = 1, .seq = 1, .free_mib = 1000, .queue_ms = 30};
+    struct member far = {.id = unit_node(5), .site = 2, .seq = 1, .free_mib = 1000};
+    assert_true(member_heard(&members, &full, 0) && member_heard(&members, &busy, 0) &&
+                member_heard(&members, &far, 0));
+    hits(3);
+    assert_false(wait_order(30000, 1u << 2));
+    site.free_mib = 1000; /* the tracker itself */
+    assert_true(wait_order(REPLICAS_LOOK_MS_MAX, 1u << 2));
+    assert_true(node_equal(&act.node, &self));
+}
+
+static void
+two_copies_are_taken_at_once_by_two_nodes(void **state)
+{
+    (void)state;
+    join(2, 8);
+    for (uint8_t b = 1; b <= 4; b++) {
+        blob = unit_blob(b);
+        hits(3);
+    }
+    unsigned orders = 0, takers = 0;
+    for (int64_t end_ms = site.now_ms + 20000; site.now_ms < end_ms; site.now_ms += 50)
+        while (replicas_next(r, &site, &act)) {
+            struct node_id two = unit_node(2);
+            if (act.what == REPLICAS_ASK) {
+                replicas_held(r, &act.digest, &two);
+                continue;
+            }
+            struct wire_copy_say runs = {act.digest, WIRE_COPY_RUNS, (uint64_t)site.now_ms};
+            replicas_said(r, &act.node, &runs, site.now_ms);
+            takers |= 1u << act.node.bytes[0];
+            orders++;
+        }
+    assert_true(orders > 20);
+    assert_int_equal(__builtin_popcount(takers), REPLICAS_AT_ONCE);
+    assert_int_equal(replicas_sum(r, site.now_ms, 8).taking, REPLICAS_AT_ONCE);
+}
+
+static void
+the_least_popular_blob_makes_room(void **state)
+{
+    (void)state;
+    struct digest first = unit_blob(0);
+    hits(2);
+    replicas_hit(r, &first, SIZE, 0);
+    for (unsigned i = 0; i < REPLICAS_MAX; i++) {
+        struct digest d;
+        digest_of(DIGEST_SHA256, &i, sizeof i, &d);
+        replicas_hit(r, &d, SIZE, 1);
+    }
+    assert_non_null(replicas_popular(r, &blob));
+    assert_null(replicas_popular(r, &first));
+}
+
+int
+main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(what_is_popular_gets_a_second_copy_and_no_third),
+        TEST(what_one_node_wanted_is_not_even_asked_for),
+        TEST(what_nobody_has_any_more_is_left),
+        TEST(enough_copies_are_asked_for_ever_less_often),
+        TEST(a_copy_that_left_with_its_node_is_made_again),
+        TEST(nothing_happens_while_clients_wait),
+        TEST(an_order_is_repeated_and_a_silent_node_is_left),
+        TEST(who_has_no_room_is_not_asked_again_for_long),
+        TEST(only_a_node_with_room_and_nothing_to_do_is_asked),
+        TEST(two_copies_are_taken_at_once_by_two_nodes),
+        TEST(the_least_popular_blob_makes_room),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
