@@ -53,6 +53,13 @@ duty_take(struct duties *r, uint32_t first, uint32_t count, bool quiet)
     return true;
 }
 
+static bool
+goes_before(const struct duty *a, const struct duty *b)
+{
+    bool own = a->lease <= DUTY_OWN_IDS, other_own = b->lease <= DUTY_OWN_IDS;
+    return own != other_own ? own : a->first < b->first;
+}
+
 struct duty *
 duty_ready(struct duties *r)
 {
@@ -64,7 +71,7 @@ duty_ready(struct duties *r)
         struct duty *a = &r->list[i];
         if (a->phase != DUTY_READY || (upstream && node_is_none(&a->node)))
             continue;
-        if (first == NULL || (a->lease <= DUTY_OWN_IDS && first->lease > DUTY_OWN_IDS))
+        if (first == NULL || goes_before(a, first))
             first = a;
     }
     return first;

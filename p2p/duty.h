@@ -42,10 +42,11 @@ void duty_init(struct duties *r, uint64_t size, uint32_t piece_bytes);
 /* NULL when there is no place. */
 struct duty *duty_add(struct duties *r, const struct wire_grant *g);
 bool duty_take(struct duties *r, uint32_t first, uint32_t count, bool quiet); /* without a lease */
-/* One whose request can be made now, first what was taken without a lease: readers stand at it.
- * Upstream one goes after the other: the next request then takes
- * the same connection, which is up to speed, while a second one would begin slowly beside the full
- * queue of the WAN, each time. */
+/* One whose request can be made now: what was taken without a lease goes first, as readers stand at
+ * it, then the lowest: a piece that another node lost may be granted after later ones, and all wait
+ * for it. Upstream one goes after the other: the next request then takes the same connection, which
+ * is up to speed, while a second one would begin slowly beside the full queue of the WAN, each
+ * time. */
 struct duty *duty_ready(struct duties *r);
 struct duty *duty_running(struct duties *r, uint32_t get); /* the one of that request */
 unsigned duty_working(const struct duties *r);             /* ready or running */

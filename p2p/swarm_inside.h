@@ -65,7 +65,7 @@ struct swarm {
     size_t peers_count;
     struct swarm_link peers[SWARM_PEERS_MAX];
     struct cursor_at {
-        bool used;
+        bool used, fresh; /* fresh: its reader had no byte yet */
         uint64_t pos;
         int64_t moved_ms;
     } cursors[PICK_CURSORS_MAX];

@@ -292,7 +292,7 @@ take_rescue(struct swarm *s, const struct swarm_moment *at)
             continue;
         int64_t wait_ms = patience_ms(s, at, piece) + turn_ms(s, at, piece);
         /* Without any byte its client would give us up soon, and fetch all of it alone. */
-        if (s->held_count == 0 && wait_ms > SWARM_FIRST_MS)
+        if (c->fresh && wait_ms > SWARM_FIRST_MS)
             wait_ms = SWARM_FIRST_MS;
         if (at->now_ms - c->moved_ms < wait_ms)
             continue;

@@ -14,7 +14,7 @@ static const struct {
 } cases[] = {
     {"sixteen", "max-ratio=1100 max-wan=1020"},
     {"eight", "nodes=8 max-ratio=1100 max-wan=1020"},
-    {"crippled", "crippled=4 max-ratio=1150 max-wan=1020"},
+    {"crippled", "crippled=4 max-ratio=1150 max-wan=1020 max-first=4500"},
     {"lossy", "loss=20 max-ratio=1100 max-wan=1020"},
     {"varying", "wan@8000=200 wan@16000=1000 max-ratio=1150 max-wan=1020"},
     {"spread", "spread=20000 max-ratio=1150 max-wan=1020"},

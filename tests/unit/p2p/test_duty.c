@@ -135,6 +135,20 @@ upstream_one_request_follows_the_other(void **state)
 }
 
 static void
+own_ones_go_first_then_the_lowest(void **state)
+{
+    (void)state;
+    struct duties r = duties();
+    struct wire_grant later = {.lease = 70000, .epoch = 1, .first = 5, .count = 2};
+    struct wire_grant lost = {.lease = 70001, .epoch = 1, .first = 0, .count = 1};
+    assert_non_null(duty_add(&r, &later));
+    assert_non_null(duty_add(&r, &lost));
+    assert_int_equal(duty_ready(&r)->first, 0);
+    assert_true(duty_take(&r, 7, 1, true));
+    assert_int_equal(duty_ready(&r)->first, 7);
+}
+
+static void
 there_is_a_limit_and_own_ids_stay_below_leases(void **state)
 {
     (void)state;
@@ -158,6 +172,7 @@ main(void)
         cmocka_unit_test(a_revoked_lease_that_was_not_begun_is_gone),
         cmocka_unit_test(the_next_lease_is_asked_for_shortly_before_the_end),
         cmocka_unit_test(upstream_one_request_follows_the_other),
+        cmocka_unit_test(own_ones_go_first_then_the_lowest),
         cmocka_unit_test(there_is_a_limit_and_own_ids_stay_below_leases),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

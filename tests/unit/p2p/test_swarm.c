@@ -412,7 +412,7 @@ while_the_tracker_answers_a_reader_waits_for_a_thin_wan(void **state)
     (void)state;
     struct swarm *s = swarm();
     struct swarm_get g;
-    swarm_hold(s, 0);
+    swarm_cursor(s, 0, 4 * PIECE, 0);
     swarm_cursor(s, 0, 5 * PIECE, 0);
     swarm_taken(s, SWARM_RESCUE_MS);
     assert_false(next(s, 0, SWARM_RESCUE_MS, &g));
@@ -431,6 +431,7 @@ a_reader_without_any_byte_does_not_wait_for_a_thin_wan(void **state)
     (void)state;
     struct swarm *s = swarm();
     struct swarm_get g;
+    swarm_hold(s, 3); /* of no use to it */
     swarm_cursor(s, 0, 0, 0);
     swarm_taken(s, SWARM_FIRST_MS);
     assert_false(next(s, 0, SWARM_FIRST_MS - 1, &g));
