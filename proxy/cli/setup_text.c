@@ -92,7 +92,7 @@ words_of(const struct line *l, char ret[WORDS_MAX])
         }
         ret[n++] = c;
     }
-    ret[n] = 0;
+    memset(ret + n, 0, WORDS_MAX - n);
 }
 
 static bool

@@ -61,6 +61,21 @@ line(const char *name, const struct pulls_result *r, const char *broken)
                  (double)r->stall_ms / 1000, (unsigned long long)r->events, broken);
 }
 
+/* The story of the smallest pull that still breaks, and how to see it again. */
+static void
+explain(struct pulls_case *c, uint64_t seed, const char *how)
+{
+    struct pulls_result r;
+    char broken[160];
+    uint64_t keep = UINT64_MAX;
+    pulls_shrink(c, seed, how, &keep);
+    (void)pulls_run(c, seed, keep, true, false, &r, broken);
+    (void)printf("seed %llu: %s\nagain: make sim ARGS='pull --seed %llu ", (unsigned long long)seed,
+                 broken, (unsigned long long)seed);
+    words_print(c, keep);
+    (void)printf("'\n");
+}
+
 int
 pulls_all(uint64_t seed, uint64_t seeds, const char *only, bool traced)
 {
@@ -79,8 +94,7 @@ pulls_all(uint64_t seed, uint64_t seeds, const char *only, bool traced)
             int rc = pulls_run(&c, seed + n, UINT64_MAX, traced, traced, &r, broken);
             line(c.name, &r, broken);
             if (rc < 0 && !c.misses) {
-                (void)printf("again: make sim SIM=pull/%s SEED=%llu\n", c.name,
-                             (unsigned long long)(seed + n));
+                explain(&c, seed + n, broken);
                 bad = 1;
             }
         }
@@ -91,7 +105,7 @@ pulls_all(uint64_t seed, uint64_t seeds, const char *only, bool traced)
 }
 
 int
-pulls_words(const char *words, uint64_t seed, bool traced)
+pulls_words(const char *words, uint64_t seed, bool shrinks)
 {
     struct pulls_case c = {.name = "pull"};
     struct pulls_result r;
@@ -104,9 +118,11 @@ pulls_words(const char *words, uint64_t seed, bool traced)
         (void)fprintf(stderr, "sim: 1 to %d nodes, and rates above 0\n", WORLD_NODES_MAX);
         return 2;
     }
-    int rc = pulls_run(&c, seed, UINT64_MAX, traced, c.sites * c.nodes <= WORLD_SMALL, &r, broken);
+    int rc = pulls_run(&c, seed, UINT64_MAX, false, c.sites * c.nodes <= WORLD_SMALL, &r, broken);
     head();
     line(c.name, &r, broken);
     pulls_tell(&c, &r);
+    if (rc < 0 && shrinks)
+        explain(&c, seed, broken);
     return rc < 0;
 }

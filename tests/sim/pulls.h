@@ -80,10 +80,14 @@ void pulls_tell(const struct pulls_case *c,
 uint64_t pulls_bound_us(const struct pulls_case *c, unsigned site);
 uint64_t pulls_image(const struct pulls_case *c); /* bytes */
 
+/* Leaves out of a pull what it breaks without, in the same way: how is what pulls_run said
+ * (shrink.c). */
+void pulls_shrink(struct pulls_case *c, uint64_t seed, const char *how, uint64_t *keep);
+
 /* The table of cases. */
 int pulls_all(uint64_t seed, uint64_t seeds, const char *only, bool traced);
 /* One pull described by words (words.c); prints when each node was done. */
-int pulls_words(const char *words, uint64_t seed, bool traced);
+int pulls_words(const char *words, uint64_t seed, bool shrinks);
 
 /* words.c: cases as text, and back. */
 bool words_read(const char *words, struct pulls_case *c); /* false: stderr says why */

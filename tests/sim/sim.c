@@ -2,11 +2,10 @@
  *
  *   sim elect [--seeds N] [--seed N [--keep MASK]] [-v]
  *   sim pull[/NAME] [--seeds N] [--seed N]       the table of cases (cases.c), or one of them
- *   sim pull [--seed N] [--without RULE] nodes=16 size=256M ...   any other pull (words.c)
- *   sim kraken|dragonfly [--seed N] WORDS        models of other systems' policies (policy.c)
- *   sim names [--seeds N] [--seed N]
- *   sim caches [--seeds N] [--seed N] [nodes=10 zipf=0.9 ...]   rules of eviction (caches.c)
- *   sim traces */
+ *   sim pull [--seed N] [--shrink] [--without RULE] nodes=16 size=256M ...   any other pull
+ * (words.c) sim kraken|dragonfly [--seed N] WORDS        models of other systems' policies
+ * (policy.c) sim names [--seeds N] [--seed N] sim caches [--seeds N] [--seed N] [nodes=10 zipf=0.9
+ * ...]   rules of eviction (caches.c) sim traces */
 #include "p2p/tuning.h"
 #include "tests/sim/caches.h"
 #include "tests/sim/copies.h"
@@ -23,7 +22,7 @@
 struct options {
     const char *what;
     uint64_t seeds, seed, keep;
-    bool one;
+    bool one, shrinks;
     char words[4096];
 };
 
@@ -169,6 +168,8 @@ parse(int argc, char **argv, struct options *ret)
         } else if (strcmp(argv[i], "--without") == 0 && ++i > 0) {
             if (!leave_out(next))
                 return false;
+        } else if (strcmp(argv[i], "--shrink") == 0) {
+            ret->shrinks = true;
         } else if (strcmp(argv[i], "--from") == 0 && ++i > 0)
             ret->seed = number(next, 10);
         else if (strcmp(argv[i], "--keep") == 0 && ++i > 0)
@@ -204,7 +205,7 @@ main(int argc, char **argv)
     if (strcmp(o.what, "caches") == 0)
         return caches_all(o.words, o.seed, o.one ? 1 : o.seeds);
     if (strcmp(o.what, "pull") == 0 && o.words[0] != '\0')
-        return pulls_words(o.words, o.seed, false);
+        return pulls_words(o.words, o.seed, o.shrinks);
     if (strncmp(o.what, "pull", 4) == 0)
         return pulls_all(o.seed, o.one ? 1 : o.seeds, o.what[4] == '/' ? o.what + 5 : NULL, o.one);
     (void)fprintf(stderr, "sim: elect, traces, names, copies, caches, pull or pull/NAME?\n");
