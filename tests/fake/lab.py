@@ -11,9 +11,11 @@ it, a folder that goes with it (KEEP_CELL=1 keeps it). Leaving the block ends wh
 exits with 1 when a check failed (the logs are printed then), 77 when skipped.
 """
 import concurrent.futures
+import contextlib
 import http.client
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -32,10 +34,20 @@ WRAP = os.environ.get('WRAP', '').split()  # e.g. setarch -R, for a build with t
 PROGRAM = os.environ.get('PEERSYNC', os.path.join(HERE, '..', '..', 'build', 'peersync'))
 
 
+given_ports = set()
+
+
 def free_port(address='127.0.0.1'):
-    with socket.socket() as s:
-        s.bind((address, 0))
-        return s.getsockname()[1]
+    """Each once, below those that the kernel gives to connections: one of them would else have the
+    port when its node starts."""
+    while True:
+        port = random.randrange(10000, 32000)
+        if port in given_ports:
+            continue
+        given_ports.add(port)
+        with contextlib.suppress(OSError), socket.socket() as s:
+            s.bind((address, port))
+            return port
 
 
 def wait_for(what, condition, seconds=10.0, step=0.02):
