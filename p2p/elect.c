@@ -391,6 +391,16 @@ elect_resign(struct elect *e, const struct members *m, bool leaves, int64_t now_
     return p;
 }
 
+/* How long others have to wait for the next one at most. One that is said between two regular ones,
+ * by a candidate or to a newcomer, does not hasten the next. */
+static uint16_t
+promise_ms(const struct elect *e, const struct members *m, int64_t now_ms)
+{
+    int64_t every_ms = (int64_t)beacon_every_ms(e, m) * (100 + ELECT_JITTER_PERCENT) / 100;
+    int64_t next_ms = e->beacon_ms - now_ms;
+    return (uint16_t)(next_ms > every_ms ? next_ms : every_ms);
+}
+
 void
 elect_beacon(const struct elect *e, const struct members *m, uint8_t flags, int64_t now_ms,
              struct wire_beacon *ret)
@@ -400,7 +410,7 @@ elect_beacon(const struct elect *e, const struct members *m, uint8_t flags, int6
     ret->role = (uint8_t)e->role;
     ret->flags = flags;
     ret->priority = e->priority;
-    ret->every_ms = (uint16_t)(beacon_every_ms(e, m) * (100 + ELECT_JITTER_PERCENT) / 100);
+    ret->every_ms = promise_ms(e, m, now_ms);
     ret->epoch = e->tracker.epoch;
     ret->tracker = e->tracker.id;
     ret->tracker_priority = e->tracker.priority;

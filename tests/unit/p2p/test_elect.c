@@ -356,6 +356,36 @@ who_finds_most_to_be_liars_stands_back(void **state)
     mem_free(m);
 }
 
+/* In a large site members say something seldom; a candidate says that it stands between two of its
+ * regular beacons, and is a member again when the next one is due. Who trusted its word less took
+ * it for dead. */
+static void
+the_beacon_of_a_candidate_says_when_the_next_one_comes(void **state)
+{
+    (void)state;
+    struct elect e = follower();
+    struct members *m = mem_zalloc(sizeof *m);
+    member_init(m, SITE);
+    for (unsigned i = 0; i < 20 * MEMBER_BEACONS_S; i++) {
+        struct member said = {.site = SITE, .boot = 1, .seq = 1};
+        said.id.bytes[0] = (uint8_t)i;
+        said.id.bytes[1] = (uint8_t)(i / 256 + 1);
+        (void)member_heard(m, &said, 0);
+    }
+    bool stood = false;
+    struct wire_beacon b = {.every_ms = 0};
+    for (int64_t ms = 0; ms < 3000 && !stood; ms += 50) {
+        struct elect_plan p = elect_tick(&e, m, ms);
+        stood = p.event == ELECT_RUNS;
+        if (p.beacon)
+            elect_beacon(&e, m, 0, ms, &b);
+        assert_true(b.every_ms >= e.beacon_ms - ms);
+    }
+    assert_true(stood);
+    assert_true(b.every_ms > 2 * MEMBER_BEACON_MS);
+    mem_free(m);
+}
+
 static void
 moves_outside_the_table_are_illegal(void **state)
 {
@@ -389,6 +419,7 @@ main(void)
         cmocka_unit_test(a_tracker_that_lies_is_not_followed),
         cmocka_unit_test(the_deputy_of_a_liar_takes_over_at_once),
         cmocka_unit_test(who_finds_most_to_be_liars_stands_back),
+        cmocka_unit_test(the_beacon_of_a_candidate_says_when_the_next_one_comes),
         cmocka_unit_test(moves_outside_the_table_are_illegal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
