@@ -220,6 +220,7 @@ make_peer(struct swarm *s, const struct node_id *id, const struct node_addr *add
         p = &s->peers[s->peers_count++];
         memset(p, 0, sizeof *p);
         p->id = *id;
+        p->gave_ms = INT64_MIN;
         rank_init(&p->rank);
         p->bits = mem_zalloc(BITS_BYTES(s->pieces));
     }
@@ -272,11 +273,18 @@ swarm_have(struct swarm *s, const struct node_id *node, const struct node_addr *
 }
 
 void
-swarm_gone(struct swarm *s, const struct node_id *node)
+swarm_forget(struct swarm *s, const struct node_id *node)
 {
     struct swarm_link *p = swarm_find_peer(s, node);
     for (uint32_t i = 0; p != NULL && i < s->pieces; i++)
         peer_bit(s, p, i, false);
+}
+
+void
+swarm_gone(struct swarm *s, const struct node_id *node)
+{
+    struct swarm_link *p = swarm_find_peer(s, node);
+    swarm_forget(s, node);
     if (p != NULL) {
         p->refused = p->doubts = p->first = 0;
         p->windowed = false;
@@ -454,8 +462,38 @@ swarm_disbelieve(struct swarm *s, struct swarm_link *p, int64_t now_ms)
 static void
 refused(struct swarm *s, struct swarm_link *p, int64_t now_ms)
 {
-    if (!p->windowed && ++p->refused >= SWARM_REFUSED_MAX && now_ms >= p->doubt_ms)
-        swarm_disbelieve(s, p, now_ms);
+    if (p->windowed)
+        return;
+    if (p->refused++ == 0)
+        p->refused_ms = now_ms;
+    if (p->refused < SWARM_REFUSED_MAX || now_ms < p->doubt_ms)
+        return;
+    swarm_disbelieve(s, p, now_ms);
+    p->suspect = true;
+}
+
+bool
+swarm_suspect(struct swarm *s, size_t *at, struct node_id *ret, int64_t *ret_since_ms)
+{
+    while (*at < s->peers_count) {
+        struct swarm_link *p = &s->peers[(*at)++];
+        if (!p->suspect)
+            continue;
+        p->suspect = false;
+        *ret = p->id;
+        *ret_since_ms = p->refused_ms;
+        return true;
+    }
+    return false;
+}
+
+bool
+swarm_gave(const struct swarm *s, const struct node_id *node, int64_t since_ms)
+{
+    for (size_t i = 0; i < s->peers_count; i++)
+        if (node_equal(&s->peers[i].id, node))
+            return s->peers[i].gave_ms >= since_ms;
+    return false;
 }
 
 void
@@ -480,8 +518,10 @@ swarm_end(struct swarm *s, uint32_t get, enum swarm_end how, int64_t took_us, un
         p->rank.inflight_bytes -= len;
         s->lan_gets--;
         score(p, how, len, took_us, busy_ms, now_ms);
-        if (how == SWARM_DONE)
+        if (how == SWARM_DONE) {
             p->refused = p->doubts = 0;
+            p->gave_ms = now_ms;
+        }
         p->right += g->has_word && how == SWARM_DONE;
         p->wrong += how == SWARM_LIED;
         if (how == SWARM_LIED)

@@ -96,6 +96,8 @@ void swarm_peer(struct swarm *s, const struct wire_peer *said);
 void swarm_have(struct swarm *s, const struct node_id *node, const struct node_addr *addr,
                 const struct wire_have *said);
 void swarm_gone(struct swarm *s, const struct node_id *node);
+/* What it has is heard anew. */
+void swarm_forget(struct swarm *s, const struct node_id *node);
 /* That node has nothing before piece `first` any more. */
 void swarm_peer_window(struct swarm *s, const struct node_id *node, uint32_t first);
 /* For people. */
@@ -135,6 +137,12 @@ void swarm_piece(struct swarm *s, uint32_t get, uint32_t piece, int64_t now_ms);
 enum swarm_end { SWARM_DONE, SWARM_BUSY, SWARM_FAILED, SWARM_LIED /* not as its word says */ };
 void swarm_end(struct swarm *s, uint32_t get, enum swarm_end how, int64_t took_us, unsigned busy_ms,
                int64_t now_ms);
+
+/* The next peer that is not believed any more since it gave nothing, told once, and when its first
+ * refusal was. */
+bool swarm_suspect(struct swarm *s, size_t *at, struct node_id *ret, int64_t *ret_since_ms);
+/* Has that peer given a piece since? */
+bool swarm_gave(const struct swarm *s, const struct node_id *node, int64_t since_ms);
 
 /* Words (attest.h). What this node knows itself: pieces that it read from the registry, or has.
  * read: from the registry, or of a blob whose digest was right. */
@@ -182,8 +190,8 @@ bool swarm_take_window(struct swarm *s, int64_t now_ms, struct wire_window *ret)
 /* One record for each running or ended WAN range. swarm_told: all were sent; swarm_taken: the
  * tracker has read them, so that ended ones are forgotten. */
 bool swarm_report(const struct swarm *s, size_t *at, struct wire_fetching *ret);
-/* One record for each peer that gives nothing of what it says to hold. */
-bool swarm_doubt(const struct swarm *s, size_t *at, struct wire_doubt *ret);
+/* One record for each peer that is not believed now, since it gave nothing of what it said. */
+bool swarm_doubt(const struct swarm *s, int64_t now_ms, size_t *at, struct wire_doubt *ret);
 void swarm_told(struct swarm *s);
 void swarm_taken(struct swarm *s, int64_t now_ms);
 void swarm_announce_now(struct swarm *s); /* to a new tracker */

@@ -24,6 +24,9 @@ struct swarm_link {
     unsigned refused;      /* requests in a row that gave nothing */
     unsigned doubts;       /* how often that became too many since it last gave a piece */
     int64_t doubt_ms;      /* until then nothing that it says is believed */
+    int64_t refused_ms;    /* when those requests in a row began */
+    int64_t gave_ms;       /* when it last gave a piece */
+    bool suspect;          /* the other blobs of this node were not told of the doubt yet */
     bool windowed;         /* it keeps some pieces only, */
     uint32_t first;        /* none before this one */
     uint32_t held;         /* bits that are set */

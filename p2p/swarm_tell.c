@@ -152,11 +152,11 @@ swarm_report(const struct swarm *s, size_t *at, struct wire_fetching *ret)
 }
 
 bool
-swarm_doubt(const struct swarm *s, size_t *at, struct wire_doubt *ret)
+swarm_doubt(const struct swarm *s, int64_t now_ms, size_t *at, struct wire_doubt *ret)
 {
     while (*at < s->peers_count) {
         const struct swarm_link *p = &s->peers[(*at)++];
-        if (p->doubts == 0)
+        if (now_ms >= p->doubt_ms)
             continue;
         *ret = (struct wire_doubt){s->digest, p->id};
         return true;

@@ -120,6 +120,7 @@ void
 swarms_gone(struct swarms *x, const struct node_id *node)
 {
     tracker_gone(x->tracker, node);
+    suspects_clear(&x->suspects, node);
     for (size_t i = 0; i < x->count; i++)
         swarm_gone(x->list[i].swarm, node);
 }
@@ -176,6 +177,35 @@ judge(struct swarms *x, const struct swarms_at *at, const struct swarm *s, struc
         swarms_ban(x, &node, at->now_ms + BAN_MS);
         plan_add(p, PLAN_LIAR)->node = node;
     }
+}
+
+static bool
+gave(const struct swarms *x, const struct node_id *node, int64_t since_ms)
+{
+    for (size_t i = 0; i < x->count; i++)
+        if (swarm_gave(x->list[i].swarm, node, since_ms))
+            return true;
+    return false;
+}
+
+/* Who gives nothing of one blob, nor of any other, is not asked for any. */
+static void
+suspect(struct swarms *x, struct swarm *s, int64_t now_ms)
+{
+    struct node_id node;
+    int64_t since_ms;
+    size_t at = 0;
+    while (swarm_suspect(s, &at, &node, &since_ms)) {
+        if (gave(x, &node, since_ms))
+            continue;
+        suspects_add(&x->suspects, &node, since_ms, now_ms);
+        for (size_t i = 0; i < x->count; i++)
+            if (x->list[i].swarm != s)
+                swarm_forget(x->list[i].swarm, &node);
+    }
+    for (size_t i = x->suspects.count; i-- > 0;)
+        if (gave(x, &x->suspects.list[i].node, x->suspects.list[i].since_ms))
+            suspects_clear(&x->suspects, &x->suspects.list[i].node);
 }
 
 /* In a large site what came from a peer is told to those that may ask this node for it. */
@@ -250,6 +280,7 @@ settle_swarm(struct swarms *x, const struct swarms_at *at, struct swarms_one *o,
     if (has_room(p) && swarm_take_window(s, at->now_ms, &m.window))
         plan_record(p, PLAN_SHOUT, NULL, &m);
     judge(x, at, s, p);
+    suspect(x, s, at->now_ms);
 }
 
 /* Has its last word been said, or did nobody ask for it for long? */

@@ -101,7 +101,7 @@ hear_have(struct swarms *x, const struct swarms_at *at, const struct member *who
           const struct wire_have *have)
 {
     struct swarms_one *o = swarms_one(x, &have->digest);
-    if (o != NULL && !bans_hold(&x->bans, &who->id, at->now_ms)) {
+    if (o != NULL && swarms_believes(x, &who->id, at->now_ms)) {
         o->used_ms = at->now_ms;
         swarm_have(o->swarm, &who->id, &who->addr, have);
     }
@@ -262,9 +262,9 @@ swarms_hear(struct swarms *x, const struct swarms_at *at, const struct node_id *
         hear_window(x, who, &m->window);
     else if (m->type == WIRE_WHOHAS)
         hear_whohas(x, at, who, &m->whohas.digest, p);
-    else if (m->type == WIRE_IHAVE && !bans_hold(&x->bans, from, at->now_ms))
+    else if (m->type == WIRE_IHAVE && swarms_believes(x, from, at->now_ms))
         hear_ihave(x, at, who, &m->ihave, p);
-    else if (m->type == WIRE_TAKE && !bans_hold(&x->bans, from, at->now_ms))
+    else if (m->type == WIRE_TAKE && swarms_believes(x, from, at->now_ms))
         hear_take(x, at, who, &m->take);
     else if (m->type == WIRE_ATTEST)
         hear_words(x, at, who, &m->attest);

@@ -6,6 +6,7 @@
 
 #include "p2p/piece.h"
 #include "p2p/sites.h"
+#include "p2p/suspects.h"
 #include "p2p/swarms.h"
 
 struct swarms_one {
@@ -25,6 +26,7 @@ struct swarms_copy {
 
 struct swarms {
     struct bans bans;
+    struct suspects suspects;
     size_t count;
     struct swarms_one list[SWARMS_MAX];
     struct tracker *tracker;
@@ -48,6 +50,13 @@ static inline bool
 swarms_in_office(const struct swarms_at *at)
 {
     return at->elect->role == ELECT_TRACKER;
+}
+
+/* Is what that node says it holds believed? */
+static inline bool
+swarms_believes(const struct swarms *x, const struct node_id *node, int64_t now_ms)
+{
+    return !bans_hold(&x->bans, node, now_ms) && !suspects_hold(&x->suspects, node, now_ms);
 }
 
 struct swarms_one *swarms_one(struct swarms *x, const struct digest *digest); /* or NULL */

@@ -4,8 +4,24 @@
 #include "p2p/tuning.h"
 #include <string.h>
 
+/* Those who gave nothing of this blob, and those who give nothing of any. */
+static bool
+next_doubt(const struct swarms *x, const struct swarm *s, int64_t now_ms, size_t *peer,
+           size_t *suspect, struct wire_doubt *ret)
+{
+    if (swarm_doubt(s, now_ms, peer, ret))
+        return true;
+    while (*suspect < x->suspects.count) {
+        const struct suspect *one = &x->suspects.list[(*suspect)++];
+        *ret = (struct wire_doubt){*swarm_digest(s), one->node};
+        if (now_ms < one->until_ms)
+            return true;
+    }
+    return false;
+}
+
 static void
-write_announcement(struct swarm *s, int64_t now_ms, struct scribe *out)
+write_announcement(const struct swarms *x, struct swarm *s, int64_t now_ms, struct scribe *out)
 {
     struct wire_msg m;
     memset(&m, 0, sizeof m);
@@ -20,15 +36,16 @@ write_announcement(struct swarm *s, int64_t now_ms, struct scribe *out)
     while (swarm_report(s, &at, &m.fetching))
         wire_put(out, &m);
     m.type = WIRE_DOUBT;
-    at = 0;
-    while (swarm_doubt(s, &at, &m.doubt))
+    size_t suspect = at = 0;
+    while (next_doubt(x, s, now_ms, &at, &suspect, &m.doubt))
         wire_put(out, &m);
     swarm_told(s);
 }
 
 /* A blob's announcement at its largest, with doubts about all, and a peer's bits. */
-#define ANNOUNCE_ROOM (WIRE_BITS_MAX + 1024 + SWARM_PEERS_MAX * (sizeof(struct wire_doubt) + 3))
-#define ANSWER_ROOM   512 /* for what a blob gets besides peers */
+#define ANNOUNCE_ROOM \
+    (WIRE_BITS_MAX + 1024 + (SWARM_PEERS_MAX + SUSPECTS_MAX) * (sizeof(struct wire_doubt) + 3))
+#define ANSWER_ROOM 512 /* for what a blob gets besides peers */
 
 /* Those that are due now, and those that are nearly, in one request. */
 void
@@ -46,7 +63,7 @@ swarms_post(struct swarms *x, const struct swarms_at *at, struct plan *p)
     for (size_t i = 0; i < x->count && scribe_room(&out) >= ANNOUNCE_ROOM; i++)
         if (swarm_announce_due(x->list[i].swarm, at->now_ms) ||
             swarm_announce_near(x->list[i].swarm, at->now_ms))
-            write_announcement(x->list[i].swarm, at->now_ms, &out);
+            write_announcement(x, x->list[i].swarm, at->now_ms, &out);
     struct plan_action *a = plan_to(p, PLAN_POST, to);
     plan_wrote(p, a, &out);
     if (deputy == NULL || tuning.no_deputy)
@@ -75,8 +92,8 @@ swarms_take_own(struct swarms *x, const struct swarms_at *at, struct swarm *s, s
     size_t i = 0;
     while (swarm_report(s, &i, &fetching))
         tracker_fetching(x->tracker, at->self, &fetching, at->now_ms, &orders);
-    i = 0;
-    while (swarm_doubt(s, &i, &doubt))
+    size_t suspect = i = 0;
+    while (next_doubt(x, s, at->now_ms, &i, &suspect, &doubt))
         tracker_doubt(x->tracker, at->self, &doubt, at->now_ms);
     swarm_told(s);
     swarm_taken(s, at->now_ms);
@@ -85,7 +102,7 @@ swarms_take_own(struct swarms *x, const struct swarms_at *at, struct swarm *s, s
         swarm_granted(s, &grant);
     i = 0;
     while (tracker_peer(x->tracker, at->self, &blob.digest, at->now_ms, &i, &peer))
-        if (!bans_hold(&x->bans, &peer.node, at->now_ms))
+        if (swarms_believes(x, &peer.node, at->now_ms))
             swarm_peer(s, &peer);
     swarms_give_orders(x, at, &orders, p);
 }
@@ -188,7 +205,7 @@ swarms_reply(struct swarms *x, const struct swarms_at *at, struct cursor *body)
             swarm_taken(s, at->now_ms);
         else if (m.type == WIRE_PEER && (s = swarms_find(x, &m.peer.digest)) != NULL &&
                  !node_equal(&m.peer.node, at->self) &&
-                 !bans_hold(&x->bans, &m.peer.node, at->now_ms))
+                 swarms_believes(x, &m.peer.node, at->now_ms))
             swarm_peer(s, &m.peer);
     }
     return rc;

@@ -175,10 +175,18 @@ tracker_doubted(const struct tracker_blob *b, const struct tracker_entry *e, int
     return doubters == TRACKER_DOUBTERS_MAX || 2 * doubters >= others;
 }
 
+bool
+tracker_is_barren(const struct tracker_blob *b, const struct tracker_entry *e, int64_t now_ms)
+{
+    return now_ms < e->barren_ms || tracker_doubted(b, e, now_ms);
+}
+
 void
 tracker_recount(struct tracker_blob *b, struct tracker_entry *e, int64_t now_ms)
 {
-    bool counts = (e->flags & WIRE_SERVES) != 0 && !tracker_doubted(b, e, now_ms);
+    bool doubted = tracker_doubted(b, e, now_ms), counts = (e->flags & WIRE_SERVES) && !doubted;
+    if (doubted)
+        e->barren_ms = now_ms + TRACKER_BARREN_MS;
     if (counts == e->counts)
         return;
     e->counts = counts;

@@ -25,11 +25,13 @@
 #define TRACKER_BUSY_MS           100 /* of a site that has no place for an upload */
 /* After a registry had no place (429, 5xx) the site leaves it alone, twice as long each time; then
  * one node tries, until bytes come. */
-#define TRACKER_REST_MS      1000
-#define TRACKER_REST_MS_MAX  60000
-#define TRACKER_FASTER       2
-#define TRACKER_NUDGE_MS     50   /* between two nudges of one node */
-#define TRACKER_DOUBT_MS     2000 /* ten announcements */
+#define TRACKER_REST_MS     1000
+#define TRACKER_REST_MS_MAX 60000
+#define TRACKER_FASTER      2
+#define TRACKER_NUDGE_MS    50   /* between two nudges of one node */
+#define TRACKER_DOUBT_MS    2000 /* ten announcements */
+/* What it said it had is asked for again after a doubt; but it gets no lease for so long. */
+#define TRACKER_BARREN_MS    30000
 #define TRACKER_DOUBTERS_MAX 8    /* so many are enough in any site */
 #define TRACKER_PEERS_MS     1000 /* between two full lists of peers to one node */
 #define TRACKER_ORDERS_MAX   64
@@ -78,7 +80,8 @@ void tracker_have(struct tracker *t, const struct node_id *node, const struct wi
 /* It keeps a window of pieces only; until it announces the blob anew. */
 void tracker_window(struct tracker *t, const struct node_id *node, const struct wire_window *said);
 /* `node` asked another in vain for what it says to hold. When half of those that want the blob say
- * so, it counts as one that holds nothing, until they do not for TRACKER_DOUBT_MS. */
+ * so, it counts as one that holds nothing, until they do not for TRACKER_DOUBT_MS, and its leases
+ * go to others. */
 void tracker_doubt(struct tracker *t, const struct node_id *node, const struct wire_doubt *said,
                    int64_t now_ms);
 void tracker_gone(struct tracker *t, const struct node_id *node); /* dead or left */

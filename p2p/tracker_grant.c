@@ -1,4 +1,5 @@
 /* Who fetches what over the WAN: grants, trims, revocations, and how many fetch at a time. */
+#include "p2p/duty.h"
 #include "p2p/tracker_inside.h"
 #include "p2p/tuning.h"
 #include <string.h>
@@ -113,14 +114,14 @@ may_fetch(const struct tracker *t, const struct tracker_blob *b, const struct tr
         const struct tracker_entry *o = b->entries[i];
         if (o == e || !could_fetch(t, b, o, now_ms))
             continue;
-        bool in_doubt = tracker_doubted(b, o, now_ms);
-        better = better || !in_doubt;
+        bool barren = tracker_is_barren(b, o, now_ms);
+        better = better || !barren;
         if (bits_get(fetch, o->node))
             *(t->nodes[o->node].wan_rate > 0 ? &known : &unknown) += 1;
-        else if (o->idle > 0 && !in_doubt)
+        else if (o->idle > 0 && !barren)
             before += goes_before(t, o, e, runs);
     }
-    if (better && tracker_doubted(b, e, now_ms))
+    if (better && tracker_is_barren(b, e, now_ms))
         return false;
     if (t->nodes[e->node].wan_rate == 0 && known >= 2 && unknown >= 1)
         return false;
@@ -384,10 +385,37 @@ holds_up(const struct tracker *t, const struct tracker_blob *b, const struct lea
     return false;
 }
 
+/* Could anybody fetch for the others? */
+static bool
+has_better(const struct tracker *t, const struct tracker_blob *b, int64_t now_ms)
+{
+    for (size_t i = 0; i < b->entries_count; i++)
+        if (could_fetch(t, b, b->entries[i], now_ms) &&
+            !tracker_is_barren(b, b->entries[i], now_ms))
+            return true;
+    return false;
+}
+
+/* What the holder fetches the others would not get. What it took for itself is left to it. */
+static bool
+fetches_in_vain(const struct tracker *t, const struct tracker_blob *b, const struct lease *l,
+                int64_t now_ms)
+{
+    const struct tracker_entry *e = tracker_entry(b, l->node);
+    return e != NULL && l->id > DUTY_OWN_IDS && tracker_is_barren(b, e, now_ms) &&
+           has_better(t, b, now_ms);
+}
+
 static void
 judge(struct tracker *t, struct tracker_blob *b, struct lease *l, int64_t now_ms,
       struct tracker_orders *orders)
 {
+    if (fetches_in_vain(t, b, l, now_ms)) {
+        tracker_order(t, b, l, 0, WIRE_DOUBTED, orders);
+        t->sum.revocations++;
+        lease_end(&b->book, l, LEASE_REVOKED);
+        return;
+    }
     static const uint8_t why[] = {
         [LEASE_SLOW] = WIRE_SLOW, [LEASE_SILENT] = WIRE_SILENT, [LEASE_OVERDUE] = WIRE_EXPIRED};
     enum lease_verdict v = lease_judge(&b->book, l, patience_ms(t, b), now_ms);

@@ -41,6 +41,7 @@ struct tracker_entry {
     int64_t since_ms, announced_ms, peers_ms, nudged_ms;
     bool peers_helped; /* the last list of peers named pieces that it lacked */
     bool counts;
+    int64_t barren_ms; /* until then it fetches for nobody, as it was doubted by too many */
     struct tracker_doubter {
         unsigned node;
         int64_t until_ms; /* 0: free */
@@ -107,9 +108,11 @@ tracker_hint(const struct node_id *id)
 struct tracker_blob *tracker_find(const struct tracker *t, const struct digest *digest);
 int tracker_node(const struct tracker *t, const struct node_id *id); /* its index, or -1 */
 struct tracker_entry *tracker_entry(const struct tracker_blob *b, unsigned node); /* or NULL */
-/* Does the entry count now? Adapts holders[]. */
 /* Do half of those that want the blob say that it gives nothing of what it says it has? */
 bool tracker_doubted(const struct tracker_blob *b, const struct tracker_entry *e, int64_t now_ms);
+/* Would what it fetches reach nobody? */
+bool tracker_is_barren(const struct tracker_blob *b, const struct tracker_entry *e, int64_t now_ms);
+/* Does the entry count now? Adapts holders[]. */
 void tracker_recount(struct tracker_blob *b, struct tracker_entry *e, int64_t now_ms);
 /* Does its node want bytes for a client, not only for a copy more? */
 static inline bool

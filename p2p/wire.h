@@ -42,7 +42,15 @@ enum wire_copy {
     WIRE_HOLDS,  /* and keeps it for KEEPER_PROMISE_MS */
     WIRE_INTENDS /* and asked the receiver whether it may let it go, or decides for itself */
 };
-enum wire_trim_why { WIRE_SPLIT, WIRE_SLOW, WIRE_SILENT, WIRE_EXPIRED, WIRE_HELD, WIRE_DOUBLE };
+enum wire_trim_why {
+    WIRE_SPLIT,
+    WIRE_SLOW,
+    WIRE_SILENT,
+    WIRE_EXPIRED,
+    WIRE_HELD,
+    WIRE_DOUBLE,
+    WIRE_DOUBTED
+};
 
 /* Lives as long as the bytes that it was read from. */
 struct wire_bits {

@@ -29,6 +29,7 @@ static const struct {
     {"garbage", "nodes=8 garbage=2 max-ratio=1150 max-wan=1020 max-first=3000"},
     {"flips", "nodes=8 flips=2 max-ratio=1150 max-wan=1100 max-stall=5000"},
     {"forged", "nodes=8 forged=1 max-ratio=1500 max-wan=1450"},
+    {"withhold", "nodes=8 withhold=2 size=32M,8M max-ratio=1150 max-wan=1100"},
     {"hung", "hung=2 max-ratio=1150 max-wan=1050"},
     {"disk-full", "full@5000=3 full@9000=4 max-ratio=1150 max-wan=1050"},
     {"stops", "stops@5000=2,4000 stops@8000=5,900 max-ratio=1150 max-wan=1050"},

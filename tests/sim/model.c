@@ -298,7 +298,8 @@ begin_lan(struct world *w, struct model *d, size_t i)
         return;
     }
     struct swarm *s = swarm_of(w, d, peer, g->blob);
-    if (s == NULL || (n->liar && !n->flips) || n->full || !swarm_holds(s, g->first)) {
+    if (s == NULL || (n->liar && !n->flips) || n->withholds || n->full ||
+        !swarm_holds(s, g->first)) {
         answer(w, d, i, SWARM_FAILED, 0);
         return;
     }
@@ -750,14 +751,15 @@ set_up_node(struct world *w, struct model *d, unsigned node)
     unsigned warm = c->warm_sites == 0 || node / c->nodes < c->warm_sites ? c->warm : 0;
     unsigned in_site = node % c->nodes, liars = warm + c->liars + c->garbage,
              flips = liars + c->flips;
-    unsigned forged = flips + c->forged, hung = forged + c->hung;
+    unsigned forged = flips + c->forged, withhold = forged + c->withhold, hung = withhold + c->hung;
     n->warm = in_site < warm;
     n->liar = !n->warm && in_site < liars;
     n->flips = in_site >= warm + c->liars && in_site < flips;
     n->forges = in_site >= flips && in_site < forged;
-    n->hung = in_site >= forged && in_site < hung;
+    n->withholds = in_site >= forged && in_site < withhold;
+    n->hung = in_site >= withhold && in_site < hung;
     bool slow = in_site >= hung && in_site < hung + c->crippled;
-    n->counts = !n->warm && !n->liar && !n->flips && !n->forges;
+    n->counts = !n->warm && !n->liar && !n->flips && !n->forges && !n->withholds;
     d->left += n->counts;
     for (unsigned b = 0; b < d->blobs; b++) {
         n->asked[b] = mem_zalloc(pieces_of(d, b));

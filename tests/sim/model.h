@@ -54,6 +54,7 @@ struct model {
         bool warm, liar, hung, full; /* full: its disk */
         bool flips;                  /* gives wrong bytes of what it has */
         bool forges;                 /* has wrong bytes of what it reads upstream, and says so */
+        bool withholds;              /* gives nothing of what it has */
         bool counts;                 /* must finish */
         int64_t arrived_us, done_us;
         unsigned opened, done; /* blobs */

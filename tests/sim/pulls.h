@@ -44,6 +44,7 @@ struct pulls_case {
     unsigned garbage;    /* say that they hold all, and give wrong bytes */
     unsigned flips;      /* pull as all do, and give wrong bytes of what they got right */
     unsigned forged;     /* pull as all do; of what they read upstream words and bytes are wrong */
+    unsigned withhold;   /* pull as all do, and give nothing of what they have */
     unsigned hung;       /* accept leases, and no byte comes */
     int64_t spread_ms;   /* arrivals are spread over it */
     int64_t late_ms;     /* the last node of the first site arrives then; 0: with the others */

@@ -29,7 +29,8 @@ breaks(const struct pulls_case *c, uint64_t seed, uint64_t keep, const char *how
 static unsigned
 special(const struct pulls_case *c)
 {
-    return c->warm + c->crippled + c->liars + c->garbage + c->flips + c->forged + c->hung;
+    return c->warm + c->crippled + c->liars + c->garbage + c->flips + c->forged + c->withhold +
+           c->hung;
 }
 
 static bool
@@ -61,13 +62,13 @@ drop_blob(struct pulls_case *c)
     return true;
 }
 
-#define STEPS 15
+#define STEPS 16
 /* One step towards a smaller pull; false: there is none that way. */
 static bool
 step(struct pulls_case *c, unsigned which)
 {
-    unsigned *counts[] = {&c->crippled, &c->liars, &c->garbage, &c->flips,
-                          &c->forged,   &c->hung,  &c->warm};
+    unsigned *counts[] = {&c->crippled, &c->liars,    &c->garbage, &c->flips,
+                          &c->forged,   &c->withhold, &c->hung,    &c->warm};
     switch (which) {
     case 0:
         return fewer(&c->nodes, c->nodes / 2, special(c) + 1);

@@ -33,6 +33,7 @@ static const struct key {
     {"garbage", COUNT, offsetof(struct pulls_case, garbage)},
     {"flips", COUNT, offsetof(struct pulls_case, flips)},
     {"forged", COUNT, offsetof(struct pulls_case, forged)},
+    {"withhold", COUNT, offsetof(struct pulls_case, withhold)},
     {"hung", COUNT, offsetof(struct pulls_case, hung)},
     {"spread", TIME, offsetof(struct pulls_case, spread_ms)},
     {"late", TIME, offsetof(struct pulls_case, late_ms)},

@@ -210,7 +210,7 @@ what_left_the_window_of_a_peer_is_not_asked_of_it(void **state)
     assert_int_equal(count, 2);
     size_t at = 0;
     struct wire_doubt doubt;
-    assert_false(swarm_doubt(s, &at, &doubt));
+    assert_false(swarm_doubt(s, 0, &at, &doubt));
     swarm_free(s);
 }
 
@@ -255,14 +255,18 @@ a_peer_that_gives_nothing_is_not_believed_for_a_while(void **state)
     size_t at = 0;
     peer_has(s, 2, 0, PIECES);
     for (unsigned i = 0; i < SWARM_REFUSED_MAX; i++) {
-        assert_false(swarm_doubt(s, &at, &d));
+        assert_false(swarm_doubt(s, 0, &at, &d));
         at = 0;
         assert_true(next(s, 0, 0, &g));
         swarm_end(s, g.id, SWARM_FAILED, 0, 0, 0);
     }
-    assert_true(swarm_doubt(s, &at, &d));
+    assert_true(swarm_doubt(s, 0, &at, &d));
     assert_int_equal(d.node.bytes[0], 2);
-    assert_false(swarm_doubt(s, &at, &d));
+    assert_false(swarm_doubt(s, 0, &at, &d));
+    at = 0;
+    assert_true(swarm_doubt(s, SWARM_DOUBT_MS - 1, &at, &d));
+    at = 0;
+    assert_false(swarm_doubt(s, SWARM_DOUBT_MS, &at, &d)); /* it may be asked again */
     const int64_t rested_ms = RANK_QUARANTINE_MS_MAX;
     (void)next(s, 0, SWARM_DOUBT_MS - 1, &g);
     peer_has(s, 2, 0, PIECES);
@@ -271,8 +275,34 @@ a_peer_that_gives_nothing_is_not_believed_for_a_while(void **state)
     assert_true(next(s, 0, SWARM_DOUBT_MS + rested_ms, &g));
     swarm_piece(s, g.id, g.first, SWARM_DOUBT_MS);
     swarm_end(s, g.id, SWARM_DONE, 1000, 0, SWARM_DOUBT_MS);
+    struct node_id two = unit_node(2);
+    assert_true(swarm_gave(s, &two, SWARM_DOUBT_MS));
+    assert_false(swarm_gave(s, &two, SWARM_DOUBT_MS + 1));
+    swarm_free(s);
+}
+
+static void
+who_gives_nothing_is_told_once_to_those_who_share_other_blobs(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    struct node_id who, two = unit_node(2);
+    int64_t since_ms;
+    size_t at = 0;
+    peer_has(s, 2, 0, PIECES);
+    for (unsigned i = 0; i < SWARM_REFUSED_MAX; i++) {
+        assert_false(swarm_suspect(s, &at, &who, &since_ms));
+        at = 0;
+        assert_true(next(s, 0, 10, &g));
+        swarm_end(s, g.id, SWARM_FAILED, 0, 0, 10 + i);
+    }
+    assert_true(swarm_suspect(s, &at, &who, &since_ms));
+    assert_true(node_equal(&who, &two));
+    assert_int_equal(since_ms, 10);
     at = 0;
-    assert_false(swarm_doubt(s, &at, &d));
+    assert_false(swarm_suspect(s, &at, &who, &since_ms));
+    assert_false(swarm_gave(s, &two, 0));
     swarm_free(s);
 }
 
@@ -530,6 +560,7 @@ main(void)
         cmocka_unit_test(one_who_has_all_is_spared_by_many_who_share),
         cmocka_unit_test(a_failed_request_goes_to_another_peer),
         cmocka_unit_test(a_peer_that_gives_nothing_is_not_believed_for_a_while),
+        cmocka_unit_test(who_gives_nothing_is_told_once_to_those_who_share_other_blobs),
         cmocka_unit_test(a_busy_peer_is_left_alone_as_long_as_it_said),
         cmocka_unit_test(a_granted_lease_becomes_one_request_without_what_is_held),
         cmocka_unit_test(what_a_lease_covers_is_not_asked_for_when_a_peer_fails),

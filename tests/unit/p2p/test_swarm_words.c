@@ -132,7 +132,7 @@ who_does_not_answer_is_not_believed_after_a_few_questions(void **state)
     assert_false(asks(s, now_ms, &ask));
     assert_false(next(s, now_ms, &g)); /* nothing is taken without a word */
     assert_int_equal(said_to_have(s, 0), 0);
-    assert_true(swarm_doubt(s, &at, &d));
+    assert_true(swarm_doubt(s, 0, &at, &d));
     assert_int_equal(d.node.bytes[0], 2);
     swarm_free(s);
 }

@@ -213,6 +213,116 @@ an_answer_ends_the_wait_and_the_holder_is_asked(void **state)
     swarms_free(x);
 }
 
+/* Node 9 has all of the blob, and says what it hashes to. */
+static void
+nine_has(struct swarms *x, const struct swarms_at *at, const struct digest *d)
+{
+    struct node_id nine = unit_node(9);
+    static const uint8_t words[8 * ATTEST_BYTES] = {5};
+    struct wire_msg m = {.type = WIRE_ATTEST,
+                         .attest = {.digest = *d, .words = {words, sizeof words}}};
+    swarms_hear(x, at, &nine, &m, &plan);
+    m = (struct wire_msg){.type = WIRE_IHAVE, .ihave = {.digest = *d, .size = SIZE}};
+    swarms_hear(x, at, &nine, &m, &plan);
+}
+
+static unsigned
+doubts_told(const struct digest *d)
+{
+    struct wire_msg m;
+    struct cursor c;
+    unsigned n = 0;
+    for (size_t i = 0; i < plan.count; i++) {
+        if (plan.actions[i].kind != PLAN_POST)
+            continue;
+        cursor_init(&c, plan.bytes + plan.actions[i].at, plan.actions[i].len);
+        while (wire_next(&c, &m) == 1)
+            n += m.type == WIRE_DOUBT && digest_equal(&m.doubt.digest, d);
+    }
+    return n;
+}
+
+static unsigned
+gets_of(const struct digest *d)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < plan.count; i++)
+        n += plan.actions[i].kind == PLAN_GET && digest_equal(&plan.actions[i].blob, d);
+    return n;
+}
+
+/* The request that runs for that blob ends so, then the next one begins. */
+static void
+end_get(struct swarms *x, const struct swarms_at *at, const struct digest *d, enum swarm_end how)
+{
+    assert_int_equal(gets_of(d), 1);
+    for (size_t i = 0; i < plan.count; i++) {
+        const struct plan_action *a = &plan.actions[i];
+        if (a->kind == PLAN_GET && digest_equal(&a->blob, d))
+            swarm_end(swarms_find(x, d), a->get.id, how, 1000, 0, at->now_ms);
+    }
+    plan_clear(&plan);
+    swarms_settle(x, at, &plan);
+}
+
+static void
+who_gives_nothing_of_a_blob_is_asked_for_no_other_one(void **state)
+{
+    (void)state;
+    struct swarms *x = swarms_new(1);
+    struct swarms_at at = follower(1000);
+    struct digest one = unit_blob(1), two = unit_blob(2);
+    assert_non_null(swarms_open(x, &one, SIZE, WANTS, 1000));
+    nine_has(x, &at, &one);
+    swarms_settle(x, &at, &plan);
+    for (unsigned i = 0; i < SWARM_REFUSED_MAX; i++)
+        end_get(x, &at, &one, SWARM_FAILED);
+    assert_int_equal(gets_of(&one), 0);
+    assert_non_null(swarms_open(x, &two, SIZE, WANTS, 1000));
+    nine_has(x, &at, &two);
+    swarms_settle(x, &at, &plan);
+    at.now_ms += SWARM_ANNOUNCE_MS;
+    plan_clear(&plan);
+    swarms_settle(x, &at, &plan);
+    assert_int_equal(gets_of(&two), 0);
+    assert_int_equal(doubts_told(&two), 1);
+    at.now_ms = 1000 + SWARM_DOUBT_MS;
+    nine_has(x, &at, &two);
+    plan_clear(&plan);
+    swarms_settle(x, &at, &plan);
+    assert_int_equal(doubts_told(&two), 0);
+    assert_true(gets_of(&two) > 0);
+    swarms_free(x);
+}
+
+/* It may have lost a blob that it had. */
+static void
+who_gives_some_of_another_blob_is_believed_about_that(void **state)
+{
+    (void)state;
+    struct swarms *x = swarms_new(1);
+    struct swarms_at at = follower(1000);
+    struct digest one = unit_blob(1), two = unit_blob(2);
+    assert_non_null(swarms_open(x, &one, SIZE, WANTS, 1000));
+    nine_has(x, &at, &one);
+    swarms_settle(x, &at, &plan);
+    for (unsigned i = 1; i < SWARM_REFUSED_MAX; i++)
+        end_get(x, &at, &one, SWARM_FAILED);
+    struct swarm_get last = plan.actions[0].get;
+    assert_non_null(swarms_open(x, &two, SIZE, WANTS, 1000));
+    nine_has(x, &at, &two);
+    plan_clear(&plan);
+    swarms_settle(x, &at, &plan);
+    end_get(x, &at, &two, SWARM_DONE);
+    swarm_end(swarms_find(x, &one), last.id, SWARM_FAILED, 1000, 0, 1000);
+    swarms_settle(x, &at, &plan);
+    nine_has(x, &at, &one);
+    end_get(x, &at, &two, SWARM_DONE);
+    assert_int_equal(gets_of(&two), 1);
+    assert_int_equal(gets_of(&one), 0);
+    swarms_free(x);
+}
+
 static void
 blobs_are_announced_together(void **state)
 {
@@ -584,6 +694,8 @@ main(void)
         cmocka_unit_test(who_stores_a_blob_says_so_when_asked_and_offers_it_for_a_minute),
         cmocka_unit_test(words_are_brought_from_the_disk_when_somebody_asks),
         cmocka_unit_test(an_answer_ends_the_wait_and_the_holder_is_asked),
+        cmocka_unit_test(who_gives_nothing_of_a_blob_is_asked_for_no_other_one),
+        cmocka_unit_test(who_gives_some_of_another_blob_is_believed_about_that),
         cmocka_unit_test(blobs_are_announced_together),
         cmocka_unit_test(every_blob_of_a_request_is_answered),
         cmocka_unit_test(a_banned_node_is_told_to_stop_its_leases_and_keeps_what_it_took),

@@ -179,6 +179,55 @@ who_keeps_what_it_has_gets_no_lease_while_others_can_fetch(void **state)
 }
 
 static void
+who_keeps_what_it_has_loses_its_leases_and_gets_none_for_long(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker_of(4);
+    struct wire_grant g, again;
+    announce(t, 3, 1000, 0);
+    assert_true(grant(t, 3, 0, &g));
+    doubt(t, 1, 3, 10);
+    orders.count = 0;
+    tracker_tick(t, 10, &orders);
+    assert_int_equal(trims(), 0); /* one of three */
+    doubt(t, 2, 3, 20);
+    tracker_tick(t, 20, &orders);
+    assert_int_equal(trims(), 1);
+    for (size_t i = 0; i < orders.count; i++)
+        if (!orders.list[i].nudge)
+            assert_true(orders.list[i].trim.lease == g.lease && orders.list[i].trim.end == 0);
+    assert_true(grant(t, 1, 20, &again));
+    assert_int_equal(again.first, g.first);
+    int64_t over_ms = 20 + TRACKER_BARREN_MS;
+    for (int64_t now_ms = 20; now_ms < over_ms; now_ms += 5000)
+        for (uint8_t node = 1; node <= 4; node++)
+            announce(t, node, node == 3 ? 1000 : 0, now_ms);
+    assert_false(grant(t, 3, over_ms - 1, &g));
+    assert_true(grant(t, 3, over_ms, &g));
+    tracker_free(t);
+}
+
+static void
+what_nobody_else_could_fetch_is_left_to_who_is_doubted(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker_of(3);
+    struct wire_grant g;
+    struct node_id two = unit_node(2);
+    announce(t, 3, 1000, 0);
+    assert_true(grant(t, 3, 0, &g));
+    doubt(t, 1, 3, 0);
+    doubt(t, 2, 3, 0);
+    doubt(t, 3, 1, 0);
+    doubt(t, 2, 1, 0);
+    tracker_gone(t, &two);
+    orders.count = 0;
+    tracker_tick(t, 0, &orders);
+    assert_int_equal(trims(), 0);
+    tracker_free(t);
+}
+
+static void
 what_a_node_holds_that_serves_nothing_is_granted(void **state)
 {
     (void)state;
@@ -619,6 +668,8 @@ main(void)
         cmocka_unit_test(what_somebody_holds_is_not_granted),
         cmocka_unit_test(what_half_of_the_others_ask_for_in_vain_is_granted),
         cmocka_unit_test(who_keeps_what_it_has_gets_no_lease_while_others_can_fetch),
+        cmocka_unit_test(who_keeps_what_it_has_loses_its_leases_and_gets_none_for_long),
+        cmocka_unit_test(what_nobody_else_could_fetch_is_left_to_who_is_doubted),
         cmocka_unit_test(what_a_node_holds_that_serves_nothing_is_granted),
         cmocka_unit_test(a_lease_is_as_long_as_its_holder_is_fast_and_what_is_left),
         cmocka_unit_test(a_node_alone_gets_a_long_lease_and_gives_it_up_to_the_second),
