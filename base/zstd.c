@@ -3,13 +3,15 @@
 #include "base/zstd.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include <zstd.h>
 
 #define LEVEL 1
 /* 256 KiB. A tar of /usr/lib shrinks to 36.0 % with 128 KiB, 34.9 % with this, 34.6 % with 512 KiB.
  */
-#define WINDOW_LOG 18
+#define WINDOW_LOG     18
+#define CHECKSUM_BYTES 4
 
 static ZSTD_CCtx *
 new_compressor(void)
@@ -18,6 +20,7 @@ new_compressor(void)
     must(c != NULL);
     must(!ZSTD_isError(ZSTD_CCtx_setParameter(c, ZSTD_c_compressionLevel, LEVEL)));
     must(!ZSTD_isError(ZSTD_CCtx_setParameter(c, ZSTD_c_windowLog, WINDOW_LOG)));
+    must(!ZSTD_isError(ZSTD_CCtx_setParameter(c, ZSTD_c_checksumFlag, 1)));
     return c;
 }
 
@@ -32,19 +35,42 @@ new_decompressor(void)
 
 /* ---- all at once ---- */
 
-int
-zstd_pack(const void *bytes, size_t len, struct buf *ret)
+/* A frame of at most `cap` bytes. */
+static int
+pack(const void *bytes, size_t len, size_t cap, struct buf *ret)
 {
-    if (len < 2) {
-        return ERR_LIMIT;
-    }
-    char *room = mem_alloc(len - 1);
+    char *room = mem_alloc(cap);
     ZSTD_CCtx *c = new_compressor();
-    size_t n = ZSTD_compress2(c, room, len - 1, bytes, len);
+    size_t n = ZSTD_compress2(c, room, cap, bytes, len);
     int rc = ZSTD_isError(n) ? ERR_LIMIT : buf_add(ret, room, n);
     (void)ZSTD_freeCCtx(c);
     mem_free(room);
     return rc;
+}
+
+int
+zstd_pack(const void *bytes, size_t len, struct buf *ret)
+{
+    return len < 2 ? ERR_LIMIT : pack(bytes, len, len - 1, ret);
+}
+
+int
+zstd_frame(const void *bytes, size_t len, struct buf *ret)
+{
+    return pack(bytes, len, zstd_frame_max(len), ret);
+}
+
+int
+zstd_unframe(const void *frame, size_t len, void *ret, size_t size)
+{
+    size_t n = ZSTD_decompress(ret, size, frame, len);
+    return ZSTD_isError(n) || n != size ? ERR_SYNTAX : 0;
+}
+
+size_t
+zstd_frame_max(size_t len)
+{
+    return ZSTD_compressBound(len) + CHECKSUM_BYTES;
 }
 
 int
@@ -73,6 +99,21 @@ zstd_permille(const void *bytes, size_t len)
     size_t n = ZSTD_compress(room, cap, bytes, len, LEVEL);
     mem_free(room);
     return len == 0 || ZSTD_isError(n) || n >= len ? 1000 : (unsigned)(n * 1000 / len);
+}
+
+unsigned
+zstd_sample(int fd, uint64_t pos, uint64_t len)
+{
+    uint8_t room[ZSTD_SAMPLES * ZSTD_SAMPLE_STEP];
+    must(len >= sizeof room);
+    uint64_t stride = (len - ZSTD_SAMPLE_STEP) / (ZSTD_SAMPLES - 1);
+    for (unsigned i = 0; i < ZSTD_SAMPLES; i++) {
+        if (fs_read_at(fd, pos + i * stride, room + (size_t)i * ZSTD_SAMPLE_STEP,
+                       ZSTD_SAMPLE_STEP) < 0) {
+            return 1001;
+        }
+    }
+    return zstd_permille(room, sizeof room);
 }
 
 /* ---- as a stream ---- */

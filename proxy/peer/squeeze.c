@@ -31,7 +31,7 @@ squeeze_may(const struct squeeze_facts *f)
 bool
 squeeze_pays(const struct squeeze_facts *f)
 {
-    return squeeze_may(f) && f->permille < SQUEEZE_PERMILLE;
+    return squeeze_may(f) && f->permille < ZSTD_WORTH;
 }
 
 /* ---- shared ---- */
@@ -55,19 +55,6 @@ squeeze_free(struct squeeze *s)
     mem_free(s);
 }
 
-/* Of a few places at once; 1000 when they cannot be read. */
-static unsigned
-sample(int fd, uint64_t pos, uint64_t len)
-{
-    uint8_t room[SQUEEZE_SAMPLES * SQUEEZE_SAMPLE_STEP];
-    uint64_t stride = (len - SQUEEZE_SAMPLE_STEP) / (SQUEEZE_SAMPLES - 1);
-    for (unsigned i = 0; i < SQUEEZE_SAMPLES; i++)
-        if (fs_read_at(fd, pos + i * stride, room + (size_t)i * SQUEEZE_SAMPLE_STEP,
-                       SQUEEZE_SAMPLE_STEP) < 0)
-            return 1000;
-    return zstd_permille(room, sizeof room);
-}
-
 bool
 squeeze_start(struct squeeze *s, int fd, uint64_t pos, uint64_t len, uint64_t link_rate)
 {
@@ -80,7 +67,7 @@ squeeze_start(struct squeeze *s, int fd, uint64_t pos, uint64_t len, uint64_t li
     lock_drop(&s->lock);
     if (!may)
         return false;
-    f.permille = sample(fd, pos, len);
+    f.permille = zstd_sample(fd, pos, len);
     bool pays = squeeze_pays(&f);
     if (!pays) {
         lock_take(&s->lock);

@@ -9,10 +9,7 @@ struct MHD_Response;
 struct squeeze;
 struct uploads;
 
-#define SQUEEZE_BYTES_MIN   (16u * 1024)
-#define SQUEEZE_PERMILLE    900 /* a sample that shrinks to this or more is sent as it is */
-#define SQUEEZE_SAMPLE_STEP 4096
-#define SQUEEZE_SAMPLES     4 /* evenly over what is asked for */
+#define SQUEEZE_BYTES_MIN (16u * 1024)
 
 /* ---- the decision: pure ---- */
 

@@ -57,6 +57,31 @@ what_goes_in_comes_out(void **state)
     mem_free(text);
 }
 
+/* Whatever it is, it comes back; one bit that the disk lost is noticed. */
+static void
+a_frame_holds_anything_and_tells_of_rot(void **state)
+{
+    (void)state;
+    uint8_t *bodies[] = {make_text(LEN), make_noise(LEN)}, *back = mem_alloc(LEN);
+    for (int i = 0; i < 2; i++) {
+        AUTO(buf_release) struct buf frame;
+        buf_init(&frame, zstd_frame_max(LEN));
+        assert_int_equal(zstd_frame(bodies[i], LEN, &frame), 0);
+        assert_int_equal(zstd_unframe(frame.data, frame.len, back, LEN), 0);
+        assert_memory_equal(back, bodies[i], LEN);
+        assert_int_equal(zstd_unframe(frame.data, frame.len, back, LEN - 1), ERR_SYNTAX);
+        assert_int_equal(zstd_unframe(frame.data, frame.len - 1, back, LEN), ERR_SYNTAX);
+        for (size_t at = 0; at < frame.len; at += 1 + frame.len / 50) {
+            frame.data[at] ^= 0x20;
+            int rc = zstd_unframe(frame.data, frame.len, back, LEN);
+            assert_true(rc == ERR_SYNTAX || memcmp(back, bodies[i], LEN) == 0);
+            frame.data[at] ^= 0x20;
+        }
+        mem_free(bodies[i]);
+    }
+    mem_free(back);
+}
+
 static void
 noise_is_left_alone(void **state)
 {
@@ -195,6 +220,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_goes_in_comes_out),
+        cmocka_unit_test(a_frame_holds_anything_and_tells_of_rot),
         cmocka_unit_test(noise_is_left_alone),
         cmocka_unit_test(a_frame_of_another_length_is_refused),
         cmocka_unit_test(much_history_is_refused),

@@ -15,7 +15,7 @@ it_is_packed_when_it_pays(void **state)
     (void)state;
     struct squeeze_facts f = good;
     assert_true(squeeze_pays(&f));
-    f.permille = SQUEEZE_PERMILLE;
+    f.permille = ZSTD_WORTH;
     assert_true(squeeze_may(&f) && !squeeze_pays(&f)); /* compressed already */
     f = good;
     f.len = SQUEEZE_BYTES_MIN - 1;
