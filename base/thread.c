@@ -1,7 +1,10 @@
 /* Starts and joins threads. */
 #include "base/thread.h"
 #include "base/mem.h"
+#include <sched.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* Instrumented frames are several times larger. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -65,6 +68,18 @@ thread_start(struct thread *t, const char *name, void (*fn)(void *arg), void *ar
     }
     t->running = true;
     return 0;
+}
+
+/* linux/ioprio.h, which not every libc-dev has: class IDLE of this thread. */
+#define IOPRIO_WHO_PROCESS 1
+#define IOPRIO_IDLE        (3 << 13)
+
+void
+thread_lower(void)
+{
+    const struct sched_param none = {0};
+    (void)pthread_setschedparam(pthread_self(), SCHED_IDLE, &none);
+    (void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE);
 }
 
 void

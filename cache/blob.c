@@ -76,6 +76,7 @@ blob_free(struct blob *b)
     words_free(b->words);
     digester_free(b->piece_digester);
     fd_close(&b->fd);
+    frames_free(b->frames);
     cond_release(&b->grew);
     lock_release(&b->lock);
     mem_free(b);
@@ -431,7 +432,7 @@ blob_read(struct blob *b, uint64_t pos, void *ret, size_t len)
         return 0;
     }
     size_t n = end - pos < len ? (size_t)(end - pos) : len;
-    int rc = fs_read_at(b->fd, pos, ret, n);
+    int rc = frames_read(b->frames, b->fd, pos, ret, n);
     if (rc < 0) {
         return read_failed(b, rc);
     }
@@ -457,10 +458,47 @@ share_fd(const struct blob *b, int *ret_fd)
 int
 blob_open_fd(struct blob *b, int *ret_fd)
 {
-    if (b->pass != NULL || phase_now(b) != BLOB_WHOLE) {
+    if (b->pass != NULL || b->frames != NULL || phase_now(b) != BLOB_WHOLE) {
         return ERR_NOT_FOUND;
     }
     return share_fd(b, ret_fd);
+}
+
+int
+blob_copy(const struct blob *b, uint64_t pos, uint64_t len, int *ret_fd)
+{
+    AUTO(fd_close) int fd = -1;
+    int rc = fs_open_memory(b->size, &fd);
+    uint8_t *room = mem_alloc(STEP_BYTES);
+    for (uint64_t at = pos; at < pos + len && rc == 0;) {
+        uint64_t step_end = (at / STEP_BYTES + 1) * STEP_BYTES; /* a frame at a time */
+        size_t n = (size_t)((step_end < pos + len ? step_end : pos + len) - at);
+        rc = frames_read(b->frames, b->fd, at, room, n);
+        if (rc == 0) {
+            rc = fs_write_at(fd, at, room, n);
+        }
+        at += n;
+    }
+    mem_free(room);
+    if (rc == 0) {
+        *ret_fd = fd;
+        fd = -1;
+    }
+    return rc;
+}
+
+bool
+blob_is_packed(const struct blob *b)
+{
+    return b->frames != NULL;
+}
+
+/* Unpacks it to a file in memory. */
+static int
+unpack(struct blob *b, uint64_t pos, uint64_t len, int *ret_fd)
+{
+    int rc = blob_copy(b, pos, len, ret_fd);
+    return rc == -EBADMSG || rc == -EIO ? read_failed(b, rc) : rc;
 }
 
 int
@@ -479,6 +517,9 @@ blob_held_fd(struct blob *b, uint64_t pos, uint64_t len, int *ret_fd)
     if (window) {
         return window_copy(b, pos, len, ret_fd);
     }
+    if (held && b->frames != NULL) {
+        return unpack(b, pos, len, ret_fd);
+    }
     return held ? share_fd(b, ret_fd) : ERR_NOT_FOUND;
 }
 
@@ -493,7 +534,7 @@ blob_doubt(struct blob *b, uint64_t pos)
     int rc = 0;
     while (pos < end && rc == 0) {
         size_t n = end - pos < STEP_BYTES ? (size_t)(end - pos) : STEP_BYTES;
-        rc = fs_read_at(b->fd, pos, room, n);
+        rc = frames_read(b->frames, b->fd, pos, room, n);
         pos += n;
     }
     mem_free(room);

@@ -13,6 +13,10 @@ void blob_set_unsure(struct blob *b, int fd, uint64_t size);
 bool blob_readable_locked(const struct blob *b, uint64_t pos, uint64_t *ret_end) NEEDS(b->lock);
 uint64_t blob_tail_start(uint64_t size);
 
+/* [pos, pos + len), which is here, in a file of its own in memory, at the same place: 0 or -errno.
+ */
+CHECKED int blob_copy(const struct blob *b, uint64_t pos, uint64_t len, int *ret_fd);
+
 /* Phase FAILED, out of the map. The file: kept to be continued, removed, or (a stored one
  * whose bytes are wrong) moved to quarantine. No effect in WHOLE and FAILED. */
 enum blob_fate { FATE_KEEP, FATE_DROP, FATE_QUARANTINE };

@@ -8,6 +8,7 @@
 #include "cache/content.h"
 #include "cache/disk.h"
 #include "cache/entry.h"
+#include "cache/pack.h"
 #include "cache/pass.h"
 #include "cache/recover.h"
 #include "cache/room.h"
@@ -15,9 +16,11 @@
 #include "cache/words_inside.h"
 #include <errno.h>
 
-#define PASS_BYTES (512u * 1024)
-#define PASSES_MAX 32
-#define SCRUB_MS   (INT64_C(7) * 24 * 3600 * 1000)
+#define PASS_BYTES   (512u * 1024)
+#define PASSES_MAX   32
+#define SCRUB_MS     (INT64_C(7) * 24 * 3600 * 1000)
+#define PACK_IDLE_MS 60000
+#define PACK_MIN     (1024u * 1024)
 /* Records that wait for the disk thread; more make it rewrite the journal instead. */
 #define PENDING_BYTES (1024u * 1024)
 /* Sums of sizes stay far from wrapping. */
@@ -97,6 +100,8 @@ cache_new(const struct cache_config *config)
     c->passes_max = config->passes_max == 0 ? PASSES_MAX : config->passes_max;
     c->windows_max_bytes = config->memory_bytes;
     c->scrub_ms = config->scrub_ms == 0 ? SCRUB_MS : config->scrub_ms;
+    c->pack_idle_ms = config->pack_idle_ms == 0 ? PACK_IDLE_MS : config->pack_idle_ms;
+    c->pack_bytes_min = config->pack_bytes_min == 0 ? PACK_MIN : config->pack_bytes_min;
     c->leave_asks = config->leave_asks;
     c->store.lock_fd = -1;
     c->journal.fd = -1;
@@ -107,6 +112,7 @@ cache_new(const struct cache_config *config)
     cond_init(&c->doomed);
     cond_init(&c->pace);
     cond_init(&c->asked_words);
+    cond_init(&c->packed);
     buf_init(&c->pending, PENDING_BYTES);
     return c;
 }
@@ -143,6 +149,7 @@ cache_free(struct cache *c)
     cond_release(&c->doomed);
     cond_release(&c->pace);
     cond_release(&c->asked_words);
+    cond_release(&c->packed);
     lock_release(&c->facts_lock);
     lock_release(&c->lock);
     mem_free(c);
@@ -155,6 +162,7 @@ cache_stop_checks(struct cache *c)
     c->checks_end = true;
     cond_wake(&c->pace);
     cond_wake(&c->asked_words);
+    cond_wake(&c->packed);
     lock_drop(&c->lock);
 }
 
@@ -165,6 +173,7 @@ stop_threads(struct cache *c)
     content_stop(c->content);
     thread_join(&c->scrub_thread);
     thread_join(&c->words_thread);
+    thread_join(&c->pack_thread);
     hasher_stop(&c->hasher);
     lock_take(&c->lock);
     c->stopping = true;
@@ -197,6 +206,9 @@ start(struct cache *c, const struct cache_config *config, struct err *e)
     }
     if (rc == 0) {
         rc = words_start(c);
+    }
+    if (rc == 0 && config->compress) {
+        rc = pack_start(c);
     }
     if (rc == 0 && c->content != NULL) {
         rc = content_start(c->content);
@@ -239,6 +251,7 @@ cache_close(struct cache *c)
 /* A stored file that was opened for the next look, and which one it is. */
 struct opened {
     int fd;
+    struct frames *frames;
     uint64_t size, gen;
     bool foreign; /* of containerd; the next two are for such a one */
     bool checked;
@@ -249,6 +262,8 @@ static void
 opened_close(struct opened *file)
 {
     fd_close(&file->fd);
+    frames_free(file->frames);
+    file->frames = NULL;
 }
 
 /* A blob whose file is containerd's: a JOIN while its bytes were not hashed, as an unsure one. What
@@ -297,16 +312,16 @@ look_up(struct cache *c, const struct digest *d, bool may_lead, struct opened *f
     if (!stored && file->fd >= 0 && file->foreign) {
         return take_foreign(c, d, file, ret_got);
     }
-    if (stored ? file->fd < 0 || file->foreign || file->size != e->worth.size || file->gen != e->gen
+    if (stored ? file->fd < 0 || file->foreign || file->size != entry_size(e) || file->gen != e->gen
                : !may_lead) {
         return NULL;
     }
     struct blob *b = blob_new(c, d);
     if (stored && e->unsure) {
-        blob_set_unsure(b, file->fd, e->worth.size);
+        blob_set_unsure(b, file->fd, entry_size(e));
         *ret_got = CACHE_JOIN;
     } else if (stored) {
-        blob_set_whole(b, file->fd, e->worth.size);
+        blob_set_whole(b, file->fd, entry_size(e));
         *ret_got = CACHE_HIT;
     } else {
         e = entry_take(c, d);
@@ -314,7 +329,9 @@ look_up(struct cache *c, const struct digest *d, bool may_lead, struct opened *f
     }
     if (stored) {
         b->gen = e->gen;
+        b->frames = file->frames;
         file->fd = -1;
+        file->frames = NULL;
     }
     entry_attach(c, e, b);
     return b;
@@ -334,14 +351,21 @@ lose(struct cache *c, const struct digest *d, uint64_t gen, bool gone)
     disk_wake(c);
 }
 
+/* Which file of it is stored. */
+struct which {
+    uint64_t size, gen;
+    bool packed;
+};
+
 static bool
-is_stored(struct cache *c, const struct digest *d, uint64_t *ret_size, uint64_t *ret_gen)
+is_stored(struct cache *c, const struct digest *d, struct which *ret)
 {
     lock_take(&c->lock);
     const struct entry *e = entry_find(c, d);
     bool stored = e != NULL && e->blob == NULL && e->state == ENTRY_STORED;
-    *ret_size = stored ? e->worth.size : 0;
-    *ret_gen = stored ? e->gen : 0;
+    if (stored) {
+        *ret = (struct which){entry_size(e), e->gen, e->packed};
+    }
     lock_drop(&c->lock);
     return stored;
 }
@@ -351,22 +375,31 @@ is_stored(struct cache *c, const struct digest *d, uint64_t *ret_size, uint64_t 
 static int
 open_stored(struct cache *c, const struct digest *d, struct opened *ret)
 {
-    uint64_t size;
+    struct which want, now;
+    struct stored file = {.fd = -1};
     ret->foreign = false;
-    if (!is_stored(c, d, &size, &ret->gen)) {
+    if (!is_stored(c, d, &want)) {
         return 0;
     }
-    int rc = store_open_blob(&c->store, d, &ret->fd, &ret->size);
+    int rc = store_open_blob(&c->store, d, want.packed, &file);
     if (rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM) {
         return rc;
     }
-    if (rc < 0 || ret->size != size) {
+    if (rc == -ENOENT && is_stored(c, d, &now) && now.gen != want.gen) {
+        return 0; /* it was packed meanwhile */
+    }
+    if (rc < 0 || file.size != want.size) {
         if (rc < 0) {
             (void)cache_disk_failed(c, "open", rc);
         }
-        fd_close(&ret->fd);
-        lose(c, d, ret->gen, rc == -ENOENT);
+        stored_close(&file);
+        lose(c, d, want.gen, rc == -ENOENT);
+        return 0;
     }
+    ret->fd = file.fd;
+    ret->frames = file.frames;
+    ret->size = file.size;
+    ret->gen = want.gen;
     return 0;
 }
 
@@ -385,7 +418,7 @@ failed_blob(struct cache *c, const struct digest *d, int code)
 static int
 open_foreign(struct cache *c, const struct digest *d, struct opened *ret)
 {
-    fd_close(&ret->fd);
+    opened_close(ret);
     int rc = content_open(c->content, d, &ret->fd, &ret->id, &ret->checked);
     ret->foreign = rc == 0;
     return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM ? rc : 0;
@@ -398,7 +431,7 @@ open_for(struct cache *c, const struct digest *d, bool absent, struct opened *re
     if (absent) {
         return open_foreign(c, d, ret);
     }
-    fd_close(&ret->fd);
+    opened_close(ret);
     return open_stored(c, d, ret);
 }
 
@@ -547,7 +580,7 @@ read_all(struct blob *b, uint64_t size, struct buf *ret)
     int rc = 0;
     for (uint64_t at = 0; at < size && rc == 0;) {
         size_t n = size - at < sizeof step ? (size_t)(size - at) : sizeof step;
-        rc = fs_read_at(b->fd, at, step, n);
+        rc = frames_read(b->frames, b->fd, at, step, n);
         if (rc == 0) {
             rc = buf_add(ret, step, n);
         }
@@ -606,11 +639,14 @@ void
 cache_check(struct cache *c)
 {
     uint64_t used = 0, open = 0, stored = 0, partial = 0, listed = 0, filling = 0, touched = 0;
+    uint64_t packed = 0, saved = 0;
     size_t entries = 0;
     const struct entry *e;
     lock_take(&c->lock);
     for (uint64_t at = 0; (e = index_next(&c->map, &at)) != NULL; entries++) {
         bool counts = e->state != ENTRY_ABSENT;
+        packed += e->packed;
+        saved += e->packed ? e->plain_bytes - e->worth.size : 0;
         used += counts ? e->worth.size : 0;
         open += counts && e->blob != NULL ? e->worth.size : 0;
         stored += e->state == ENTRY_STORED;
@@ -619,7 +655,9 @@ cache_check(struct cache *c)
         touched += e->touched && e->state == ENTRY_STORED;
         must(e->blob == NULL || e->blob->entry == e);
         must(counts || e->blob != NULL);
-        must((e->parked != NULL) == (e->state == ENTRY_PARTIAL && e->blob == NULL) ||
+        must(!e->packed || e->state == ENTRY_STORED);
+        must(e->state == ENTRY_STORED ||
+             (e->parked != NULL) == (e->state == ENTRY_PARTIAL && e->blob == NULL) ||
              (e->blob != NULL && e->state == ENTRY_PARTIAL));
     }
     for (e = c->oldest; e != NULL; e = e->next) {
@@ -627,6 +665,7 @@ cache_check(struct cache *c)
     }
     must(entries == c->map.count && used == c->used_bytes && open == c->open_bytes);
     must(filling == c->filling_count && touched == c->touched_count);
+    must(packed == c->packed_count && saved == c->saved_bytes);
     must(stored == c->stored_count && partial == c->partial_count && listed == stored + partial);
     lock_drop(&c->lock);
 }

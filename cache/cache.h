@@ -49,6 +49,11 @@ struct cache_config {
     uint64_t pass_bytes;     /* memory of one pass-through blob; 0: default 512 KiB */
     unsigned passes_max;     /* pass-through blobs at a time; 0: default 32 */
     int64_t scrub_ms;        /* one background pass over all that is stored; 0: a week */
+    /* Stored blobs that shrink are packed (frames.h) once nobody has asked for them so long; both
+     * 0: default a minute, 1 MiB. */
+    bool compress;
+    int64_t pack_idle_ms;
+    uint64_t pack_bytes_min; /* shorter ones stay as they came; >= 64 KiB */
     /* A content store of containerd to read from, never written to: the folder that holds blobs/
      * and ingest/. NULL: none. What lies there complete is found as if it were stored here, and
      * is on no account. */
@@ -129,7 +134,8 @@ unsigned blob_readers(struct blob *b); /* that have a place and were not left be
 /* Up to len readable bytes at pos: count, 0 when none is readable, or a negative code.
  * On a pass-through blob reading frees the window, so positions only rise. */
 CHECKED int64_t blob_read(struct blob *b, uint64_t pos, void *ret, size_t len);
-/* WHOLE only: a new read-only descriptor of the file, for sendfile; caller closes. */
+/* WHOLE and not packed only: a new read-only descriptor of the file, for sendfile; caller closes.
+ */
 CHECKED int blob_open_fd(struct blob *b, int *ret_fd);
 /* A client that was sent such a file got no further than about pos: reads on from there, and
  * a file that cannot be read any more leaves the cache, as blob_read sees to by itself. */

@@ -31,6 +31,8 @@ cache_get_stats(struct cache *c, struct cache_stats *ret)
     s.blobs = c->stored_count;
     s.partial_blobs = c->partial_count;
     s.filling = c->filling_count;
+    s.packed_blobs = c->packed_count;
+    s.saved_bytes = c->saved_bytes;
     lock_drop(&c->lock);
     lock_take(&c->facts_lock);
     tags_count(c->tags, &tags, &links);
@@ -71,7 +73,8 @@ describe(struct cache *c, const struct entry *e)
 {
     struct blob_info info = {.digest = entry_digest(e),
                              .phase = e->state == ENTRY_STORED ? BLOB_WHOLE : BLOB_FILLING,
-                             .size = e->state == ENTRY_ABSENT ? CACHE_SIZE_UNKNOWN : e->worth.size,
+                             .size = e->state == ENTRY_ABSENT ? CACHE_SIZE_UNKNOWN : entry_size(e),
+                             .disk_bytes = e->worth.size,
                              .served_bytes = e->served_bytes,
                              .stored_wall_s = e->stored_wall_s,
                              .used_wall_s = e->worth.asked_s,
@@ -92,7 +95,7 @@ describe(struct cache *c, const struct entry *e)
         info.from_bytes[i] = e->from_bytes[i];
     }
     if (e->state == ENTRY_STORED) {
-        info.have_bytes = e->worth.size;
+        info.have_bytes = entry_size(e);
     } else if (e->parked != NULL) {
         info.have_bytes = e->parked->have_bytes;
     }
@@ -120,7 +123,7 @@ cache_stored(struct cache *c, const struct digest *d)
 {
     lock_take(&c->lock);
     const struct entry *e = entry_find(c, d);
-    uint64_t size = e != NULL && e->state == ENTRY_STORED ? e->worth.size : 0;
+    uint64_t size = e != NULL && e->state == ENTRY_STORED ? entry_size(e) : 0;
     lock_drop(&c->lock);
     struct blob_info info;
     return size > 0 || !content_info(c->content, d, &info) ? size : info.size;

@@ -226,7 +226,7 @@ own(struct content *x, const struct digest *d)
     }
     lock_take(&c->lock);
     struct entry *e = entry_find(c, d);
-    if (e != NULL && e->state == ENTRY_STORED && e->worth.size == id.size) {
+    if (e != NULL && e->state == ENTRY_STORED && entry_size(e) == id.size) {
         entry_doom(c, e, DOOM_BLOB, M_evict_containerd);
         doomed = true;
     }

@@ -12,6 +12,7 @@
 #include "cache/blob.h"
 #include "cache/content.h"
 #include "cache/entry.h"
+#include "cache/pack.h"
 #include "cache/room.h"
 #include "cache/words_inside.h"
 #include <errno.h>
@@ -90,7 +91,7 @@ remove_file(struct cache *c, const struct doom *d)
         rc = store_remove_blob(&c->store, &d->digest);
         break;
     case DOOM_QUARANTINE:
-        rc = store_quarantine_blob(&c->store, &d->digest, quarantine_bytes(c));
+        rc = store_quarantine_blob(&c->store, &d->digest, d->packed, quarantine_bytes(c));
         break;
     }
     if (d->kind != DOOM_PARTIAL) {
@@ -109,6 +110,9 @@ take_back(struct cache *c, const struct doom *d)
         entry_set(c, e, ENTRY_STORED, d->size);
         e->gen = d->gen;
         e->unsure = true;
+        if (d->packed) {
+            entry_set_packed(c, e, d->size, d->plain_bytes);
+        }
     }
 }
 
@@ -183,7 +187,7 @@ static void
 fill_fact(const struct entry *e, struct record *ret)
 {
     *ret = (struct record){.kind = RECORD_FACT, .digest = entry_digest(e)};
-    ret->fact.size = e->worth.size;
+    ret->fact.size = entry_size(e);
     ret->fact.stored_wall_s = e->stored_wall_s;
     ret->fact.used_wall_s = e->worth.asked_s;
     for (int i = 0; i < BLOB_SOURCES; i++) {
@@ -526,6 +530,7 @@ turn(struct cache *c)
     lock_drop(&c->lock);
     c->room_ms = room_turn(c);
     remove_doomed(c);
+    pack_swap(c);
     if (clock_ms() >= c->tick_ms) {
         tick(c);
     }

@@ -44,6 +44,12 @@ entry_name(const struct entry *e)
     return room_name(&d);
 }
 
+uint64_t
+entry_size(const struct entry *e)
+{
+    return e->packed ? e->plain_bytes : e->worth.size;
+}
+
 static void
 account(struct cache *c, const struct entry *e, bool add)
 {
@@ -61,11 +67,14 @@ account(struct cache *c, const struct entry *e, bool add)
     if (e->state == ENTRY_STORED) {
         c->stored_count += sign;
         c->touched_count += e->touched ? sign : 0;
+        c->packed_count += e->packed ? sign : 0;
+        c->saved_bytes += sign * (entry_size(e) - e->worth.size);
     } else {
         c->partial_count += sign;
     }
     metric_set(M_cache_bytes, c->used_bytes);
     metric_set(M_cache_blobs, c->stored_count);
+    metric_set(M_cache_saved, c->saved_bytes);
 }
 
 void
@@ -78,6 +87,14 @@ entry_set(struct cache *c, struct entry *e, enum entry_state state, uint64_t siz
         was_listed = false;
     }
     account(c, e, false);
+    if (e->state != ENTRY_STORED && state != ENTRY_PARTIAL) {
+        pieces_free(e->parked);
+        e->parked = NULL;
+    }
+    if (e->packed) {
+        e->packed = false;
+        e->plain_bytes = 0;
+    }
     e->state = (uint8_t)state;
     e->worth.size = size;
     account(c, e, true);
@@ -89,10 +106,19 @@ entry_set(struct cache *c, struct entry *e, enum entry_state state, uint64_t siz
         evict_add(&c->evict, &e->worth, entry_name(e), room_now_s(c));
         DL_APPEND(c->oldest, e);
     }
-    if (state != ENTRY_PARTIAL) {
-        pieces_free(e->parked);
-        e->parked = NULL;
-    }
+}
+
+void
+entry_set_packed(struct cache *c, struct entry *e, uint64_t file_bytes, uint64_t plain_bytes)
+{
+    must(e->state == ENTRY_STORED);
+    evict_remove(&c->evict, &e->worth, entry_name(e));
+    account(c, e, false);
+    e->packed = true;
+    e->plain_bytes = plain_bytes;
+    e->worth.size = file_bytes;
+    account(c, e, true);
+    evict_add(&c->evict, &e->worth, entry_name(e), room_now_s(c));
 }
 
 void
@@ -183,7 +209,9 @@ entry_doom(struct cache *c, struct entry *e, enum doom_kind kind, enum metric re
                                .gen = e->gen,
                                .size = e->worth.size,
                                .reason = reason,
-                               .wanted = was_used_lately(e)});
+                               .wanted = was_used_lately(e),
+                               .packed = e->packed,
+                               .plain_bytes = e->packed ? e->plain_bytes : 0});
     if (e->blob != NULL) {
         entry_detach(c, e);
     }

@@ -5,12 +5,30 @@
 
 #include "cache/inside.h"
 
+/* A file that is already forgotten and waits for the disk thread to remove it. */
+enum doom_kind { DOOM_PARTIAL, DOOM_BLOB, DOOM_QUARANTINE };
+struct doom {
+    struct doom *prev, *next;
+    enum doom_kind kind;
+    struct digest digest;
+    uint64_t gen, size;
+    enum metric reason;   /* evict_*, or METRIC_COUNT when it is no eviction */
+    bool wanted;          /* it was used lately */
+    bool packed;          /* as the entry's */
+    uint64_t plain_bytes; /* packed: of the blob itself */
+};
+
 struct digest entry_digest(const struct entry *e);
 struct entry *entry_find(struct cache *c, const struct digest *d) NEEDS(c->lock);
 /* Finds or adds one that is ABSENT. */
 struct entry *entry_take(struct cache *c, const struct digest *d) NEEDS(c->lock);
 /* Changes state and size and keeps the accounts; ABSENT leaves the age list. */
 void entry_set(struct cache *c, struct entry *e, enum entry_state state, uint64_t size)
+    NEEDS(c->lock);
+/* Of the blob itself, whatever its file takes. */
+uint64_t entry_size(const struct entry *e);
+/* STORED, and from now on packed, in a file of so many bytes. */
+void entry_set_packed(struct cache *c, struct entry *e, uint64_t file_bytes, uint64_t plain_bytes)
     NEEDS(c->lock);
 /* Ties or unties the blob in memory. */
 void entry_attach(struct cache *c, struct entry *e, struct blob *b) NEEDS(c->lock);

@@ -108,7 +108,7 @@ hash_step(struct blob *b, uint64_t end, uint8_t *room)
     }
     uint64_t left = end - b->hashed_bytes;
     size_t n = left < STEP_BYTES ? (size_t)left : STEP_BYTES;
-    int rc = fs_read_at(b->fd, b->hashed_bytes, room, n);
+    int rc = frames_read(b->frames, b->fd, b->hashed_bytes, room, n);
     if (rc == 0) {
         digester_add(b->digester, room, n);
         words_follow(b, b->hashed_bytes, room, n);

@@ -4,7 +4,8 @@
  * the hasher's (HASHER) before the disk thread's mailbox (MAILBOX). None is held during I/O.
  *
  * Whenever cache->lock is free:
- *  1. used_bytes is the sum of size over entries that are PARTIAL or STORED.
+ *  1. used_bytes is the sum of size over entries that are PARTIAL or STORED; of a packed one that
+ * of its file.
  *  2. open_bytes is the same sum over those with a blob in memory.
  *  3. an entry is on the age list iff it is PARTIAL or STORED.
  *  4. entry->blob and blob->entry point to each other, or are NULL.
@@ -26,6 +27,7 @@
 #include "base/thread.h"
 #include "cache/cache.h"
 #include "cache/evict.h"
+#include "cache/frames.h"
 #include "cache/hasher.h"
 #include "cache/index.h"
 #include "cache/journal.h"
@@ -63,24 +65,18 @@ struct entry {
     bool pinned : 1;  /* by hand */
     bool leaving : 1; /* has a place in cache->leaving */
     bool last : 1;    /* the site was full of last copies when it was asked about it before */
+    bool packed : 1;  /* STORED as frames (frames.h): worth.size is what the file takes */
+    bool plain : 1;   /* STORED, and stays as it came: it was seen not to shrink */
     uint8_t alg;      /* entry_digest: 32 or 64 bytes follow */
     uint64_t from_bytes[BLOB_SOURCES];
     uint64_t served_bytes;
-    struct pieces *parked;
+    union {
+        struct pieces *parked; /* unless it is STORED */
+        uint64_t plain_bytes;  /* packed: of the blob itself */
+    };
     struct blob *blob;
     struct entry *prev, *next; /* age list, used longest ago first */
     uint8_t key[];
-};
-
-/* A file that is already forgotten and waits for the disk thread to remove it. */
-enum doom_kind { DOOM_PARTIAL, DOOM_BLOB, DOOM_QUARANTINE };
-struct doom {
-    struct doom *prev, *next;
-    enum doom_kind kind;
-    struct digest digest;
-    uint64_t gen, size;
-    enum metric reason; /* evict_*, or METRIC_COUNT when it is no eviction */
-    bool wanted;        /* it was used lately */
 };
 
 /* A blob that is to leave, and what the site said of it. */
@@ -119,16 +115,17 @@ struct blob {
     struct cond grew;
     enum blob_phase phase;
     int error;
-    bool stored;      /* the file stands in DIR/blobs (HIT, or being re-hashed) */
-    bool verified;    /* the digest is right: the tail may be read */
-    bool distrusted;  /* the disk lost bytes: nothing may be read */
-    bool doomed;      /* its partial file is to be removed */
-    bool hashing;     /* in the hasher's queue or hands, which hold a reference */
-    bool mailed;      /* in the disk thread's mailbox, which holds a reference */
-    unsigned jobs;    /* enum blob_job */
-    unsigned writing; /* blob_write calls that are at the disk now */
-    int64_t room_ms;  /* ASKED: waits for room until then; 0: it does not */
-    int fd;           /* set once */
+    bool stored;           /* the file stands in DIR/blobs (HIT, or being re-hashed) */
+    bool verified;         /* the digest is right: the tail may be read */
+    bool distrusted;       /* the disk lost bytes: nothing may be read */
+    bool doomed;           /* its partial file is to be removed */
+    bool hashing;          /* in the hasher's queue or hands, which hold a reference */
+    bool mailed;           /* in the disk thread's mailbox, which holds a reference */
+    unsigned jobs;         /* enum blob_job */
+    unsigned writing;      /* blob_write calls that are at the disk now */
+    int64_t room_ms;       /* ASKED: waits for room until then; 0: it does not */
+    int fd;                /* set once */
+    struct frames *frames; /* with fd; NULL: the file is the blob itself */
     uint64_t size, gen;
     struct window *window; /* its file is in memory; NULL: on disk */
     bool may_window;       /* without room on the disk it gets one */
@@ -162,7 +159,8 @@ struct cache {
     struct store store;
     size_t pass_bytes;
     unsigned passes_max;
-    int64_t scrub_ms;
+    int64_t scrub_ms, pack_idle_ms;
+    uint64_t pack_bytes_min;
 
     /* lock */
     struct lock lock;
@@ -176,7 +174,7 @@ struct cache {
     void *lost_arg;
     bool telling; /* `lost` runs */
     uint64_t used_bytes, open_bytes;
-    uint64_t stored_count, partial_count;
+    uint64_t stored_count, partial_count, packed_count;
     uint64_t filling_count; /* entries with a blob that is not stored yet, nor foreign */
     uint64_t touched_count; /* STORED entries that the journal has to hear of */
     uint64_t limit_bytes, min_free_bytes;
@@ -200,9 +198,13 @@ struct cache {
     struct cond asked_words; /* one came, or one was told */
     void (*tell_words)(void *arg, const struct digest *d, const uint8_t *words, uint32_t count);
     void *tell_words_arg;
-    bool telling_words; /* it runs */
-    bool checks_end;    /* no more re-hashing by scrub, verify and for words */
-    bool stopping;      /* the disk thread ends when it has done its mail */
+    bool telling_words;      /* it runs */
+    bool checks_end;         /* no more re-hashing by scrub, verify and for words, no packing */
+    struct packing *packing; /* the one that waits for the disk thread */
+    uint64_t packing_bytes;  /* reserved for its file */
+    struct cond packed;      /* it was done, or checks_end was set */
+    uint64_t saved_bytes;    /* what the packed blobs take less than as they came */
+    bool stopping;           /* the disk thread ends when it has done its mail */
 
     /* facts_lock */
     struct lock facts_lock;
@@ -223,7 +225,7 @@ struct cache {
 
     struct content *content; /* NULL: containerd's store is not used */
 
-    struct thread disk_thread, scrub_thread, words_thread; /* opener only */
+    struct thread disk_thread, scrub_thread, words_thread, pack_thread; /* opener only */
     bool mailbox_open;
 };
 

@@ -118,7 +118,7 @@ take_unsent(struct cache *c, struct leave_ask list[CACHE_LEAVE_BATCH])
     for (size_t i = 0; i < c->leaving_count && count < CACHE_LEAVE_BATCH; i++) {
         struct leaving *l = &c->leaving[i];
         if (l->state == CACHE_LEAVE_ASKED && !l->sent) {
-            list[count++] = (struct leave_ask){entry_digest(l->entry), l->entry->worth.size};
+            list[count++] = (struct leave_ask){entry_digest(l->entry), entry_size(l->entry)};
             l->sent = true;
         }
     }

@@ -17,7 +17,8 @@ enum content_state {
 struct cache_stats {
     uint64_t used_bytes, limit_bytes, min_free_bytes, disk_free_bytes;
     uint64_t blobs, partial_blobs, filling, tags, links;
-    bool degraded; /* the disk failed; cleared by the next success */
+    uint64_t packed_blobs, saved_bytes; /* packed at rest, and what they take less for it */
+    bool degraded;                      /* the disk failed; cleared by the next success */
     /* containerd's store. Not in the counts above. */
     enum content_state content_state;
     uint64_t content_blobs, content_bytes; /* that can be read */
@@ -30,6 +31,7 @@ struct blob_info {
     struct digest digest;
     enum blob_phase phase; /* FILLING also for a partial file that nobody fills now */
     uint64_t size, have_bytes;
+    uint64_t disk_bytes;               /* what its file takes: less than size when it is packed */
     uint64_t from_bytes[BLOB_SOURCES]; /* where its bytes came from */
     uint64_t served_bytes;             /* read by clients since start */
     int64_t stored_wall_s, used_wall_s;

@@ -11,6 +11,8 @@
 /* [pos, pos + len) for another node, which checks what it gets: as blob_open_fd, in any phase but
  * FAILED, without hold-back. ERR_NOT_FOUND when some of them are not here, or it passes through. */
 CHECKED int blob_held_fd(struct blob *b, uint64_t pos, uint64_t len, int *ret_fd);
+/* A stored blob that is packed: blob_held_fd takes memory for it, and time. */
+bool blob_is_packed(const struct blob *b);
 /* End of the run of bytes that are here from pos on, held back or not; pos when there is none. */
 uint64_t blob_held_end(struct blob *b, uint64_t pos);
 /* Sets bit i % 8 of bits[i / 8] for each piece i that is here whole; FILLING or later. */

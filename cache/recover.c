@@ -2,7 +2,7 @@
  * are ready in far less than the two seconds that they may take.
  *
  *   1. read and remove DIR/clean   a crash from here on is an unclean stop
- *   2. walk blobs/                 STORED
+ *   2. walk blobs/                 STORED; of a blob that is there packed and as it came the former
  *   3. walk partial/               PARTIAL when map and data fit; everything else is removed
  *   4. replay the journal          ages, sources, tags, links; what has no file is ignored;
  *                                  after a clean stop a blob of the noted length is sure
@@ -16,6 +16,7 @@
 #include "cache/blob.h"
 #include "cache/content.h"
 #include "cache/entry.h"
+#include "cache/format.h"
 #include "cache/room.h"
 #include <malloc.h>
 #include <stdlib.h>
@@ -30,6 +31,8 @@ struct recovery {
     struct cache *cache;
     bool clean;
     size_t partial_bad;
+    size_t packed; /* blobs */
+    size_t twice;  /* of them with their source beside them */
 };
 
 /* ---- the marker ---- */
@@ -96,16 +99,60 @@ recover_mark_clean(struct cache *c)
 /* ---- files ---- */
 
 static void
-add_stored(void *arg, const struct digest *d, uint64_t size)
+add_stored(void *arg, const struct digest *d, uint64_t size, bool packed)
 {
     struct recovery *r = arg;
     struct cache *c = r->cache;
     lock_take(&c->lock);
     struct entry *e = entry_take(c, d);
-    entry_set(c, e, ENTRY_STORED, size);
-    e->gen = c->next_gen++;
-    e->unsure = true; /* until the journal tells the same length */
+    bool twice = e->state == ENTRY_STORED; /* a crash between the two steps of a swap */
+    if (!twice || packed) {
+        entry_set(c, e, ENTRY_STORED, size);
+        e->gen = c->next_gen++;
+        e->unsure = true; /* until the journal tells the same length */
+    }
+    if (packed) {
+        entry_set_packed(c, e, size, 0); /* the journal tells, or the file itself */
+        r->packed++;
+    }
     lock_drop(&c->lock);
+    if (twice && store_remove_copy(&c->store, d, false) == 0) {
+        r->twice++;
+    }
+}
+
+static bool
+next_unmeasured(struct cache *c, uint64_t *at, struct digest *ret)
+{
+    const struct entry *e;
+    lock_take(&c->lock);
+    do {
+        e = index_next(&c->map, at);
+    } while (e != NULL && (!e->packed || e->plain_bytes != 0));
+    if (e != NULL) {
+        *ret = entry_digest(e);
+    }
+    lock_drop(&c->lock);
+    return e != NULL;
+}
+
+/* The length of packed blobs that the journal did not tell. What cannot be read leaves. */
+static void
+measure_packed(struct cache *c)
+{
+    struct digest d;
+    for (uint64_t at = 0; next_unmeasured(c, &at, &d);) {
+        AUTO(stored_close) struct stored file = {.fd = -1};
+        int rc = store_open_blob(&c->store, &d, true, &file);
+        lock_take(&c->lock);
+        struct entry *e = entry_find(c, &d);
+        if (rc < 0) {
+            entry_doom(c, e, DOOM_QUARANTINE, M_evict_corrupt);
+        } else {
+            entry_set_packed(c, e, e->worth.size, file.size);
+        }
+        lock_drop(&c->lock);
+    }
 }
 
 /* The map of a partial file when it is good and the data is as long as it says. */
@@ -189,7 +236,10 @@ replay(void *arg, const struct record *rec)
     }
     lock_take(&c->lock);
     struct entry *e = entry_find(c, &rec->digest);
-    if (e != NULL && e->state == ENTRY_STORED && e->worth.size == rec->fact.size) {
+    if (e != NULL && e->packed && e->plain_bytes == 0) {
+        entry_set_packed(c, e, e->worth.size, rec->fact.size);
+    }
+    if (e != NULL && e->state == ENTRY_STORED && entry_size(e) == rec->fact.size) {
         e->unsure = !r->clean;
         e->stored_wall_s = (uint32_t)rec->fact.stored_wall_s;
         uint32_t used_s = (uint32_t)rec->fact.used_wall_s;
@@ -273,12 +323,16 @@ recover_start(struct cache *c, struct err *e)
     rc = store_each_blob(&c->store, add_stored, &r);
     if (rc < 0) {
         (void)cache_disk_failed(c, "list blobs", rc);
+    } else if (r.packed == 0) {
+        (void)!format_set(&c->store,
+                          FORMAT_PLAIN); /* best effort: an older program may come back */
     }
     rc = store_each_partial(&c->store, add_partial, &r, &removed);
     if (rc < 0) {
         (void)cache_disk_failed(c, "list partial blobs", rc);
     }
     journal_open(&c->journal, &c->store, replay, &r, &cut_bytes);
+    measure_packed(c);
     lock_take(&c->lock);
     apply_marker(c, &marker);
     size_t unsure = sort_by_age(c);

@@ -12,6 +12,7 @@
 #include "cache/content.h"
 #include "cache/disk.h"
 #include "cache/entry.h"
+#include <errno.h>
 
 #define STEP_BYTES    (256u * 1024)
 #define SCRUB_BYTES_S (32u * 1024 * 1024) /* 2 to 4 % of one core, a disk's small change */
@@ -56,8 +57,9 @@ scrub_pause_ms(size_t step_bytes, int64_t took_ms)
 
 /* Hashes the whole file: 0, ERR_CLOSED when the cache closes, or what the disk said. */
 static int
-hash_file(struct cache *c, int fd, uint64_t size, enum scrub_kind kind, struct digest *ret)
+hash_file(struct cache *c, const struct stored *file, enum scrub_kind kind, struct digest *ret)
 {
+    uint64_t size = file->size;
     struct digester *digester = digester_new((enum digest_alg)ret->alg);
     uint8_t *room = mem_alloc(STEP_BYTES);
     int rc = 0;
@@ -66,7 +68,7 @@ hash_file(struct cache *c, int fd, uint64_t size, enum scrub_kind kind, struct d
         size_t n = size - at < STEP_BYTES ? (size_t)(size - at) : STEP_BYTES;
         bool going_on = pause_ms(c, kind == SCRUB_NOW ? 0 : scrub_pause_ms(n, took_ms));
         int64_t begun_ms = clock_ms();
-        rc = going_on ? fs_read_at(fd, at, room, n) : ERR_CLOSED;
+        rc = going_on ? frames_read(file->frames, file->fd, at, room, n) : ERR_CLOSED;
         if (rc == 0) {
             digester_add(digester, room, n);
             metric_add(M_scrub_bytes, n);
@@ -83,7 +85,8 @@ hash_file(struct cache *c, int fd, uint64_t size, enum scrub_kind kind, struct d
 /* Is it stored, and a check of this kind worth it? Tells which file it is: the one that is
  * judged may leave and be fetched again while it is read. */
 static bool
-wanted(struct cache *c, const struct digest *d, enum scrub_kind kind, uint64_t *ret_gen)
+wanted(struct cache *c, const struct digest *d, enum scrub_kind kind, uint64_t *ret_gen,
+       bool *ret_packed)
 {
     lock_take(&c->lock);
     const struct entry *e = entry_find(c, d);
@@ -91,6 +94,7 @@ wanted(struct cache *c, const struct digest *d, enum scrub_kind kind, uint64_t *
               (kind == SCRUB_NOW || e->blob == NULL) && (kind != SCRUB_UNSURE || e->unsure);
     if (is) {
         *ret_gen = e->gen;
+        *ret_packed = e->packed;
     }
     lock_drop(&c->lock);
     return is;
@@ -131,24 +135,29 @@ scrub_found_bad(struct cache *c, const struct digest *d, uint64_t gen)
 enum scrub_result
 scrub_check(struct cache *c, const struct digest *d, enum scrub_kind kind, uint64_t *ret_bytes)
 {
-    AUTO(fd_close) int fd = -1;
-    uint64_t size = 0, gen = 0;
+    AUTO(stored_close) struct stored file = {.fd = -1};
+    uint64_t gen = 0;
+    bool packed = false;
     *ret_bytes = 0;
-    if (!wanted(c, d, kind, &gen) || store_open_blob(&c->store, d, &fd, &size) < 0) {
+    if (!wanted(c, d, kind, &gen, &packed)) {
+        return SCRUB_SKIPPED;
+    }
+    int rc = store_open_blob(&c->store, d, packed, &file);
+    if (rc < 0 && rc != -EBADMSG) {
         return SCRUB_SKIPPED;
     }
     struct digest got = {.alg = d->alg};
-    if (kind == SCRUB_ROUND) {
-        fs_drop_cached(fd);
+    if (rc == 0 && kind == SCRUB_ROUND) {
+        fs_drop_cached(file.fd);
     }
-    int rc = hash_file(c, fd, size, kind, &got);
-    if (kind == SCRUB_ROUND) {
-        fs_drop_cached(fd); /* nobody asked for it */
+    rc = rc < 0 ? rc : hash_file(c, &file, kind, &got);
+    if (rc == 0 && kind == SCRUB_ROUND) {
+        fs_drop_cached(file.fd); /* nobody asked for it */
     }
     if (rc == ERR_CLOSED) {
         return SCRUB_SKIPPED;
     }
-    *ret_bytes = size;
+    *ret_bytes = file.size;
     if (rc < 0) {
         /* Bytes that cannot be read are as bad as wrong ones: every client would be cut there. */
         (void)cache_disk_failed(c, "verify", rc);
@@ -171,7 +180,8 @@ scrub_foreign(struct cache *c, const struct digest *d, uint64_t *ret_bytes)
     if (content_open(c->content, d, &fd, &id, &good) < 0) {
         return SCRUB_SKIPPED;
     }
-    int rc = hash_file(c, fd, id.size, SCRUB_NOW, &got);
+    struct stored file = {.fd = fd, .size = id.size};
+    int rc = hash_file(c, &file, SCRUB_NOW, &got);
     if (rc == ERR_CLOSED || fs_id(fd, &now) < 0 || !fs_id_equal(&now, &id)) {
         return SCRUB_SKIPPED; /* containerd has deleted or changed it meanwhile */
     }

@@ -10,17 +10,16 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "cache/format.h"
+#include "cache/frames.h"
+#include "cache/store_inside.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* "sha512-" and 128 digits, ".", 20 digits, ".map.tmp" */
-#define NAME_MAX_BYTES   192
-#define FORMAT_NAME      "FORMAT"
-#define FORMAT_BYTES_MAX 32
-#define WORDS_SUFFIX     ".words"
 /* People look at the newest failures; more would only eat the disk. */
 #define QUARANTINE_MAX 8
 
@@ -38,19 +37,20 @@ shard_path(const struct store *s, const struct digest *d)
     return mem_printf("%s/blobs/%s/%.2s", s->dir, digest_alg_name(d), hex);
 }
 
-static int
-open_sub(const struct store *s, const char *below, bool create, int *ret_fd)
+int
+store_open_sub(const struct store *s, const char *below, bool create, int *ret_fd)
 {
     AUTO(mem_free_text) char *path = sub_path(s, below);
     return fs_open_dir(path, create, ret_fd);
 }
 
-static void
-name_partial(const struct digest *d, uint64_t gen, const char *suffix, char ret[NAME_MAX_BYTES])
+void
+store_name_partial(const struct digest *d, uint64_t gen, const char *suffix,
+                   char ret[STORE_NAME_MAX])
 {
     char hex[129];
     digest_hex(d, hex);
-    int rc = text_printf(ret, NAME_MAX_BYTES, "%s-%s.%llu%s", digest_alg_name(d), hex,
+    int rc = text_printf(ret, STORE_NAME_MAX, "%s-%s.%llu%s", digest_alg_name(d), hex,
                          (unsigned long long)gen, suffix);
     must(rc == 0);
 }
@@ -58,7 +58,7 @@ name_partial(const struct digest *d, uint64_t gen, const char *suffix, char ret[
 /* One file in partial/ that gets its name. */
 struct naming {
     int fd;
-    char from[NAME_MAX_BYTES], to[NAME_MAX_BYTES];
+    char from[STORE_NAME_MAX], to[STORE_NAME_MAX];
     char *to_dir; /* path; freed by namings_free */
     int rc;       /* an error: it takes no further part */
 };
@@ -140,44 +140,6 @@ publish(int from_dir, struct naming *list, size_t count)
     sync_folders(list, count);
 }
 
-/* Best effort: a folder without a number is of version 1. */
-static void
-write_version(const struct store *s)
-{
-    AUTO(buf_release) struct buf text;
-    buf_init(&text, FORMAT_BYTES_MAX);
-    if (buf_printf(&text, "%d\n", STORE_VERSION) < 0 ||
-        store_write_file(s, FORMAT_NAME, &text) < 0) {
-        return;
-    }
-}
-
-/* A disk that cannot be read is told by what is read next. */
-static int
-check_version(const struct store *s, struct err *e)
-{
-    AUTO(buf_release) struct buf text;
-    buf_init(&text, FORMAT_BYTES_MAX);
-    uint64_t version = UINT64_MAX; /* what is no number is not ours */
-    int rc = store_read_file(s, FORMAT_NAME, &text);
-    if (rc == -ENOENT || (rc == 0 && text.len == 0)) {
-        write_version(s);
-        return 0;
-    }
-    if (rc < 0 && rc != ERR_LIMIT) {
-        return 0;
-    }
-    size_t digits = rc == 0 ? text.len - (text.data[text.len - 1] == '\n') : 0;
-    if (text_u64(buf_text(&text), digits, &version) == 0 && version <= STORE_VERSION) {
-        return 0;
-    }
-    return err_set(e, ERR_VERSION,
-                   "%s/" FORMAT_NAME
-                   ": a later version of peersync wrote this folder (we know %d); "
-                   "install that one again or give another cache.dir. Nothing was changed",
-                   s->dir, STORE_VERSION);
-}
-
 int
 store_open(struct store *s, const char *dir, struct err *e)
 {
@@ -196,12 +158,12 @@ store_open(struct store *s, const char *dir, struct err *e)
         return err_set(e, rc, "%s: %s", dir,
                        rc == -EWOULDBLOCK ? "in use by another daemon" : err_text(rc));
     }
-    rc = check_version(s, e);
+    rc = format_check(s, e);
     if (rc < 0) {
         return rc;
     }
     AUTO(fd_close) int partial_fd = -1;
-    rc = open_sub(s, "partial", true, &partial_fd);
+    rc = store_open_sub(s, "partial", true, &partial_fd);
     return rc < 0 ? err_set(e, rc, "%s/partial: %s", dir, err_text(rc)) : 0;
 }
 
@@ -212,23 +174,42 @@ store_close(struct store *s)
     mem_free_text(&s->dir);
 }
 
-int
-store_open_blob(const struct store *s, const struct digest *d, int *ret_fd, uint64_t *ret_size)
+/* Of a complete blob, in its shard. */
+static char *
+blob_name(const struct digest *d, bool packed)
 {
     char hex[129];
     digest_hex(d, hex);
+    return mem_printf("%s%s", hex, packed ? STORE_PACKED : "");
+}
+
+void
+stored_close(struct stored *b)
+{
+    fd_close(&b->fd);
+    frames_free(b->frames);
+    b->frames = NULL;
+}
+
+int
+store_open_blob(const struct store *s, const struct digest *d, bool packed, struct stored *ret)
+{
     AUTO(mem_free_text) char *shard = shard_path(s, d);
-    AUTO(mem_free_text) char *path = mem_printf("%s/%s", shard, hex);
-    AUTO(fd_close) int fd = -1;
-    int rc = fs_open_at(AT_FDCWD, path, O_RDONLY, &fd);
+    AUTO(mem_free_text) char *name = blob_name(d, packed);
+    AUTO(mem_free_text) char *path = mem_printf("%s/%s", shard, name);
+    AUTO(stored_close) struct stored b = {.fd = -1};
+    int rc = fs_open_at(AT_FDCWD, path, O_RDONLY, &b.fd);
     if (rc == 0) {
-        rc = fs_size(fd, ret_size);
+        rc = packed ? frames_open(b.fd, &b.frames) : fs_size(b.fd, &b.size);
     }
     if (rc < 0) {
         return rc;
     }
-    *ret_fd = fd;
-    fd = -1;
+    if (packed) {
+        b.size = frames_plain_bytes(b.frames);
+    }
+    *ret = b;
+    b = (struct stored){.fd = -1};
     return 0;
 }
 
@@ -238,17 +219,27 @@ store_words_path(const struct store *s, const struct digest *d)
     char hex[129];
     digest_hex(d, hex);
     AUTO(mem_free_text) char *shard = shard_path(s, d);
-    return mem_printf("%s/%s" WORDS_SUFFIX, shard, hex);
+    return mem_printf("%s/%s" STORE_WORDS, shard, hex);
+}
+
+int
+store_remove_copy(const struct store *s, const struct digest *d, bool packed)
+{
+    AUTO(mem_free_text) char *shard = shard_path(s, d);
+    AUTO(mem_free_text) char *name = blob_name(d, packed);
+    AUTO(mem_free_text) char *path = mem_printf("%s/%s", shard, name);
+    return fs_unlink_at(AT_FDCWD, path);
 }
 
 int
 store_remove_blob(const struct store *s, const struct digest *d)
 {
-    char hex[129];
-    digest_hex(d, hex);
-    AUTO(mem_free_text) char *shard = shard_path(s, d);
-    AUTO(mem_free_text) char *path = mem_printf("%s/%s", shard, hex);
-    return fs_unlink_at(AT_FDCWD, path);
+    int packed = store_remove_copy(s, d, true);
+    int plain = store_remove_copy(s, d, false);
+    if (plain == -ENOENT || (packed < 0 && packed != -ENOENT)) {
+        return packed;
+    }
+    return plain;
 }
 
 /* What is in a folder. */
@@ -282,7 +273,8 @@ has_room(int quarantine_fd, int shard_fd, const char *name, uint64_t max_bytes)
 }
 
 int
-store_quarantine_blob(const struct store *s, const struct digest *d, uint64_t max_bytes)
+store_quarantine_blob(const struct store *s, const struct digest *d, bool packed,
+                      uint64_t max_bytes)
 {
     AUTO(fd_close) int shard_fd = -1, quarantine_fd = -1;
     AUTO(mem_free_text) char *shard = shard_path(s, d);
@@ -290,39 +282,59 @@ store_quarantine_blob(const struct store *s, const struct digest *d, uint64_t ma
     if (rc < 0) {
         return rc;
     }
-    char hex[129], name[NAME_MAX_BYTES];
-    digest_hex(d, hex);
-    rc = text_printf(name, sizeof name, "%s-%s", digest_alg_name(d), hex);
-    must(rc == 0);
+    AUTO(mem_free_text) char *from = blob_name(d, packed);
+    AUTO(mem_free_text) char *name = mem_printf("%s-%s", digest_alg_name(d), from);
 
-    rc = open_sub(s, "quarantine", true, &quarantine_fd);
-    if (rc == 0 && has_room(quarantine_fd, shard_fd, hex, max_bytes)) {
-        rc = fs_rename_at(shard_fd, hex, quarantine_fd, name);
+    rc = store_open_sub(s, "quarantine", true, &quarantine_fd);
+    if (rc == 0 && has_room(quarantine_fd, shard_fd, from, max_bytes)) {
+        rc = fs_rename_at(shard_fd, from, quarantine_fd, name);
         if (rc == 0) {
             return 0;
         }
     }
-    return fs_unlink_at(shard_fd, hex);
+    return fs_unlink_at(shard_fd, from);
+}
+
+static int
+create(const struct store *s, const struct digest *d, uint64_t gen, const char *suffix, int *ret_fd)
+{
+    char name[STORE_NAME_MAX];
+    store_name_partial(d, gen, suffix, name);
+    AUTO(fd_close) int dir_fd = -1;
+    int rc = store_open_sub(s, "partial", true, &dir_fd);
+    return rc < 0 ? rc : fs_open_at(dir_fd, name, O_RDWR | O_CREAT | O_EXCL, ret_fd);
 }
 
 int
 store_create_partial(const struct store *s, const struct digest *d, uint64_t gen, int *ret_fd)
 {
-    char name[NAME_MAX_BYTES];
-    name_partial(d, gen, "", name);
+    return create(s, d, gen, "", ret_fd);
+}
+
+int
+store_create_packed(const struct store *s, const struct digest *d, uint64_t gen, int *ret_fd)
+{
+    return create(s, d, gen, STORE_PACKED, ret_fd);
+}
+
+int
+store_drop_packed(const struct store *s, const struct digest *d, uint64_t gen)
+{
+    char name[STORE_NAME_MAX];
+    store_name_partial(d, gen, STORE_PACKED, name);
     AUTO(fd_close) int dir_fd = -1;
-    int rc = open_sub(s, "partial", true, &dir_fd);
-    return rc < 0 ? rc : fs_open_at(dir_fd, name, O_RDWR | O_CREAT | O_EXCL, ret_fd);
+    int rc = store_open_sub(s, "partial", false, &dir_fd);
+    return rc < 0 ? rc : fs_unlink_at(dir_fd, name);
 }
 
 int
 store_open_partial(const struct store *s, const struct digest *d, uint64_t gen, int *ret_fd,
                    uint64_t *ret_size)
 {
-    char name[NAME_MAX_BYTES];
-    name_partial(d, gen, "", name);
+    char name[STORE_NAME_MAX];
+    store_name_partial(d, gen, "", name);
     AUTO(fd_close) int dir_fd = -1, fd = -1;
-    int rc = open_sub(s, "partial", false, &dir_fd);
+    int rc = store_open_sub(s, "partial", false, &dir_fd);
     if (rc == 0) {
         rc = fs_open_at(dir_fd, name, O_RDWR, &fd);
     }
@@ -340,11 +352,11 @@ store_open_partial(const struct store *s, const struct digest *d, uint64_t gen, 
 int
 store_remove_partial(const struct store *s, const struct digest *d, uint64_t gen)
 {
-    char data[NAME_MAX_BYTES], map[NAME_MAX_BYTES];
-    name_partial(d, gen, "", data);
-    name_partial(d, gen, ".map", map);
+    char data[STORE_NAME_MAX], map[STORE_NAME_MAX];
+    store_name_partial(d, gen, "", data);
+    store_name_partial(d, gen, ".map", map);
     AUTO(fd_close) int dir_fd = -1;
-    int rc = open_sub(s, "partial", false, &dir_fd);
+    int rc = store_open_sub(s, "partial", false, &dir_fd);
     if (rc < 0) {
         return rc;
     }
@@ -359,7 +371,7 @@ write_whole(const struct store *s, const struct buf *bytes, const char *tmp, con
             const char *name)
 {
     AUTO(fd_close) int dir_fd = -1, fd = -1;
-    int rc = open_sub(s, "partial", true, &dir_fd);
+    int rc = store_open_sub(s, "partial", true, &dir_fd);
     if (rc == 0) {
         rc = fs_open_at(dir_fd, tmp, O_RDWR | O_CREAT | O_TRUNC, &fd);
     }
@@ -389,9 +401,9 @@ write_whole(const struct store *s, const struct buf *bytes, const char *tmp, con
 int
 store_save_map(const struct store *s, const struct digest *d, uint64_t gen, const struct buf *map)
 {
-    char tmp[NAME_MAX_BYTES], name[NAME_MAX_BYTES];
-    name_partial(d, gen, ".map.tmp", tmp);
-    name_partial(d, gen, ".map", name);
+    char tmp[STORE_NAME_MAX], name[STORE_NAME_MAX];
+    store_name_partial(d, gen, ".map.tmp", tmp);
+    store_name_partial(d, gen, ".map", name);
     AUTO(mem_free_text) char *partial = sub_path(s, "partial");
     return write_whole(s, map, tmp, partial, name);
 }
@@ -399,10 +411,10 @@ store_save_map(const struct store *s, const struct digest *d, uint64_t gen, cons
 int
 store_load_map(const struct store *s, const struct digest *d, uint64_t gen, struct buf *ret)
 {
-    char name[NAME_MAX_BYTES];
-    name_partial(d, gen, ".map", name);
+    char name[STORE_NAME_MAX];
+    store_name_partial(d, gen, ".map", name);
     AUTO(fd_close) int dir_fd = -1;
-    int rc = open_sub(s, "partial", false, &dir_fd);
+    int rc = store_open_sub(s, "partial", false, &dir_fd);
     return rc < 0 ? rc : fs_read_file(dir_fd, name, ret);
 }
 
@@ -423,14 +435,14 @@ make_shard(const struct store *s, const struct digest *d)
     /* Three levels may be new: DIR/blobs, its sha256, the shard. */
     const char *const parents[] = {"blobs", ".", NULL};
     AUTO(mem_free_text) char *alg = mem_printf("blobs/%s", digest_alg_name(d));
-    rc = open_sub(s, alg, false, &parent_fd);
+    rc = store_open_sub(s, alg, false, &parent_fd);
     for (const char *const *p = parents; rc == 0; p++) {
         rc = fs_sync(parent_fd);
         fd_close(&parent_fd);
         if (rc < 0 || *p == NULL) {
             break;
         }
-        rc = open_sub(s, *p, false, &parent_fd);
+        rc = store_open_sub(s, *p, false, &parent_fd);
     }
     return rc;
 }
@@ -438,7 +450,7 @@ make_shard(const struct store *s, const struct digest *d)
 static void
 name_blob(const struct store *s, const struct publishing *p, struct naming *ret)
 {
-    name_partial(&p->digest, p->gen, "", ret->from);
+    store_name_partial(&p->digest, p->gen, "", ret->from);
     digest_hex(&p->digest, ret->to);
     ret->to_dir = shard_path(s, &p->digest);
     ret->fd = p->fd;
@@ -449,7 +461,7 @@ void
 store_publish_blobs(const struct store *s, struct publishing *list, size_t count)
 {
     AUTO(fd_close) int from_fd = -1;
-    int rc = open_sub(s, "partial", false, &from_fd);
+    int rc = store_open_sub(s, "partial", false, &from_fd);
     struct naming *names = namings_new(count);
     for (size_t i = 0; i < count && rc == 0; i++) {
         name_blob(s, &list[i], &names[i]);
@@ -460,8 +472,8 @@ store_publish_blobs(const struct store *s, struct publishing *list, size_t count
     for (size_t i = 0; i < count; i++) {
         list[i].rc = rc < 0 ? rc : names[i].rc;
         if (list[i].rc == 0) {
-            char map[NAME_MAX_BYTES];
-            name_partial(&list[i].digest, list[i].gen, ".map", map);
+            char map[STORE_NAME_MAX];
+            store_name_partial(&list[i].digest, list[i].gen, ".map", map);
             int gone = fs_unlink_at(from_fd, map);
             (void)gone; /* an old map is an orphan that the next start removes */
         }
@@ -470,9 +482,27 @@ store_publish_blobs(const struct store *s, struct publishing *list, size_t count
 }
 
 int
+store_publish_packed(const struct store *s, const struct digest *d, uint64_t gen, int fd)
+{
+    AUTO(fd_close) int from_fd = -1;
+    int rc = store_open_sub(s, "partial", false, &from_fd);
+    if (rc < 0) {
+        return rc;
+    }
+    AUTO(mem_free_text) char *name = blob_name(d, true);
+    AUTO(mem_free_text) char *shard = shard_path(s, d);
+    struct naming n = {.fd = fd, .to_dir = shard};
+    store_name_partial(d, gen, STORE_PACKED, n.from);
+    rc = text_copy(n.to, sizeof n.to, name);
+    must(rc == 0);
+    publish(from_fd, &n, 1);
+    return n.rc;
+}
+
+int
 store_write_file(const struct store *s, const char *name, const struct buf *bytes)
 {
-    char tmp[NAME_MAX_BYTES];
+    char tmp[STORE_NAME_MAX];
     int rc = text_printf(tmp, sizeof tmp, "%s.tmp", name);
     must(rc == 0);
     return write_whole(s, bytes, tmp, s->dir, name);
@@ -514,184 +544,4 @@ store_free_bytes(const struct store *s, uint64_t *ret_free, uint64_t *ret_total)
     AUTO(fd_close) int dir_fd = -1;
     int rc = fs_open_dir(s->dir, true, &dir_fd);
     return rc < 0 ? rc : fs_free_bytes(dir_fd, ret_free, ret_total);
-}
-
-/* ---- walks at start ---- */
-
-struct blob_walk {
-    int dir_fd; /* of the shard */
-    const char *alg;
-    void (*fn)(void *arg, const struct digest *d, uint64_t size);
-    void *arg;
-};
-
-/* True when it is a file of words; it goes when its blob is not there. */
-static bool
-walk_words(int dir_fd, const char *name)
-{
-    const char *end = strstr(name, WORDS_SUFFIX);
-    uint64_t size;
-    if (end == NULL) {
-        return false;
-    }
-    AUTO(mem_free_text) char *blob = mem_printf("%.*s", (int)(end - name), name);
-    if (fs_size_at(dir_fd, blob, &size) == -ENOENT) {
-        (void)!fs_unlink_at(dir_fd, name);
-    }
-    return true;
-}
-
-static int
-walk_blob(void *arg, const char *name)
-{
-    struct blob_walk *w = arg;
-    char text[DIGEST_TEXT_MAX];
-    struct digest d;
-    if (walk_words(w->dir_fd, name) || text_printf(text, sizeof text, "%s:%s", w->alg, name) < 0 ||
-        digest_parse(text, strlen(text), &d) < 0) {
-        return 0;
-    }
-    uint64_t size;
-    if (fs_size_at(w->dir_fd, name, &size) == 0) {
-        w->fn(w->arg, &d, size);
-    }
-    return 0;
-}
-
-static int
-walk_shard(void *arg, const char *name)
-{
-    struct blob_walk *w = arg;
-    int alg_fd = w->dir_fd;
-    AUTO(fd_close) int shard_fd = -1;
-    if (strlen(name) == 2 && fs_open_at(alg_fd, name, O_RDONLY | O_DIRECTORY, &shard_fd) == 0) {
-        w->dir_fd = shard_fd;
-        int rc = fs_each(shard_fd, walk_blob, w);
-        w->dir_fd = alg_fd;
-        return rc == 0 || rc == -ENOENT ? 0 : rc;
-    }
-    return 0;
-}
-
-int
-store_each_blob(const struct store *s, void (*fn)(void *arg, const struct digest *d, uint64_t size),
-                void *arg)
-{
-    static const char *const algs[] = {"sha256", "sha512"};
-    int worst = 0;
-    for (size_t i = 0; i < ARRAY_LEN(algs); i++) {
-        AUTO(mem_free_text) char *below = mem_printf("blobs/%s", algs[i]);
-        AUTO(fd_close) int alg_fd = -1;
-        int rc = open_sub(s, below, false, &alg_fd);
-        if (rc == 0) {
-            struct blob_walk w = {alg_fd, algs[i], fn, arg};
-            rc = fs_each(alg_fd, walk_shard, &w);
-        }
-        if (rc < 0 && rc != -ENOENT) {
-            worst = rc;
-        }
-    }
-    return worst;
-}
-
-struct names {
-    char **list;
-    size_t count, cap;
-};
-
-static int
-collect_name(void *arg, const char *name)
-{
-    struct names *n = arg;
-    if (n->count == n->cap) {
-        n->cap = n->cap * 2 + 16;
-        n->list = mem_realloc(n->list, n->cap * sizeof n->list[0]);
-    }
-    n->list[n->count++] = mem_strdup(name);
-    return 0;
-}
-
-static void
-names_release(struct names *n)
-{
-    for (size_t i = 0; i < n->count; i++) {
-        mem_free(n->list[i]);
-    }
-    mem_free(n->list);
-}
-
-/* "sha256-HEX.GEN" or "sha256-HEX.GEN.map" */
-static bool
-parse_partial(const char *name, struct digest *ret_d, uint64_t *ret_gen, bool *ret_map)
-{
-    const char *dash = strchr(name, '-');
-    const char *dot = strchr(name, '.');
-    if (dash == NULL || dot == NULL || dot < dash) {
-        return false;
-    }
-    char text[DIGEST_TEXT_MAX];
-    if (text_printf(text, sizeof text, "%.*s:%.*s", (int)(dash - name), name, (int)(dot - dash - 1),
-                    dash + 1) < 0 ||
-        digest_parse(text, strlen(text), ret_d) < 0) {
-        return false;
-    }
-    const char *end = strchr(dot + 1, '.');
-    size_t digits = end == NULL ? strlen(dot + 1) : (size_t)(end - dot - 1);
-    *ret_map = end != NULL;
-    return (end == NULL || strcmp(end, ".map") == 0) && text_u64(dot + 1, digits, ret_gen) == 0;
-}
-
-static int
-by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* In names that are sorted. */
-static bool
-has_name(const struct names *n, const char *name)
-{
-    return n->count > 0 && bsearch(&name, n->list, n->count, sizeof n->list[0], by_text) != NULL;
-}
-
-/* Is it the data or the map of a partial blob that has both? */
-static bool
-has_partner(const struct names *n, const char *name, struct digest *ret_d, uint64_t *ret_gen,
-            bool *ret_map)
-{
-    char partner[NAME_MAX_BYTES];
-    if (!parse_partial(name, ret_d, ret_gen, ret_map)) {
-        return false;
-    }
-    name_partial(ret_d, *ret_gen, *ret_map ? "" : ".map", partner);
-    return has_name(n, partner);
-}
-
-int
-store_each_partial(const struct store *s,
-                   void (*fn)(void *arg, const struct digest *d, uint64_t gen), void *arg,
-                   size_t *ret_removed)
-{
-    AUTO(fd_close) int dir_fd = -1;
-    AUTO(names_release) struct names names = {NULL, 0, 0};
-    int rc = open_sub(s, "partial", true, &dir_fd);
-    if (rc == 0) {
-        rc = fs_each(dir_fd, collect_name, &names);
-    }
-    if (names.count > 0) {
-        qsort(names.list, names.count, sizeof names.list[0], by_text);
-    }
-    size_t removed = 0;
-    for (size_t i = 0; rc == 0 && i < names.count; i++) {
-        struct digest d;
-        uint64_t gen;
-        bool map;
-        if (!has_partner(&names, names.list[i], &d, &gen, &map)) {
-            removed += fs_unlink_at(dir_fd, names.list[i]) == 0;
-        } else if (map) {
-            fn(arg, &d, gen);
-        }
-    }
-    *ret_removed = removed;
-    return rc;
 }

@@ -4,9 +4,11 @@
  *   DIR/LOCK                       flock of the running daemon
  *   DIR/FORMAT                     version of this layout, a number; none means 1
  *   DIR/blobs/sha256/ab/HEX        complete blobs; ab are the first two digits
+ *   DIR/blobs/sha256/ab/HEX.zst    one that takes less room so (frames.h), instead of HEX
  *   DIR/blobs/sha256/ab/HEX.words  what its pieces hash to; not synced, and no loss (words.h)
  *   DIR/partial/sha256-HEX.GEN     arriving bytes; GEN tells attempts apart
  *   DIR/partial/sha256-HEX.GEN.map what of it is held
+ *   DIR/partial/sha256-HEX.GEN.zst a complete blob that is being packed; deleted at start
  *   DIR/partial/...tmp             a file being written; deleted at start
  *   DIR/quarantine/sha256-HEX      stored bytes that did not match, for people
  *   DIR/journal                    soft facts
@@ -20,9 +22,7 @@
 #include "base/err.h"
 
 struct buf;
-
-/* Raised when an older program must not touch the folder any more. */
-#define STORE_VERSION 1
+struct frames;
 
 struct store {
     char *dir;   /* fixed at open */
@@ -36,14 +36,30 @@ void store_close(struct store *s); /* also half-built ones */
 /* Of the words of a blob; mem_free. */
 char *store_words_path(const struct store *s, const struct digest *d);
 
-/* A complete blob, read only, and its length. */
-CHECKED int store_open_blob(const struct store *s, const struct digest *d, int *ret_fd,
-                            uint64_t *ret_size);
+/* A complete blob that was opened. frames_read reads it. */
+struct stored {
+    int fd;                /* read only */
+    struct frames *frames; /* NULL: the file is the blob itself */
+    uint64_t size;         /* of the blob */
+};
+void stored_close(struct stored *b); /* for AUTO(stored_close); -1 and NULL are fine */
+CHECKED int store_open_blob(const struct store *s, const struct digest *d, bool packed,
+                            struct stored *ret);
+/* Packed or as it came; or both. */
+CHECKED int store_remove_copy(const struct store *s, const struct digest *d, bool packed);
 CHECKED int store_remove_blob(const struct store *s, const struct digest *d);
 /* Moves it out of the way, or removes it when the quarantine is full: of files, or of bytes, which
  * max_bytes bounds. */
-CHECKED int store_quarantine_blob(const struct store *s, const struct digest *d,
+CHECKED int store_quarantine_blob(const struct store *s, const struct digest *d, bool packed,
                                   uint64_t max_bytes);
+
+/* A blob that is being packed, and the end of that: it stands under its name beside the one that it
+ * is made of when this returns 0, for good. */
+CHECKED int store_create_packed(const struct store *s, const struct digest *d, uint64_t gen,
+                                int *ret_fd);
+CHECKED int store_drop_packed(const struct store *s, const struct digest *d, uint64_t gen);
+CHECKED int store_publish_packed(const struct store *s, const struct digest *d, uint64_t gen,
+                                 int fd);
 
 CHECKED int store_create_partial(const struct store *s, const struct digest *d, uint64_t gen,
                                  int *ret_fd);
@@ -75,10 +91,11 @@ CHECKED int store_open_file(const struct store *s, const char *name, int flags, 
 
 CHECKED int store_free_bytes(const struct store *s, uint64_t *ret_free, uint64_t *ret_total);
 
-/* Calls fn for every complete blob, and removes words without one; names that are not ours are left
- * alone. */
+/* Calls fn for every complete blob (one of which the packed file and its source are there twice),
+ * and removes words without one; names that are not ours are left alone. size: of the file. */
 CHECKED int store_each_blob(const struct store *s,
-                            void (*fn)(void *arg, const struct digest *d, uint64_t size),
+                            void (*fn)(void *arg, const struct digest *d, uint64_t size,
+                                       bool packed),
                             void *arg);
 /* Calls fn for every partial file with a map, and removes everything else in partial/ that
  * is not the data of one. */

@@ -11,7 +11,6 @@
 #include "cache/blob.h"
 #include <string.h>
 
-#define COPY_BYTES  (256u * 1024)
 #define STATE_BYTES 512 /* about, of one state of a digest */
 
 struct window {
@@ -292,23 +291,6 @@ is_here(struct blob *b, uint64_t pos, uint64_t len)
     return here;
 }
 
-static int
-copy_bytes(int from, int to, uint64_t pos, uint64_t len)
-{
-    uint8_t *room = mem_alloc(COPY_BYTES);
-    int rc = 0;
-    for (uint64_t at = pos; at < pos + len && rc == 0;) {
-        size_t n = pos + len - at < COPY_BYTES ? (size_t)(pos + len - at) : COPY_BYTES;
-        rc = fs_read_at(from, at, room, n);
-        if (rc == 0) {
-            rc = fs_write_at(to, at, room, n);
-        }
-        at += n;
-    }
-    mem_free(room);
-    return rc;
-}
-
 int
 window_copy(struct blob *b, uint64_t pos, uint64_t len, int *ret_fd)
 {
@@ -316,10 +298,7 @@ window_copy(struct blob *b, uint64_t pos, uint64_t len, int *ret_fd)
     if (!is_here(b, pos, len)) {
         return ERR_NOT_FOUND;
     }
-    int rc = fs_open_memory(b->size, &fd);
-    if (rc == 0) {
-        rc = copy_bytes(b->fd, fd, pos, len);
-    }
+    int rc = blob_copy(b, pos, len, &fd);
     if (rc < 0) {
         return rc;
     }

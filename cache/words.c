@@ -197,7 +197,7 @@ is_ending(struct cache *c)
 
 /* Of the file of b, and what all of it hashes to. False when it cannot be read, or time is up. */
 static bool
-read_through(struct blob *b, int fd, struct words *w, struct digest *ret)
+read_through(struct blob *b, struct words *w, struct digest *ret)
 {
     struct digester *all = digester_new((enum digest_alg)b->digest.alg);
     uint8_t *room = mem_alloc(STEP_BYTES);
@@ -209,7 +209,7 @@ read_through(struct blob *b, int fd, struct words *w, struct digest *ret)
         uint64_t end = w->size - at < w->piece_bytes ? w->size : at + w->piece_bytes;
         for (size_t n; at < end && good; at += n) {
             n = end - at < STEP_BYTES ? (size_t)(end - at) : STEP_BYTES;
-            good = !is_ending(b->cache) && fs_read_at(fd, at, room, n) == 0;
+            good = !is_ending(b->cache) && frames_read(b->frames, b->fd, at, room, n) == 0;
             if (good) {
                 digester_add(all, room, n);
                 digester_add(one, room, n);
@@ -230,7 +230,6 @@ static struct words *
 make(struct cache *c, const struct digest *d)
 {
     AUTO(blob_release) struct blob *b = cache_find(c, d);
-    AUTO(fd_close) int fd = -1;
     struct blob_state st;
     struct digest got;
     if (b == NULL) {
@@ -240,11 +239,11 @@ make(struct cache *c, const struct digest *d)
     if (st.phase == BLOB_FILLING) {
         blob_wait(b, st.size - 1, clock_ms() + WAIT_MS, &st); /* its tail: then it is checked */
     }
-    if (blob_open_fd(b, &fd) < 0) {
+    if (st.phase != BLOB_WHOLE) {
         return NULL;
     }
     struct words *w = words_new(st.size);
-    if (!read_through(b, fd, w, &got) || !digest_equal(&got, d)) {
+    if (!read_through(b, w, &got) || !digest_equal(&got, d)) {
         words_free(w);
         return NULL; /* whoever reads or scrubs it finds the same */
     }

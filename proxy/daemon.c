@@ -108,6 +108,7 @@ open_cache(struct daemon *d, struct err *e)
         .min_free_bytes = s->cache_min_free_bytes,
         .memory_bytes = s->cache_memory_bytes,
         .hash_threads = hash_threads(),
+        .compress = s->cache_compress,
         .content_dir = s->cache_containerd_content[0] ? s->cache_containerd_content : NULL,
         .content_owns = s->cache_containerd_owns,
         .leave_asks = d->peering != NULL};

@@ -85,6 +85,8 @@ add_cache(const struct report *r, cJSON *to)
     json_add_u64(c, "min_free_bytes", s.min_free_bytes);
     json_add_u64(c, "disk_free_bytes", s.disk_free_bytes);
     json_add_u64(c, "blobs", s.blobs);
+    json_add_u64(c, "packed_blobs", s.packed_blobs);
+    json_add_u64(c, "saved_bytes", s.saved_bytes);
     json_add_u64(c, "partial_blobs", s.partial_blobs);
     json_add_u64(c, "filling", s.filling);
     json_add_u64(c, "tags", s.tags);
@@ -309,6 +311,8 @@ report_blob_info(const struct report *r, const struct blob_info *info)
     report_add_text(doc, "phase", phase_text(info->phase));
     add_size(doc, "size_bytes", info->size);
     json_add_u64(doc, "have_bytes", info->have_bytes);
+    if (info->disk_bytes > 0)
+        json_add_u64(doc, "disk_bytes", info->disk_bytes);
     cJSON *from = cJSON_AddObjectToObject(doc, "from_bytes");
     json_add_u64(from, "upstream", info->from_bytes[BLOB_FROM_UPSTREAM]);
     json_add_u64(from, "peer", info->from_bytes[BLOB_FROM_PEER]);

@@ -378,6 +378,7 @@ settings_needs_restart(const struct settings *running, const struct settings *wa
         FIXED_TEXT("admin", admin),
         FIXED_TEXT("cache.dir", cache_dir),
         FIXED_TEXT("cache.containerd_content", cache_containerd_content),
+        FIXED("cache.compress", cache_compress),
         FIXED("cache.containerd_owns", cache_containerd_owns),
         FIXED("p2p.enabled", p2p_enabled),
         FIXED_TEXT("p2p.listen", p2p_listen),

@@ -38,6 +38,7 @@ struct settings {
     unsigned cache_size_percent;
     uint64_t cache_min_free_bytes;
     uint64_t cache_memory_bytes;
+    bool cache_compress;
     char *cache_containerd_content; /* "": none */
     bool cache_containerd_owns;
     struct registry *registries;

@@ -19,7 +19,8 @@ print_worth(const char *verb, const cJSON *one)
 {
     char size[TEXT_SIZE_MAX];
     const cJSON *worth = cJSON_GetObjectItemCaseSensitive(one, "worth");
-    text_print_size(cli_number(one, "size_bytes"), size);
+    uint64_t on_disk = cli_number(one, "disk_bytes"); /* of a packed blob less than its own */
+    text_print_size(on_disk > 0 ? on_disk : cli_number(one, "size_bytes"), size);
     const char *site = cli_text(worth, "site");
     (void)printf("%s %s %s %s: value %.3g, requests %.2f, copies %llu%s%s%s%s%s%s\n", verb,
                  cli_text(one, "digest"), size, cli_text(one, "repository"), real(worth, "value"),

@@ -26,6 +26,10 @@ print_cache(const cJSON *c, FILE *to)
                   size_of(c, "limit_bytes").text, (unsigned long long)cli_number(c, "blobs"));
     if (cli_number(c, "partial_blobs"))
         (void)fprintf(to, ", %llu partial", (unsigned long long)cli_number(c, "partial_blobs"));
+    if (cli_number(c, "packed_blobs"))
+        (void)fprintf(to, ", %llu packed (%s saved)",
+                      (unsigned long long)cli_number(c, "packed_blobs"),
+                      size_of(c, "saved_bytes").text);
     (void)fprintf(to, "; %s free on disk; %s\n", size_of(c, "disk_free_bytes").text,
                   cli_text(c, "dir"));
     if (cli_true(c, "degraded"))

@@ -203,8 +203,8 @@ is_gone(void *arg)
     return poll(&p, 1, 0) > 0;
 }
 
-/* Sets what is to be sent, and a descriptor to read it from; of a blob in memory -1 until the
- * demand has its turn, because it takes memory. 0 or the status of a refusal. */
+/* Sets what is to be sent, and a descriptor to read it from; of a blob in memory, or packed,
+ * -1 until the demand has its turn, because it takes memory. 0 or the status of a refusal. */
 static unsigned
 find_bytes(struct demand *d, struct blob *b, int *ret_fd)
 {
@@ -223,6 +223,8 @@ find_bytes(struct demand *d, struct blob *b, int *ret_fd)
     d->body_bytes = end - d->start;
     if (blob_window(b, &kept))
         return d->start < kept.start || end > kept.end ? MHD_HTTP_NOT_FOUND : 0;
+    if (blob_is_packed(b))
+        return 0;
     return blob_held_fd(b, d->start, d->body_bytes, ret_fd) < 0 ? MHD_HTTP_NOT_FOUND : 0;
 }
 

@@ -21,7 +21,8 @@ struct body bodies[BODIES];
 void
 script_make_bodies(void)
 {
-    static const size_t lengths[BODY_TINY] = {100 * KIB, 120 * KIB, 140 * KIB, 300 * KIB};
+    static const size_t lengths[BODY_TINY] = {100 * KIB, 120 * KIB, 140 * KIB, 300 * KIB,
+                                              270 * KIB};
     struct rng rng;
     for (size_t i = 0; i < BODIES; i++) {
         struct body *b = &bodies[i];
@@ -30,6 +31,7 @@ script_make_bodies(void)
         rng_init(&rng, 77 + i);
         for (size_t at = 0; at < b->len; at += 8) {
             uint64_t x = rng_next(&rng) | 1; /* no zeros, which a hole would match */
+            x = i == BODY_TEXT ? (x & 0x0f0f0f0f0f0f0f0f) + 0x6161616161616161 : x;
             memcpy(b->bytes + at, &x, 8);
         }
         digest_of(DIGEST_SHA256, b->bytes, b->len, &b->digest);
@@ -344,6 +346,35 @@ clean(struct cache_config *config)
     close_marked(c);
 }
 
+static void
+wait_for_packed(struct cache *c)
+{
+    int64_t deadline_ms = clock_ms() + SOON_MS;
+    struct cache_stats s;
+    do {
+        cache_get_stats(c, &s);
+    } while (s.packed_blobs == 0 && clock_ms() < deadline_ms && sched_yield() == 0);
+    must(s.packed_blobs == 1);
+}
+
+/* A text is packed, is there after a start, and goes. */
+static void
+packing(struct cache_config *config)
+{
+    struct cache_config packs = *config;
+    packs.compress = true;
+    packs.pack_idle_ms = 1;
+    packs.pack_bytes_min = 64 * KIB;
+    struct cache *c = open_marked(&packs);
+    pull(c, BODY_TEXT);
+    wait_for_packed(c);
+    close_marked(c);
+    c = open_marked(&packs);
+    going(BODY_TEXT);
+    (void)cache_gc(c, 0, false, NULL, NULL);
+    close_marked(c);
+}
+
 #define BIT(body) (1u << (body))
 #define PLENTY    (64u * 1024 * KIB)
 
@@ -353,6 +384,7 @@ const struct script scripts[] = {
     {"evict", 300 * KIB, BIT(BODY_A) | BIT(BODY_B) | BIT(BODY_C), evict},
     {"partial", PLENTY, BIT(BODY_LONG) | BIT(BODY_C), partial},
     {"journal", PLENTY, BIT(BODY_TINY), journal},
+    {"packing", PLENTY, BIT(BODY_TEXT), packing},
     {"clean", PLENTY, BIT(BODY_A) | BIT(BODY_B) | BIT(BODY_TINY), clean},
 };
 const size_t scripts_count = ARRAY_LEN(scripts);

@@ -4,7 +4,7 @@
 
 #include "cache/cache.h"
 
-enum { BODY_A, BODY_B, BODY_C, BODY_LONG, BODY_TINY, BODIES = BODY_TINY + 6 };
+enum { BODY_A, BODY_B, BODY_C, BODY_LONG, BODY_TEXT, BODY_TINY, BODIES = BODY_TINY + 6 };
 
 struct body {
     uint8_t *bytes;
@@ -31,7 +31,7 @@ struct tag script_tag(uint64_t value);
 struct script {
     const char *name;
     uint64_t cap_bytes;
-    unsigned bodies; /* bit i: body i occurs */
+    unsigned bodies; /* bit i: body i occurs; TEXT shrinks */
     void (*run)(struct cache_config *config);
 };
 extern const struct script scripts[];

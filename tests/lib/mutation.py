@@ -35,8 +35,8 @@ def compile_broken(source, text, folder):
     with open(path, 'w', encoding='utf-8') as f:
         f.write(text)
     made = path[:-2] + '.o'
-    subprocess.run(['cc', '-w', '-std=c11', '-D_GNU_SOURCE', '-O1', '-I', ROOT, '-c', path, '-o', made],
-                   check=True)
+    subprocess.run(['cc', '-w', '-std=c11', '-D_GNU_SOURCE', '-D_FILE_OFFSET_BITS=64', '-D_TIME_BITS=64', '-O1',
+                    '-I', ROOT, '-c', path, '-o', made], check=True)
     return made
 
 
