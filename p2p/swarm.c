@@ -440,6 +440,7 @@ score(struct swarm_link *p, enum swarm_end how, uint64_t bytes, int64_t took_us,
         p->busies += p->busies < SWARM_BUSY_DOUBLINGS;
         break;
     case SWARM_FAILED:
+    case SWARM_DENIED:
     case SWARM_LIED:
         rank_bad(&p->rank, now_ms);
         break;
@@ -460,12 +461,14 @@ swarm_disbelieve(struct swarm *s, struct swarm_link *p, int64_t now_ms)
 /* A peer that gives nothing of what it says to hold is as one that holds nothing, for a while. One
  * that keeps a window of pieces only may have lost it since. */
 static void
-refused(struct swarm *s, struct swarm_link *p, int64_t now_ms)
+refused(struct swarm *s, struct swarm_link *p, bool denied, int64_t now_ms)
 {
     if (p->windowed)
         return;
     if (p->refused++ == 0)
         p->refused_ms = now_ms;
+    if (denied && p->gave_ms == INT64_MIN)
+        p->refused = SWARM_REFUSED_MAX;
     if (p->refused < SWARM_REFUSED_MAX || now_ms < p->doubt_ms)
         return;
     swarm_disbelieve(s, p, now_ms);
@@ -526,9 +529,9 @@ swarm_end(struct swarm *s, uint32_t get, enum swarm_end how, int64_t took_us, un
         p->wrong += how == SWARM_LIED;
         if (how == SWARM_LIED)
             swarm_lied(s, g->first, now_ms);
-        if (how == SWARM_FAILED || how == SWARM_LIED) {
+        if (how == SWARM_FAILED || how == SWARM_DENIED || how == SWARM_LIED) {
             peer_bit(s, p, g->first, false);
-            refused(s, p, now_ms);
+            refused(s, p, how == SWARM_DENIED, now_ms);
             s->lan_failed = g->first;
             s->lan_failed_ms = now_ms;
         }

@@ -33,7 +33,8 @@
 #define SWARM_SHOUT_MS       1000 /* between two questions to all, without a tracker */
 #define SWARM_IHAVE_BYTES    1024 /* of bits in a datagram; who holds part of more says nothing */
 #define SWARM_BUSY_DOUBLINGS 3    /* of the wait that a peer asks for each time it is busy */
-#define SWARM_REFUSED_MAX    3    /* requests in a row that gave nothing: it has not what it says */
+#define SWARM_REFUSED_MAX    3 /* requests in a row that gave nothing: it has not what it says; */
+/* one that denies is enough of who has not given any piece of the blob yet. */
 #define SWARM_DOUBT_MS       2000 /* it is not believed for so long, doubled each time */
 #define SWARM_DOUBTS_MAX     5    /* doublings */
 #define SWARM_WORDS_MS       100  /* between two questions for words, when no answer comes */
@@ -134,7 +135,13 @@ void swarm_progress(struct swarm *s, uint32_t get, uint64_t bytes, int64_t now_m
 /* A piece of a request is whole and right. */
 void swarm_piece(struct swarm *s, uint32_t get, uint32_t piece, int64_t now_ms);
 /* The request is over; took_us: its service time. busy_ms > 0: the peer asked to wait. */
-enum swarm_end { SWARM_DONE, SWARM_BUSY, SWARM_FAILED, SWARM_LIED /* not as its word says */ };
+enum swarm_end {
+    SWARM_DONE,
+    SWARM_BUSY,
+    SWARM_FAILED, /* no answer in time */
+    SWARM_DENIED, /* it answered without the piece, or without all of it */
+    SWARM_LIED,   /* not as its word says */
+};
 void swarm_end(struct swarm *s, uint32_t get, enum swarm_end how, int64_t took_us, unsigned busy_ms,
                int64_t now_ms);
 

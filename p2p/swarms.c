@@ -196,7 +196,7 @@ suspect(struct swarms *x, struct swarm *s, int64_t now_ms)
     int64_t since_ms;
     size_t at = 0;
     while (swarm_suspect(s, &at, &node, &since_ms)) {
-        if (gave(x, &node, since_ms))
+        if (gave(x, &node, since_ms - SWARM_DOUBT_MS))
             continue;
         suspects_add(&x->suspects, &node, since_ms, now_ms);
         for (size_t i = 0; i < x->count; i++)

@@ -177,6 +177,7 @@ count_end(const struct order *o, enum swarm_end how)
         metric_add(M_peer_gets_busy, 1);
         return;
     case SWARM_FAILED:
+    case SWARM_DENIED:
     case SWARM_LIED:
         metric_add(M_peer_gets_failed, 1);
         return;
@@ -312,6 +313,18 @@ go_on(struct fill *f, struct order *o, int64_t now_ms)
         fill_start(f, o->source, &gap, class_of(f, &gap), o->has_word ? o->word : NULL, now_ms);
 }
 
+static enum swarm_end
+how_it_ended(const struct order *o, const struct run *r)
+{
+    if (r->code == ERR_BUSY)
+        return SWARM_BUSY;
+    if (r->lied)
+        return SWARM_LIED;
+    bool denied = is_peer(o->source) && r->call.judged &&
+                  (r->code == ERR_NOT_FOUND || r->code == ERR_UPSTREAM);
+    return denied ? SWARM_DENIED : SWARM_FAILED;
+}
+
 /* Its request is over. */
 static void
 settle(struct fill *f, struct order *o, int64_t now_ms)
@@ -337,7 +350,7 @@ settle(struct fill *f, struct order *o, int64_t now_ms)
     else if (!peer)
         take_failure(f, r, now_ms);
     if (!f->over)
-        finish(f, o, r->code == ERR_BUSY ? SWARM_BUSY : r->lied ? SWARM_LIED : SWARM_FAILED);
+        finish(f, o, how_it_ended(o, r));
 }
 
 static void

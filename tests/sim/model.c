@@ -300,7 +300,7 @@ begin_lan(struct world *w, struct model *d, size_t i)
     struct swarm *s = swarm_of(w, d, peer, g->blob);
     if (s == NULL || (n->liar && !n->flips) || n->withholds || n->full ||
         !swarm_holds(s, g->first)) {
-        answer(w, d, i, SWARM_FAILED, 0);
+        answer(w, d, i, SWARM_DENIED, 0);
         return;
     }
     switch (slots_ask(&n->slots, i, SLOTS_FILL, &wait_ms)) {

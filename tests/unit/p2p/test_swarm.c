@@ -281,6 +281,35 @@ a_peer_that_gives_nothing_is_not_believed_for_a_while(void **state)
     swarm_free(s);
 }
 
+/* Of who gave a piece once it takes more. */
+static void
+one_denial_is_enough_of_who_never_gave_a_piece(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    struct wire_doubt d;
+    size_t at = 0;
+    peer_has(s, 2, 0, PIECES);
+    assert_true(next(s, 0, 0, &g));
+    swarm_piece(s, g.id, g.first, 0);
+    swarm_end(s, g.id, SWARM_DONE, 1000, 0, 0);
+    assert_true(next(s, 0, 0, &g));
+    swarm_end(s, g.id, SWARM_DENIED, 0, 0, 0);
+    assert_false(swarm_doubt(s, 0, &at, &d));
+    peer_has(s, 3, 0, PIECES);
+    for (unsigned i = 0; i < 2; i++) { /* one of each */
+        assert_true(next(s, 0, 0, &g));
+        if (g.node.bytes[0] == 3)
+            swarm_end(s, g.id, SWARM_DENIED, 0, 0, 0);
+    }
+    at = 0;
+    assert_true(swarm_doubt(s, 0, &at, &d));
+    assert_int_equal(d.node.bytes[0], 3);
+    assert_false(swarm_doubt(s, 0, &at, &d));
+    swarm_free(s);
+}
+
 static void
 who_gives_nothing_is_told_once_to_those_who_share_other_blobs(void **state)
 {
@@ -560,6 +589,7 @@ main(void)
         cmocka_unit_test(one_who_has_all_is_spared_by_many_who_share),
         cmocka_unit_test(a_failed_request_goes_to_another_peer),
         cmocka_unit_test(a_peer_that_gives_nothing_is_not_believed_for_a_while),
+        cmocka_unit_test(one_denial_is_enough_of_who_never_gave_a_piece),
         cmocka_unit_test(who_gives_nothing_is_told_once_to_those_who_share_other_blobs),
         cmocka_unit_test(a_busy_peer_is_left_alone_as_long_as_it_said),
         cmocka_unit_test(a_granted_lease_becomes_one_request_without_what_is_held),

@@ -556,19 +556,19 @@ a_wrong_block_is_not_kept_and_what_was_right_is(void **state)
 static void
 a_short_piece_goes_on_elsewhere_at_the_same_block(void **state)
 {
-    peer_fails(*state, FAKE_SHORT, SWARM_FAILED, PIECE_BLOCK_BYTES);
+    peer_fails(*state, FAKE_SHORT, SWARM_DENIED, PIECE_BLOCK_BYTES);
 }
 
 static void
 a_peer_without_the_piece_costs_nothing(void **state)
 {
-    peer_fails(*state, FAKE_ABSENT, SWARM_FAILED, 0);
+    peer_fails(*state, FAKE_ABSENT, SWARM_DENIED, 0);
 }
 
 static void
 a_body_without_checksums_is_refused(void **state)
 {
-    peer_fails(*state, FAKE_BARE, SWARM_FAILED, 0);
+    peer_fails(*state, FAKE_BARE, SWARM_DENIED, 0);
 }
 
 static void
@@ -1139,7 +1139,7 @@ what_was_here_of_a_piece_counts_for_its_word(void **state)
     b->peers[1].peer = FAKE_SHORT; /* a part of it comes, without a word */
     start_lies(b, &p);
     order_lan(b, 1, 1, 4);
-    assert_int_equal(outcome(1), SWARM_FAILED);
+    assert_int_equal(outcome(1), SWARM_DENIED);
     order_word(b, 0, 2, 4, false);
     assert_int_equal(outcome(2), SWARM_DONE);
     order_wan(b, 3, 0, PIECES);
