@@ -5,6 +5,7 @@ it for goes through here. Control messages pass as they are (they are sealed). O
 
     flip      the last byte of every block is another, and the block's checksum fits it
     truncate  the second half of a body does not come
+    none      nothing is changed yet: `how` may be set later
     deny      404, though the node said that it has the piece: a have-map that is false
 """
 import re
@@ -23,6 +24,15 @@ def crc_of(byte):
     for _ in range(8):
         byte = byte >> 1 ^ (0x82f63b78 if byte & 1 else 0)
     return byte
+
+
+def in_front_of(swarm, name, how, **p2p):
+    """A liar before a node of a swarm that has not been started yet; p2p: more of its settings."""
+    own = swarm.net.address[name]
+    front = own.rsplit('.', 1)[0] + '.1' + own.rsplit('.', 1)[1].zfill(2)
+    swarm.net.run('exec', name, 'ip', 'addr', 'add', front + '/24', 'dev', 'eth0')
+    swarm.node[name].write_config(p2p={'listen': f'{own}:{PORT}', 'advertise': front, **p2p})
+    return Liar(swarm.net, name, front, how)
 
 
 class Liar:
