@@ -196,8 +196,7 @@ start(struct cache *c, const struct cache_config *config, struct err *e)
     if (rc < 0) {
         return rc;
     }
-    unsigned threads = config->hash_threads == 0 ? 1 : config->hash_threads;
-    rc = hasher_start(&c->hasher, threads < HASHER_THREADS_MAX ? threads : HASHER_THREADS_MAX);
+    rc = hasher_start(&c->hasher, config->cpus == 0 ? 1 : config->cpus, config->hash_bytes_s);
     if (rc == 0) {
         rc = disk_start(c);
     }

@@ -44,7 +44,8 @@ struct cache_config {
     uint64_t size_bytes;     /* cap; 0: size_percent of the file system */
     unsigned size_percent;   /* 1..95, used when size_bytes is 0 */
     uint64_t min_free_bytes; /* kept free for others on the file system */
-    unsigned hash_threads;   /* 1..16 */
+    unsigned cpus;           /* that may be used; 0: one */
+    uint64_t hash_bytes_s;   /* what SHA-256 does on one of them (digest_rate); 0: not known */
     uint64_t memory_bytes;   /* for blobs that the disk cannot take, together; 0: none is shared */
     uint64_t pass_bytes;     /* memory of one pass-through blob; 0: default 512 KiB */
     unsigned passes_max;     /* pass-through blobs at a time; 0: default 32 */

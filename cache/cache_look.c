@@ -23,6 +23,8 @@ cache_get_stats(struct cache *c, struct cache_stats *ret)
     if (rc < 0) {
         s.disk_free_bytes = 0;
     }
+    s.hash_threads = c->hasher.count;
+    s.hash_bytes_s = c->hasher.bytes_s;
     s.degraded = atomic_load(&c->degraded) || rc < 0;
     lock_take(&c->lock);
     s.used_bytes = c->used_bytes;

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cache/content_inside.h"
+#include "cache/pace.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -19,11 +20,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TICK_MS 5000
-/* As scrub: 2 to 4 % of one core, a disk's small change. */
-#define CHECK_BYTES_S (32u * 1024 * 1024)
-#define STEP_BYTES    (256u * 1024)
-#define EVENT_BYTES   (16u * 1024)
+#define TICK_MS     5000
+#define STEP_BYTES  (256u * 1024)
+#define EVENT_BYTES (16u * 1024)
 /* A folder that comes while its parent is looked at. */
 #define BEGIN_TRIES 8
 
@@ -298,6 +297,7 @@ check_step(struct content *x, struct checking *k, uint8_t *room)
     }
     uint64_t left = k->id.size - k->at;
     size_t n = left < STEP_BYTES ? (size_t)left : STEP_BYTES;
+    int64_t begun_ms = clock_ms();
     int rc = fs_read_at(k->fd, k->at, room, n);
     digester_add(k->digester, room, rc == 0 ? n : 0);
     metric_add(M_scrub_bytes, n);
@@ -305,7 +305,7 @@ check_step(struct content *x, struct checking *k, uint8_t *room)
     if (rc < 0 || k->at == k->id.size) {
         check_done(x, k, rc == 0);
     }
-    return (int64_t)n * 1000 / CHECK_BYTES_S;
+    return pace_rest_ms(n, clock_ms() - begun_ms);
 }
 
 /* ---- the thread ---- */

@@ -7,13 +7,12 @@
 #include "base/digest.h"
 #include "base/fs.h"
 #include "cache/blob.h"
+#include "cache/pace.h"
 #include "cache/window.h"
 #include "cache/words_inside.h"
 
 /* Read in one go: performance.md finds 16 KiB to 4 MiB equal. */
 #define STEP_BYTES (256u * 1024)
-/* About 4 ms of SHA-256. */
-#define SLICE_BYTES (4u * 1024 * 1024)
 
 /* What to do next for the blob in hands. */
 enum turn { TURN_HASH, TURN_AGAIN, TURN_IDLE, TURN_DONE };
@@ -56,9 +55,9 @@ pop(struct hasher *h)
     return b;
 }
 
-/* Where the blob stands after `sliced` bytes of this slice; ret_end bounds the next step. */
+/* Where the blob stands, whose turn is over or not; ret_end bounds the next step. */
 static enum turn
-next_turn(struct blob *b, uint64_t sliced, uint64_t *ret_end)
+next_turn(struct blob *b, bool over, uint64_t *ret_end)
 {
     enum turn turn = TURN_HASH;
     lock_take(&b->lock);
@@ -70,7 +69,7 @@ next_turn(struct blob *b, uint64_t sliced, uint64_t *ret_end)
         *ret_end = pieces_run_end(b->pieces, b->hashed_bytes);
         if (*ret_end == b->hashed_bytes) {
             turn = TURN_IDLE;
-        } else if (sliced >= SLICE_BYTES) {
+        } else if (over) {
             turn = TURN_AGAIN;
         }
     }
@@ -124,12 +123,12 @@ hash_step(struct blob *b, uint64_t end, uint8_t *room)
 static void
 work(struct hasher *h, struct blob *b, uint8_t *room)
 {
-    uint64_t start = b->hashed_bytes, end = 0;
+    uint64_t end = 0, over = b->hashed_bytes + pace_slice_bytes(h->bytes_s);
     if (b->digester == NULL) {
         b->digester = digester_new((enum digest_alg)b->digest.alg);
     }
     enum turn turn;
-    while ((turn = next_turn(b, b->hashed_bytes - start, &end)) == TURN_HASH) {
+    while ((turn = next_turn(b, b->hashed_bytes >= over, &end)) == TURN_HASH) {
         int rc = hash_step(b, end, room);
         if (rc < 0) {
             blob_end_by_disk(b, "read back", rc, false);
@@ -158,12 +157,14 @@ run(void *arg)
 }
 
 int
-hasher_start(struct hasher *h, unsigned threads)
+hasher_start(struct hasher *h, unsigned cpus, uint64_t bytes_s)
 {
+    unsigned threads = pace_threads(bytes_s, cpus);
     must(threads <= HASHER_THREADS_MAX);
     lock_init(&h->lock, LOCK_HASHER);
     cond_init(&h->more);
     h->last = &h->first;
+    h->bytes_s = bytes_s;
     h->started = true;
     int rc = 0;
     while (h->count < threads && rc == 0) {

@@ -12,7 +12,8 @@ struct blob;
 
 struct hasher {
     struct thread threads[HASHER_THREADS_MAX]; /* opener only */
-    unsigned count;                            /* opener only */
+    unsigned count;                            /* opener only; constant while it is open */
+    uint64_t bytes_s;                          /* of one of them; constant while it is open */
     bool started;                              /* opener only: lock and more are there */
 
     struct lock lock;
@@ -21,7 +22,8 @@ struct hasher {
     bool stopping;              /* lock */
 };
 
-CHECKED int hasher_start(struct hasher *h, unsigned threads);
+/* For so many processors, each of which hashes so many bytes a second (pace.h). */
+CHECKED int hasher_start(struct hasher *h, unsigned cpus, uint64_t bytes_s);
 /* Gives all queued blobs back and waits for the threads. Also for one never started. */
 void hasher_stop(struct hasher *h);
 void hasher_release(struct hasher *h); /* after hasher_stop */

@@ -19,6 +19,8 @@ struct cache_stats {
     uint64_t blobs, partial_blobs, filling, tags, links;
     uint64_t packed_blobs, saved_bytes; /* packed at rest, and what they take less for it */
     bool degraded;                      /* the disk failed; cleared by the next success */
+    unsigned hash_threads;
+    uint64_t hash_bytes_s; /* of one of them, as cache_open was told */
     /* containerd's store. Not in the counts above. */
     enum content_state content_state;
     uint64_t content_blobs, content_bytes; /* that can be read */

@@ -12,13 +12,10 @@
 #include "cache/content.h"
 #include "cache/disk.h"
 #include "cache/entry.h"
+#include "cache/pace.h"
 #include <errno.h>
 
-#define STEP_BYTES    (256u * 1024)
-#define SCRUB_BYTES_S (32u * 1024 * 1024) /* 2 to 4 % of one core, a disk's small change */
-/* Times as long as a step took: where SHA-256 has no instructions of the processor (a core of a
- * small board hashes 60 MB/s instead of 1,500) or the disk is slow, a tenth of both is the most. */
-#define SCRUB_REST 9
+#define STEP_BYTES (256u * 1024)
 
 bool
 scrub_next(struct cache *c, enum scrub_kind kind, uint64_t *at, struct digest *ret)
@@ -48,13 +45,6 @@ pause_ms(struct cache *c, int64_t wait_ms)
     return going_on;
 }
 
-int64_t
-scrub_pause_ms(size_t step_bytes, int64_t took_ms)
-{
-    int64_t by_rate = (int64_t)step_bytes * 1000 / SCRUB_BYTES_S, by_rest = took_ms * SCRUB_REST;
-    return by_rest > by_rate ? by_rest : by_rate;
-}
-
 /* Hashes the whole file: 0, ERR_CLOSED when the cache closes, or what the disk said. */
 static int
 hash_file(struct cache *c, const struct stored *file, enum scrub_kind kind, struct digest *ret)
@@ -66,7 +56,7 @@ hash_file(struct cache *c, const struct stored *file, enum scrub_kind kind, stru
     int64_t took_ms = 0;
     for (uint64_t at = 0; at < size && rc == 0;) {
         size_t n = size - at < STEP_BYTES ? (size_t)(size - at) : STEP_BYTES;
-        bool going_on = pause_ms(c, kind == SCRUB_NOW ? 0 : scrub_pause_ms(n, took_ms));
+        bool going_on = pause_ms(c, kind == SCRUB_NOW ? 0 : pace_rest_ms(n, took_ms));
         int64_t begun_ms = clock_ms();
         rc = going_on ? frames_read(file->frames, file->fd, at, room, n) : ERR_CLOSED;
         if (rc == 0) {

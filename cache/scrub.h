@@ -20,8 +20,6 @@ enum scrub_result scrub_check(struct cache *c, const struct digest *d, enum scru
                               uint64_t *ret_bytes);
 /* The same, now, of one in containerd's store, which is left alone when it is bad. */
 enum scrub_result scrub_foreign(struct cache *c, const struct digest *d, uint64_t *ret_bytes);
-/* How long a slow check rests behind a step of so many bytes that took so long. Pure. */
-int64_t scrub_pause_ms(size_t step_bytes, int64_t took_ms);
 /* Somebody read the whole file of that generation and its digest is wrong: it leaves for the
  * quarantine, unless another has taken its place meanwhile. */
 void scrub_found_bad(struct cache *c, const struct digest *d, uint64_t gen);

@@ -15,6 +15,7 @@
  */
 #include "proxy/daemon.h"
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -30,6 +31,7 @@
 #include "proxy/report_swarm.h"
 #include "proxy/why.h"
 #include <malloc.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,13 +40,12 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define DRAIN_MS         25000 /* systemd waits 30 s (TimeoutStopSec) */
-#define DRAIN_STEP_MS    100   /* between looks at the second signal */
-#define IDLE_MS          10000 /* between two STATUS= lines */
-#define LOOK_MS          1000  /* between two looks at pulls that are over */
-#define HASH_THREADS_MAX 4
-#define FILES_MAX        65536 /* more would only hide a leak */
-#define DUMP_MAX         32    /* transfers in one USR1 dump */
+#define DRAIN_MS      25000 /* systemd waits 30 s (TimeoutStopSec) */
+#define DRAIN_STEP_MS 100   /* between looks at the second signal */
+#define IDLE_MS       10000 /* between two STATUS= lines */
+#define LOOK_MS       1000  /* between two looks at pulls that are over */
+#define FILES_MAX     65536 /* more would only hide a leak */
+#define DUMP_MAX      32    /* transfers in one USR1 dump */
 
 struct daemon {
     const char *path; /* of the configuration */
@@ -90,11 +91,12 @@ next_signal(const struct daemon *d, int64_t wait_ms)
 
 /* ---- start ---- */
 
+/* Of those that this process may run on, also where a cpuset leaves it a part of the machine. */
 static unsigned
-hash_threads(void)
+cpus(void)
 {
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    return cpus < 1 ? 1 : cpus > HASH_THREADS_MAX ? HASH_THREADS_MAX : (unsigned)cpus;
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
 }
 
 static int
@@ -107,8 +109,9 @@ open_cache(struct daemon *d, struct err *e)
         .size_percent = s->cache_size_percent,
         .min_free_bytes = s->cache_min_free_bytes,
         .memory_bytes = s->cache_memory_bytes,
-        .hash_threads = hash_threads(),
         .compress = s->cache_compress,
+        .cpus = cpus(),
+        .hash_bytes_s = digest_rate(),
         .content_dir = s->cache_containerd_content[0] ? s->cache_containerd_content : NULL,
         .content_owns = s->cache_containerd_owns,
         .leave_asks = d->peering != NULL};

@@ -90,6 +90,8 @@ add_cache(const struct report *r, cJSON *to)
     json_add_u64(c, "partial_blobs", s.partial_blobs);
     json_add_u64(c, "filling", s.filling);
     json_add_u64(c, "tags", s.tags);
+    json_add_u64(c, "hash_threads", s.hash_threads);
+    json_add_u64(c, "hash_bytes_s", s.hash_bytes_s);
     cJSON_AddBoolToObject(c, "degraded", s.degraded);
     add_containerd(r, &s, c);
 }

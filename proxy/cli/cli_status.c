@@ -32,6 +32,9 @@ print_cache(const cJSON *c, FILE *to)
                       size_of(c, "saved_bytes").text);
     (void)fprintf(to, "; %s free on disk; %s\n", size_of(c, "disk_free_bytes").text,
                   cli_text(c, "dir"));
+    (void)fprintf(to, "digests     SHA-256 at %s/s a core, %llu threads\n",
+                  size_of(c, "hash_bytes_s").text,
+                  (unsigned long long)cli_number(c, "hash_threads"));
     if (cli_true(c, "degraded"))
         (void)fprintf(to, "            THE CACHE CANNOT STORE; blobs pass through (see the log)\n");
 }

@@ -21,12 +21,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define REGISTRY_MS 5000L
-#define SKEW_WARN_S 60 /* TLS and tokens begin to suffer */
-#define SKEW_FAIL_S 600
-#define TEXT_MAX    256
-#define PEER_MS     1000L /* a LAN answers in a few */
-#define PEERS_MAX   16    /* asked one by one; they stand for the rest */
+#define REGISTRY_MS     5000L
+#define SKEW_WARN_S     60 /* TLS and tokens begin to suffer */
+#define SKEW_FAIL_S     600
+#define GIGABIT_BYTES_S 125000000u /* a LAN that is common */
+#define TEXT_MAX        256
+#define PEER_MS         1000L /* a LAN answers in a few */
+#define PEERS_MAX       16    /* asked one by one; they stand for the rest */
 
 enum verdict { GOOD, WARNING, BAD };
 
@@ -397,18 +398,43 @@ judge_containerd(struct doctor *d, const cJSON *c)
              (unsigned long long)cli_number(c, "bad"));
 }
 
+/* Of an answer of the daemon that reads containerd's store. */
 static void
-check_containerd(struct doctor *d)
+check_containerd(struct doctor *d, const cJSON *cache)
 {
-    AUTO(json_free) cJSON *doc = NULL;
-    if (!*d->settings->cache_containerd_content || cli_get(d->cli, "/api/v1/status", &doc))
+    const cJSON *c = json_object(cache, "containerd");
+    if (!*d->settings->cache_containerd_content)
         return;
-    const cJSON *c = json_object(json_object(doc, "cache"), "containerd");
     if (c)
         judge_containerd(d, c);
     else
         tell(d, WARNING, "containerd", "the daemon does not use %s yet; restart it",
              d->settings->cache_containerd_content);
+}
+
+/* Each byte that nodes exchange is hashed by one thread, whatever the number of cores. */
+static void
+check_digests(struct doctor *d, const cJSON *cache)
+{
+    uint64_t rate = cli_number(cache, "hash_bytes_s");
+    char text[TEXT_SIZE_MAX];
+    text_print_size(rate, text);
+    tell(d, GOOD, "digests", "SHA-256 at %s/s a core, %llu threads%s", text,
+         (unsigned long long)cli_number(cache, "hash_threads"),
+         rate < GIGABIT_BYTES_S ? "; pieces of other nodes arrive no faster: this processor has no "
+                                  "instructions for it, or is throttled"
+                                : "");
+}
+
+static void
+check_inside(struct doctor *d)
+{
+    AUTO(json_free) cJSON *doc = NULL;
+    if (cli_get(d->cli, "/api/v1/status", &doc))
+        return;
+    const cJSON *cache = json_object(doc, "cache");
+    check_digests(d, cache);
+    check_containerd(d, cache);
 }
 
 /* ---- registries ---- */
@@ -463,7 +489,7 @@ check_all(struct doctor *d)
         check_runtime(d, (enum setup_runtime)r);
     check_cache(d);
     if (answers)
-        check_containerd(d);
+        check_inside(d);
     for (size_t i = 0; i < d->settings->registry_count; i++)
         check_registry(d, &d->settings->registries[i]);
 }

@@ -94,7 +94,7 @@ static struct cache *
 open_cache(const struct bench *b)
 {
     struct cache_config config = {
-        .dir = b->dir, .size_bytes = b->blobs * 16u + SLACK_BYTES, .hash_threads = 1};
+        .dir = b->dir, .size_bytes = b->blobs * 16u + SLACK_BYTES, .cpus = 1};
     struct cache *c;
     struct err e;
     if (cache_open(&config, &c, &e) < 0) {

@@ -177,7 +177,7 @@ judge_again(const struct cache_config *config, const struct script *s)
 static const char *
 judge(const struct script *s, const struct promises *p)
 {
-    struct cache_config config = {.dir = dir, .size_bytes = 64u << 20, .hash_threads = 1};
+    struct cache_config config = {.dir = dir, .size_bytes = 64u << 20, .cpus = 1};
     if (has_file("clean") && !p->maybe_sure) {
         return "the marker of a clean stop outlived the next start";
     }
@@ -279,7 +279,7 @@ explore_prefix(const struct script *s, const struct oplog *log, const size_t *ke
 static void
 explore(const struct script *s, const struct options *o, struct sum *all)
 {
-    struct cache_config config = {.dir = dir, .size_bytes = s->cap_bytes, .hash_threads = 1};
+    struct cache_config config = {.dir = dir, .size_bytes = s->cap_bytes, .cpus = 1};
     int64_t begun_ms = clock_ms();
     empty_dir();
     oplog_begin(dir);

@@ -3,6 +3,7 @@
 #include "base/thread.h"
 #include "tests/unit/base/unit.h"
 #include <string.h>
+#include <time.h>
 
 #define ABC_256 "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 #define ABC_512                                                               \
@@ -181,6 +182,24 @@ threads_may_hash_at_once(void **state)
     }
 }
 
+/* Ten times either way: what decides by it must not see another machine when this one is busy. */
+static void
+the_rate_is_that_of_hashing(void **state)
+{
+    (void)state;
+    static uint8_t bytes[4 << 20];
+    struct digest d;
+    struct timespec begun, ended;
+    uint64_t rate = digest_rate();
+    assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begun), 0);
+    digest_of(DIGEST_SHA256, bytes, sizeof bytes, &d);
+    assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ended), 0);
+    double took_s =
+        (double)(ended.tv_sec - begun.tv_sec) + (double)(ended.tv_nsec - begun.tv_nsec) / 1e9;
+    assert_true((double)rate * took_s > sizeof bytes / 10.0);
+    assert_true((double)rate * took_s < sizeof bytes * 10.0);
+}
+
 int
 main(void)
 {
@@ -193,6 +212,7 @@ main(void)
         cmocka_unit_test(equal_looks_at_algorithm_and_every_byte),
         cmocka_unit_test(names_lengths_and_hex_belong_to_the_algorithm),
         cmocka_unit_test(a_copy_goes_on_from_the_same_state),
+        cmocka_unit_test(the_rate_is_that_of_hashing),
         cmocka_unit_test(a_finished_digester_takes_nothing_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -67,7 +67,7 @@ __attribute__((unused)) static void
 room_init(struct room *r, uint64_t size_bytes)
 {
     log_configure(LOG_ERROR, false);
-    *r = (struct room){.config = {.size_bytes = size_bytes, .hash_threads = 2}};
+    *r = (struct room){.config = {.size_bytes = size_bytes, .cpus = 2}};
     make_folder(r->dir);
     room_open(r);
 }

@@ -37,7 +37,7 @@ static void
 world_init(struct world *w)
 {
     log_configure(LOG_ERROR, true);
-    *w = (struct world){.config = {.size_bytes = CAP_BYTES, .hash_threads = 1}};
+    *w = (struct world){.config = {.size_bytes = CAP_BYTES, .cpus = 1}};
     make_folder(w->dir);
     w->config.dir = w->dir;
     for (int i = 0; i < BODIES; i++) {

@@ -163,21 +163,10 @@ a_verdict_on_a_file_that_left_spares_its_successor(void **state)
     room_release(&r);
 }
 
-static void
-a_slow_machine_rests_longer(void **state)
-{
-    (void)state;
-    assert_int_equal(scrub_pause_ms(256 * KIB, 0), 7);  /* 32 MiB/s */
-    assert_int_equal(scrub_pause_ms(256 * KIB, 4), 36); /* 60 MB/s: a tenth of the core */
-    assert_int_equal(scrub_pause_ms(256 * KIB, 13), 117);
-    assert_int_equal(scrub_pause_ms(1, 0), 0);
-}
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_slow_machine_rests_longer),
         cmocka_unit_test(unsure_blobs_become_sure_without_being_asked_for),
         cmocka_unit_test(a_rotten_blob_goes_to_quarantine_by_itself),
         cmocka_unit_test(what_was_unsure_at_a_clean_stop_stays_unsure),

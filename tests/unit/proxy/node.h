@@ -328,7 +328,7 @@ node_open(const char *registry, const char *extra)
         fail_msg("%s", e.text);
     char *folder = mem_printf("%s/cache", n->folder);
     struct cache_config config = {
-        .dir = folder, .size_bytes = n->settings->cache_size_bytes, .hash_threads = 1};
+        .dir = folder, .size_bytes = n->settings->cache_size_bytes, .cpus = 1};
     if (cache_open(&config, &n->cache, &e) < 0 || fetch_open(&n->fetch, &e) < 0)
         fail_msg("%s", e.text);
     mem_free(folder);

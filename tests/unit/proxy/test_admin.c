@@ -42,7 +42,7 @@ build(void **state)
     must(!text_copy(w->dir, sizeof w->dir, "/tmp/test_admin.XXXXXX"));
     assert_non_null(mkdtemp(w->dir));
     assert_int_equal(settings_parse("", 0, "a", &w->settings, &e), 0);
-    struct cache_config config = {.dir = w->dir, .size_bytes = 64 << 20, .hash_threads = 1};
+    struct cache_config config = {.dir = w->dir, .size_bytes = 64 << 20, .cpus = 1};
     assert_int_equal(cache_open(&config, &w->cache, &e), 0);
     *state = w;
     return 0;

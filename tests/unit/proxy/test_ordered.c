@@ -278,7 +278,7 @@ set_up(void **state)
         fail_msg("%s", e.text);
     (void)snprintf(dir, sizeof dir, "%s/cache", b->dir);
     struct cache_config config = {
-        .dir = dir, .size_bytes = 64 * 1024 * 1024, .size_percent = 50, .hash_threads = 1};
+        .dir = dir, .size_bytes = 64 * 1024 * 1024, .size_percent = 50, .cpus = 1};
     if (cache_open(&config, &b->cache, &e) != 0 || fetch_open(&b->fetch, &e) != 0)
         fail_msg("%s", e.text);
     fetch_join(b->fetch, &swarm);

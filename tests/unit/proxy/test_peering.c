@@ -131,7 +131,7 @@ with_a_key_the_swarm_opens_and_closes(void **state)
     write_key(good_key);
     struct settings *s = settings("");
     struct cache_config config = {
-        .dir = s->cache_dir, .size_bytes = s->cache_size_bytes, .hash_threads = 1};
+        .dir = s->cache_dir, .size_bytes = s->cache_size_bytes, .cpus = 1};
     assert_int_equal(cache_open(&config, &cache, &e), 0);
     assert_int_equal(fetch_open(&fetch, &e), 0);
     assert_int_equal(peering_listen(s, &p, &e), 0);
