@@ -31,8 +31,8 @@ else
 test-arm: all unit-build $(B)/tests/sim/sim
 	@tests/lib/deps.sh demo
 	@$(MAKE) --no-print-directory -s CROSS= all
-	@CROSS=$(CROSS) RUN='$(RUN)' ARM=$(abspath $(BUILD)) NATIVE=$(abspath build)/peersync \
-	  PEERSYNC=$(abspath $(BUILD))/peersync tests/packages/arm
+	@RUN='$(RUN)' NATIVE=$(abspath build)/peersync PEERSYNC=$(abspath $(BUILD))/peersync tests/packages/arm-pull
+	@CROSS=$(CROSS) RUN='$(RUN)' ARM=$(abspath $(BUILD)) tests/packages/arm
 endif
 
 .PHONY: test-deb test-image test-kube test-arm
