@@ -531,21 +531,21 @@ fill_whole(struct blob *b, const uint8_t *bytes, size_t len)
     return rc;
 }
 
-/* Waits until it is WHOLE or has FAILED; its code. */
+/* Waits until its digest is known to be right, or it has FAILED; its code. */
 static int
-wait_whole(struct blob *b)
+wait_verified(struct blob *b)
 {
     int64_t deadline_ms = clock_ms() + PUT_WAIT_MS;
     struct blob_state s;
     lock_take(&b->lock);
-    while (b->phase < BLOB_WHOLE && cond_wait(&b->grew, &b->lock, deadline_ms)) {
+    while (b->phase < BLOB_VERIFIED && cond_wait(&b->grew, &b->lock, deadline_ms)) {
     }
     s = (struct blob_state){.phase = b->phase, .error = b->error};
     lock_drop(&b->lock);
-    if (s.phase == BLOB_WHOLE) {
-        return 0;
+    if (s.phase == BLOB_FAILED) {
+        return s.error;
     }
-    return s.phase == BLOB_FAILED ? s.error : ERR_TIMEOUT;
+    return s.phase >= BLOB_VERIFIED ? 0 : ERR_TIMEOUT;
 }
 
 int
@@ -562,7 +562,7 @@ cache_put(struct cache *c, const struct digest *d, const void *bytes, size_t len
         struct blob *b = cache_acquire(c, d, &role);
         rc = role == CACHE_LEAD ? fill_whole(b, bytes, len) : 0;
         if (rc == 0) {
-            rc = wait_whole(b);
+            rc = wait_verified(b);
         }
         blob_release(&b);
         if (rc == 0 || role == CACHE_LEAD) {

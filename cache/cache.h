@@ -195,8 +195,9 @@ size_t blob_cursors(struct blob *b, uint64_t *ret, size_t max);
 bool blob_passes(const struct blob *b); /* has no file */
 /* No source is left: waiters get `code`. No effect from VERIFIED on. */
 void blob_fail(struct blob *b, int code);
-/* Small bodies (manifests) in one call: checks the digest, makes it WHOLE and durable.
- * 0, ERR_DIGEST, ERR_FULL, ERR_STORE. Blocks for an fsync: never on the fetch thread. */
+/* Small bodies (manifests) in one call: checks the digest and makes it VERIFIED; WHOLE it becomes
+ * when the disk is so far, as any other. 0, ERR_DIGEST, ERR_FULL, ERR_STORE. Waits for a hash
+ * thread: never on the fetch thread. */
 CHECKED int cache_put(struct cache *c, const struct digest *d, const void *bytes, size_t len);
 /* Whole content of a small blob; ERR_NOT_FOUND, ERR_LIMIT by the limit of ret, ERR_DIGEST. */
 CHECKED int cache_get(struct cache *c, const struct digest *d, struct buf *ret);

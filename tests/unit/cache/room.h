@@ -112,6 +112,23 @@ make_body(uint64_t seed, size_t len, struct digest *ret)
     return bytes;
 }
 
+/* cache_put, and until the disk has it. */
+__attribute__((unused)) static int
+put_whole(struct cache *c, const struct digest *d, const void *bytes, size_t len)
+{
+    int rc = cache_put(c, d, bytes, len);
+    AUTO(blob_release) struct blob *b = rc == 0 ? cache_find(c, d) : NULL;
+    if (b == NULL) {
+        return rc == 0 ? ERR_NOT_FOUND : rc;
+    }
+    struct blob_state s;
+    int64_t deadline_ms = clock_ms() + SOON_MS;
+    while (blob_look(b, len, &s), s.phase < BLOB_WHOLE && clock_ms() < deadline_ms) {
+        clock_sleep_ms(1);
+    }
+    return s.phase == BLOB_WHOLE ? 0 : s.phase == BLOB_FAILED ? s.error : ERR_TIMEOUT;
+}
+
 /* Claims and writes until nothing is left, `step` bytes at a time. */
 __attribute__((unused)) static int
 fill_rest(struct blob *b, const uint8_t *body, size_t step)

@@ -65,7 +65,7 @@ static int
 put(struct site *s, uint64_t seed, struct digest *ret)
 {
     uint8_t *body = make_body(seed, BLOB_BYTES, ret);
-    int rc = cache_put(s->room.cache, ret, body, BLOB_BYTES);
+    int rc = put_whole(s->room.cache, ret, body, BLOB_BYTES);
     mem_free(body);
     return rc;
 }

@@ -144,12 +144,12 @@ a_rotten_small_body_is_never_given(void **state)
     struct buf body;
     room_init(&r, 64 * MIB);
     digest_of(DIGEST_SHA256, "manifest", 8, &d);
-    assert_int_equal(cache_put(r.cache, &d, "manifest", 8), 0);
+    assert_int_equal(put_whole(r.cache, &d, "manifest", 8), 0);
     rot(&r, &d, 3);
     buf_init(&body, 100);
     assert_int_equal(cache_get(r.cache, &d, &body), ERR_DIGEST);
     assert_int_equal(body.len, 0);
-    assert_int_equal(cache_put(r.cache, &d, "manifest", 8), 0);
+    assert_int_equal(put_whole(r.cache, &d, "manifest", 8), 0);
     assert_int_equal(cache_get(r.cache, &d, &body), 0);
     buf_release(&body);
     cache_check(r.cache);
@@ -166,7 +166,7 @@ the_quarantine_is_bounded(void **state)
         struct digest d;
         struct buf body;
         digest_of(DIGEST_SHA256, &i, sizeof i, &d);
-        assert_int_equal(cache_put(r.cache, &d, &i, sizeof i), 0);
+        assert_int_equal(put_whole(r.cache, &d, &i, sizeof i), 0);
         rot(&r, &d, 0);
         buf_init(&body, 100);
         assert_int_equal(cache_get(r.cache, &d, &body), ERR_DIGEST);

@@ -113,7 +113,7 @@ script(struct world *w, struct cache *c)
     struct tag tag = some_tag(w);
     struct link link = {.size = body_size[EARLY], .seen_wall_s = 9};
     (void)pull(w, c, EARLY, UINT64_MAX);
-    int rc = cache_put(c, &w->digest[SMALL], w->body[SMALL], body_size[SMALL]);
+    int rc = put_whole(c, &w->digest[SMALL], w->body[SMALL], body_size[SMALL]);
     if (rc == 0) {
         atomic_store(&w->durable[SMALL], true);
     }

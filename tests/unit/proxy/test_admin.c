@@ -1,19 +1,7 @@
 /* proxy/admin_answer: the table of the admin API, before and while the node serves. */
-#include "base/clock.h"
-#include "base/log.h"
-#include "base/mem.h"
 #include "base/text.h"
 #include "proxy/admin_answer.h"
-#include <ftw.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include "tests/unit/cache/room.h"
 
 /* Query arguments of a request: "name=value" texts, ended by NULL. */
 static const char *
@@ -46,15 +34,6 @@ build(void **state)
     assert_int_equal(cache_open(&config, &w->cache, &e), 0);
     *state = w;
     return 0;
-}
-
-static int
-remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    (void)st;
-    (void)kind;
-    (void)at;
-    return remove(path);
 }
 
 static int
@@ -193,7 +172,7 @@ a_blob_says_why_it_is_kept(void **state)
     struct digest d;
     digest_of(DIGEST_SHA256, "kept", 4, &d);
     struct tag t = {.digest = d, .checked_wall_s = 1, .media_type = "x/y", .size = 4};
-    assert_int_equal(cache_put(w->cache, &d, "kept", 4), 0);
+    assert_int_equal(put_whole(w->cache, &d, "kept", 4), 0);
     cache_tag_put(w->cache, "a.test/kept:v1", &t);
     wait_until_idle(w->cache, &d);
     assert_says(&r, "/api/v1/blobs", 200, "\"tag\":\"a.test/kept:v1\",\"goes\":1");
@@ -236,7 +215,7 @@ a_stored_blob_is_explained_and_evicted(void **state)
     digest_print(&d, text);
     AUTO(mem_free_text) char *path = mem_printf("/api/v1/blobs/%s", text);
     mem_free(asked(&r, "GET", path, NULL, 404));
-    assert_int_equal(cache_put(w->cache, &d, "hello", 5), 0);
+    assert_int_equal(put_whole(w->cache, &d, "hello", 5), 0);
     assert_says(&r, path, 200, "\"phase\":\"whole\"");
     assert_says(&r, "/api/v1/blobs", 200, text);
 
@@ -274,7 +253,7 @@ an_image_is_explained_from_what_is_known_here(void **state)
     digest_of(DIGEST_SHA256, manifest, strlen(manifest), &tag.digest);
     must(!text_copy(tag.media_type, sizeof tag.media_type, type));
     must(!text_copy(link.media_type, sizeof link.media_type, type));
-    assert_int_equal(cache_put(w->cache, &tag.digest, manifest, strlen(manifest)), 0);
+    assert_int_equal(put_whole(w->cache, &tag.digest, manifest, strlen(manifest)), 0);
     cache_tag_put(w->cache, "reg.test/a/b:v1", &tag);
     cache_link_put(w->cache, "reg.test/a/b", 0, &tag.digest, &link);
     AUTO(mem_free_text) char *body = asked(&r, "GET", "/api/v1/images", pairs, 200);
@@ -400,7 +379,7 @@ in_a_swarm_it_is_told_who_else_has_a_blob(void **state)
     AUTO(mem_free_text) char *path = mem_printf("/api/v1/blobs/%s", text);
     r.p2p = open_swarm(w);
     mem_free(asked(&r, "GET", path, pairs, 404));
-    assert_int_equal(cache_put(w->cache, &d, "who", 3), 0);
+    assert_int_equal(put_whole(w->cache, &d, "who", 3), 0);
     AUTO(mem_free_text) char *body = asked(&r, "GET", path, pairs, 200);
     assert_non_null(strstr(body, "\"holders\":[]"));
     p2p_close(r.p2p);

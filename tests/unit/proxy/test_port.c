@@ -253,7 +253,7 @@ a_stored_blob_comes_in_parts_and_whole(void **state)
     size_t size = 3 * MIB + 4321;
     uint8_t *body = make_body(1, size, &d);
     open_house(&h, "");
-    assert_int_equal(cache_put(h.room.cache, &d, body, size), 0);
+    assert_int_equal(put_whole(h.room.cache, &d, body, size), 0);
     path_of(&d, path);
     assert_int_equal(ask_as(&h, h.other, path, NULL, &g), 200);
     check(&g, body, size);
@@ -377,8 +377,8 @@ pieces_for_another_site_are_packed_when_that_pays(const char *limit)
         body[i] = (uint8_t)("0123456789abcdef"[noise[i] % 16]);
     digest_of(DIGEST_SHA256, body, size, &d);
     open_house(&h, limit);
-    assert_int_equal(cache_put(h.room.cache, &d, body, size), 0);
-    assert_int_equal(cache_put(h.room.cache, &noisy, noise, size), 0);
+    assert_int_equal(put_whole(h.room.cache, &d, body, size), 0);
+    assert_int_equal(put_whole(h.room.cache, &noisy, noise, size), 0);
     uint64_t uploaded = metric_get(M_peer_upload), saved = metric_get(M_saved_sent);
     path_of(&d, path);
     ask_far(&h, path, "bytes=300000-1348580", &g);
@@ -435,7 +435,7 @@ without_the_right_seal_nothing_is_told(void **state)
     char path[256], what[512];
     uint8_t *body = make_body(4, 1000, &d);
     open_house(&h, "");
-    assert_int_equal(cache_put(h.room.cache, &d, body, 1000), 0);
+    assert_int_equal(put_whole(h.room.cache, &d, body, 1000), 0);
     path_of(&d, path);
     assert_int_equal(status_of(&h, NULL, path, NULL), 403);
     assert_int_equal(status_of(&h, NULL, path, "bytes=5000000-0"), 403);
@@ -462,7 +462,7 @@ a_header_serves_once(void **state)
     char path[256], what[512], auth[SEAL_TEXT_MAX];
     uint8_t *body = make_body(5, 1000, &d);
     open_house(&h, "");
-    assert_int_equal(cache_put(h.room.cache, &d, body, 1000), 0);
+    assert_int_equal(put_whole(h.room.cache, &d, body, 1000), 0);
     path_of(&d, path);
     (void)snprintf(what, sizeof what, "GET %s", path);
     assert_int_equal(p2p_sign(h.other, what, auth), 0);
@@ -593,7 +593,7 @@ busy_is_told_honestly_and_a_stalled_reader_loses_its_slot(void **state)
     char path[256];
     uint8_t *body = make_body(6, 16 * MIB, &d);
     open_house(&h, "limits: {peer_uploads: 1}\n");
-    assert_int_equal(cache_put(h.room.cache, &d, body, 16 * MIB), 0);
+    assert_int_equal(put_whole(h.room.cache, &d, body, 16 * MIB), 0);
     path_of(&d, path);
     assert_int_equal(status_of(&h, h.other, path, "bytes=0-9"), 206);
     int64_t start_ms = clock_ms();
@@ -624,7 +624,7 @@ without_uploads_every_node_is_sent_away(void **state)
     char path[256];
     uint8_t *body = make_body(7, 1000, &d);
     open_house(&h, "limits: {peer_uploads: 0}\n");
-    assert_int_equal(cache_put(h.room.cache, &d, body, 1000), 0);
+    assert_int_equal(put_whole(h.room.cache, &d, body, 1000), 0);
     path_of(&d, path);
     assert_int_equal(ask_as(&h, h.other, path, NULL, &g), 503);
     assert_string_equal(header(&g, PIECE_BUSY), "60000");
@@ -666,7 +666,7 @@ all_uploads_together_keep_the_rate(void **state)
     char path[256];
     uint8_t *body = make_body(8, 4 * MIB, &d);
     open_house(&h, "limits: {upload_rate: 4MiB}\n");
-    assert_int_equal(cache_put(h.room.cache, &d, body, 4 * MIB), 0);
+    assert_int_equal(put_whole(h.room.cache, &d, body, 4 * MIB), 0);
     path_of(&d, path);
     struct puller pullers[4];
     uint64_t before = metric_get(M_peer_upload), sum = 0;
@@ -696,7 +696,7 @@ a_connection_serves_many_requests(void **state)
     char path[256], what[512], auth[SEAL_TEXT_MAX];
     uint8_t *body = make_body(9, 300000, &d);
     open_house(&h, "");
-    assert_int_equal(cache_put(h.room.cache, &d, body, 300000), 0);
+    assert_int_equal(put_whole(h.room.cache, &d, body, 300000), 0);
     path_of(&d, path);
     int fd = dial(&h);
     for (int i = 0; i < 50; i++) {
