@@ -311,6 +311,7 @@ tear_down(void **state)
     return 0;
 }
 
+/* Static in each test: an assertion that fails leaves the test, and the reader goes on. */
 struct pull {
     struct bench *bench;
     struct blob *blob;
@@ -411,7 +412,7 @@ static void
 a_lease_of_all_is_one_plain_get(void **state)
 {
     struct bench *b = *state;
-    struct pull p;
+    static struct pull p;
     struct fake_seen seen[4];
     start_pull(b, "reg.test", "plain", &p);
     swarm_wait(is_wanted, 1);
@@ -432,7 +433,7 @@ static void
 pieces_come_from_where_they_were_ordered(void **state)
 {
     struct bench *b = *state;
-    struct pull p;
+    static struct pull p;
     struct fake_seen seen[4];
     char want[300], range[64];
     start_pull(b, "reg.test", "plain", &p);
@@ -475,7 +476,7 @@ static void
 a_reader_that_waits_is_told_and_its_piece_hurries(void **state)
 {
     struct bench *b = *state;
-    struct pull p;
+    static struct pull p;
     struct fake_seen seen[4];
     start_pull(b, "reg.test", "plain", &p);
     swarm_wait(is_wanted, 1);
@@ -500,7 +501,7 @@ static void
 a_blob_that_goes_on_tells_what_is_here(void **state)
 {
     struct bench *b = *state;
-    struct pull p;
+    static struct pull p;
     struct err e = {0};
     start_pull(b, "reg.test", "stall", &p);
     swarm_wait(is_wanted, 1);
@@ -528,7 +529,7 @@ a_blob_that_goes_on_tells_what_is_here(void **state)
 static void
 peer_fails(struct bench *b, enum fake_peer how, enum swarm_end end, uint64_t kept_bytes)
 {
-    struct pull p;
+    static struct pull p;
     struct fake_seen seen[4];
     char range[64];
     b->peers[0].peer = how;
@@ -588,7 +589,7 @@ static void
 a_dead_peer_fails_at_once(void **state)
 {
     struct bench *b = *state;
-    struct pull p;
+    static struct pull p;
     int64_t start_ms = clock_ms();
     start_pull(b, "reg.test", "plain", &p);
     swarm_wait(is_wanted, 1);
@@ -603,7 +604,7 @@ static void
 an_order_for_pieces_that_do_not_exist_fails(void **state)
 {
     struct bench *b = *state;
-    struct pull p;
+    static struct pull p;
     start_pull(b, "reg.test", "plain", &p);
     swarm_wait(is_wanted, 1);
     order_wan(b, 1, PIECES, 1);
@@ -620,7 +621,7 @@ static void
 a_stopped_request_ends_where_it_is(void **state)
 {
     struct bench *b = *state;
-    struct pull p;
+    static struct pull p;
     start_pull(b, "reg.test", "stall", &p); /* 7 bytes into piece 4 */
     swarm_wait(is_wanted, 1);
     order_wan(b, 1, 0, PIECES);
@@ -638,7 +639,7 @@ static void
 a_request_stopped_further_on_gives_its_end_to_others(void **state)
 {
     struct bench *b = *state;
-    struct pull p;
+    static struct pull p;
     start_pull(b, "reg.test", "stall", &p);
     swarm_wait(is_wanted, 1);
     order_wan(b, 1, 0, PIECES);
@@ -673,7 +674,7 @@ static void
 peers_finish_what_the_registry_denies(void **state)
 {
     struct bench *b = *state;
-    struct pull p;
+    static struct pull p;
     start_pull(b, "reg.test", "gone", &p);
     swarm_wait(is_wanted, 1);
     order_wan(b, 1, 0, PIECES);
@@ -691,7 +692,7 @@ static void
 a_final_no_is_told_when_no_peer_helps(void **state)
 {
     struct bench *b = *state;
-    struct pull p;
+    static struct pull p;
     int64_t start_ms = clock_ms();
     start_pull(b, "reg.test", "gone", &p);
     swarm_wait(is_wanted, 1);
@@ -706,7 +707,7 @@ static void
 alone_a_final_no_is_the_end(void **state)
 {
     struct bench *b = *state;
-    struct pull p;
+    static struct pull p;
     swarm.others = 0;
     start_pull(b, "reg.test", "forbidden", &p);
     swarm_wait(is_wanted, 1);
@@ -719,7 +720,7 @@ static void
 a_registry_that_breaks_rests_and_is_asked_again(void **state)
 {
     struct bench *b = *state;
-    struct pull p;
+    static struct pull p;
     swarm.others = 0;
     start_pull(b, "reg.test", "flaky", &p);
     for (uint32_t i = 1; i <= 2; i++) {
@@ -736,7 +737,7 @@ static void
 a_dead_registry_fails_nothing_while_peers_bring_it(void **state)
 {
     struct bench *b = *state;
-    struct pull p;
+    static struct pull p;
     uint32_t id = 1;
     start_pull(b, "dead.test", "plain", &p);
     for (uint32_t i = 0; i < 6; i++) { /* more often than alone it would be tried */
@@ -764,7 +765,7 @@ static void
 without_an_order_it_goes_alone_and_becomes_a_seed(void **state)
 {
     struct bench *b = *state;
-    struct pull p;
+    static struct pull p;
     int64_t start_ms = clock_ms();
     swarm.others = 0;
     start_pull(b, "reg.test", "plain", &p);
@@ -780,7 +781,7 @@ static void
 a_reader_without_a_first_byte_for_three_seconds_goes_alone(void **state)
 {
     struct bench *b = *state;
-    struct pull p;
+    static struct pull p;
     struct fake_seen seen[4];
     int64_t start_ms = clock_ms();
     start_pull(b, "reg.test", "plain", &p);
@@ -796,7 +797,7 @@ static void
 what_is_read_with_the_secret_of_a_client_does_not_enter_the_swarm(void **state)
 {
     struct bench *b = *state;
-    struct pull p;
+    static struct pull p;
     start_pull(b, "pass.test", "plain", &p);
     assert_int_equal(end_pull(&p), 0);
     assert_int_equal(swarm.wants, 0);
@@ -806,7 +807,7 @@ static void
 where_the_swarm_has_no_place_it_goes_alone_at_once(void **state)
 {
     struct bench *b = *state;
-    struct pull p;
+    static struct pull p;
     int64_t start_ms = clock_ms();
     start_pull(b, "reg.test", "plain", &p);
     swarm_wait(is_wanted, 1);
@@ -925,7 +926,7 @@ static void
 transfers_tell_what_came_from_whom(void **state)
 {
     struct bench *b = *state;
-    struct pull p;
+    static struct pull p;
     struct transfer_info info = {0};
     start_pull(b, "reg.test", "stall", &p);
     swarm_wait(is_wanted, 1);
@@ -955,7 +956,7 @@ static void
 what_is_over_tells_where_its_time_went(void **state)
 {
     struct bench *b = *state;
-    struct pull p;
+    static struct pull p;
     struct fetched_info done;
     start_pull(b, "reg.test", "plain", &p);
     swarm_wait(is_wanted, 1);
@@ -1088,7 +1089,7 @@ static void
 a_piece_is_compared_with_its_word_before_a_byte_of_it_is_kept(void **state)
 {
     struct bench *b = *state;
-    struct pull p;
+    static struct pull p;
     struct taker reader;
     struct blob_state st;
     b->peers[1].bytes[4 * PIECE + 9] ^= 1;
@@ -1118,7 +1119,7 @@ static void
 whom_the_swarm_bans_is_asked_for_nothing(void **state)
 {
     struct bench *b = *state;
-    struct pull p;
+    static struct pull p;
     struct fake_seen seen[8];
     struct node_id liar = {{7, (uint8_t)(b->peers[1].port >> 8), (uint8_t)b->peers[1].port}};
     start_lies(b, &p);
@@ -1135,7 +1136,7 @@ static void
 what_was_here_of_a_piece_counts_for_its_word(void **state)
 {
     struct bench *b = *state;
-    struct pull p;
+    static struct pull p;
     b->peers[1].peer = FAKE_SHORT; /* a part of it comes, without a word */
     start_lies(b, &p);
     order_lan(b, 1, 1, 4);
@@ -1151,7 +1152,7 @@ static void
 when_words_lied_the_swarm_doubts_them_and_brings_the_pieces_again(void **state)
 {
     struct bench *b = *state;
-    struct pull p;
+    static struct pull p;
     struct fake_seen seen[16];
     for (uint32_t i = 0; i < PIECES; i++)
         b->peers[1].bytes[i * PIECE + 70] ^= 1;
@@ -1184,7 +1185,7 @@ static void
 what_the_registry_gave_is_told_to_others(void **state)
 {
     struct bench *b = *state;
-    struct pull p;
+    static struct pull p;
     struct digest d;
     start_lies(b, &p);
     order_lan(b, 0, 1, 1);
@@ -1201,7 +1202,7 @@ static void
 a_banned_node_is_asked_for_nothing(void **state)
 {
     struct bench *b = *state;
-    struct pull p;
+    static struct pull p;
     struct fake_seen seen[8];
     for (uint32_t i = 0; i < PIECES; i++)
         b->peers[1].bytes[i * PIECE + 70] ^= 1;
@@ -1238,7 +1239,7 @@ static void
 who_passed_a_few_wrong_pieces_on_is_not_banned(void **state)
 {
     struct bench *b = *state;
-    struct pull p;
+    static struct pull p;
     b->peers[0].bytes[4 * PIECE + 70] ^= 1;
     start_lies(b, &p);
     for (uint32_t i = 1; i <= 5; i++)
@@ -1256,7 +1257,7 @@ static void
 a_registry_that_lies_alone_fails_the_blob(void **state)
 {
     struct bench *b = *state;
-    struct pull p;
+    static struct pull p;
     b->fake.bytes[5] ^= 1;
     start_lies(b, &p);
     order_wan(b, 1, 0, PIECES);
