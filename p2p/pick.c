@@ -11,6 +11,21 @@ choosable(const struct pick_pieces *p, uint32_t i)
     return bits_get(p->offered, i) && !bits_get(p->held, i) && !bits_get(p->asked, i);
 }
 
+/* The next such piece from `i` on; `pieces`: there is none. */
+static uint32_t
+next_choosable(const struct pick_pieces *p, uint32_t i)
+{
+    for (; i < p->pieces; i = (i | 7) + 1) {
+        uint32_t at = i / 8;
+        uint8_t some = (uint8_t)(p->offered[at] & ~(p->held[at] | p->asked[at])) >> i % 8;
+        if (some != 0) {
+            i += (uint32_t)__builtin_ctz(some);
+            return i < p->pieces ? i : p->pieces;
+        }
+    }
+    return p->pieces;
+}
+
 static int64_t
 first_in_window(const struct pick_pieces *p, const struct pick_cursor *c)
 {
@@ -26,8 +41,8 @@ rarest(const struct pick_pieces *p, bool left_too, struct rng *r)
     uint32_t least = UINT32_MAX;
     uint64_t ties = 0;
     int64_t best = -1;
-    for (uint32_t i = 0; i < p->pieces; i++) {
-        if (!choosable(p, i) || p->avail[i] > least || (!left_too && bits_get(p->left, i)))
+    for (uint32_t i = 0; (i = next_choosable(p, i)) < p->pieces; i++) {
+        if (p->avail[i] > least || (!left_too && bits_get(p->left, i)))
             continue;
         if (p->avail[i] < least)
             ties = 0;
@@ -41,10 +56,8 @@ rarest(const struct pick_pieces *p, bool left_too, struct rng *r)
 static int64_t
 lowest(const struct pick_pieces *p)
 {
-    for (uint32_t i = 0; i < p->pieces; i++)
-        if (choosable(p, i))
-            return i;
-    return -1;
+    uint32_t i = next_choosable(p, 0);
+    return i < p->pieces ? (int64_t)i : -1;
 }
 
 int64_t

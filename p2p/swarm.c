@@ -27,6 +27,7 @@ swarm_new(const struct digest *digest, uint64_t size, uint8_t flags, int64_t now
     s->telling = mem_zalloc(BITS_BYTES(s->pieces));
     s->crowd_stale = true;
     s->avail = mem_zalloc(s->pieces * sizeof *s->avail);
+    s->somewhere = mem_zalloc(BITS_BYTES(s->pieces));
     s->announced_ms = now_ms - SWARM_REFRESH_MS;
     s->taken_ms = s->rescue_ms = s->lan_failed_ms = s->words_ms = s->hint_ms = INT64_MIN / 2;
     s->urgent = true;
@@ -53,6 +54,7 @@ swarm_free(struct swarm *s)
     mem_free(s->news);
     mem_free(s->telling);
     mem_free(s->avail);
+    mem_free(s->somewhere);
     mem_free(s);
 }
 
@@ -136,6 +138,7 @@ swarm_flags(struct swarm *s, uint8_t flags)
 {
     s->urgent = s->urgent || s->flags != flags;
     s->flags = flags;
+    s->lan_ms = 0;
     if ((flags & WIRE_MAY_FETCH) == 0)
         duty_refuse(&s->duties);
 }
@@ -170,6 +173,7 @@ swarm_drop(struct swarm *s, uint32_t piece)
     s->held_count--;
     s->news_count -= bits_get(s->news, piece);
     bits_clear(s->news, piece);
+    s->lan_ms = 0;
     s->urgent = true;
 }
 
@@ -182,6 +186,7 @@ swarm_window(struct swarm *s, uint32_t first, uint32_t end)
         bits_clear(s->held, s->first);
     }
     s->end = end;
+    s->lan_ms = 0;
     s->windowed = s->moved = true;
     s->urgent = s->urgent || duty_working(&s->duties) == 0;
 }
@@ -203,9 +208,14 @@ swarm_cursor(struct swarm *s, unsigned slot, uint64_t pos, int64_t now_ms)
 struct swarm_link *
 swarm_find_peer(struct swarm *s, const struct node_id *id)
 {
+    uint8_t *hint = &s->peer_at[id->bytes[0]];
+    if (*hint < s->peers_count && node_equal(&s->peers[*hint].id, id))
+        return &s->peers[*hint];
     for (size_t i = 0; i < s->peers_count; i++)
-        if (node_equal(&s->peers[i].id, id))
+        if (node_equal(&s->peers[i].id, id)) {
+            *hint = (uint8_t)i;
             return &s->peers[i];
+        }
     return NULL;
 }
 
@@ -229,6 +239,15 @@ make_peer(struct swarm *s, const struct node_id *id, const struct node_addr *add
     return p;
 }
 
+/* A peer has a piece that is neither here nor asked for: it can be asked once it is not busy. */
+static void
+look_at(struct swarm *s, const struct swarm_link *p)
+{
+    int64_t ms = rank_usable(&p->rank, s->now_ms) ? 0 : p->rank.blocked_until_ms;
+    if (p->requests < PICK_PER_PEER && ms < s->lan_ms)
+        s->lan_ms = ms;
+}
+
 static void
 peer_bit(struct swarm *s, struct swarm_link *p, uint32_t piece, bool held)
 {
@@ -237,15 +256,21 @@ peer_bit(struct swarm *s, struct swarm_link *p, uint32_t piece, bool held)
     bool shared = p->held > 0 && p->held < s->pieces;
     if (held) {
         bits_set(p->bits, piece);
+        bits_set(s->somewhere, piece);
         s->avail[piece]++;
         p->held++;
     } else {
         bits_clear(p->bits, piece);
-        s->avail[piece]--;
+        if (--s->avail[piece] == 0)
+            bits_clear(s->somewhere, piece);
         p->held--;
     }
     if (shared != (p->held > 0 && p->held < s->pieces))
         s->crowd_stale = true;
+    if (s->crowd_stale)
+        s->lan_ms = 0;
+    else if (held && !swarm_done(s, piece) && !bits_get(s->asked, piece))
+        look_at(s, p);
 }
 
 void
@@ -384,6 +409,7 @@ cut_get(struct swarm *s, uint32_t id, uint32_t end)
     must(g != NULL);
     for (; g->end > end; g->end--)
         unask(s, g, g->end - 1);
+    s->lan_ms = 0;
 }
 
 bool
@@ -508,6 +534,7 @@ swarm_end(struct swarm *s, uint32_t get, enum swarm_end how, int64_t took_us, un
         return;
     for (uint32_t p = g->first; p < g->end; p++)
         unask(s, g, p);
+    s->lan_ms = 0;
     if (g->peer < 0) {
         struct duty *a = duty_running(&s->duties, g->id);
         s->wan_gets--;
@@ -527,6 +554,7 @@ swarm_end(struct swarm *s, uint32_t get, enum swarm_end how, int64_t took_us, un
         }
         p->right += g->has_word && how == SWARM_DONE;
         p->wrong += how == SWARM_LIED;
+        s->wrong += how == SWARM_LIED;
         if (how == SWARM_LIED)
             swarm_lied(s, g->first, now_ms);
         if (how == SWARM_FAILED || how == SWARM_DENIED || how == SWARM_LIED) {

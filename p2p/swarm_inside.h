@@ -4,14 +4,17 @@
  * Invariants:
  *  1. asked bit p is set exactly while a running request covers p and p is not held (two: a lease
  *     and a request to a peer that began before it).
- *  2. avail[p] is the number of peers whose bit p is set.
- *  3. A WAN request stands for one lease, granted or (id below 65,536) taken without a tracker. */
+ *  2. avail[p] is the number of peers whose bit p is set; somewhere has the p of which it is > 0.
+ *  3. lan_ms is set to 0 whenever a piece may have become one that can be asked of a peer.
+ *  4. A WAN request stands for one lease, granted or (id below 65,536) taken without a tracker. */
 #ifndef P2P_SWARM_INSIDE_H
 #define P2P_SWARM_INSIDE_H
 
 #include "p2p/bits.h"
 #include "p2p/piece.h"
 #include "p2p/swarm.h"
+
+#define SWARM_HINTS 256 /* one for each first byte of an id */
 
 struct swarm_link {
     struct node_id id;
@@ -59,13 +62,16 @@ struct swarm {
     bool lacks_words;
     enum { RECALL_NOT_YET, RECALL_RUNS, RECALL_OVER } recall; /* of words, from the disk */
     unsigned disputes, lies, unsaid_count, words_asks;        /* asks: since words came */
+    unsigned wrong;                                           /* pieces that peers gave */
     int64_t disputed_ms, words_ms; /* when one last changed; when words were last asked for */
     uint8_t *owned;                /* pieces that this node shall take when there is one holder */
     bool crowd_stale;              /* owned and whole_peers are to be found anew */
     unsigned
         scarce; /* pieces that so many peers have, only those have who have all; 0: spare none */
     uint16_t *avail;
+    uint8_t *somewhere; /* bits: a peer has it */
     size_t peers_count;
+    uint8_t peer_at[SWARM_HINTS]; /* by id: index where it may stand, or anything */
     struct swarm_link peers[SWARM_PEERS_MAX];
     struct cursor_at {
         bool used, fresh; /* fresh: its reader had no byte yet */
@@ -76,6 +82,7 @@ struct swarm {
     struct swarm_run gets[SWARM_GETS_MAX];
     uint32_t get_ids;
     unsigned lan_gets, wan_gets;
+    int64_t lan_ms;   /* peers have nothing to be asked for before, unless something changes; 0 */
     unsigned shouts;  /* how often all were asked who has it */
     int64_t shout_ms; /* when they were last */
     int64_t ask_ms;   /* no lease is asked for before */

@@ -196,6 +196,30 @@ source_of(struct swarm *s, uint32_t piece, int64_t now_ms, struct rng *r)
     return at < 0 ? -1 : index[at];
 }
 
+/* Has a peer something that is neither here nor asked for? */
+static bool
+has_news(const struct swarm *s, const struct swarm_link *p)
+{
+    for (size_t i = 0; i < BITS_BYTES(s->pieces); i++)
+        if ((p->bits[i] & s->worded[i] & ~(s->held[i] | s->asked[i])) != 0)
+            return true;
+    return false;
+}
+
+/* When a peer that was busy may be asked again: then there may be something. Where pieces are left
+ * to others, what can be asked for depends on how long readers wait, too. */
+static int64_t
+look_again_ms(const struct swarm *s, int64_t now_ms)
+{
+    int64_t first_ms = INT64_MAX;
+    for (size_t i = 0; i < s->peers_count; i++) {
+        int64_t ms = s->peers[i].rank.blocked_until_ms;
+        if (ms > now_ms && ms < first_ms && has_news(s, &s->peers[i]))
+            first_ms = ms;
+    }
+    return s->scarce > 0 ? 0 : first_ms;
+}
+
 static bool
 next_lan(struct swarm *s, const struct swarm_moment *at, struct swarm_get *ret)
 {
@@ -203,7 +227,7 @@ next_lan(struct swarm *s, const struct swarm_moment *at, struct swarm_get *ret)
     struct rng *r = at->rng;
     struct swarm_run *g = free_get(s);
     unsigned most = (s->flags & WIRE_FOR_COPY) != 0 ? SWARM_COPY_GETS : SWARM_LAN_GETS;
-    if (g == NULL || s->lan_gets >= most)
+    if (g == NULL || s->lan_gets >= most || now_ms < s->lan_ms)
         return false;
     struct pick_pieces p;
     divide(s, at->self);
@@ -212,6 +236,7 @@ next_lan(struct swarm *s, const struct swarm_moment *at, struct swarm_get *ret)
     fill_pick(s, now_ms, &p);
     int64_t piece = pick_piece(&p, r);
     int peer = piece < 0 ? -1 : source_of(s, (uint32_t)piece, now_ms, r);
+    s->lan_ms = piece < 0 ? look_again_ms(s, now_ms) : 0;
     if (peer < 0)
         return false;
     start(s, g, peer, (uint32_t)piece, (uint32_t)piece + 1, ret);

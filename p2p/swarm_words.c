@@ -16,6 +16,8 @@ renew(struct swarm *s, uint32_t piece, int64_t now_ms)
 {
     enum attest_state is = attest_of(s->attest, piece, NULL);
     bool before = bits_get(s->disputed, piece), disputed = is == ATTEST_DISPUTED;
+    if (is == ATTEST_WORD && !bits_get(s->worded, piece))
+        s->lan_ms = 0;
     set_bit(s->worded, piece, is == ATTEST_WORD);
     if (before || disputed)
         s->disputed_ms = now_ms;
@@ -34,12 +36,18 @@ renew_all(struct swarm *s, int64_t now_ms)
         renew(s, p, now_ms);
 }
 
+/* Of eight pieces those that somebody has and that lack a word before they are asked for. */
+static uint8_t
+unworded(const struct swarm *s, size_t byte)
+{
+    uint8_t done = s->held[byte] | s->asked[byte] | s->worded[byte] | s->disputed[byte];
+    return s->somewhere[byte] & (uint8_t)~done;
+}
+
 static bool
 lacks_word(const struct swarm *s, uint32_t piece)
 {
-    return s->avail[piece] > 0 && swarm_in_window(s, piece) && !bits_get(s->held, piece) &&
-           !bits_get(s->asked, piece) && !bits_get(s->worded, piece) &&
-           !bits_get(s->disputed, piece);
+    return swarm_in_window(s, piece) && (unworded(s, piece / 8) >> piece % 8 & 1) != 0;
 }
 
 void
@@ -119,6 +127,8 @@ gives_lies(const struct swarm_link *p)
 bool
 swarm_liar(const struct swarm *s, size_t *at, struct node_id *ret)
 {
+    if (s->wrong == 0 && attest_verdicts(s->attest) == 0)
+        return false;
     while (*at < s->peers_count) {
         const struct swarm_link *p = &s->peers[(*at)++];
         if (!gives_lies(p))
@@ -228,21 +238,13 @@ disbelieve_mute(struct swarm *s, int64_t now_ms)
     return any;
 }
 
-/* Eight pieces from `at` on none of which needs a word: most of them. */
-static bool
-none_lacks(const struct swarm *s, uint32_t at)
-{
-    uint32_t i = at / 8;
-    return (s->held[i] | s->asked[i] | s->worded[i] | s->disputed[i]) == 0xff;
-}
-
 /* [first, end) is the first run that lacks words. */
 static bool
 lacking(struct swarm *s, uint32_t *ret_first, uint32_t *ret_end)
 {
     uint32_t at = 0;
     while (at < s->pieces && !lacks_word(s, at))
-        at += at % 8 == 0 && none_lacks(s, at) ? 8 : 1;
+        at = unworded(s, at / 8) == 0 ? (at | 7) + 1 : at + 1;
     at = at < s->pieces ? at : s->pieces;
     *ret_first = at;
     while (at < s->pieces && at - *ret_first < SWARM_WORDS_MAX && lacks_word(s, at))

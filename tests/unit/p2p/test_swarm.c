@@ -350,6 +350,27 @@ a_busy_peer_is_left_alone_as_long_as_it_said(void **state)
 }
 
 static void
+what_a_busy_peer_got_meanwhile_is_asked_for_once_it_is_not(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    peer_has(s, 2, 0, 1);
+    assert_true(next(s, 0, 0, &g));
+    swarm_end(s, g.id, SWARM_BUSY, 0, 30, 1);
+    peer_has(s, 3, 0, 1);
+    assert_true(next(s, 0, 2, &g));
+    swarm_piece(s, g.id, 0, 3);
+    swarm_end(s, g.id, SWARM_DONE, 1000, 0, 3);
+    assert_false(next(s, 0, 4, &g)); /* nobody has anything else */
+    peer_has(s, 2, 1, 1);
+    assert_false(next(s, 0, 30, &g));
+    assert_true(next(s, 0, 31, &g));
+    assert_int_equal(g.first, 1);
+    swarm_free(s);
+}
+
+static void
 a_granted_lease_becomes_one_request_without_what_is_held(void **state)
 {
     (void)state;
@@ -592,6 +613,7 @@ main(void)
         cmocka_unit_test(one_denial_is_enough_of_who_never_gave_a_piece),
         cmocka_unit_test(who_gives_nothing_is_told_once_to_those_who_share_other_blobs),
         cmocka_unit_test(a_busy_peer_is_left_alone_as_long_as_it_said),
+        cmocka_unit_test(what_a_busy_peer_got_meanwhile_is_asked_for_once_it_is_not),
         cmocka_unit_test(a_granted_lease_becomes_one_request_without_what_is_held),
         cmocka_unit_test(what_a_lease_covers_is_not_asked_for_when_a_peer_fails),
         cmocka_unit_test(what_a_trim_takes_away_may_come_from_a_peer),
