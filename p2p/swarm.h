@@ -205,7 +205,7 @@ void swarm_announce_now(struct swarm *s); /* to a new tracker */
 /* Pieces that came since the last call, when it is time to tell them; false: none yet. The bits are
  * the swarm's own. to_all: they are news for the whole site, else for swarm_lacking. */
 bool swarm_take_have(struct swarm *s, int64_t now_ms, struct wire_have *ret, bool *ret_to_all);
-/* The next peer that lacks pieces, from *at on, which moves; NULL: there are no more. */
+/* The next peer that lacks some of those told last, from *at on, which moves; NULL: no more. */
 const struct node_id *swarm_lacking(const struct swarm *s, size_t *at);
 
 #endif

@@ -216,12 +216,21 @@ swarm_take_have(struct swarm *s, int64_t now_ms, struct wire_have *ret, bool *re
     return true;
 }
 
+static bool
+lacks_told(const struct swarm *s, const struct swarm_link *p)
+{
+    for (size_t i = 0; i < BITS_BYTES(s->pieces); i++)
+        if ((s->telling[i] & ~p->bits[i]) != 0)
+            return true;
+    return false;
+}
+
 const struct node_id *
 swarm_lacking(const struct swarm *s, size_t *at)
 {
     while (*at < s->peers_count) {
         const struct swarm_link *p = &s->peers[(*at)++];
-        if (p->held < s->pieces)
+        if (lacks_told(s, p))
             return &p->id;
     }
     return NULL;
