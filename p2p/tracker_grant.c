@@ -97,6 +97,24 @@ is_last_resort(const struct tracker *t, const struct tracker_blob *b, const stru
            !tracker_has_other(t, b, e->node, now_ms);
 }
 
+/* Those that fetch the blob, without one node, as far as their rate is known and as not. */
+static void
+count_fetchers(const struct tracker *t, const struct tracker_blob *b, unsigned except,
+               const uint8_t *fetch, int64_t now_ms, unsigned *ret_known, unsigned *ret_unknown)
+{
+    *ret_known = *ret_unknown = 0;
+    for (unsigned node = 0; node < t->nodes_count; node++) {
+        if (fetch[node / 8] == 0) {
+            node |= 7;
+            continue;
+        }
+        const struct tracker_entry *o = bits_get(fetch, node) ? tracker_entry(b, node) : NULL;
+        if (node == except || o == NULL || !could_fetch(t, b, o, now_ms))
+            continue;
+        *(t->nodes[node].wan_rate > 0 ? ret_known : ret_unknown) += 1;
+    }
+}
+
 /* Is there a place for the node among those that fetch? None for one that keeps from the others
  * what it has, as long as somebody else can fetch. One of unknown speed at most, once two that are
  * known fetch the blob. Each blob has one fetcher, however many there are of others. */
@@ -108,7 +126,12 @@ may_fetch(const struct tracker *t, const struct tracker_blob *b, const struct tr
         return is_last_resort(t, b, e, now_ms);
     uint8_t fetch[BITS_BYTES(TRACKER_NODES_MAX)];
     (void)fetchers(b, fetch);
-    unsigned before = 0, known = 0, unknown = 0;
+    unsigned before = 0, known, unknown;
+    count_fetchers(t, b, e->node, fetch, now_ms, &known, &unknown);
+    unsigned limit = places(t, b, now_ms), here = known + unknown;
+    unsigned all = here + fetching_others(t, b);
+    if (here > 0 && all >= limit)
+        return false; /* the usual answer, before all are looked at */
     bool runs = bits_get(fetch, e->node), better = false;
     for (size_t i = 0; i < b->entries_count; i++) {
         const struct tracker_entry *o = b->entries[i];
@@ -116,17 +139,13 @@ may_fetch(const struct tracker *t, const struct tracker_blob *b, const struct tr
             continue;
         bool barren = tracker_is_barren(b, o, now_ms);
         better = better || !barren;
-        if (bits_get(fetch, o->node))
-            *(t->nodes[o->node].wan_rate > 0 ? &known : &unknown) += 1;
-        else if (o->idle > 0 && !barren)
+        if (!bits_get(fetch, o->node) && o->idle > 0 && !barren)
             before += goes_before(t, o, e, runs);
     }
     if (better && tracker_is_barren(b, e, now_ms))
         return false;
     if (t->nodes[e->node].wan_rate == 0 && known >= 2 && unknown >= 1)
         return false;
-    unsigned limit = places(t, b, now_ms), here = known + unknown;
-    unsigned all = here + fetching_others(t, b);
     return here + before == 0 || all + before < limit;
 }
 
@@ -315,10 +334,13 @@ tracker_nudge(struct tracker *t, const struct digest *digest, int64_t now_ms,
               struct tracker_orders *orders)
 {
     struct tracker_blob *b = tracker_find(t, digest);
-    if (t->epoch == 0 || b == NULL || lowest_free(b) == b->book.pieces)
+    if (t->epoch == 0 || b == NULL)
         return;
     unsigned limit = places(t, b, now_ms);
-    unsigned active = fetching(b) + expected(b, now_ms), others = fetching_others(t, b);
+    unsigned active = fetching(b), others = fetching_others(t, b);
+    if ((active > 0 && active + others >= limit) || lowest_free(b) == b->book.pieces)
+        return;
+    active += expected(b, now_ms);
     for (; (active == 0 || active + others < limit) && orders->count < TRACKER_ORDERS_MAX;
          active++) {
         struct tracker_entry *e = best_idle(t, b, now_ms);
