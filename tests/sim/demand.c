@@ -72,11 +72,17 @@ draw_ranks(struct generator *g)
 }
 
 static void
-drift(struct generator *g, double at_s)
+drift(struct demand *d, struct generator *g, double at_s)
 {
     double swaps_a_day = g->c->drift * g->c->blobs / 2;
     while (swaps_a_day > 0 && at_s > g->drift_at_s) {
-        swap(g->by_rank, rng_below(&g->rng, g->c->blobs), rng_below(&g->rng, g->c->blobs));
+        /* In the order in which the compiler evaluated them as arguments: traces stay the same. */
+        uint64_t b = rng_below(&g->rng, g->c->blobs), a = rng_below(&g->rng, g->c->blobs);
+        if (d->swap_count % 1024 == 0)
+            d->swaps = mem_realloc(d->swaps, (d->swap_count + 1024) * sizeof d->swaps[0]);
+        d->swaps[d->swap_count++] =
+            (struct demand_swap){g->drift_at_s, g->by_rank[a], g->by_rank[b]};
+        swap(g->by_rank, a, b);
         g->drift_at_s += DAY_S / swaps_a_day;
     }
 }
@@ -113,7 +119,7 @@ draw_events(struct demand *d, struct generator *g)
     must(c->nodes > 0);
     for (unsigned i = 0; i < c->requests; i++) {
         at_s -= log(part(&g->rng)) * DAY_S / c->per_day;
-        drift(g, at_s);
+        drift(d, g, at_s);
         unsigned blob = draw_blob(g), node = (unsigned)rng_below(&g->rng, c->nodes);
         unsigned asks = part(&g->rng) <= c->rollouts ? c->nodes : 1;
         for (unsigned k = 0; k < asks; k++)
@@ -136,6 +142,9 @@ demand_new(const struct demand_config *c, uint64_t seed)
     g.by_rank = mem_alloc(c->blobs * sizeof g.by_rank[0]);
     g.up_to = mem_alloc(c->blobs * sizeof g.up_to[0]);
     draw_ranks(&g);
+    d->weights = mem_alloc(c->blobs * sizeof d->weights[0]);
+    for (unsigned i = 0; i < c->blobs; i++)
+        d->weights[g.by_rank[i]] = pow(i + 1, -c->zipf);
     draw_events(d, &g);
     mem_free(g.by_rank);
     mem_free(g.up_to);
@@ -147,5 +156,7 @@ demand_free(struct demand *d)
 {
     mem_free(d->sizes);
     mem_free(d->events);
+    mem_free(d->weights);
+    mem_free(d->swaps);
     mem_free(d);
 }

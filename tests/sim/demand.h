@@ -23,12 +23,21 @@ struct demand_event {
     unsigned node, blob;
 };
 
+/* Two blobs change ranks. */
+struct demand_swap {
+    double at_s;
+    unsigned a, b;
+};
+
 struct demand {
     struct demand_config config;
     uint64_t *sizes;          /* of config.blobs */
     uint64_t catalogue_bytes; /* their sum */
     size_t count;
     struct demand_event *events; /* in order of time */
+    double *weights;             /* of each blob at the start: requests are in proportion to them */
+    size_t swap_count;
+    struct demand_swap *swaps; /* in order of time; weights change hands with the ranks */
 };
 
 /* Ten nodes, 3,000 blobs, Zipf 0.9, 8 MB and sigma 2, 10,000 requests a day for six days, a tenth
