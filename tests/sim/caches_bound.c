@@ -1,5 +1,5 @@
-/* How few bytes could cross the WAN: what a rule would do that knows the rates of the generator, and
- * a floor below every rule, also one that knows all requests to come. */
+/* How few bytes could cross the WAN: what a rule would do that knows the rates of the generator,
+ * and a floor below every rule, also one that knows all requests to come. */
 #include "base/mem.h"
 #include "tests/sim/caches.h"
 #include <math.h>
@@ -118,7 +118,8 @@ shorter(const void *a, const void *b)
 /* PFOO-L (Berger, Beckmann, Harchol-Balter: Practical bounds on optimal caching with variable
  * object sizes, 2018): the cache's bytes times the time of the trace are dealt out to the spans
  * that save most for them, and no moment is looked at by itself. A byte saves as much as another,
- * so the shortest spans come first. What arrives just then is shared, so a span is shorter by that. */
+ * so the shortest spans come first. What arrives just then is shared, so a span is shorter by that.
+ */
 double
 bound_future(const struct demand *d, double part)
 {

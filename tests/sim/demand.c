@@ -76,7 +76,7 @@ drift(struct demand *d, struct generator *g, double at_s)
 {
     double swaps_a_day = g->c->drift * g->c->blobs / 2;
     while (swaps_a_day > 0 && at_s > g->drift_at_s) {
-        /* In the order in which the compiler evaluated them as arguments: traces stay the same. */
+        /* b first: traces stay what they were. */
         uint64_t b = rng_below(&g->rng, g->c->blobs), a = rng_below(&g->rng, g->c->blobs);
         if (d->swap_count % 1024 == 0)
             d->swaps = mem_realloc(d->swaps, (d->swap_count + 1024) * sizeof d->swaps[0]);
