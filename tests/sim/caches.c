@@ -107,8 +107,8 @@ caches_run(const struct demand *d, const struct rule *r, double part_of_catalogu
 
 /* ---- the table ---- */
 
-static const struct rule *const rules[] = {&rule_lru,    &rule_lru_last, &rule_gdsf,
-                                           &rule_s3fifo, &rule_sieve,    &rule_value};
+static const struct rule *const rules[] = {&rule_lru,   &rule_lru_last,   &rule_gdsf, &rule_s3fifo,
+                                           &rule_sieve, &rule_value_room, &rule_value};
 static const double parts[] = {0.2, 0.5, 1.0};
 enum { AT_20, AT_50, AT_100, PARTS };
 

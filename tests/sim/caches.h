@@ -29,7 +29,8 @@ struct rule {
     void (*end)(void *state, struct site *s);
 };
 
-extern const struct rule rule_lru, rule_lru_last, rule_gdsf, rule_s3fifo, rule_sieve, rule_value;
+extern const struct rule rule_lru, rule_lru_last, rule_gdsf, rule_s3fifo, rule_sieve,
+    rule_value_room, rule_value;
 
 /* WAN bytes / bytes asked for. */
 double caches_run(const struct demand *d, const struct rule *r, double part_of_catalogue);

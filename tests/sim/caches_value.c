@@ -1,6 +1,7 @@
 /* The product's rule. What a node knows is what the daemon would: its own requests, those of nodes
  * that ask the site for what they lack, whom it gave a blob and from whom it came; copies are asked
- * for before anything leaves. Last copies are moved to where there is room. */
+ * for before anything leaves. Last copies are moved to who gives up least for them, or, as the
+ * daemon does, to who has most room. */
 #include "base/mem.h"
 #include "cache/evict.h"
 #include "tests/sim/caches.h"
@@ -9,6 +10,7 @@
 #define ROUNDS 8
 
 struct value {
+    bool to_room; /* last copies move to the node with most room only, and push out none there */
     uint32_t now_s;
     struct evict *nodes;
     struct evict_blob **blobs; /* [node][blob] */
@@ -39,6 +41,14 @@ begin(struct site *s)
         evict_init(&v->nodes[n], 1);
         evict_limit(&v->nodes[n], s->node_bytes);
     }
+    return v;
+}
+
+static void *
+begin_to_room(struct site *s)
+{
+    struct value *v = begin(s);
+    v->to_room = true;
     return v;
 }
 
@@ -124,6 +134,34 @@ drop_all(struct value *v, struct site *s, unsigned node, const struct leaving *o
         drop(v, s, node, (unsigned)(out->list[i] - v->blobs[node]));
 }
 
+static bool
+has_last_copy(const struct value *v, const struct site *s, unsigned node, const struct leaving *out)
+{
+    for (size_t i = 0; i < out->count; i++)
+        if (s->copies[out->list[i] - v->blobs[node]] == 1)
+            return true;
+    return false;
+}
+
+/* The node with most room for a blob: free, or held by what others have, too; or `but`. */
+static unsigned
+roomiest(struct value *v, const struct site *s, unsigned but, unsigned blob, struct leaving *ret)
+{
+    unsigned best = but;
+    uint64_t most = 0;
+    for (unsigned n = 0; n < s->demand->config.nodes; n++) {
+        uint64_t room = s->node_bytes - s->used[n] + v->nodes[n].spare_bytes;
+        if (n == but || s->has[n][blob] || room < s->demand->sizes[blob] || room <= most)
+            continue;
+        best = n;
+        most = room;
+    }
+    if (best != but && (!plan(v, s, best, s->demand->sizes[blob], v->now_s, ret) ||
+                        has_last_copy(v, s, best, ret)))
+        best = but;
+    return best;
+}
+
 /* The node that takes a blob for the least, and less than it is worth; or `but`. */
 static unsigned
 taker(struct value *v, const struct site *s, unsigned but, unsigned blob, double worth,
@@ -131,6 +169,8 @@ taker(struct value *v, const struct site *s, unsigned but, unsigned blob, double
 {
     unsigned best = but;
     struct leaving out;
+    if (v->to_room)
+        return roomiest(v, s, but, blob, ret);
     for (unsigned n = 0; n < s->demand->config.nodes; n++) {
         if (n == but || s->has[n][blob] || s->demand->sizes[blob] > s->node_bytes ||
             !plan(v, s, n, s->demand->sizes[blob], v->now_s, &out) || out.most >= worth)
@@ -209,4 +249,5 @@ asked(void *state, struct site *s, const struct demand_event *e, bool hit, int f
         add(v, s, e->node, e->blob, now_s);
 }
 
+const struct rule rule_value_room = {"value, moved to room", begin_to_room, asked, end};
 const struct rule rule_value = {"value (ours)", begin, asked, end};
