@@ -1,46 +1,20 @@
-#include "tests/unit/p2p/unit.h"
-
-#include "base/mem.h"
-#include "p2p/piece.h"
-#include "p2p/swarm.h"
-
 #define PIECES 8u
 #define PIECE  ((uint64_t)PIECE_BYTES_MIN)
 #define WANTS  (WIRE_WANTS | WIRE_MAY_FETCH | WIRE_SERVES)
 
-static struct members members;
-static struct node_id self;
-static struct rng rng;
+#include "tests/unit/p2p/swarm_unit.h"
 
-static struct swarm *
-swarm(void)
-{
-    struct digest d = unit_blob(1);
-    self = unit_node(1);
-    member_init(&members, 0);
-    rng_init(&rng, 1);
-    return swarm_new(&d, PIECES * PIECE, WANTS, 0);
-}
-
-static bool
-next(struct swarm *s, int64_t orphan_ms, int64_t now_ms, struct swarm_get *ret)
-{
-    struct swarm_moment at = {now_ms, orphan_ms, &members, &self, 0, &rng};
-    return swarm_next(s, &at, ret);
-}
-
+/* It says, too, what they hash to. */
 static void
 peer_has(struct swarm *s, uint8_t node, uint32_t first, uint32_t count)
 {
     struct node_id id = unit_node(node);
-    struct node_addr addr = {.port = node};
-    struct wire_have have = {*swarm_digest(s), first, count, {NULL, 0}};
     uint8_t words[PIECES * ATTEST_BYTES];
     struct wire_bits said = {words, (uint16_t)(count * ATTEST_BYTES)};
     for (uint32_t i = 0; i < count; i++)
         memset(words + (size_t)i * ATTEST_BYTES, (int)(first + i), ATTEST_BYTES);
     swarm_words(s, &id, true, first, &said, 0);
-    swarm_have(s, &id, &addr, &have);
+    has(s, node, first, count);
 }
 
 static void

@@ -1,43 +1,8 @@
 /* What pieces hash to: what a node asks, tells and believes. */
-#include "tests/unit/p2p/unit.h"
-
-#include "base/mem.h"
-#include "p2p/piece.h"
-#include "p2p/swarm.h"
-
 #define PIECES 600u
 #define PIECE  ((uint64_t)PIECE_BYTES_MAX)
-#define WANTS  (WIRE_WANTS | WIRE_MAY_FETCH | WIRE_SERVES)
 
-static struct members members;
-static struct node_id self;
-static struct rng rng;
-
-static struct swarm *
-swarm(void)
-{
-    struct digest d = unit_blob(1);
-    self = unit_node(1);
-    member_init(&members, 0);
-    rng_init(&rng, 1);
-    return swarm_new(&d, PIECES * PIECE, WANTS, 0);
-}
-
-static bool
-next(struct swarm *s, int64_t now_ms, struct swarm_get *ret)
-{
-    struct swarm_moment at = {now_ms, 0, &members, &self, 0, &rng};
-    return swarm_next(s, &at, ret);
-}
-
-static void
-has(struct swarm *s, uint8_t node, uint32_t first, uint32_t count)
-{
-    struct node_id id = unit_node(node);
-    struct node_addr addr = {.port = node};
-    struct wire_have have = {*swarm_digest(s), first, count, {NULL, 0}};
-    swarm_have(s, &id, &addr, &have);
-}
+#include "tests/unit/p2p/swarm_unit.h"
 
 static void
 says(struct swarm *s, uint8_t node, bool read, uint32_t piece, uint8_t what)
@@ -71,9 +36,9 @@ a_piece_is_asked_for_when_its_word_is_known(void **state)
     struct swarm *s = swarm();
     struct swarm_get g;
     has(s, 2, 3, 1);
-    assert_false(next(s, 0, &g));
+    assert_false(next(s, 0, 0, &g));
     says(s, 2, true, 3, 77);
-    assert_true(next(s, 0, &g));
+    assert_true(next(s, 0, 0, &g));
     assert_int_equal(g.first, 3);
     assert_true(g.has_word);
     assert_int_equal(g.word[5], 77);
@@ -127,10 +92,10 @@ who_does_not_answer_is_not_believed_after_a_few_questions(void **state)
     has(s, 2, 3, 1);
     for (unsigned i = 0; i < SWARM_WORDS_ASKS; i++, now_ms += SWARM_WORDS_MS) {
         assert_true(asks(s, now_ms, &ask));
-        assert_false(next(s, now_ms, &g));
+        assert_false(next(s, 0, now_ms, &g));
     }
     assert_false(asks(s, now_ms, &ask));
-    assert_false(next(s, now_ms, &g)); /* nothing is taken without a word */
+    assert_false(next(s, 0, now_ms, &g)); /* nothing is taken without a word */
     assert_int_equal(said_to_have(s, 0), 0);
     assert_true(swarm_doubt(s, 0, &at, &d));
     assert_int_equal(d.node.bytes[0], 2);
@@ -185,7 +150,7 @@ a_disputed_piece_is_read_upstream(void **state)
     has(s, 2, 3, 1);
     says(s, 2, true, 3, 1);
     says(s, 3, true, 3, 2);
-    assert_true(next(s, 0, &g));
+    assert_true(next(s, 0, 0, &g));
     assert_int_equal(g.source, SWARM_WAN);
     assert_int_equal(g.first, 3);
     assert_int_equal(g.count, 1);
@@ -207,11 +172,11 @@ who_gives_other_bytes_than_its_word_says_is_found_out(void **state)
         at = 0;
         has(s, 2, p, 1);
         says(s, 3, true, p, 1);
-        assert_true(next(s, p * 100, &g));
+        assert_true(next(s, 0, p * 100, &g));
         assert_int_equal(g.source, SWARM_LAN);
         swarm_end(s, g.id, SWARM_LIED, 0, 0, p * 100);
         /* Nobody else has it: the WAN. */
-        assert_true(next(s, p * 100, &g));
+        assert_true(next(s, 0, p * 100, &g));
         assert_int_equal(g.source, SWARM_WAN);
         assert_int_equal(g.first, p);
         swarm_piece(s, g.id, p, p * 100);
@@ -268,14 +233,14 @@ each_node_reads_what_it_comes_first_for_and_the_rest_when_nothing_is_found_out(v
         says(s, 2, true, p, 1);
     swarm_doubt_words(s, 1000);
     unsigned count = 0;
-    for (; next(s, 1000, &g); count++) {
+    for (; next(s, 0, 1000, &g); count++) {
         assert_int_equal(g.source, SWARM_WAN);
         swarm_piece(s, g.id, g.first, 1000);
         swarm_end(s, g.id, SWARM_DONE, 1, 0, 1000);
     }
     assert_true(count > 2 && count < 18); /* half of them, by hash */
-    assert_false(next(s, 1000 + SWARM_RESCUE_TURN_MS - 1, &g));
-    assert_true(next(s, 1000 + SWARM_RESCUE_TURN_MS, &g));
+    assert_false(next(s, 0, 1000 + SWARM_RESCUE_TURN_MS - 1, &g));
+    assert_true(next(s, 0, 1000 + SWARM_RESCUE_TURN_MS, &g));
     swarm_free(s);
 }
 
