@@ -142,6 +142,21 @@ judge(const struct demand_config *c, const struct row *lru, const struct row *la
     return missed;
 }
 
+/* No rule may be below the floor: then bytes are miscounted somewhere. */
+static int
+check_floor(const struct row *row, const struct row *floor, const char *name)
+{
+    int missed = 0;
+    for (int p = 0; p < PARTS; p++) {
+        if (row->wan[p] >= floor->wan[p] - 1e-9)
+            continue;
+        (void)printf("%s: %.4f at %.0f %%, below the floor of %.4f\n", name, row->wan[p],
+                     100 * parts[p], floor->wan[p]);
+        missed = 1;
+    }
+    return missed;
+}
+
 static void
 print_row(const char *name, const struct row *row, const struct row *lru)
 {
@@ -173,8 +188,11 @@ table(const struct demand_config *c, uint64_t seed, uint64_t seeds, bool judged)
         print_row(rules[k]->name, &rows[k], &rows[0]);
     for (size_t k = 0; k < ARRAY_LEN(bounds); k++)
         print_row(bounds[k].name, &least[k], &rows[0]);
+    int missed = check_floor(&least[0], &least[1], bounds[0].name);
+    for (size_t k = 0; k < ARRAY_LEN(rules); k++)
+        missed |= check_floor(&rows[k], &least[1], rules[k]->name);
     (void)fflush(stdout);
-    return judged ? judge(c, &rows[0], &rows[1], &rows[ARRAY_LEN(rows) - 1]) : 0;
+    return missed | (judged ? judge(c, &rows[0], &rows[1], &rows[ARRAY_LEN(rows) - 1]) : 0);
 }
 
 static const struct {

@@ -40,7 +40,8 @@ double caches_flight_s(double bytes);
 
 /* What no rule can know, for one cache as large as all of the site's (caches_bound.c); no blob that
  * is larger than a node's cache is kept. Who knows every rate of requests, but not when they come,
- * keeps what is asked for most. And the least that any rule could reach that knows the future. */
+ * keeps what is asked for most (of roll-outs it knows nothing). And the least that any rule could
+ * reach that knows the future. */
 double bound_rates(const struct demand *d, double part_of_catalogue);
 double bound_future(const struct demand *d, double part_of_catalogue);
 /* The table of make sim-cache; words: name=value of demand_config, or nothing. 0, or 1 when a goal
