@@ -443,6 +443,40 @@ blob_read(struct blob *b, uint64_t pos, void *ret, size_t len)
     return (int64_t)n;
 }
 
+int
+blob_hash_again(const struct blob *b, uint64_t start, uint64_t end, struct digester *d)
+{
+    uint8_t *room = mem_alloc(STEP_BYTES);
+    int rc = b->pass != NULL || b->window != NULL || b->fd < 0 ? ERR_NOT_FOUND : 0;
+    for (uint64_t at = start; at < end && rc == 0;) {
+        uint64_t step_end = (at / STEP_BYTES + 1) * STEP_BYTES; /* a frame at a time */
+        size_t n = (size_t)((step_end < end ? step_end : end) - at);
+        rc = frames_read(b->frames, b->fd, at, room, n);
+        if (rc == 0) {
+            digester_add(d, room, n);
+        }
+        at += n;
+    }
+    mem_free(room);
+    return rc;
+}
+
+bool
+blob_same_file(const struct blob *a, const struct blob *b)
+{
+    return a->pass == NULL && a->window == NULL && !a->foreign && b->pass == NULL &&
+           b->window == NULL && !b->foreign && a->gen == b->gen;
+}
+
+bool
+blob_in_memory(struct blob *b)
+{
+    lock_take(&b->lock);
+    bool memory = b->pass != NULL || b->window != NULL;
+    lock_drop(&b->lock);
+    return memory;
+}
+
 static int
 share_fd(const struct blob *b, int *ret_fd)
 {

@@ -508,10 +508,10 @@ cache_lead(struct cache *c, const struct digest *d)
 }
 
 int
-cache_pass_through(struct cache *c, const struct digest *d, struct blob *prefix, uint64_t from,
-                   struct blob **ret)
+cache_pass_through(struct cache *c, const struct digest *d, uint64_t from,
+                   const struct digester *sent, struct blob *prefix, struct blob **ret)
 {
-    return pass_new(c, d, prefix, from, ret);
+    return pass_new(c, d, from, sent, prefix, ret);
 }
 
 /* ---- small bodies ---- */

@@ -98,15 +98,15 @@ struct blob *cache_find(struct cache *c, const struct digest *d);
 /* Leads a blob that no client asked for, so that it is worth no more than before; NULL when it is
  * here or on its way. */
 struct blob *cache_lead(struct cache *c, const struct digest *d);
-/* A private blob that passes through memory, for one reader from byte 0 or, with
- * `prefix` (a blob of the same digest that FAILED or left this reader behind), from byte `from` on:
- * what the bytes before it hash to is known from the prefix; where it is not they are fetched again
- * and skipped, so that the reader asks for `from` in any case. Only the reader's calls hash, so
- * VERIFIED comes when it waits or reads. The caller leads it. It FAILS with ERR_CLOSED when
- * only one reference is left before all bytes have arrived: reader or fetcher have gone. ERR_FULL
- * when passes_max run. */
-CHECKED int cache_pass_through(struct cache *c, const struct digest *d, struct blob *prefix,
-                               uint64_t from, struct blob **ret);
+/* A private blob that passes through memory, for one reader from byte `from` on. What the bytes
+ * before it hash to is `sent`, when the reader got them (its blob's digest proves them then, too),
+ * else what `prefix` knows, a blob of the same digest that FAILED or left this reader behind; both
+ * may be NULL. Where it is not known they are fetched again and skipped, so that the reader asks
+ * for `from` in any case. Only the reader's calls hash, so VERIFIED comes when it waits or reads.
+ * The caller leads it. It FAILS with ERR_CLOSED when only one reference is left before all bytes
+ * have arrived: reader or fetcher have gone. ERR_FULL when passes_max run. */
+CHECKED int cache_pass_through(struct cache *c, const struct digest *d, uint64_t from,
+                               const struct digester *sent, struct blob *prefix, struct blob **ret);
 struct blob *blob_ref(struct blob *b);
 void blob_release(struct blob **b); /* sets NULL; NULL inside is fine */
 
@@ -135,6 +135,11 @@ unsigned blob_readers(struct blob *b); /* that have a place and were not left be
 /* Up to len readable bytes at pos: count, 0 when none is readable, or a negative code.
  * On a pass-through blob reading frees the window, so positions only rise. */
 CHECKED int64_t blob_read(struct blob *b, uint64_t pos, void *ret, size_t len);
+/* Adds [start, end) of the file to d once more, for a reader that has got it there: also of a blob
+ * that FAILED. 0 or a negative code; it cannot be had of one in memory. */
+CHECKED int blob_hash_again(const struct blob *b, uint64_t start, uint64_t end, struct digester *d);
+/* Both have begun, and fill or are the same file: what was read of one is in the other. */
+bool blob_same_file(const struct blob *a, const struct blob *b);
 /* WHOLE and not packed only: a new read-only descriptor of the file, for sendfile; caller closes.
  */
 CHECKED int blob_open_fd(struct blob *b, int *ret_fd);
@@ -193,6 +198,7 @@ CHECKED int blob_write(struct blob *b, uint64_t pos, const void *bytes, size_t l
 /* Where readers wait now, the lowest first, each place once: how many, `max` at most. */
 size_t blob_cursors(struct blob *b, uint64_t *ret, size_t max);
 bool blob_passes(const struct blob *b); /* has no file */
+bool blob_in_memory(struct blob *b);    /* passes, or has a window: what was read goes */
 /* No source is left: waiters get `code`. No effect from VERIFIED on. */
 void blob_fail(struct blob *b, int code);
 /* Small bodies (manifests) in one call: checks the digest and makes it VERIFIED; WHOLE it becomes

@@ -11,7 +11,6 @@
  *  1. base <= end <= base + cap; only the reader moves base, only the writer end.
  *  2. digester has seen exactly the bytes before base, until it is gone (VERIFIED, FAILED). */
 #include "cache/pass.h"
-#include "base/fs.h"
 #include "base/log.h"
 #include "cache/blob.h"
 #include "cache/window.h"
@@ -46,16 +45,7 @@ hash_prefix(struct blob *prefix, uint64_t from, struct digester *digester)
     if (!held) {
         return false;
     }
-    uint8_t step[STEP_BYTES];
-    for (uint64_t at = 0; at < from;) {
-        size_t n = from - at < sizeof step ? (size_t)(from - at) : sizeof step;
-        if (fs_read_at(prefix->fd, at, step, n) < 0) {
-            return false;
-        }
-        digester_add(digester, step, n);
-        at += n;
-    }
-    return true;
+    return blob_hash_again(prefix, 0, from, digester) == 0;
 }
 
 /* Goes on where the prefix knows the state of the digest. */
@@ -84,8 +74,8 @@ take_place(struct cache *c)
 }
 
 int
-pass_new(struct cache *c, const struct digest *d, struct blob *prefix, uint64_t from,
-         struct blob **ret)
+pass_new(struct cache *c, const struct digest *d, uint64_t from, const struct digester *sent,
+         struct blob *prefix, struct blob **ret)
 {
     if (!take_place(c)) {
         return ERR_FULL;
@@ -93,9 +83,11 @@ pass_new(struct cache *c, const struct digest *d, struct blob *prefix, uint64_t 
     struct blob *b = blob_new(c, d);
     struct pass *p = mem_zalloc(sizeof *p);
     p->cap = c->pass_bytes;
-    p->digester = digester_new((enum digest_alg)d->alg);
+    p->digester = sent != NULL ? digester_copy(sent) : digester_new((enum digest_alg)d->alg);
     b->pass = p;
-    if (prefix != NULL && from > 0) {
+    if (sent != NULL) {
+        p->base = p->end = from;
+    } else if (prefix != NULL && from > 0) {
         must(digest_equal(&prefix->digest, d));
         begin_at(p, prefix, from);
     }

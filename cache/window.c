@@ -266,8 +266,8 @@ window_state(struct blob *b, uint64_t pos, uint64_t *ret_start)
 {
     struct digester *state = NULL;
     lock_take(&b->lock);
-    uint32_t piece = pos < b->size ? piece_of(b, pos) : 0;
-    if (b->window != NULL && piece > 0 && b->window->states[piece] != NULL) {
+    uint32_t piece = b->window != NULL && pos < b->size ? piece_of(b, pos) : 0;
+    if (piece > 0 && b->window->states[piece] != NULL) {
         state = digester_copy(b->window->states[piece]);
         *ret_start = start_of(b, piece);
     }

@@ -7,7 +7,8 @@
  *
  * The window moves on with its slowest reader, by whole pieces, and never beyond what the hash
  * threads have read. Where the fastest waits at its end for WINDOW_HOLD_MS the slowest is left
- * behind: it goes on by itself (pass.h) from the state of the digest that is kept for each piece.
+ * behind: it goes on by itself (pass.h). Who begins within the blob does so from the state of the
+ * digest that is kept for each piece.
  *
  * Such a blob is on no account of the disk. It is VERIFIED at best, and gone with its last
  * reference. Memory: cache_config.memory_bytes for all windows together. */

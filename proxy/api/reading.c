@@ -12,8 +12,18 @@
  *
  * A blob that is shared in memory may leave a slow reader behind: it passes through by itself then.
  *
- * `passed` is where a pass-through blob stands: it gives each byte once, so what comes before
- * the wanted byte is read and dropped.
+ * A client that takes a blob to its end does not complete with bytes of two sources that do not
+ * fit:
+ *
+ *   what goes on           proves what was sent before
+ *   passing, whole blob    its digest goes on from what was sent
+ *   passing, a part        it begins where the part does; what is dropped is compared
+ *   joined once more       the same file; else at its end: of the whole blob the digest of what was
+ *                          sent, of a part that of the same bytes in its file
+ *
+ * What was sent is read again for that; of a blob in memory it is gone, so it is hashed as it goes.
+ *
+ * `passed` is where a pass-through blob stands: it gives each byte once.
  */
 #include "proxy/api/reading.h"
 #include "base/clock.h"
@@ -40,9 +50,13 @@ struct reading {
     bool begun; /* headers are out */
     bool tried_again;
     bool passing;
-    bool spoilt;      /* wrong bytes were passed on */
-    uint64_t passed;  /* passing: next byte that the blob gives */
-    unsigned repairs; /* of the blob, when what was passed on was right as far as known */
+    bool spoilt;            /* wrong bytes were passed on */
+    uint64_t passed;        /* passing: next byte that the blob gives */
+    struct digester *sent;  /* of what was sent; NULL: it can be read again */
+    struct digester *again; /* of what is dropped; NULL: nothing is, or it was compared */
+    struct blob *before;    /* what was sent came from it, and its file; until the next byte */
+    bool unproven;          /* the blob does not prove what was sent before */
+    unsigned repairs;       /* of the blob, when what was passed on was right as far as known */
 };
 
 enum reading_next
@@ -69,6 +83,13 @@ release(struct reading *g)
         blob_leave(g->blob, g->place);
     g->place = -1;
     blob_release(&g->blob);
+}
+
+static void
+forget_digester(struct digester **d)
+{
+    digester_free(*d);
+    *d = NULL;
 }
 
 static void
@@ -107,6 +128,9 @@ reading_close(void *reading)
         return;
     must(g->magic == MAGIC);
     release(g);
+    blob_release(&g->before);
+    forget_digester(&g->sent);
+    forget_digester(&g->again);
     mem_free(g);
 }
 
@@ -122,27 +146,122 @@ reading_blob(struct reading *g)
     return g->blob;
 }
 
-/* A blob of its own for this reader, from the byte that it wants, if the one before knows all bytes
- * before it, else from the first. */
+/* ---- proof ---- */
+
+/* Makes `sent` of what has been sent before `at`. */
+static int
+recall(struct reading *g, uint64_t at)
+{
+    if (!g->begun || g->sent)
+        return 0;
+    struct digester *d = digester_new((enum digest_alg)g->digest.alg);
+    int rc = blob_hash_again(g->before ? g->before : g->blob, g->span.start, at, d);
+    if (rc == 0)
+        g->sent = d;
+    else
+        digester_free(d);
+    return rc;
+}
+
+static bool
+is_same(const struct digester *sent, const struct digest *want)
+{
+    struct digest got;
+    struct digester *d = digester_copy(sent);
+    digester_finish(d, &got);
+    digester_free(d);
+    return digest_equal(&got, want);
+}
+
+/* The blob that was joined once more has a byte at `at`: is it the file of the one before? */
+static int
+look_before(struct reading *g, uint64_t at)
+{
+    if (!g->before)
+        return 0;
+    int rc = 0;
+    g->unproven = !blob_same_file(g->before, g->blob);
+    if (g->unproven)
+        rc = recall(g, at);
+    blob_release(&g->before);
+    return rc;
+}
+
+/* `sent` is all of the span, to the end of the blob, which is verified. */
+static bool
+proves(struct reading *g)
+{
+    struct digest want = g->digest;
+    bool whole = g->span.start == 0;
+    if (!whole) {
+        struct digester *d = digester_new((enum digest_alg)g->digest.alg);
+        int rc = blob_hash_again(g->blob, g->span.start, g->size, d);
+        digester_finish(d, &want);
+        digester_free(d);
+        if (rc < 0)
+            return false;
+    }
+    return is_same(g->sent, &want);
+}
+
+/* The n bytes at `at` are about to be sent. False: with them a client would have a whole that is
+ * wrong. */
+static bool
+may_send(struct reading *g, uint64_t at, const char *bytes, size_t n)
+{
+    if (g->sent)
+        digester_add(g->sent, bytes, n);
+    g->spoilt = g->spoilt || (g->unproven && at + n == g->size && !proves(g));
+    return !g->spoilt;
+}
+
+/* ---- going on ---- */
+
+/* A blob of its own for this reader. */
 static int
 pass_through(struct reading *g, uint64_t at)
 {
     struct rooms *rooms = g->r->rooms;
-    struct blob_state state;
-    blob_look(g->blob, 0, &state);
-    bool goes_on = at > 0 && (state.behind || (state.phase == BLOB_FAILED && at <= state.readable));
+    bool part = g->span.start > 0;
+    uint64_t from = part ? g->span.start : at;
     struct blob *fresh = NULL;
-    int err = cache_pass_through(rooms->cache, &g->digest, goes_on ? g->blob : NULL,
-                                 goes_on ? at : 0, &fresh);
+    int err = recall(g, at);
+    if (err == 0)
+        err = cache_pass_through(rooms->cache, &g->digest, from, part ? NULL : g->sent, g->blob,
+                                 &fresh);
     if (err < 0)
         return err;
     release(g);
+    blob_release(&g->before);
     g->blob = fresh;
     g->repairs = 0;
     g->passing = true;
-    g->passed = goes_on ? at : 0;
+    g->passed = from;
+    g->unproven = false;
+    forget_digester(&g->again);
+    if (from < at)
+        g->again = digester_new((enum digest_alg)g->digest.alg);
     g->r->source = "passed";
     fetch_blob(rooms->fetch, &g->r->origin, fresh, g->size, false);
+    return 0;
+}
+
+/* The cache's own blob once more: somebody else may lead it, and from another source. */
+static int
+join_again(struct reading *g, uint64_t at)
+{
+    bool memory = blob_in_memory(g->blob);
+    int err = memory ? recall(g, at) : 0;
+    if (err < 0)
+        return err;
+    g->tried_again = true;
+    g->passing = false;
+    g->unproven = g->unproven || (g->begun && memory);
+    if (g->begun && !memory && !g->before)
+        g->before = blob_ref(g->blob);
+    release(g);
+    acquire(g);
+    enter(g, at);
     return 0;
 }
 
@@ -167,19 +286,15 @@ go_on(struct reading *g, uint64_t at, int code)
     case READING_PASS:
         return pass_through(g, at);
     case READING_AGAIN:
-        g->tried_again = true;
-        g->passing = false;
-        release(g);
-        acquire(g);
-        enter(g, at);
-        return 0;
+        return join_again(g, at);
     case READING_GIVE_UP:
         break;
     }
     return code;
 }
 
-static void
+/* 0, ERR_AGAIN, or ERR_DIGEST when what is dropped is not what was sent. */
+static int
 skip_to(struct reading *g, uint64_t at)
 {
     char dropped[SKIP_BYTES];
@@ -188,9 +303,17 @@ skip_to(struct reading *g, uint64_t at)
         size_t len = rest < sizeof dropped ? (size_t)rest : sizeof dropped;
         int64_t n = blob_read(g->blob, g->passed, dropped, len);
         if (n <= 0)
-            return;
+            return ERR_AGAIN;
+        if (g->again)
+            digester_add(g->again, dropped, (size_t)n);
         g->passed += (uint64_t)n;
     }
+    if (!g->again)
+        return 0;
+    struct digest want;
+    digester_finish(g->again, &want);
+    forget_digester(&g->again);
+    return is_same(g->sent, &want) ? 0 : ERR_DIGEST;
 }
 
 /* Looks at the blob once, for the byte `at`. 0: readable, or the end of a verified blob;
@@ -205,9 +328,7 @@ judge_state(struct reading *g, uint64_t at, const struct blob_state *state)
         g->size = state->size;
     }
     if (state->readable > pos) {
-        if (pos < at)
-            skip_to(g, at);
-        return pos < at ? ERR_AGAIN : 0;
+        return pos < at ? skip_to(g, at) : 0;
     }
     if (state->behind) {
         int err = pass_through(g, at);
@@ -271,6 +392,8 @@ reading_begin(struct reading *g, const struct span *span, int64_t deadline_ms)
     if (err < 0)
         return err;
     g->begun = true;
+    if (blob_in_memory(g->blob))
+        g->sent = digester_new((enum digest_alg)g->digest.alg);
     return 0;
 }
 
@@ -302,7 +425,9 @@ reading_read(void *reading, uint64_t pos, char *buf, size_t max)
             return cut(g, ERR_DIGEST);
         if (!g->passing || g->passed == at)
             n = blob_read(g->blob, at, buf, max);
-        if (n > 0 && is_spoilt(g, at + (uint64_t)n))
+        if (n > 0 && look_before(g, at) < 0)
+            return cut(g, ERR_STORE);
+        if (n > 0 && (is_spoilt(g, at + (uint64_t)n) || !may_send(g, at, buf, (size_t)n)))
             return cut(g, ERR_DIGEST);
         if (n > 0) {
             g->passed = at + (uint64_t)n;

@@ -1,7 +1,6 @@
 /* What a reader does when its blob fails. */
 #include "proxy/api/reading.h"
-#include "tests/unit/base/unit.h"
-#include <errno.h>
+#include "tests/unit/proxy/node.h"
 
 static void
 each_failure_has_its_way_on(void **state)
@@ -36,9 +35,108 @@ each_failure_has_its_way_on(void **state)
             fail_msg("%s", err_text(table[i].code));
 }
 
+/* ---- going on from somewhere else ---- */
+
+#define SIZE  (2u * 1024 * 1024)
+#define FIRST (1024u * 1024) /* so much of it comes before the blob fails */
+#define PART  300000u
+
+struct way {
+    const char *range;
+    bool memory;    /* the disk has no room for it */
+    int code;       /* what the blob fails with */
+    bool wrong;     /* a byte that was sent before */
+    size_t written; /* from here on, to FIRST */
+};
+
+/* The blob as another client's fetch begins it: who asks now joins it. */
+static struct blob *
+begin_blob(struct node *n, const struct object *o, const struct way *w)
+{
+    struct digest d;
+    struct gap gap;
+    enum cache_got got;
+    assert_int_equal(digest_parse(o->digest, strlen(o->digest), &d), 0);
+    if (w->memory)
+        cache_set_limits(n->cache, FIRST, 0, 0);
+    cache_set_memory(n->cache, 64u << 20);
+    struct blob *b = cache_acquire(n->cache, &d, &got);
+    assert_int_equal(got, CACHE_LEAD);
+    blob_set_shared(b, true);
+    assert_int_equal(blob_begin(b, SIZE), 0);
+    char *bytes = mem_alloc(FIRST);
+    memcpy(bytes, o->bytes, FIRST);
+    bytes[PART + 1000] = (char)(bytes[PART + 1000] ^ (w->wrong ? 1 : 0));
+    assert_true(blob_claim_in(b, w->written, FIRST, &gap));
+    assert_int_equal(
+        blob_write(b, w->written, bytes + w->written, FIRST - w->written, BLOB_FROM_UPSTREAM), 0);
+    mem_free(bytes);
+    return b;
+}
+
+static void
+receive(int fd, struct buf *ret, size_t enough)
+{
+    char block[65536];
+    ssize_t n = 1;
+    while (ret->len < enough && (n = recv(fd, block, sizeof block, 0)) > 0)
+        assert_int_equal(buf_add(ret, block, (size_t)n), 0);
+}
+
+static void
+expect_end(const struct way *w)
+{
+    struct node *n = node_open("", "prefetch: {enabled: false}\n");
+    const struct object *o = node_add_blob(n, "library/x", SIZE);
+    struct blob *b = begin_blob(n, o, w);
+    struct got g = {0};
+    buf_init(&g.body, 2 * SIZE);
+    int fd = node_connect(n);
+    char *text = mem_printf("GET /v2/%s HTTP/1.1\r\nHost: node\r\nConnection: close\r\n%s\r\n",
+                            o->path, w->range);
+    size_t start = w->range[0] != '\0' ? PART : 0;
+    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+    receive(fd, &g.body, FIRST - start);
+    blob_fail(b, w->code);
+    blob_release(&b);
+    receive(fd, &g.body, SIZE_MAX);
+    split_head(&g, false);
+    if (g.whole == w->wrong)
+        fail_msg("%s after %s: %zu bytes", g.whole ? "complete" : "short", err_text(w->code),
+                 g.body.len);
+    if (g.whole)
+        assert_memory_equal(g.body.data, o->bytes + start, SIZE - start);
+    fd_close(&fd);
+    mem_free(text);
+    got_release(&g);
+    node_close(n);
+}
+
+static void
+what_was_sent_is_the_beginning_of_what_is_right(void **state)
+{
+    (void)state;
+    static const char part[] = "Range: bytes=300000-\r\n";
+    static const struct way ways[] = {
+        {"", true, ERR_UPSTREAM, false, 0},         {"", true, ERR_STORE, false, 0},
+        {"", false, ERR_UPSTREAM, false, 0},        {"", false, ERR_STORE, false, 0},
+        {part, true, ERR_STORE, false, 0},          {part, false, ERR_STORE, false, 262144},
+        {part, false, ERR_UPSTREAM, false, 262144},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+        struct way w = ways[i];
+        expect_end(&w);
+        w.wrong = true;
+        expect_end(&w);
+    }
+}
+
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(each_failure_has_its_way_on)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_failure_has_its_way_on),
+        cmocka_unit_test(what_was_sent_is_the_beginning_of_what_is_right),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
