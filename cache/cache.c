@@ -590,13 +590,12 @@ read_all(struct blob *b, uint64_t size, struct buf *ret)
 
 /* All bytes are here, perhaps not hashed yet: the caller of this hashes. */
 static bool
-has_all(struct blob *b, uint64_t *ret_size, uint64_t *ret_gen)
+has_all(struct blob *b, uint64_t *ret_size)
 {
     lock_take(&b->lock);
     bool all = b->pass == NULL && b->window == NULL && b->phase != BLOB_ASKED &&
                b->phase != BLOB_FAILED && (b->pieces == NULL || pieces_whole(b->pieces));
     *ret_size = b->size;
-    *ret_gen = b->gen;
     lock_drop(&b->lock);
     return all;
 }
@@ -605,8 +604,8 @@ int
 cache_get(struct cache *c, const struct digest *d, struct buf *ret)
 {
     AUTO(blob_release) struct blob *b = cache_find(c, d);
-    uint64_t size, gen;
-    if (b == NULL || !has_all(b, &size, &gen)) {
+    uint64_t size;
+    if (b == NULL || !has_all(b, &size)) {
         return ERR_NOT_FOUND;
     }
     if (size > ret->limit - ret->len) {
@@ -621,11 +620,7 @@ cache_get(struct cache *c, const struct digest *d, struct buf *ret)
     struct digest got;
     digest_of((enum digest_alg)d->alg, buf_text(&body), body.len, &got);
     if (!digest_equal(&got, d)) {
-        if (b->foreign) {
-            content_judge(c->content, d, &b->file, false);
-        } else {
-            scrub_found_bad(c, d, gen);
-        }
+        scrub_read_bad(b);
         return ERR_DIGEST;
     }
     atomic_fetch_add_explicit(&b->served_bytes, size, memory_order_relaxed);

@@ -103,8 +103,8 @@ found_good(struct cache *c, const struct digest *d, uint64_t gen)
 
 /* A blob that the hash threads pass over at this moment is left to them: they find the same
  * and tell its readers. */
-void
-scrub_found_bad(struct cache *c, const struct digest *d, uint64_t gen)
+static void
+found_bad(struct cache *c, const struct digest *d, uint64_t gen)
 {
     lock_take(&c->lock);
     struct entry *e = entry_find(c, d);
@@ -120,6 +120,16 @@ scrub_found_bad(struct cache *c, const struct digest *d, uint64_t gen)
     }
     lock_drop(&c->lock);
     disk_wake(c);
+}
+
+void
+scrub_read_bad(const struct blob *b)
+{
+    if (b->foreign) {
+        content_judge(b->cache->content, &b->digest, &b->file, false);
+    } else {
+        found_bad(b->cache, &b->digest, b->gen);
+    }
 }
 
 enum scrub_result
@@ -155,7 +165,7 @@ scrub_check(struct cache *c, const struct digest *d, enum scrub_kind kind, uint6
         found_good(c, d, gen);
         return SCRUB_GOOD;
     }
-    scrub_found_bad(c, d, gen);
+    found_bad(c, d, gen);
     return SCRUB_BAD;
 }
 

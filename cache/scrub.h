@@ -20,9 +20,10 @@ enum scrub_result scrub_check(struct cache *c, const struct digest *d, enum scru
                               uint64_t *ret_bytes);
 /* The same, now, of one in containerd's store, which is left alone when it is bad. */
 enum scrub_result scrub_foreign(struct cache *c, const struct digest *d, uint64_t *ret_bytes);
-/* Somebody read the whole file of that generation and its digest is wrong: it leaves for the
- * quarantine, unless another has taken its place meanwhile. */
-void scrub_found_bad(struct cache *c, const struct digest *d, uint64_t gen);
+/* Somebody read all of a blob that is WHOLE, and it cannot be read or its digest is wrong: it
+ * leaves for the quarantine, unless another has taken its place meanwhile; containerd's is used no
+ * more. */
+void scrub_read_bad(const struct blob *b);
 /* The next stored blob of a walk that a check of this kind looks at (index_next); false at its
  * end. */
 bool scrub_next(struct cache *c, enum scrub_kind kind, uint64_t *at, struct digest *ret);

@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "cache/blob.h"
 #include "cache/record.h"
+#include "cache/scrub.h"
 #include "cache/words_inside.h"
 #include <fcntl.h>
 #include <string.h>
@@ -195,22 +196,23 @@ is_ending(struct cache *c)
     return is;
 }
 
-/* Of the file of b, and what all of it hashes to. False when it cannot be read, or time is up. */
-static bool
+/* Of the file of b, and what all of it hashes to. 0, ERR_CLOSED when time is up, or what the disk
+ * said. */
+static int
 read_through(struct blob *b, struct words *w, struct digest *ret)
 {
     struct digester *all = digester_new((enum digest_alg)b->digest.alg);
     uint8_t *room = mem_alloc(STEP_BYTES);
-    bool good = true;
-    for (uint32_t piece = 0; piece < w->count && good; piece++) {
+    int rc = 0;
+    for (uint32_t piece = 0; piece < w->count && rc == 0; piece++) {
         struct digester *one = digester_new(DIGEST_SHA256);
         struct digest sum;
         uint64_t at = (uint64_t)piece * w->piece_bytes;
         uint64_t end = w->size - at < w->piece_bytes ? w->size : at + w->piece_bytes;
-        for (size_t n; at < end && good; at += n) {
+        for (size_t n; at < end && rc == 0; at += n) {
             n = end - at < STEP_BYTES ? (size_t)(end - at) : STEP_BYTES;
-            good = !is_ending(b->cache) && frames_read(b->frames, b->fd, at, room, n) == 0;
-            if (good) {
+            rc = is_ending(b->cache) ? ERR_CLOSED : frames_read(b->frames, b->fd, at, room, n);
+            if (rc == 0) {
                 digester_add(all, room, n);
                 digester_add(one, room, n);
             }
@@ -222,7 +224,7 @@ read_through(struct blob *b, struct words *w, struct digest *ret)
     digester_finish(all, ret);
     digester_free(all);
     mem_free(room);
-    return good;
+    return rc;
 }
 
 /* From the bytes of a stored blob; NULL when they are not right. */
@@ -243,12 +245,19 @@ make(struct cache *c, const struct digest *d)
         return NULL;
     }
     struct words *w = words_new(st.size);
-    if (!read_through(b, w, &got) || !digest_equal(&got, d)) {
-        words_free(w);
-        return NULL; /* whoever reads or scrubs it finds the same */
+    int rc = read_through(b, w, &got);
+    if (rc == 0 && digest_equal(&got, d)) {
+        (void)!save(c, d, w);
+        return w;
     }
-    (void)!save(c, d, w);
-    return w;
+    words_free(w);
+    if (rc < 0 && rc != ERR_CLOSED) {
+        (void)cache_disk_failed(c, "read", rc);
+    }
+    if (rc != ERR_CLOSED) {
+        scrub_read_bad(b); /* a client whom sendfile serves would get it as it is */
+    }
+    return NULL;
 }
 
 /* ---- told ---- */

@@ -145,8 +145,18 @@ damaged_words_are_made_again(void **state)
     mem_free(body);
 }
 
+static _Atomic unsigned lost_count;
+
 static void
-wrong_bytes_prove_nothing(void **state)
+note_lost(void *arg, const struct digest *d, uint64_t size)
+{
+    (void)arg, (void)d;
+    assert_int_equal(size, SIZE);
+    atomic_fetch_add(&lost_count, 1);
+}
+
+static void
+wrong_bytes_prove_nothing_and_are_served_no_more(void **state)
 {
     (void)state;
     struct room r;
@@ -155,10 +165,17 @@ wrong_bytes_prove_nothing(void **state)
     uint8_t *nobody = make_body(2, SIZE, &other);
     room_init(&r, 64 * MIB);
     store_body(&r, &d, body, SIZE);
+    cache_on_loss(r.cache, note_lost, NULL);
     rot(&r, &d, 5);
     assert_int_equal(ask(&r, &d), 0);
     assert_false(are_kept(&r, &d));
+    assert_null(cache_find(r.cache, &d));
+    for (int64_t end_ms = clock_ms() + SOON_MS; lost_count == 0 && clock_ms() < end_ms;) {
+        clock_sleep_ms(1);
+    }
+    assert_int_equal(lost_count, 1);
     assert_int_equal(ask(&r, &other), 0); /* which is not stored */
+    cache_on_loss(r.cache, NULL, NULL);
     room_release(&r);
     mem_free(body);
     mem_free(nobody);
@@ -250,7 +267,7 @@ main(void)
         cmocka_unit_test(words_outlive_a_restart),
         cmocka_unit_test(without_a_swarm_none_are_kept),
         cmocka_unit_test(damaged_words_are_made_again),
-        cmocka_unit_test(wrong_bytes_prove_nothing),
+        cmocka_unit_test(wrong_bytes_prove_nothing_and_are_served_no_more),
         cmocka_unit_test(a_piece_that_comes_again_has_another_word),
         cmocka_unit_test(words_go_with_their_blob),
     };
