@@ -182,9 +182,8 @@ find_place(struct keeping *k, const struct parting_offer *offer, struct origin *
 static void
 begin(struct keeping *k, const struct origin *o, const struct parting_offer *offer)
 {
-    enum cache_got got;
-    struct blob *b = cache_acquire(k->cache, &offer->digest, &got);
-    if (got == CACHE_LEAD) {
+    struct blob *b = cache_lead(k->cache, &offer->digest);
+    if (b) {
         taken_of(k, &offer->digest)->tries++;
         fetch_copy(k->fetch, o, b, offer->size);
     }
@@ -200,18 +199,26 @@ note_stored(struct keeping *k, const struct digest *blob)
     t->told = true;
 }
 
+/* Somebody fills it here. */
+static bool
+is_coming(struct keeping *k, const struct digest *blob)
+{
+    struct blob_info info;
+    return cache_info(k->cache, blob, &info) == 0 && info.readers > 0;
+}
+
 enum parting_taken
 keeping_take(struct keeping *k, const struct parting_offer *offer)
 {
     struct origin o = {0};
+    bool stored = cache_stored(k->cache, &offer->digest) > 0;
     if (cache_holds(k->cache, &offer->digest)) {
         note_stored(k, &offer->digest);
         return PARTING_STORED;
     }
-    struct blob *b = cache_find(k->cache, &offer->digest);
-    bool comes = b != NULL;
-    blob_release(&b);
-    if (comes)
+    if (stored) /* in containerd's store: containerd may delete it at any time */
+        return PARTING_REFUSED;
+    if (is_coming(k, &offer->digest))
         return PARTING_COMING;
     if (taken_of(k, &offer->digest)->tries >= TRIES_MAX || !find_place(k, offer, &o))
         return PARTING_REFUSED;
