@@ -37,7 +37,7 @@ blob_new(struct cache *c, const struct digest *d)
     b->fd = -1;
     b->size = CACHE_SIZE_UNKNOWN;
     for (unsigned i = 0; i < BLOB_READERS_MAX; i++) {
-        b->readers[i] = UINT64_MAX;
+        b->readers[i] = READER_NONE;
     }
     lock_init(&b->lock, LOCK_BLOB);
     cond_init(&b->grew);
@@ -347,7 +347,7 @@ blob_enter(struct blob *b, uint64_t pos)
     int place = -1;
     lock_take(&b->lock);
     for (int i = 0; i < BLOB_READERS_MAX && place < 0; i++) {
-        if (b->readers[i] == UINT64_MAX) {
+        if (b->readers[i] == READER_NONE) {
             b->readers[i] = pos;
             place = i;
         }
@@ -356,15 +356,15 @@ blob_enter(struct blob *b, uint64_t pos)
     return place;
 }
 
-void
-blob_reader_at(struct blob *b, int place, uint64_t pos)
+static void
+set_place(struct blob *b, int place, uint64_t pos)
 {
     if (place < 0) {
         return;
     }
     lock_take(&b->lock);
     bool window = b->window != NULL;
-    if (b->readers[place] != UINT64_MAX) { /* else it was left behind */
+    if (b->readers[place] < READER_LEFT || pos == READER_NONE) {
         b->readers[place] = pos;
     }
     lock_drop(&b->lock);
@@ -374,9 +374,15 @@ blob_reader_at(struct blob *b, int place, uint64_t pos)
 }
 
 void
+blob_reader_at(struct blob *b, int place, uint64_t pos)
+{
+    set_place(b, place, pos);
+}
+
+void
 blob_leave(struct blob *b, int place)
 {
-    blob_reader_at(b, place, UINT64_MAX);
+    set_place(b, place, READER_NONE);
 }
 
 unsigned
@@ -385,7 +391,7 @@ blob_readers(struct blob *b)
     unsigned count = 0;
     lock_take(&b->lock);
     for (int i = 0; i < BLOB_READERS_MAX; i++) {
-        count += b->readers[i] != UINT64_MAX;
+        count += b->readers[i] < READER_LEFT;
     }
     lock_drop(&b->lock);
     return count;

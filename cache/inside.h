@@ -134,7 +134,7 @@ struct blob {
     uint64_t saved_bytes, flushed_bytes; /* have_bytes at the last such job */
     uint64_t cursors[CURSORS_MAX];
     unsigned cursors_count;
-    uint64_t readers[BLOB_READERS_MAX]; /* where they are; UINT64_MAX: free */
+    uint64_t readers[BLOB_READERS_MAX]; /* where they are, or window.h */
     void (*wake)(void *arg);
     void *wake_arg;
     bool mendable;       /* a wrong digest makes it sick first */

@@ -163,12 +163,12 @@ window_refused_locked(struct blob *b)
 
 /* ---- moving on ---- */
 
-/* The lowest place of a reader, and the highest; UINT64_MAX: there is none. */
+/* The lowest place of a reader; READER_LEFT: there is none. */
 static uint64_t slowest(const struct blob *b) NEEDS(b->lock);
 static uint64_t
 slowest(const struct blob *b)
 {
-    uint64_t low = UINT64_MAX;
+    uint64_t low = READER_LEFT;
     lock_must_hold(&b->lock);
     for (unsigned i = 0; i < BLOB_READERS_MAX; i++) {
         low = b->readers[i] < low ? b->readers[i] : low;
@@ -184,7 +184,7 @@ slide_locked(struct blob *b, uint64_t *ret_start, uint64_t *ret_end)
     struct window *w = b->window;
     uint64_t low = slowest(b);
     *ret_start = *ret_end = 0;
-    if (low == UINT64_MAX || b->phase == BLOB_FAILED) {
+    if (low == READER_LEFT || b->phase == BLOB_FAILED) {
         return false;
     }
     uint32_t at = piece_of(b, low), behind = w->length / WINDOW_BEHIND;
@@ -231,8 +231,8 @@ window_hold(struct blob *b, uint64_t pos, int64_t since_ms)
     bool due = stands && clock_ms() >= due_ms;
     for (unsigned i = 0; due && i < BLOB_READERS_MAX; i++) {
         uint64_t *at = &b->readers[i];
-        if (*at != UINT64_MAX && piece_of(b, *at) + w->length / 2 < piece_of(b, pos)) {
-            *at = UINT64_MAX;
+        if (*at < READER_LEFT && piece_of(b, *at) + w->length / 2 < piece_of(b, pos)) {
+            *at = READER_LEFT;
         }
     }
     lock_drop(&b->lock);

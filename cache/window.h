@@ -23,6 +23,10 @@
 #define WINDOW_BEHIND     4 /* this part of it stays behind the slowest reader */
 #define WINDOW_HOLD_MS    500
 
+/* In the place of a reader. */
+#define READER_NONE UINT64_MAX       /* it is free */
+#define READER_LEFT (UINT64_MAX - 1) /* who was left behind has it still */
+
 /* Makes it the file of a blob that is ASKED: FILLING then, and 0. ERR_FULL: no memory is left. */
 CHECKED int window_begin(struct blob *b, uint64_t size);
 void window_free(struct blob *b); /* no window is fine */

@@ -73,6 +73,8 @@ reading_judge(int code, bool passing, bool may_try_again, bool fresh)
 static void
 enter(struct reading *g, uint64_t at)
 {
+    if (g->place >= 0)
+        blob_leave(g->blob, g->place);
     g->place = blob_enter(g->blob, at);
 }
 
@@ -431,6 +433,8 @@ reading_read(void *reading, uint64_t pos, char *buf, size_t max)
             return cut(g, ERR_DIGEST);
         if (n > 0) {
             g->passed = at + (uint64_t)n;
+            if (g->place < 0 && !g->passing)
+                enter(g, g->passed); /* there was none free */
             blob_reader_at(g->blob, g->place, g->passed);
             g->r->sent_bytes += (uint64_t)n;
             return (ssize_t)n;

@@ -161,6 +161,40 @@ a_slow_reader_is_left_behind_and_goes_on_by_itself(void **state)
     room_release(&r);
 }
 
+/* Who was left behind leaves its own place, not that of who came since. */
+static void
+a_place_is_its_readers_until_it_leaves(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d;
+    struct writer w;
+    struct reader fast;
+    enum cache_got got;
+    room_init_full(&r);
+    uint8_t *body = make_body(8, SIZE, &d);
+    struct blob *b = cache_acquire(r.cache, &d, &got);
+    int slow = blob_enter(b, 0), others[BLOB_READERS_MAX];
+    start_writer(&w, b, body, SIZE);
+    start_reader(&fast, b, body, 0, UINT64_MAX);
+    thread_join(&fast.thread);
+    assert_int_equal(fast.at, SIZE);
+    end_writer(&w);
+    assert_int_equal(blob_readers(b), 0); /* the slow one was left behind */
+    for (int i = 0; i < BLOB_READERS_MAX - 1; i++) {
+        others[i] = blob_enter(b, SIZE);
+        assert_true(others[i] >= 0 && others[i] != slow);
+    }
+    assert_int_equal(blob_enter(b, SIZE), -1);
+    blob_reader_at(b, slow, MIB);
+    blob_leave(b, slow);
+    assert_int_equal(blob_readers(b), BLOB_READERS_MAX - 1);
+    assert_int_equal(blob_enter(b, SIZE), slow);
+    blob_release(&b);
+    mem_free(body);
+    room_release(&r);
+}
+
 static void
 wrong_bytes_do_not_complete(void **state)
 {
@@ -258,6 +292,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_readers_of_a_blob_share_one_stream),
         cmocka_unit_test(a_slow_reader_is_left_behind_and_goes_on_by_itself),
+        cmocka_unit_test(a_place_is_its_readers_until_it_leaves),
         cmocka_unit_test(wrong_bytes_do_not_complete),
         cmocka_unit_test(other_nodes_get_what_is_kept_and_nothing_else),
         cmocka_unit_test(memory_is_bounded),
