@@ -1148,6 +1148,27 @@ what_was_here_of_a_piece_counts_for_its_word(void **state)
     blob_release(&p.blob);
 }
 
+/* Who gives the rest of a piece has not lied when what was here of it is wrong. */
+static void
+what_was_here_may_be_wrong(void **state)
+{
+    struct bench *b = *state;
+    static struct pull p;
+    b->peers[1].peer = FAKE_SHORT;
+    b->peers[1].bytes[4 * PIECE + 9] ^= 1;
+    start_lies(b, &p);
+    order_lan(b, 1, 1, 4);
+    assert_int_equal(outcome(1), SWARM_DENIED);
+    order_word(b, 0, 2, 4, false);
+    assert_int_equal(outcome(2), SWARM_FAILED);
+    order_wan(b, 3, 0, PIECES);
+    swarm_wait(has_dropped, 1u << 4);
+    order_wan(b, 4, 4, 1);
+    assert_int_equal(last_phase(&p).phase, BLOB_WHOLE);
+    assert_int_equal(swarm.bans, 0);
+    blob_release(&p.blob);
+}
+
 static void
 when_words_lied_the_swarm_doubts_them_and_brings_the_pieces_again(void **state)
 {
@@ -1304,6 +1325,7 @@ main(void)
         WITH_NODE(a_piece_is_compared_with_its_word_before_a_byte_of_it_is_kept),
         WITH_NODE(whom_the_swarm_bans_is_asked_for_nothing),
         WITH_NODE(what_was_here_of_a_piece_counts_for_its_word),
+        WITH_NODE(what_was_here_may_be_wrong),
         WITH_NODE(when_words_lied_the_swarm_doubts_them_and_brings_the_pieces_again),
         WITH_NODE(what_the_registry_gave_is_told_to_others),
         WITH_NODE(a_banned_node_is_asked_for_nothing),
