@@ -368,7 +368,7 @@ look(struct fill *f, int64_t now_ms)
     f->look_ms = now_ms + (complete ? CHECK_LOOK_MS : LOOK_MS);
     if (f->shared && st.phase == BLOB_FAILED && st.error == ERR_DIGEST)
         take_back(f);
-    if (st.sick && f->copy)
+    if (st.sick && f->lan_only)
         fill_end(f, ERR_DIGEST, "wrong bytes");
     else if (st.sick && f->trail != NULL)
         mend_step(f, now_ms);

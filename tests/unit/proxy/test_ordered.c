@@ -903,6 +903,30 @@ a_copy_that_a_client_asks_for_becomes_a_pull(void **state)
     blob_release(&copy);
 }
 
+/* That it comes from a repository does not mean that it may come from there. */
+static void
+a_copy_of_wrong_bytes_is_not_mended_by_the_registry(void **state)
+{
+    struct bench *b = *state;
+    struct fake_seen seen[4];
+    struct blob_state st;
+    struct origin o = {.settings = b->settings,
+                       .registry = settings_registry(b->settings, "reg.test"),
+                       .host = "reg.test",
+                       .repository = "plain"};
+    struct blob *copy = cache_lead(b->cache, &b->fake.digest);
+    b->peers[0].bytes[3 * PIECE + 70] ^= 1;
+    fetch_copy(b->fetch, &o, copy, FAKE_BYTES);
+    swarm_wait(is_wanted, 1);
+    for (uint32_t p = 0; p < PIECES; p++)
+        order_lan(b, 0, p + 1, p);
+    blob_wait(copy, FAKE_BYTES - 1, clock_ms() + SOON_MS, &st);
+    assert_int_equal(st.phase, BLOB_FAILED);
+    assert_int_equal(st.error, ERR_DIGEST);
+    assert_int_equal(fake_asked(&b->fake, "/", seen, 4), 0);
+    blob_release(&copy);
+}
+
 /* The swarm has no place for it: the next node, or the next client, begins it anew. */
 static void
 a_copy_that_is_left_fails_for_now_only(void **state)
@@ -1319,6 +1343,7 @@ main(void)
         WITH_NODE(a_background_blob_hurries_when_a_client_comes),
         WITH_NODE(a_copy_comes_from_nodes_and_never_from_the_registry),
         WITH_NODE(a_copy_that_a_client_asks_for_becomes_a_pull),
+        WITH_NODE(a_copy_of_wrong_bytes_is_not_mended_by_the_registry),
         WITH_NODE(a_copy_that_is_left_fails_for_now_only),
         WITH_NODE(transfers_tell_what_came_from_whom),
         WITH_NODE(what_is_over_tells_where_its_time_went),
