@@ -303,6 +303,7 @@ begin(struct fill *f, int64_t now_ms)
     struct err e = {0};
     struct blob_state st;
     int code = 0;
+    f->started = true;
     if (f->upstream == NULL && !f->copy)
         code = upstream_take(f->world->upstreams, &f->origin, &f->upstream, &e);
     if (code != 0) {
@@ -448,7 +449,7 @@ fill_step(struct fill *f, int64_t now_ms, bool woken)
 {
     bool complete = false;
     count_wait(f, now_ms);
-    if (!f->over && ((f->upstream == NULL && !(f->copy && f->begun)) || f->lacks_room))
+    if (!f->over && (!f->started || f->lacks_room))
         begin(f, now_ms);
     if (f->lacks_room)
         return f->over;

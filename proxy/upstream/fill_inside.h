@@ -25,6 +25,7 @@ struct fill {
     bool copy;               /* such a one that the swarm ordered: no origin, no upstream */
     bool lacks_room;         /* begins when what has to leave for it has left */
     struct source *upstream; /* held; NULL before the first step, and of `copy` */
+    bool started;            /* its first step was taken */
     bool begun;              /* blob_begin is done */
     bool over;
     struct patience patience;

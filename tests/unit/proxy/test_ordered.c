@@ -903,6 +903,36 @@ a_copy_that_a_client_asks_for_becomes_a_pull(void **state)
     blob_release(&copy);
 }
 
+/* Both are heard of in one turn of the fetch thread, which waits for the swarm until then. */
+static void
+a_copy_that_a_client_asks_for_at_once_enters_the_swarm(void **state)
+{
+    struct bench *b = *state;
+    static struct pull p;
+    struct fake_seen seen[4];
+    enum cache_got got;
+    struct origin o = {.settings = b->settings,
+                       .registry = settings_registry(b->settings, "reg.test"),
+                       .host = "reg.test",
+                       .repository = "plain"};
+    struct blob *copy = cache_lead(b->cache, &b->fake.digest);
+    p = (struct pull){.bench = b, .blob = cache_acquire(b->cache, &b->fake.digest, &got)};
+    assert_int_equal(got, CACHE_JOIN);
+    swarm_lock();
+    order_wan(b, 60, 0, 1); /* of a blob that nobody fetches */
+    fetch_copy(b->fetch, NULL, copy, FAKE_BYTES);
+    fetch_hurry(b->fetch, &o, p.blob);
+    swarm_unlock();
+    assert_int_equal(outcome(60), SWARM_BUSY);
+    must(pthread_create(&p.reader, NULL, read_all, &p) == 0);
+    swarm_wait(has_client, 0);
+    for (uint32_t i = 0; i < PIECES; i++)
+        order_lan(b, 0, i + 1, i);
+    assert_int_equal(end_pull(&p), 0);
+    assert_int_equal(fake_asked(&b->fake, "/", seen, 4), 0);
+    blob_release(&copy);
+}
+
 /* That it comes from a repository does not mean that it may come from there. */
 static void
 a_copy_of_wrong_bytes_is_not_mended_by_the_registry(void **state)
@@ -1343,6 +1373,7 @@ main(void)
         WITH_NODE(a_background_blob_hurries_when_a_client_comes),
         WITH_NODE(a_copy_comes_from_nodes_and_never_from_the_registry),
         WITH_NODE(a_copy_that_a_client_asks_for_becomes_a_pull),
+        WITH_NODE(a_copy_that_a_client_asks_for_at_once_enters_the_swarm),
         WITH_NODE(a_copy_of_wrong_bytes_is_not_mended_by_the_registry),
         WITH_NODE(a_copy_that_is_left_fails_for_now_only),
         WITH_NODE(transfers_tell_what_came_from_whom),
