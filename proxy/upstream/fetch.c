@@ -384,6 +384,7 @@ fetch_close(struct fetch *f)
     if (f == NULL)
         return;
     fetch_stop(f);
+    must(f->world.buffer_bytes == 0);
     upstreams_free(f->world.upstreams);
     peers_free(f->world.peers);
     if (f->wire.multi != NULL)

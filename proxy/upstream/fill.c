@@ -78,7 +78,8 @@ fill_has_place(const struct fill *f, const struct source *s, bool due)
     if (fill_runs(f) == FILL_RUNS_MAX)
         return false;
     if (is_peer(s))
-        return w->peer_calls < PEER_CALLS_MAX;
+        return w->peer_calls < PEER_CALLS_MAX &&
+               w->buffer_bytes + piece_bytes(f->size) <= BUFFER_BYTES_MAX;
     return w->blob_calls < BLOB_CALLS_MAX && (due || s->blob_calls < REGISTRY_CALLS_MAX) &&
            (!f->background || s->background_calls < BACKGROUND_CALLS_MAX);
 }
@@ -124,6 +125,7 @@ fill_start(struct fill *f, struct source *s, const struct gap *gap, const char *
     f->attempts += !peer;
     f->peer_attempts += peer;
     run_start(r, f->world->wire, gap, f->size, now_ms);
+    f->world->buffer_bytes += peer ? r->cap : 0;
     return &f->runs[at];
 }
 
@@ -136,6 +138,7 @@ fill_stop(struct fill *f, struct run **run)
     struct source *s = r->call.source;
     bool peer = is_peer(s);
     *run = NULL;
+    f->world->buffer_bytes -= peer ? r->cap : 0;
     f->ended_bytes[s->body_source] += r->got_bytes;
     run_stop(r);
     mem_free(r);

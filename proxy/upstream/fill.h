@@ -17,6 +17,9 @@
 #define REGISTRY_CALLS_MAX   16 /* of those to one registry, but see has_place */
 #define BACKGROUND_CALLS_MAX 8  /* of those for blobs that no client asked for */
 #define PEER_CALLS_MAX       64 /* open requests at other nodes */
+/* Of what is compared as a whole piece before it is written: six of 4 MiB, what one blob asks for.
+ */
+#define BUFFER_BYTES_MAX (24u * 1024 * 1024)
 
 /* What all fills share. */
 struct fill_world {
@@ -28,6 +31,7 @@ struct fill_world {
     struct p2p *p2p;         /* NULL: this node is alone */
     unsigned blob_calls;     /* open now, at registries */
     unsigned peer_calls;     /* open now, at other nodes */
+    uint64_t buffer_bytes;   /* that all of them hold at most */
     void (*wake)(void *arg); /* any thread: the loop shall look at all blobs */
     void *wake_arg;
 };

@@ -6,6 +6,7 @@
 #include "base/metric.h"
 #include "cache/cache.h"
 #include "proxy/upstream/fetch.h"
+#include "proxy/upstream/fill_inside.h"
 #include "tests/unit/proxy/fakereg.h"
 #include <ftw.h>
 #include <setjmp.h>
@@ -1342,11 +1343,33 @@ a_registry_that_lies_alone_fails_the_blob(void **state)
     blob_release(&p.blob);
 }
 
+/* Of blobs with pieces of 4 MiB three ask for 18 of them at once. */
+static void
+pieces_that_are_compared_as_a_whole_have_bounded_memory(void **state)
+{
+    struct fill_world world = {.peer_calls = 1};
+    struct fill big = {.world = &world, .size = UINT64_C(5) << 30};
+    struct fill small = {.world = &world, .size = FAKE_BYTES};
+    struct source peer = {.body_source = BLOB_FROM_PEER};
+    struct source registry = {.body_source = BLOB_FROM_UPSTREAM};
+    uint64_t bytes = 0;
+    (void)state;
+    for (int i = 0; i < 18 && fill_has_place(&big, &peer, false); i++)
+        bytes = world.buffer_bytes += piece_bytes(big.size);
+    assert_int_equal(bytes, BUFFER_BYTES_MAX);
+    assert_false(fill_has_place(&small, &peer, false));
+    assert_true(fill_has_place(&big, &registry, false));
+    world.buffer_bytes -= piece_bytes(big.size);
+    assert_true(fill_has_place(&big, &peer, false));
+    assert_true(fill_has_place(&small, &peer, false));
+}
+
 int
 main(void)
 {
 #define WITH_NODE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pieces_that_are_compared_as_a_whole_have_bounded_memory),
         WITH_NODE(a_lease_of_all_is_one_plain_get),
         WITH_NODE(pieces_come_from_where_they_were_ordered),
         WITH_NODE(a_reader_that_waits_is_told_and_its_piece_hurries),
