@@ -382,9 +382,14 @@ static struct lease *
 adopt(struct tracker *t, struct tracker_blob *b, unsigned node, const struct wire_fetching *said,
       int64_t now_ms, struct tracker_orders *orders)
 {
-    uint32_t at = said->first + (uint32_t)(said->done_bytes / b->book.piece_bytes), end = at;
-    while (end < b->book.pieces && end - said->first < said->count && b->of[end] == 0 &&
-           b->holders[end] == 0)
+    uint64_t fetched = said->done_bytes / b->book.piece_bytes;
+    if (said->first >= b->book.pieces || said->count > b->book.pieces - said->first ||
+        fetched >= said->count) {
+        stop_range(t, &t->nodes[node].id, said, 0, orders);
+        return NULL;
+    }
+    uint32_t at = said->first + (uint32_t)fetched, end = at;
+    while (end - said->first < said->count && b->of[end] == 0 && b->holders[end] == 0)
         end++;
     if (end == at) {
         stop_range(t, &t->nodes[node].id, said, 0, orders);

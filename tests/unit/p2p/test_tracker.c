@@ -86,6 +86,29 @@ pieces_are_granted_in_order_and_once(void **state)
 }
 
 static void
+a_range_outside_the_blob_is_stopped_and_no_lease(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker_of(2);
+    const uint64_t p = PIECE_BYTES_MIN;
+    const struct {
+        uint32_t first, count;
+        uint64_t done_bytes;
+    } ranges[] = {{UINT32_MAX, 3, 2 * p}, {5, 4, 0xfffffffe * p}, {5, 0, 0},
+                  {PIECES, 1, 0},         {5, PIECES, 0},         {5, 4, 4 * p}};
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+        struct wire_grant g = {.digest = unit_blob(1), .lease = 1000, .epoch = 3};
+        g.first = ranges[i].first;
+        g.count = ranges[i].count;
+        orders.count = 0;
+        report(t, 1, &g, ranges[i].done_bytes, WIRE_RUNS, 1);
+        assert_int_equal(trims(), 1);
+        assert_int_equal(orders.list[0].trim.end, 0);
+    }
+    tracker_free(t);
+}
+
+static void
 leases_lie_in_the_window_of_their_node(void **state)
 {
     (void)state;
@@ -664,6 +687,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_are_granted_in_order_and_once),
+        cmocka_unit_test(a_range_outside_the_blob_is_stopped_and_no_lease),
         cmocka_unit_test(leases_lie_in_the_window_of_their_node),
         cmocka_unit_test(what_somebody_holds_is_not_granted),
         cmocka_unit_test(what_half_of_the_others_ask_for_in_vain_is_granted),
