@@ -4,8 +4,6 @@
 #include "p2p/keeper_inside.h"
 #include <string.h>
 
-#define ASKS_IN_ONE 24 /* of one datagram */
-
 struct keeper *
 keeper_new(const struct keeper_ops *ops)
 {
@@ -353,16 +351,15 @@ settle_one(struct keeper *k, const struct swarms_at *at, struct keeper_want *w, 
     return true;
 }
 
-/* All that the tracker is asked now, in one datagram. */
+/* What the tracker is asked now, as much as one datagram holds. */
 static void
 ask_tracker(struct keeper *k, const struct swarms_at *at, struct plan *p)
 {
     const struct member *to = NULL;
     struct wire_msg m = {.type = WIRE_EVICT_INTENT};
     struct scribe out;
-    unsigned asked = 0;
     plan_write(p, WIRE_DATAGRAM_MAX, &out);
-    for (size_t i = 0; i < k->wants_count && asked < ASKS_IN_ONE; i++) {
+    for (size_t i = 0; i < k->wants_count && scribe_room(&out) >= WIRE_ROOM(evict_intent); i++) {
         struct keeper_want *w = &k->wants[i];
         if (w->state != KEEPER_ASKING || w->next_ms > at->now_ms || w->alone ||
             (to == NULL && (to = member_find(at->members, &w->decider)) == NULL) ||
@@ -372,9 +369,8 @@ ask_tracker(struct keeper *k, const struct swarms_at *at, struct plan *p)
         wire_put(&out, &m);
         w->asks++;
         w->next_ms = at->now_ms + KEEPER_ASK_MS;
-        asked++;
     }
-    if (asked > 0)
+    if (to != NULL)
         plan_wrote(p, plan_to(p, PLAN_DATAGRAM, to), &out);
 }
 

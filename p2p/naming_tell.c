@@ -4,9 +4,8 @@
 #include "p2p/naming_inside.h"
 
 #define TELL_TIMES      3
-#define TELL_AGAIN_MS   40   /* doubled after each time */
-#define TELL_BYTES_MAX  1100 /* of a datagram's body */
-#define REJOIN_AGAIN_MS 200  /* the tracker itself was not heard yet */
+#define TELL_AGAIN_MS   40  /* doubled after each time */
+#define REJOIN_AGAIN_MS 200 /* the tracker itself was not heard yet */
 #define REJOIN_LAST_MS  2000
 
 static struct wire_name_tell
@@ -99,7 +98,7 @@ static void
 write_tells(struct naming *n, int64_t now_ms, struct scribe *out)
 {
     struct wire_msg m = {.type = WIRE_NAME_TELL};
-    for (size_t i = 0; i < n->tells_count && scribe_len(out) < TELL_BYTES_MAX; i++) {
+    for (size_t i = 0; i < n->tells_count && scribe_room(out) >= WIRE_ROOM(name_tell); i++) {
         struct telling *t = &n->tells[i];
         if (now_ms < t->next_ms)
             continue;

@@ -74,6 +74,9 @@ struct wire_bits {
 #define LATER_BITS BITS
 #include "p2p/wire.def"
 
+/* No record without BITS takes more: a struct is no smaller than its bytes. */
+#define WIRE_ROOM(name) (3 + sizeof(struct wire_##name))
+
 enum wire_type {
 #define RECORD(name, NAME, number) WIRE_##NAME = number,
 #define END(name)

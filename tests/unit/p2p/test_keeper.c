@@ -418,6 +418,32 @@ without_a_tracker_the_first_in_order_keeps_it(void **state)
     }
 }
 
+/* The records of SHA-512 digests are larger. */
+static void
+wishes_of_both_kinds_of_digests_fill_datagrams(void **state)
+{
+    (void)state;
+    struct site *s = site_new(1, 0);
+    for (uint8_t i = 0; i < 24; i++) {
+        struct digest d;
+        digest_of(i < 2 ? DIGEST_SHA512 : DIGEST_SHA256, &i, 1, &d);
+        step_part(s->nodes[2].step, s->now_ms, &d, SIZE, &s->plan);
+    }
+    step_tick(s->nodes[2].step, s->now_ms + 1, &s->plan);
+    step_tick(s->nodes[2].step, s->now_ms + 2, &s->plan);
+    unsigned asked = 0;
+    for (size_t i = 0; i < s->plan.count; i++) {
+        const struct plan_action *a = &s->plan.actions[i];
+        struct cursor c;
+        struct wire_msg m;
+        cursor_init(&c, s->plan.bytes + a->at, a->len);
+        while (a->kind == PLAN_DATAGRAM && wire_next(&c, &m) == 1)
+            asked += m.type == WIRE_EVICT_INTENT;
+    }
+    assert_int_equal(asked, 24);
+    site_free(s);
+}
+
 /* Everything at once: loss, delays longer than rounds, trackers that die, wishes at any time. */
 static void
 chaos(uint64_t seed)
@@ -472,6 +498,7 @@ main(void)
         cmocka_unit_test(the_taker_dies_and_the_copy_stays),
         cmocka_unit_test(a_node_alone_is_told_at_once),
         cmocka_unit_test(without_a_tracker_the_first_in_order_keeps_it),
+        cmocka_unit_test(wishes_of_both_kinds_of_digests_fill_datagrams),
         cmocka_unit_test(no_blob_leaves_the_site_whatever_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -206,6 +206,21 @@ a_lost_word_is_told_again_and_is_no_younger_then(void **state)
     assert_int_equal(nodes[3].answer.value.age_ms, 200);
 }
 
+/* The records of SHA-512 digests are larger. */
+static void
+tells_of_both_kinds_of_digests_fill_datagrams(void **state)
+{
+    (void)state;
+    struct names_value value = {.size = 1};
+    for (uint8_t i = 0; i < 16; i++) {
+        struct digest key = unit_blob(i);
+        digest_of(i < 7 ? DIGEST_SHA256 : DIGEST_SHA512, &i, 1, &value.digest);
+        naming_tell(nodes[3].naming, &key, NAMES_KNOWN, &value, now_ms);
+    }
+    settle(3);
+    assert_int_equal(naming_count(nodes[1].naming), 16);
+}
+
 static void
 a_holder_is_where_it_says_that_it_is(void **state)
 {
@@ -392,6 +407,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(of_all_that_ask_one_resolves_and_all_learn_it),
         TEST(a_lost_word_is_told_again_and_is_no_younger_then),
+        TEST(tells_of_both_kinds_of_digests_fill_datagrams),
         TEST(a_holder_is_where_it_says_that_it_is),
         TEST(a_lost_question_is_asked_again_and_then_the_deputy_too),
         TEST(a_deputy_tells_nobody_to_resolve_while_the_tracker_lives),
