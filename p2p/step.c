@@ -258,6 +258,14 @@ hear_others(struct step *s, const struct swarms_at *here, const struct node_id *
     swarms_hear(s->swarms, here, from, m, p);
 }
 
+/* Room for all that one record may cause without asking for room itself: an event, a greeting and
+ * three datagrams. What is behind such a record is as if it was lost. */
+static bool
+takes_more(const struct plan *p)
+{
+    return p->count + 6 <= PLAN_ACTIONS_MAX && plan_room(p) >= (size_t)2 * WIRE_DATAGRAM_MAX;
+}
+
 int
 step_datagram(struct step *s, int64_t now_ms, const struct step_from *from, const uint8_t *body,
               size_t len, struct plan *p)
@@ -269,7 +277,7 @@ step_datagram(struct step *s, int64_t now_ms, const struct step_from *from, cons
     cursor_init(&c, body, len);
     if (node_equal(&from->node, &s->config.self))
         return 0; /* our own multicast */
-    while ((rc = wire_next(&c, &m)) == 1 && p->count + 4 <= PLAN_ACTIONS_MAX) {
+    while ((rc = wire_next(&c, &m)) == 1 && takes_more(p)) {
         if (m.type == WIRE_BEACON)
             hear_beacon(s, now_ms, from, &m.beacon, p);
         else if (m.type == WIRE_PROBE)
