@@ -428,6 +428,15 @@ fetches_in_vain(const struct tracker *t, const struct tracker_blob *b, const str
            has_better(t, b, now_ms);
 }
 
+/* Its holder goes on announcing the blob and says nothing of the lease: the grant was lost, or the
+ * node has begun anew. */
+static bool
+is_forgotten(const struct tracker_blob *b, const struct lease *l)
+{
+    const struct tracker_entry *e = tracker_entry(b, l->node);
+    return e != NULL && e->announced_ms - l->reported_ms >= LEASE_SILENT_MS;
+}
+
 static void
 judge(struct tracker *t, struct tracker_blob *b, struct lease *l, int64_t now_ms,
       struct tracker_orders *orders)
@@ -443,7 +452,13 @@ judge(struct tracker *t, struct tracker_blob *b, struct lease *l, int64_t now_ms
     enum lease_verdict v = lease_judge(&b->book, l, patience_ms(t, b), now_ms);
     if (v == LEASE_KEEP && holds_up(t, b, l, now_ms))
         v = LEASE_SLOW;
-    if (v == LEASE_KEEP || !tracker_has_other(t, b, l->node, now_ms)) {
+    bool alone = v != LEASE_KEEP && !tracker_has_other(t, b, l->node, now_ms);
+    if (v == LEASE_SILENT && alone && is_forgotten(b, l)) {
+        t->sum.expiries++;
+        lease_end(&b->book, l, LEASE_EXPIRED);
+        return;
+    }
+    if (v == LEASE_KEEP || alone) {
         /* The order goes by datagram, and those are lost. */
         if (l->end_wanted < l->end && now_ms - l->trimmed_ms >= LEASE_TRIM_MS)
             tracker_trim(t, b, l, l->end_wanted, now_ms, orders);

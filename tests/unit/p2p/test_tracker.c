@@ -109,6 +109,33 @@ a_range_outside_the_blob_is_stopped_and_no_lease(void **state)
 }
 
 static void
+a_lease_that_its_only_holder_does_not_know_of_is_granted_anew(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker_of(1);
+    struct wire_grant g, again;
+    tracker_company(t, true);
+    assert_true(grant(t, 1, 0, &g));
+    /* The answer with the grant is lost: it asks again and again, and reports nothing. */
+    int64_t now_ms = 0;
+    bool granted = false;
+    while (!granted && now_ms < 2 * LEASE_SILENT_MS) {
+        now_ms += 200;
+        announce(t, 1, 0, now_ms);
+        granted = grant(t, 1, now_ms, &again) && again.first == g.first;
+        tracker_tick(t, now_ms, &orders);
+    }
+    assert_true(granted);
+    /* A lease that is reported stays, however slow. */
+    now_ms += LEASE_SILENT_MS;
+    announce(t, 1, 0, now_ms);
+    report(t, 1, &again, 0, WIRE_RUNS, now_ms);
+    tracker_tick(t, now_ms, &orders);
+    assert_true(!grant(t, 1, now_ms, &g) || g.first != again.first);
+    tracker_free(t);
+}
+
+static void
 leases_lie_in_the_window_of_their_node(void **state)
 {
     (void)state;
@@ -688,6 +715,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_are_granted_in_order_and_once),
         cmocka_unit_test(a_range_outside_the_blob_is_stopped_and_no_lease),
+        cmocka_unit_test(a_lease_that_its_only_holder_does_not_know_of_is_granted_anew),
         cmocka_unit_test(leases_lie_in_the_window_of_their_node),
         cmocka_unit_test(what_somebody_holds_is_not_granted),
         cmocka_unit_test(what_half_of_the_others_ask_for_in_vain_is_granted),
