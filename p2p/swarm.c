@@ -144,15 +144,6 @@ swarm_flags(struct swarm *s, uint8_t flags)
 }
 
 void
-swarm_leave(struct swarm *s)
-{
-    s->flags = 0;
-    s->urgent = true;
-    s->ask_ms = s->announced_ms = 0;
-    duty_leave(&s->duties);
-}
-
-void
 swarm_hold(struct swarm *s, uint32_t piece)
 {
     must(piece < s->pieces);
@@ -452,6 +443,37 @@ swarm_piece(struct swarm *s, uint32_t get, uint32_t piece, int64_t now_ms)
     bits_set(s->news, piece);
 }
 
+/* The request is over. Its peer, or NULL: it was one over the WAN. */
+static struct swarm_link *
+drop_get(struct swarm *s, struct swarm_run *g)
+{
+    for (uint32_t p = g->first; p < g->end; p++)
+        unask(s, g, p);
+    g->id = 0;
+    s->lan_ms = 0;
+    if (g->peer < 0) {
+        s->wan_gets--;
+        return NULL;
+    }
+    struct swarm_link *peer = &s->peers[g->peer];
+    peer->requests--;
+    peer->rank.inflight_bytes -= swarm_piece_len(s, g->first);
+    s->lan_gets--;
+    return peer;
+}
+
+void
+swarm_leave(struct swarm *s)
+{
+    s->flags = 0;
+    s->urgent = true;
+    s->ask_ms = s->announced_ms = 0;
+    duty_leave(&s->duties);
+    for (size_t i = 0; i < SWARM_GETS_MAX; i++)
+        if (s->gets[i].id != 0)
+            (void)drop_get(s, &s->gets[i]);
+}
+
 static void
 score(struct swarm_link *p, enum swarm_end how, uint64_t bytes, int64_t took_us, unsigned busy_ms,
       int64_t now_ms)
@@ -532,22 +554,14 @@ swarm_end(struct swarm *s, uint32_t get, enum swarm_end how, int64_t took_us, un
     struct swarm_run *g = find_get(s, get);
     if (g == NULL)
         return;
-    for (uint32_t p = g->first; p < g->end; p++)
-        unask(s, g, p);
-    s->lan_ms = 0;
-    if (g->peer < 0) {
-        struct duty *a = duty_running(&s->duties, g->id);
-        s->wan_gets--;
+    struct swarm_link *p = drop_get(s, g);
+    if (p == NULL) {
+        struct duty *a = duty_running(&s->duties, get);
         s->urgent = true;
         if (a != NULL)
             duty_end(&s->duties, a, how == SWARM_BUSY, now_ms);
     } else {
-        struct swarm_link *p = &s->peers[g->peer];
-        uint64_t len = swarm_piece_len(s, g->first);
-        p->requests--;
-        p->rank.inflight_bytes -= len;
-        s->lan_gets--;
-        score(p, how, len, took_us, busy_ms, now_ms);
+        score(p, how, swarm_piece_len(s, g->first), took_us, busy_ms, now_ms);
         if (how == SWARM_DONE) {
             p->refused = p->doubts = 0;
             p->gave_ms = now_ms;
@@ -564,5 +578,4 @@ swarm_end(struct swarm *s, uint32_t get, enum swarm_end how, int64_t took_us, un
             s->lan_failed_ms = now_ms;
         }
     }
-    g->id = 0;
 }

@@ -210,6 +210,30 @@ one_who_has_all_is_spared_by_many_who_share(void **state)
 }
 
 static void
+who_leaves_and_comes_back_at_once_asks_anew(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    unsigned before = 0, again = 0;
+    uint32_t old = 0;
+    peer_has(s, 2, 0, PIECES);
+    peer_has(s, 3, 0, PIECES);
+    for (; next(s, 0, 0, &g); before++)
+        old = g.id;
+    assert_true(before > 0);
+    swarm_leave(s); /* its requests are ended, and nobody says so */
+    assert_int_equal(swarm_sum(s).lan_gets, 0);
+    swarm_flags(s, WANTS);
+    for (; next(s, 0, 1, &g); again++)
+        assert_int_not_equal(g.id, old);
+    assert_int_equal(again, before);
+    swarm_end(s, old, SWARM_DONE, 5000, 0, 2); /* or late */
+    assert_int_equal(swarm_sum(s).lan_gets, before);
+    swarm_free(s);
+}
+
+static void
 a_failed_request_goes_to_another_peer(void **state)
 {
     (void)state;
@@ -588,6 +612,7 @@ main(void)
         cmocka_unit_test(many_nodes_tell_in_turns),
         cmocka_unit_test(who_is_busy_again_is_left_alone_for_longer),
         cmocka_unit_test(one_who_has_all_is_spared_by_many_who_share),
+        cmocka_unit_test(who_leaves_and_comes_back_at_once_asks_anew),
         cmocka_unit_test(a_failed_request_goes_to_another_peer),
         cmocka_unit_test(a_peer_that_gives_nothing_is_not_believed_for_a_while),
         cmocka_unit_test(one_denial_is_enough_of_who_never_gave_a_piece),
