@@ -247,6 +247,15 @@ hear_take(struct keeper *k, const struct swarms_at *at, const struct member *who
     plan_record(p, PLAN_DATAGRAM, who, &m);
 }
 
+/* The next question to `to` is overdue: this node stood still, and what waits for it is old. */
+static bool
+stood_still(const struct keeper_want *w, int64_t now_ms)
+{
+    return now_ms - w->next_ms > KEEPER_LATE_MS - KEEPER_STEP_MS;
+}
+
+/* Who has stored it promises to keep it for KEEPER_PROMISE_MS; a word that may be older than that
+ * is not believed, and comes again. */
 static void
 hear_took(struct keeper *k, const struct swarms_at *at, const struct member *who,
           const struct wire_took *t, struct plan *p)
@@ -256,6 +265,8 @@ hear_took(struct keeper *k, const struct swarms_at *at, const struct member *who
     if (w == NULL || w->state != KEEPER_MOVING || !node_equal(&w->to, &who->id))
         return;
     w->heard_ms = at->now_ms;
+    if (t->state == PARTING_STORED && (w->late || stood_still(w, at->now_ms)))
+        return;
     if (t->state == PARTING_STORED) {
         gone(w, at, &said, p);
     } else if (t->state == PARTING_REFUSED && w->moves < KEEPER_MOVES) {
@@ -310,6 +321,7 @@ offer(struct keeper *k, const struct swarms_at *at, struct keeper_want *w, struc
         drop(k, w);
         return;
     }
+    w->late = stood_still(w, at->now_ms);
     w->next_ms = at->now_ms + KEEPER_STEP_MS;
     m.take = (struct wire_take){
         w->digest, o.size, o.requests, o.asked_s, {(const uint8_t *)o.place, o.place_len}};

@@ -20,6 +20,7 @@ struct keeper_want {
     int64_t first_ms; /* of this question; MOVING: of the move */
     int64_t next_ms;  /* asks again; MOVING: too; GONE: is over */
     int64_t heard_ms; /* MOVING: last word of `to` */
+    bool late;        /* MOVING: this node stood still before it asked `to` last */
     struct node_id to;
     struct node_addr to_addr;
 };

@@ -25,6 +25,7 @@ struct node {
     int64_t said_ms[BLOBS];  /* since PARTING_GO said so; NEVER_MS: PARTING_LAST did */
     uint64_t room;
     bool refuses;
+    int64_t wakes_ms;                 /* it stands still until then, and what it is sent waits */
     unsigned went, kept, moved, last; /* words that came */
 };
 struct flight {
@@ -42,6 +43,7 @@ struct site {
     unsigned hold_ms; /* so long at most nodes make no use of a word that they may */
     size_t flights_count;
     struct flight *flights;
+    bool ticks_first; /* a node looks at the clock before it reads what has come */
     struct digest blobs[BLOBS];
     int64_t last_ms[BLOBS]; /* some node was told that it has the last copy, and lets it go */
     unsigned lost;          /* copies that were the last although others were said to stay */
@@ -174,7 +176,7 @@ deliver(struct site *s)
 {
     for (size_t i = 0; i < s->flights_count;) {
         struct flight f = s->flights[i];
-        if (f.at_ms > s->now_ms) {
+        if (f.at_ms > s->now_ms || s->now_ms < s->nodes[f.to].wakes_ms) {
             i++;
             continue;
         }
@@ -189,18 +191,28 @@ deliver(struct site *s)
 }
 
 static void
+tick(struct site *s, uint8_t n)
+{
+    struct node *x = &s->nodes[n];
+    if (x->step == NULL || s->now_ms < x->wakes_ms || step_wake_ms(x->step) > s->now_ms)
+        return;
+    step_tick(x->step, s->now_ms, &s->plan);
+    carry(s, n);
+}
+
+static void
 run_to(struct site *s, int64_t until_ms)
 {
     while (s->now_ms < until_ms) {
         s->now_ms += STEP_MS;
+        for (uint8_t n = 0; n < NODES; n++)
+            if (s->ticks_first)
+                tick(s, n);
         deliver(s);
         for (uint8_t n = 0; n < NODES; n++) {
-            struct node *x = &s->nodes[n];
-            move_copies(s, x);
-            if (x->step == NULL || step_wake_ms(x->step) > s->now_ms)
-                continue;
-            step_tick(x->step, s->now_ms, &s->plan);
-            carry(s, n);
+            if (s->now_ms >= s->nodes[n].wakes_ms)
+                move_copies(s, &s->nodes[n]);
+            tick(s, n);
         }
     }
 }
@@ -382,6 +394,44 @@ the_taker_dies_and_the_copy_stays(void **state)
     site_free(s);
 }
 
+static bool
+is_on_its_way(const struct site *s, uint8_t from, uint8_t to)
+{
+    for (size_t i = 0; i < s->flights_count; i++)
+        if (s->flights[i].from == from && s->flights[i].to == to &&
+            s->flights[i].body[0] == WIRE_TOOK)
+            return true;
+    return false;
+}
+
+static void
+a_word_that_waited_longer_than_its_promise_lets_nothing_go(void **state)
+{
+    (void)state;
+    for (unsigned ticks_first = 0; ticks_first < 2; ticks_first++) {
+        struct site *s = site_new(1, 0);
+        s->ticks_first = ticks_first != 0;
+        s->hold_ms = 1;
+        s->nodes[2].holds[0] = true;
+        s->nodes[6].room = SIZE;
+        step_load(s->nodes[6].step, 0, SIZE);
+        run_to(s, s->now_ms + 1500);
+        part(s, 2, 0);
+        for (int i = 0; i < 200 && !(s->nodes[6].holds[0] && is_on_its_way(s, 6, 2)); i++)
+            run_to(s, s->now_ms + STEP_MS);
+        assert_true(s->nodes[6].holds[0]);
+        s->nodes[2].wakes_ms = s->now_ms + 2500;
+        run_to(s, s->now_ms + KEEPER_PROMISE_MS + 100);
+        part(s, 6, 0);
+        run_to(s, s->nodes[2].wakes_ms - STEP_MS);
+        assert_false(s->nodes[6].holds[0]); /* it was free to go */
+        run_to(s, s->now_ms + 1000);
+        assert_int_equal(s->nodes[2].went, 0);
+        assert_int_equal(s->lost, 0);
+        site_free(s);
+    }
+}
+
 static void
 a_node_alone_is_told_at_once(void **state)
 {
@@ -496,6 +546,7 @@ main(void)
         cmocka_unit_test(who_refuses_is_not_asked_again),
         cmocka_unit_test(nobody_takes_it_and_its_value_decides),
         cmocka_unit_test(the_taker_dies_and_the_copy_stays),
+        cmocka_unit_test(a_word_that_waited_longer_than_its_promise_lets_nothing_go),
         cmocka_unit_test(a_node_alone_is_told_at_once),
         cmocka_unit_test(without_a_tracker_the_first_in_order_keeps_it),
         cmocka_unit_test(wishes_of_both_kinds_of_digests_fill_datagrams),
