@@ -96,7 +96,8 @@ swarms_take_own(struct swarms *x, const struct swarms_at *at, struct swarm *s, s
     while (next_doubt(x, s, at->now_ms, &i, &suspect, &doubt))
         tracker_doubt(x->tracker, at->self, &doubt, at->now_ms);
     swarm_told(s);
-    swarm_taken(s, at->now_ms);
+    if (tracker_knows(x->tracker, &blob.digest, blob.size))
+        swarm_taken(s, at->now_ms);
     while (at->now_ms >= x->learn_ms &&
            tracker_grant(x->tracker, at->self, &blob.digest, at->now_ms, &grant, &orders))
         swarm_granted(s, &grant);
@@ -110,12 +111,13 @@ swarms_take_own(struct swarms *x, const struct swarms_at *at, struct swarm *s, s
 /* That it was read, and grants. */
 static void
 write_grants(struct swarms *x, const struct swarms_at *at, const struct node_id *from,
-             const struct digest *digest, struct tracker_orders *orders, struct scribe *out)
+             const struct wire_blob *said, struct tracker_orders *orders, struct scribe *out)
 {
     struct wire_msg m;
+    const struct digest *digest = &said->digest;
     memset(&m, 0, sizeof m);
-    if (!tracker_knows(x->tracker, digest))
-        return; /* no place in the table: the node helps itself */
+    if (!tracker_knows(x->tracker, digest, said->size))
+        return; /* no place in the table, or not in that size: the node helps itself */
     m.type = WIRE_TAKEN;
     m.taken.digest = *digest;
     wire_put(out, &m);
@@ -148,7 +150,7 @@ write_answer(struct swarms *x, const struct swarms_at *at, const struct node_id 
     struct cursor c = *body;
     while (wire_next(&c, &m) == 1 && scribe_room(out) >= ANSWER_ROOM)
         if (m.type == WIRE_BLOB)
-            write_grants(x, at, from, &m.blob.digest, orders, out);
+            write_grants(x, at, from, &m.blob, orders, out);
     c = *body;
     while (wire_next(&c, &m) == 1)
         if (m.type == WIRE_BLOB) {

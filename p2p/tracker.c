@@ -300,15 +300,48 @@ tracker_wanting(const struct tracker_blob *b)
 
 /* ---- announcements ---- */
 
+static void
+forget_blob(struct tracker *t, struct tracker_blob *b)
+{
+    size_t i = 0;
+    while (t->blobs[i] != b)
+        i++;
+    blob_free(b);
+    t->blobs[i] = t->blobs[--t->blobs_count];
+}
+
+/* Does another node want it or have some of it? */
+static bool
+is_in_use(const struct tracker_blob *b, unsigned but)
+{
+    for (size_t i = 0; i < b->entries_count; i++)
+        if (b->entries[i]->node != but && (b->entries[i]->flags & (WIRE_WANTS | WIRE_SERVES)) != 0)
+            return true;
+    return false;
+}
+
+/* The blob in the size that the node says; NULL: no place, or others go by another size. Nobody
+ * knows who is right before it is read whole, so the first whom it concerns is. */
+static struct tracker_blob *
+blob_of_size(struct tracker *t, unsigned node, const struct wire_blob *said)
+{
+    struct tracker_blob *b = tracker_find(t, &said->digest);
+    if (b != NULL && b->book.size == said->size)
+        return b;
+    if (b != NULL && is_in_use(b, node))
+        return NULL;
+    if (b != NULL)
+        forget_blob(t, b);
+    return make_blob(t, &said->digest, said->size);
+}
+
 void
 tracker_blob(struct tracker *t, const struct node_id *node, const struct node_addr *addr,
              const struct wire_blob *said, int64_t now_ms, struct tracker_orders *orders)
 {
-    struct tracker_blob *b = tracker_find(t, &said->digest);
-    if (b == NULL)
-        b = make_blob(t, &said->digest, said->size);
     int at = make_node(t, node);
-    if (b == NULL || at < 0 || b->book.size != said->size)
+    struct tracker_blob *b = at >= 0 ? blob_of_size(t, (unsigned)at, said) : NULL;
+    if (b == NULL)
         return;
     struct tracker_node *n = &t->nodes[at];
     n->addr = *addr;
@@ -451,7 +484,7 @@ tracker_fetching(struct tracker *t, const struct node_id *node, const struct wir
 {
     struct tracker_blob *b = tracker_find(t, &said->digest);
     int at = tracker_node(t, node);
-    if (b == NULL || at < 0)
+    if (b == NULL || at < 0 || tracker_entry(b, (unsigned)at) == NULL)
         return;
     struct tracker_node *n = &t->nodes[at];
     struct lease *l = lease_find(&b->book, (unsigned)at, said->lease);
@@ -528,17 +561,16 @@ tracker_forget_old(struct tracker *t, int64_t now_ms)
             if (now_ms - b->entries[j]->announced_ms > TRACKER_ENTRY_TTL_MS)
                 drop_entry(b, j);
         }
-        if (b->entries_count == 0) {
-            blob_free(b);
-            t->blobs[i] = t->blobs[--t->blobs_count];
-        }
+        if (b->entries_count == 0)
+            forget_blob(t, b);
     }
 }
 
 bool
-tracker_knows(const struct tracker *t, const struct digest *digest)
+tracker_knows(const struct tracker *t, const struct digest *digest, uint64_t size)
 {
-    return tracker_find(t, digest) != NULL;
+    const struct tracker_blob *b = tracker_find(t, digest);
+    return b != NULL && b->book.size == size;
 }
 
 bool

@@ -112,7 +112,8 @@ bool tracker_quiet(const struct tracker *t);
 /* What is popular, and its copies; goes on after a blob is forgotten here. */
 struct replicas *tracker_replicas(struct tracker *t);
 
-bool tracker_knows(const struct tracker *t, const struct digest *digest);
+/* In that size: two that name different ones do not get the same blob. */
+bool tracker_knows(const struct tracker *t, const struct digest *digest, uint64_t size);
 struct tracker_sum tracker_sum(const struct tracker *t);
 
 #endif

@@ -694,6 +694,34 @@ peers_that_help_are_listed_once_a_second(void **state)
 }
 
 static void
+announce_size(struct tracker *t, uint8_t node, uint64_t size, uint8_t flags)
+{
+    static const uint8_t nothing[3] = {0};
+    struct node_id id = unit_node(node);
+    struct wire_blob b = {
+        .digest = unit_blob(1), .size = size, .flags = flags, .held = {nothing, 3}};
+    tracker_blob(t, &id, &(struct node_addr){.port = node}, &b, 0, &orders);
+}
+
+/* Anybody's manifest may name any size. */
+static void
+a_size_is_known_as_long_as_somebody_goes_by_it(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker_of(0);
+    struct digest d = unit_blob(1);
+    announce_size(t, 1, SIZE + 1, WANTS);
+    assert_true(tracker_knows(t, &d, SIZE + 1));
+    announce_size(t, 2, SIZE, WANTS);
+    assert_false(tracker_knows(t, &d, SIZE)); /* node 2 helps itself */
+    announce_size(t, 1, SIZE + 1, 0);
+    announce_size(t, 2, SIZE, WANTS);
+    assert_true(tracker_knows(t, &d, SIZE));
+    assert_false(tracker_knows(t, &d, SIZE + 1));
+    tracker_free(t);
+}
+
+static void
 what_nobody_announces_any_more_is_forgotten(void **state)
 {
     (void)state;
@@ -701,9 +729,9 @@ what_nobody_announces_any_more_is_forgotten(void **state)
     struct digest d = unit_blob(1);
     announce(t, 1, 0, 5000);
     tracker_tick(t, TRACKER_ENTRY_TTL_MS + 1, &orders);
-    assert_true(tracker_knows(t, &d));
+    assert_true(tracker_knows(t, &d, SIZE));
     tracker_tick(t, TRACKER_ENTRY_TTL_MS + 5001, &orders);
-    assert_false(tracker_knows(t, &d));
+    assert_false(tracker_knows(t, &d, SIZE));
     assert_non_null(replicas_popular(tracker_replicas(t), &d)); /* how popular it is stays */
     assert_int_equal(tracker_sum(t).blobs, 0);
     tracker_free(t);
@@ -742,6 +770,7 @@ main(void)
         cmocka_unit_test(of_two_who_fetch_the_same_the_second_is_stopped),
         cmocka_unit_test(out_of_office_nothing_is_granted),
         cmocka_unit_test(peers_that_help_are_listed_once_a_second),
+        cmocka_unit_test(a_size_is_known_as_long_as_somebody_goes_by_it),
         cmocka_unit_test(what_nobody_announces_any_more_is_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
