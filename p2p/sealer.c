@@ -20,6 +20,8 @@ sealer_init(struct sealer *s, const struct seal_keys *keys, const struct node_id
     lock_init(&s->lock, LOCK_LEAF);
     seal_guard_init(&s->guard);
     s->told_count = 0;
+    s->told_ms = INT64_MIN / 2;
+    s->left_out = 0;
 }
 
 void
@@ -75,23 +77,38 @@ sealer_sign(struct sealer *s, const char *what, char ret_text[SEAL_TEXT_MAX])
     return seal_sign(&keys.all[0], &h, what, ret_text);
 }
 
-/* Was that address's fault not told yet? */
+/* Was that address's fault not told yet, and no other just now? What is left out is told when it
+ * comes again; its number at once. */
 static bool
-is_news(struct sealer *s, int why, const char *from)
+is_news(struct sealer *s, int why, const char *from, uint64_t *ret_left_out)
 {
     bool news = true;
+    int64_t now_ms = clock_ms();
     lock_take(&s->lock);
     size_t known = s->told_count < SEALER_TOLD_MAX ? s->told_count : SEALER_TOLD_MAX;
     for (size_t i = 0; i < known && news; i++)
         news = s->told[i].why != why || strcmp(s->told[i].from, from) != 0;
-    if (news) {
+    bool soon = now_ms - s->told_ms < SEALER_TELL_MS;
+    s->left_out += news && soon;
+    if (news && !soon) {
         size_t at = s->told_count++ % SEALER_TOLD_MAX;
         s->told[at].why = why;
         if (text_copy(s->told[at].from, sizeof s->told[at].from, from) < 0)
             s->told[at].from[0] = '\0';
+        s->told_ms = now_ms;
+        *ret_left_out = s->left_out;
+        s->left_out = 0;
     }
     lock_drop(&s->lock);
-    return news;
+    return news && !soon;
+}
+
+static void
+tell(struct sealer *s, int why, const char *from, const char *reason)
+{
+    uint64_t left_out = 0;
+    if (from != NULL && reason != NULL && is_news(s, why, from, &left_out))
+        LOG(p2p_refused, LOG_S("from", from), LOG_S("reason", reason), LOG_U("left_out", left_out));
 }
 
 static void
@@ -109,17 +126,14 @@ count_refusal(int why)
         metric_add(M_p2p_refused_syntax, 1);
 }
 
-static void
-tell(struct sealer *s, int why, const char *from)
+/* What an operator can do something about; else NULL. */
+static const char *
+reason_of(int why)
 {
-    const char *text = why == ERR_DENIED    ? "it has another cluster key"
-                       : why == ERR_TIMEOUT ? "its clock and ours are more than a minute apart"
-                       : why == ERR_VERSION
-                           ? "it speaks another version of the protocol: upgrade the "
-                             "older one"
-                           : NULL;
-    if (from != NULL && text != NULL && is_news(s, why, from))
-        LOG(p2p_refused, LOG_S("from", from), LOG_S("reason", text));
+    return why == ERR_DENIED    ? "it has another cluster key"
+           : why == ERR_TIMEOUT ? "its clock and ours are more than a minute apart"
+           : why == ERR_VERSION ? "it speaks another version of the protocol: upgrade the older one"
+                                : NULL;
 }
 
 /* Our own message that came back is no replay; one with our id that we did not send is another
@@ -128,9 +142,8 @@ static int
 judge(struct sealer *s, const struct seal_head *h, const char *from)
 {
     if (node_equal(&h->sender, &s->self)) {
-        if (h->boot != s->boot && from != NULL && is_news(s, ERR_AGAIN, from))
-            LOG(p2p_refused, LOG_S("from", from),
-                LOG_S("reason", "it has the id of this node: a copy of its node.id"));
+        if (h->boot != s->boot)
+            tell(s, ERR_AGAIN, from, "it has the id of this node: a copy of its node.id");
         return ERR_AGAIN;
     }
     lock_take(&s->lock);
@@ -158,7 +171,7 @@ sealer_open(struct sealer *s, enum seal_kind kind, const uint8_t *msg, size_t le
         *ret = h;
     } else if (rc != ERR_AGAIN) {
         count_refusal(rc);
-        tell(s, rc, from);
+        tell(s, rc, from, reason_of(rc));
     }
     return rc;
 }

@@ -6,7 +6,8 @@
 #include "base/lock.h"
 #include "p2p/seal.h"
 
-#define SEALER_TOLD_MAX 64 /* addresses whose refusal was logged; the oldest is forgotten */
+#define SEALER_TOLD_MAX 64   /* addresses whose refusal was logged; the oldest is forgotten */
+#define SEALER_TELL_MS  1000 /* between two such lines: anybody can send from any address */
 
 struct sealer {
     struct node_id self; /* fixed at init, like the next one */
@@ -16,6 +17,8 @@ struct sealer {
     struct seal_keys keys;   /* lock */
     struct seal_guard guard; /* lock */
     size_t told_count;       /* lock */
+    int64_t told_ms;         /* lock: when the last line was logged */
+    uint64_t left_out;       /* lock: lines that were not, since */
     struct {
         char from[64];
         int why;
@@ -31,7 +34,7 @@ void sealer_release(struct sealer *s);
 size_t sealer_close(struct sealer *s, enum seal_kind kind, uint8_t *msg, size_t body_len);
 /* A message from the address `from` (for people; NULL: not known). 0; ERR_SYNTAX, ERR_DENIED,
  * ERR_TIMEOUT (a clock is wrong), ERR_REFUSED (seen before): counted, and told once for each
- * address. ERR_AGAIN: our own. */
+ * address, at most one in SEALER_TELL_MS. ERR_AGAIN: our own. */
 CHECKED int sealer_open(struct sealer *s, enum seal_kind kind, const uint8_t *msg, size_t len,
                         const char *from, struct seal_head *ret);
 /* The same for a request that has its seal in a header, seal_sign. */

@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "base/metric.h"
 #include "p2p/sealer.h"
+#include <stdio.h>
+#include <unistd.h>
 
 /* Large: not on the stack. */
 static struct sealer one, two, enemy;
@@ -118,6 +120,35 @@ a_clock_that_is_wrong_is_refused_and_counted(void **state)
     assert_int_equal(metric_get(M_p2p_refused_clock), before + 1);
 }
 
+/* Anybody can send from any address: no flood of lines comes of it. */
+static void
+strangers_are_told_of_now_and_then(void **state)
+{
+    (void)state;
+    struct seal_head h;
+    FILE *lines = tmpfile();
+    assert_non_null(lines);
+    int real = dup(STDERR_FILENO);
+    uint64_t before = metric_get(M_p2p_refused_key);
+    int64_t began_ms = clock_ms();
+    assert_true(real >= 0 && dup2(fileno(lines), STDERR_FILENO) >= 0);
+    for (unsigned i = 0; i < 200; i++) {
+        char from[32];
+        size_t len = say(&enemy, SEAL_DATAGRAM);
+        (void)snprintf(from, sizeof from, "10.0.0.%u", i);
+        if (sealer_open(&two, SEAL_DATAGRAM, msg, len, from, &h) != ERR_DENIED)
+            before = UINT64_MAX;
+    }
+    int64_t seconds = (clock_ms() - began_ms) / SEALER_TELL_MS + 1;
+    assert_true(dup2(real, STDERR_FILENO) >= 0 && close(real) == 0);
+    assert_int_equal(metric_get(M_p2p_refused_key), before + 200);
+    int told = 0;
+    rewind(lines);
+    for (int c; (c = fgetc(lines)) != EOF;)
+        told += c == '\n';
+    assert_true(fclose(lines) == 0 && told >= 1 && told <= seconds);
+}
+
 static void
 our_own_messages_are_neither_believed_nor_counted(void **state)
 {
@@ -152,6 +183,7 @@ main(void)
         WITH(a_message_is_believed_once),
         WITH(another_key_another_kind_and_noise_are_refused_and_counted),
         WITH(a_clock_that_is_wrong_is_refused_and_counted),
+        WITH(strangers_are_told_of_now_and_then),
         WITH(our_own_messages_are_neither_believed_nor_counted),
         WITH(a_signed_request_passes_once_and_for_its_own_text_only),
         WITH(keys_are_changed_one_node_at_a_time),
