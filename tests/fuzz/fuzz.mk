@@ -11,7 +11,7 @@ FUZZ_SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_CFLAGS := $(BASE_FLAGS) -O1 -g -fno-omit-frame-pointer $(FUZZ_SAN) \
   -fsanitize=fuzzer-no-link -MMD -MP -pthread
 # What the targets call, and what that calls: the pure rooms and base.
-FUZZ_SOURCES := $(wildcard base/*.c) cache/frames.c cache/pieces.c cache/record.c p2p/wire.c p2p/packed.c p2p/seal.c \
+FUZZ_SOURCES := $(wildcard base/*.c p2p/*.c) cache/frames.c cache/pieces.c cache/record.c \
   proxy/cli/image.c \
   proxy/http/guard.c \
   $(patsubst %,proxy/api/%.c,manifest pagelink range reason ref route) \
