@@ -3,7 +3,11 @@
 #include "base/mem.h"
 #include <string.h>
 
-#define SELF 1u /* bit of this node among speakers */
+/* Bits among speakers: this node, and all whose place another took. They count as one speaker where
+ * no other says the same, as any of them may come back and say it again. */
+#define SELF   1u
+#define FORMER ((uint64_t)1 << (ATTEST_SPEAKERS_MAX - 1))
+#define PLACES (ATTEST_SPEAKERS_MAX - 2)
 
 /* Bits: speakers that read the piece in the registry, and those that only have it. */
 struct saying {
@@ -14,7 +18,9 @@ struct saying {
 struct attest {
     uint32_t pieces;
     unsigned speakers_count; /* without this node: the i-th has bit i + 1 */
-    struct node_id speakers[ATTEST_SPEAKERS_MAX - 1];
+    struct node_id speakers[PLACES];
+    unsigned last_taken;                    /* the last place that another speaker took */
+    uint64_t readers;                       /* speakers that read some piece */
     uint8_t wrong[ATTEST_SPEAKERS_MAX];     /* per speaker: pieces of which it said a wrong word */
     uint64_t liars;                         /* speakers that are not believed any more */
     unsigned doubts;                        /* how often the digest was wrong */
@@ -44,20 +50,6 @@ attest_free(struct attest *a)
     for (uint32_t i = 0; a != NULL && i < a->pieces; i++)
         mem_free(a->about[i].sayings);
     mem_free(a);
-}
-
-/* 0: there is no place. */
-static uint64_t
-bit_of(struct attest *a, const struct node_id *speaker)
-{
-    unsigned i = 0;
-    while (i < a->speakers_count && !node_equal(&a->speakers[i], speaker))
-        i++;
-    if (i == ATTEST_SPEAKERS_MAX - 1)
-        return 0;
-    if (i == a->speakers_count)
-        a->speakers[a->speakers_count++] = *speaker;
-    return (uint64_t)1 << (i + 1);
 }
 
 static struct saying *
@@ -90,10 +82,94 @@ say(struct about *o, uint64_t bit, bool read, const uint8_t *word)
         s->havers |= bit;
 }
 
-static unsigned
-bits(uint64_t of)
+/* ---- places ---- */
+
+/* Its words stay, without it. */
+static void
+leave_word(struct about *o, uint64_t bit)
 {
-    return (unsigned)__builtin_popcountll(of);
+    for (uint8_t i = 0; i < o->count; i++) {
+        struct saying *s = &o->sayings[i];
+        bool read = (s->readers & bit) != 0, had = (s->havers & bit) != 0;
+        s->readers &= ~bit;
+        s->havers &= ~bit;
+        if (read || had)
+            say(o, FORMER, read, s->word);
+    }
+    o->wrong &= ~bit;
+    o->confirmed &= ~bit;
+}
+
+/* The place of one that said no wrong word, and rather of one that has read nothing; PLACES: none.
+ */
+static unsigned
+find_place(const struct attest *a, bool read)
+{
+    for (int readers = 0; readers <= read; readers++)
+        for (unsigned n = 1; n <= PLACES; n++) {
+            unsigned i = (a->last_taken + n) % PLACES;
+            uint64_t bit = (uint64_t)1 << (i + 1);
+            if (a->wrong[i + 1] == 0 && (a->liars & bit) == 0 &&
+                (readers == 1 || (a->readers & bit) == 0))
+                return i;
+        }
+    return PLACES;
+}
+
+static unsigned
+take_place(struct attest *a, bool read)
+{
+    unsigned i = find_place(a, read);
+    if (i == PLACES)
+        return i;
+    uint64_t bit = (uint64_t)1 << (i + 1);
+    for (uint32_t p = 0; p < a->pieces; p++)
+        leave_word(&a->about[p], bit);
+    a->confirmed[i + 1] = 0;
+    a->trusted &= ~bit;
+    a->readers &= ~bit;
+    a->last_taken = i;
+    a->verdicts++;
+    return i;
+}
+
+/* `needed`: it says what nobody did. 0: there is no place. */
+static uint64_t
+bit_of(struct attest *a, const struct node_id *speaker, bool read, bool needed)
+{
+    unsigned i = 0;
+    while (i < a->speakers_count && !node_equal(&a->speakers[i], speaker))
+        i++;
+    if (i == PLACES && (!needed || (i = take_place(a, read)) == PLACES))
+        return 0;
+    a->speakers_count += i == a->speakers_count;
+    a->speakers[i] = *speaker;
+    uint64_t bit = (uint64_t)1 << (i + 1);
+    a->readers |= read ? bit : 0;
+    return bit;
+}
+
+/* Has nobody said of one of the pieces what it is, or, of a reader, nobody who read it? */
+static bool
+is_needed(const struct attest *a, bool read, uint32_t first, uint32_t count)
+{
+    for (uint32_t p = first; p < first + count; p++) {
+        uint64_t said = 0;
+        for (uint8_t i = 0; i < a->about[p].count; i++)
+            said |= a->about[p].sayings[i].readers | (read ? 0 : a->about[p].sayings[i].havers);
+        if (said == 0)
+            return true;
+    }
+    return false;
+}
+
+/* ---- what is right ---- */
+
+static unsigned
+votes_of(uint64_t speakers)
+{
+    unsigned named = (unsigned)__builtin_popcountll(speakers & ~FORMER);
+    return named > 0 ? named : (speakers & FORMER) != 0;
 }
 
 static const struct saying *
@@ -115,7 +191,7 @@ most(const struct attest *a, const struct about *o, bool read, bool *ret_tied, u
     *ret_tied = false;
     for (uint8_t i = 0; i < o->count; i++) {
         const struct saying *s = &o->sayings[i];
-        unsigned mine = bits((read ? s->readers : s->havers) & ~a->liars);
+        unsigned mine = votes_of((read ? s->readers : s->havers) & ~a->liars);
         if (mine == 0 || mine < votes)
             continue;
         *ret_tied = mine == votes;
@@ -143,8 +219,8 @@ settled(const struct attest *a, const struct about *o)
 static void
 confirm(struct attest *a, struct about *o, const struct saying *right)
 {
-    uint64_t fresh = right->readers & ~o->confirmed;
-    if (a->doubts != 1 || bits(right->readers) < 2)
+    uint64_t fresh = right->readers & ~o->confirmed & ~FORMER;
+    if (a->doubts != 1 || votes_of(right->readers) < 2)
         return;
     o->confirmed |= fresh;
     for (; fresh != 0; fresh &= fresh - 1) {
@@ -164,7 +240,7 @@ judge(struct attest *a, struct about *o)
     if (right != NULL)
         confirm(a, o, right);
     for (uint8_t i = 0; right != NULL && i < o->count; i++) {
-        uint64_t wrong = o->sayings[i].readers & ~o->wrong;
+        uint64_t wrong = o->sayings[i].readers & ~o->wrong & ~FORMER;
         if (&o->sayings[i] == right)
             continue;
         o->wrong |= wrong;
@@ -183,8 +259,10 @@ attest_hear(struct attest *a, const struct node_id *speaker, bool read, uint32_t
             const struct wire_bits *words)
 {
     uint32_t count = words->len / ATTEST_BYTES;
-    uint64_t bit = count > 0 ? bit_of(a, speaker) : 0;
-    if (bit == 0 || first >= a->pieces || count > a->pieces - first)
+    if (count == 0 || first >= a->pieces || count > a->pieces - first)
+        return;
+    uint64_t bit = bit_of(a, speaker, read, is_needed(a, read, first, count));
+    if (bit == 0)
         return;
     for (uint32_t i = 0; i < count; i++) {
         say(&a->about[first + i], bit, read, words->bytes + (size_t)i * ATTEST_BYTES);
@@ -216,7 +294,7 @@ attest_liar(const struct attest *a, size_t *at, struct node_id *ret)
 void
 attest_forget(struct attest *a, const struct node_id *speaker)
 {
-    a->liars |= bit_of(a, speaker);
+    a->liars |= bit_of(a, speaker, true, true);
     a->verdicts++;
 }
 
@@ -247,7 +325,7 @@ static bool
 is_doubtful(const struct attest *a, const struct saying *s)
 {
     uint64_t readers = s->readers & ~a->liars;
-    return a->doubts > 0 && bits(readers) < 2 && (readers & (a->trusted | SELF)) == 0;
+    return a->doubts > 0 && votes_of(readers) < 2 && (readers & (a->trusted | SELF)) == 0;
 }
 
 enum attest_state

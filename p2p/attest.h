@@ -10,7 +10,9 @@
  * read it, or who read it is trusted again, since some of its words were confirmed by another; the
  * second time only when two did. Other pieces are disputed until then.
  *
- * A node has one word for a piece: the first that it said. */
+ * A node has one word for a piece: the first that it said. When more nodes speak than there are
+ * bits for, one that says what nobody did takes the place of one that said no wrong word; the words
+ * of that one stay, as those of somebody. */
 #ifndef P2P_ATTEST_H
 #define P2P_ATTEST_H
 
@@ -18,7 +20,7 @@
 
 #define ATTEST_BYTES        32
 #define ATTEST_RUN_MAX      24 /* words in one record; a datagram has room for it and for a hint */
-#define ATTEST_SPEAKERS_MAX 64 /* bits of a word's speakers; what more nodes say is not heard */
+#define ATTEST_SPEAKERS_MAX 64 /* bits of a word's speakers; more take the places of others */
 #define ATTEST_SAYINGS_MAX  4  /* different words of one piece that are kept */
 #define ATTEST_WRONG_MAX    2  /* words that turned out wrong: the speaker is a liar */
 #define ATTEST_LIES_MAX     2  /* nodes that gave other bytes than a single one says */

@@ -74,17 +74,20 @@ swarm_words(struct swarm *s, const struct node_id *from, bool read, uint32_t fir
     struct swarm_link *speaker = swarm_find_peer(s, from);
     if (count == 0) /* the end of an answer; it may have overtaken the words */
         s->words_ms = now_ms - SWARM_WORDS_MS + SWARM_HAVE_MS;
-    if (speaker != NULL)
-        speaker->words_asks = count > 0 ? 0 : speaker->words_asks * SWARM_WORDS_ASKS;
+    bool heard = true;
     attest_hear(s->attest, from, read, first, words);
     if (attest_verdicts(s->attest) > before)
         renew_all(s, now_ms);
     for (uint32_t i = 0; i < count && first < s->pieces && i < s->pieces - first; i++) {
         bool lacked = lacks_word(s, first + i);
         renew(s, first + i, now_ms);
+        heard = heard && !lacks_word(s, first + i);
         if (lacked && !lacks_word(s, first + i))
             s->words_asks = 0;
     }
+    /* Who says what cannot be used is asked less than the others, as if it said nothing. */
+    if (speaker != NULL && (count == 0 || heard))
+        speaker->words_asks = count > 0 ? 0 : speaker->words_asks * SWARM_WORDS_ASKS;
 }
 
 /* What others have is heard anew: they have dropped pieces, too. */
