@@ -142,12 +142,17 @@ leave(struct acceptor *a, struct guest *g, const char *text)
         drop(a, g);
 }
 
+/* False while there is no place; an idle connection is told to leave one. */
 static bool
 has_place(struct acceptor *a, const struct guest *g)
 {
     unsigned same = 0;
     unsigned all = conns_count(a->config.conns, &g->address, &same);
-    return all < atomic_load(&a->connections_max) && same < atomic_load(&a->per_address_max);
+    bool own_full = same >= atomic_load(&a->per_address_max);
+    if (!own_full && all < atomic_load(&a->connections_max))
+        return true;
+    conns_give_way(a->config.conns, own_full ? &g->address : NULL, a->placing ? a->placing : 1);
+    return false;
 }
 
 /* Hands it over when there is a place. False while there is none. */

@@ -25,6 +25,7 @@ struct conn {
     _Atomic int64_t moved_ms;        /* the same */
     _Atomic uint64_t received_bytes; /* the same: when it became IDLE */
     struct conn_watch watch;         /* the sweep only */
+    bool leaving;                    /* lock: it was shut down to give way */
 };
 
 struct conns {
@@ -211,6 +212,36 @@ conns_count(struct conns *t, const struct sockaddr_storage *address, unsigned *r
     lock_drop(&t->lock);
     *ret_of_address = same;
     return count;
+}
+
+/* Nothing of a next request has come either. */
+static bool
+is_idle(const struct conn *c)
+{
+    struct conn_gauge g;
+    if (c->leaving || atomic_load(&c->state) != CONN_IDLE)
+        return false;
+    read_gauge(c->fd, &g);
+    return atomic_load(&c->received_bytes) == g.received_bytes;
+}
+
+void
+conns_give_way(struct conns *t, const struct sockaddr_storage *address, unsigned wanted)
+{
+    struct conn *longest = NULL;
+    lock_take(&t->lock);
+    for (struct conn *c = t->all; c; c = c->hh.next) {
+        if (address && !conn_same_address(&c->address, address))
+            continue;
+        wanted -= c->leaving && wanted > 0;
+        if ((!longest || atomic_load(&c->moved_ms) < atomic_load(&longest->moved_ms)) && is_idle(c))
+            longest = c;
+    }
+    if (wanted > 0 && longest) {
+        longest->leaving = true;
+        (void)shutdown(longest->fd, SHUT_RDWR);
+    }
+    lock_drop(&t->lock);
 }
 
 void

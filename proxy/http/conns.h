@@ -67,6 +67,10 @@ struct conn *conns_find(struct conns *t, int fd);
 void conns_remove(struct conns *t, struct conn *c);
 unsigned conns_count(struct conns *t, const struct sockaddr_storage *address,
                      unsigned *ret_of_address);
+/* Shuts down the one that has been IDLE longest, unless `wanted` are leaving already; of this
+ * address only, if not NULL. Clients keep connections that they may never need again: who waits for
+ * a place comes first. */
+void conns_give_way(struct conns *t, const struct sockaddr_storage *address, unsigned wanted);
 /* Shuts down those that are out of bounds, and the idle ones when draining. */
 void conns_sweep(struct conns *t, int64_t now_ms, bool draining);
 /* False when some are left at deadline_ms. */

@@ -15,7 +15,8 @@ struct p2p;
 struct port;
 struct settings;
 
-/* Each has a thread. Sites of 64 nodes need two or three connections of each node. */
+/* Each has a thread. Sites of 64 nodes need two or three connections of each node; in larger ones
+ * the idle connections of a tracker give way to each other. */
 #define PORT_CONNECTIONS_MAX             512
 #define PORT_CONNECTIONS_PER_ADDRESS_MAX 64
 

@@ -1,5 +1,6 @@
 /* Which connections are too slow. */
 #include "base/clock.h"
+#include "base/fs.h"
 #include "proxy/http/conns.h"
 #include "tests/unit/base/unit.h"
 #include <arpa/inet.h>
@@ -232,6 +233,38 @@ draining_ends_idle_connections_only(void **state)
     conns_free(t);
 }
 
+static void
+who_idles_longest_gives_way_and_only_as_many_as_wait(void **state)
+{
+    (void)state;
+    int pair[3][2];
+    struct conn *c[3];
+    struct conns *t = conns_new(&rules);
+    struct sockaddr_storage mine = address("10.0.0.1", 1);
+    struct sockaddr_storage other = address("10.0.0.2", 1);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair[i]), 0);
+        c[i] = conns_add(t, pair[i][0], i == 2 ? &other : &mine);
+        conn_move(c[i], i == 0 ? CONN_BUSY : CONN_IDLE);
+    }
+    conns_give_way(t, &other, 1);
+    conns_give_way(t, &other, 1); /* one leaves already */
+    char byte;
+    assert_int_equal(recv(pair[0][1], &byte, 1, MSG_DONTWAIT), -1);
+    assert_int_equal(recv(pair[1][1], &byte, 1, MSG_DONTWAIT), -1);
+    assert_int_equal(recv(pair[2][1], &byte, 1, MSG_DONTWAIT), 0);
+    conns_give_way(t, NULL, 2);
+    conns_give_way(t, NULL, 3); /* the one that is left is busy */
+    assert_int_equal(recv(pair[0][1], &byte, 1, MSG_DONTWAIT), -1);
+    assert_int_equal(recv(pair[1][1], &byte, 1, MSG_DONTWAIT), 0);
+    for (int i = 0; i < 3; i++) {
+        conns_remove(t, c[i]);
+        fd_close(&pair[i][0]);
+        fd_close(&pair[i][1]);
+    }
+    conns_free(t);
+}
+
 int
 main(void)
 {
@@ -249,6 +282,7 @@ main(void)
         cmocka_unit_test(the_table_counts_and_tells_when_it_is_empty),
         cmocka_unit_test(what_never_got_its_thread_is_freed_at_the_end),
         cmocka_unit_test(draining_ends_idle_connections_only),
+        cmocka_unit_test(who_idles_longest_gives_way_and_only_as_many_as_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
