@@ -12,6 +12,7 @@ static const char *const names[PULLS_KINDS] = {
     [PULLS_MEETS] = "lan meets",
     [PULLS_DISK_FULL] = "disk full",
     [PULLS_STOPS] = "node stops",
+    [PULLS_DEAF] = "trackers are deaf",
 };
 
 const char *
@@ -147,6 +148,10 @@ mishaps_happen(struct world *w, struct model *d, const struct pulls_mishap *m)
         break;
     case PULLS_STOPS:
         stops(w, d, m->a, m->b);
+        break;
+    case PULLS_DEAF:
+        world_say(w, "trackers hear no requests");
+        w->deaf = true;
         break;
     case PULLS_NONE:
     case PULLS_KINDS:

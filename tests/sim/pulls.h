@@ -19,6 +19,7 @@ enum pulls_mishap_kind {
     PULLS_MEETS,        /* all hear all */
     PULLS_DISK_FULL,    /* node a: fetches and serves nothing from then on */
     PULLS_STOPS,        /* node a: hears and says nothing for b ms, then goes on */
+    PULLS_DEAF,         /* no request to a tracker arrives any more, datagrams do */
     PULLS_KINDS
 };
 struct pulls_mishap {

@@ -49,7 +49,7 @@ static const char *const mishap_names[PULLS_KINDS] = {
     [PULLS_PAIR_DIES] = "pair", [PULLS_SHARE_DIES] = "some",
     [PULLS_WAN] = "wan",        [PULLS_PARTS] = "parts",
     [PULLS_MEETS] = "meets",    [PULLS_DISK_FULL] = "full",
-    [PULLS_STOPS] = "stops",
+    [PULLS_STOPS] = "stops",    [PULLS_DEAF] = "deaf",
 };
 
 /* A number and its suffix in units of `thousand`; moves *text behind it. False: none is there. */

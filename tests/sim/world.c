@@ -230,6 +230,8 @@ static void
 call(struct world *w, unsigned from, unsigned to, unsigned kind, const struct plan_action *a)
 {
     w->nodes[from].said_bytes += sealed(a->len);
+    if (w->deaf)
+        return;
     struct world_event e = {.at_us = w->now_us + world_delay_us(w, from, to),
                             .kind = kind,
                             .from = from,

@@ -76,9 +76,10 @@ struct world {
     int64_t now_us;
     unsigned count;
     struct world_node *nodes;
-    bool *cuts;                  /* world_cut */
-    bool *hears;                 /* scratch: who gets a shout */
-    unsigned loss_permille;      /* of datagrams */
+    bool *cuts;             /* world_cut */
+    bool deaf;              /* no request arrives, as behind a wall that lets only UDP through */
+    bool *hears;            /* scratch: who gets a shout */
+    unsigned loss_permille; /* of datagrams */
     int64_t delay_us, jitter_us; /* one way */
     int64_t between_us;          /* one way more to another site */
     struct world_hooks hooks;
