@@ -414,6 +414,22 @@ cut(struct reading *g, int code)
     return MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
+/* The n bytes at `at`, which the blob had just now; or the end. */
+static ssize_t
+give(struct reading *g, uint64_t at, const char *bytes, size_t n)
+{
+    if (look_before(g, at) < 0)
+        return cut(g, ERR_STORE);
+    if (is_spoilt(g, at + n) || !may_send(g, at, bytes, n))
+        return cut(g, ERR_DIGEST);
+    g->passed = at + n;
+    if (g->place < 0 && !g->passing)
+        enter(g, g->passed); /* there was none free */
+    blob_reader_at(g->blob, g->place, g->passed);
+    g->r->sent_bytes += n;
+    return (ssize_t)n;
+}
+
 ssize_t
 reading_read(void *reading, uint64_t pos, char *buf, size_t max)
 {
@@ -427,18 +443,8 @@ reading_read(void *reading, uint64_t pos, char *buf, size_t max)
             return cut(g, ERR_DIGEST);
         if (!g->passing || g->passed == at)
             n = blob_read(g->blob, at, buf, max);
-        if (n > 0 && look_before(g, at) < 0)
-            return cut(g, ERR_STORE);
-        if (n > 0 && (is_spoilt(g, at + (uint64_t)n) || !may_send(g, at, buf, (size_t)n)))
-            return cut(g, ERR_DIGEST);
-        if (n > 0) {
-            g->passed = at + (uint64_t)n;
-            if (g->place < 0 && !g->passing)
-                enter(g, g->passed); /* there was none free */
-            blob_reader_at(g->blob, g->place, g->passed);
-            g->r->sent_bytes += (uint64_t)n;
-            return (ssize_t)n;
-        }
+        if (n > 0)
+            return give(g, at, buf, (size_t)n);
         int64_t since_us = clock_us();
         int err = n < 0 ? go_on(g, at, (int)n) : wait_for(g, at, deadline_ms);
         g->r->starved_us += clock_us() - since_us;
