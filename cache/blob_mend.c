@@ -20,7 +20,7 @@ hash_piece(const struct blob *b, uint64_t start, uint64_t end, uint8_t *room, st
     int rc = 0;
     for (uint64_t at = start; at < end && rc == 0;) {
         size_t n = end - at < STEP_BYTES ? (size_t)(end - at) : STEP_BYTES;
-        rc = fs_read_at(b->fd, at, room, n);
+        rc = frames_read(b->frames, b->fd, at, room, n);
         if (rc == 0) {
             digester_add(d, room, n);
         }

@@ -2,9 +2,11 @@
  * than the room. */
 #include "base/fault.h"
 #include "base/metric.h"
+#include "cache/entry.h"
 #include "cache/inside.h"
 #include "cache/pack.h"
 #include "tests/unit/cache/room.h"
+#include "tests/unit/cache/writer.h"
 #include <stdatomic.h>
 
 #define LEN (3 * MIB + 4321)
@@ -260,6 +262,39 @@ rot_is_found_and_leaves(void **state)
     room_release(&r);
 }
 
+/* A frame is found bad while a client reads before it: the client goes on by itself, from what the
+ * bytes that it has hash to. */
+static void
+a_reader_goes_on_where_a_packed_blob_failed(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d;
+    struct writer w;
+    struct blob *pass;
+    enum cache_got got;
+    room_init_packing(&r);
+    uint8_t *text = store_packed(&r, 1, &d);
+    flip(&r, &d, (off_t)(stats_of(&r).used_bytes / 4 * 3));
+    lock_take(&r.cache->lock);
+    entry_find(r.cache, &d)->unsure = true; /* as after an unclean stop */
+    lock_drop(&r.cache->lock);
+    struct blob *b = cache_acquire(r.cache, &d, &got);
+    assert_int_equal(got, CACHE_JOIN);
+    assert_int_equal(wait_for_end(b), BLOB_FAILED);
+    assert_int_equal(read_and_compare(b, text, 0, MIB + 9), MIB + 9);
+    assert_int_equal(cache_pass_through(r.cache, &d, MIB + 9, NULL, b, &pass), 0);
+    start_writer(&w, pass, text, LEN);
+    assert_int_equal(read_and_compare(pass, text, MIB + 9, LEN), LEN - MIB - 9);
+    end_writer(&w);
+    assert_int_equal(w.result, 0);
+    blob_release(&pass);
+    blob_release(&b);
+    mem_free(text);
+    cache_check(r.cache);
+    room_release(&r);
+}
+
 /* An older program refuses the folder while packed blobs may be there, and no longer. */
 static void
 the_folder_says_so(void **state)
@@ -319,6 +354,7 @@ main(void)
         cmocka_unit_test(the_rest_stays_as_it_came),
         cmocka_unit_test(it_is_there_after_a_start),
         cmocka_unit_test(rot_is_found_and_leaves),
+        cmocka_unit_test(a_reader_goes_on_where_a_packed_blob_failed),
         cmocka_unit_test(the_folder_says_so),
         cmocka_unit_test(a_disk_that_fails_costs_nothing),
     };
