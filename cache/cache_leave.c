@@ -39,7 +39,8 @@ take_word(struct cache *c, struct entry *e, struct leaving *l, const struct leav
         for_ms = LEAVING_LAST_MS;
     }
     e->last = said->what == CACHE_LEAVE_LAST;
-    l->until_ms = clock_ms() + for_ms;
+    l->said_ms = clock_ms();
+    l->until_ms = l->said_ms + for_ms;
     memcpy(l->to, said->to, sizeof l->to);
     room_hold(c, e);
 }

@@ -91,6 +91,7 @@ describe(struct cache *c, const struct entry *e)
     const struct leaving *l = leaving_find(c, e);
     if (l != NULL) {
         info.leave = l->state;
+        info.leave_age_ms = l->said_ms > 0 ? clock_ms() - l->said_ms : 0;
         memcpy(info.leave_to, l->to, sizeof l->to);
     }
     for (int i = 0; i < BLOB_SOURCES; i++) {

@@ -86,6 +86,7 @@ struct leaving {
     bool sent;        /* ASKED: it was */
     bool comes;       /* it may leave soon: room is waited for */
     int64_t until_ms; /* then it is as if nobody had been asked */
+    int64_t said_ms;  /* when; 0: nothing was said yet */
     char to[CACHE_LEAVE_TO_MAX];
 };
 #define LEAVING_MAX    128

@@ -45,6 +45,7 @@ struct blob_info {
     unsigned copies; /* in the site as last heard, this one included */
     bool probation, pinned;
     enum cache_leave leave;            /* what the site said of it when it was to leave */
+    int64_t leave_age_ms;              /* how long ago, once it said something */
     char leave_to[CACHE_LEAVE_TO_MAX]; /* CACHE_LEAVE_MOVES: to that node */
 };
 /* Size of a blob that is stored whole, here or in containerd's store, 0 when it is not; looks into

@@ -270,7 +270,6 @@ phase_text(enum blob_phase phase)
     never("blob phase");
 }
 
-/* What keeps it in the cache, or not. */
 /* What the site said of a blob that is to leave. */
 static void
 add_site_word(cJSON *worth, const struct blob_info *info)
@@ -286,11 +285,14 @@ add_site_word(cJSON *worth, const struct blob_info *info)
                           info->leave == CACHE_LEAVE_MOVES ? info->leave_to : "");
     must(bad == 0);
     report_add_text(worth, "site", text);
+    if (info->leave > CACHE_LEAVE_ASKED)
+        json_add_u64(worth, "site_age_ms", (uint64_t)info->leave_age_ms);
     cJSON_AddBoolToObject(worth, "stays",
                           info->leave == CACHE_LEAVE_MOVES || info->leave == CACHE_LEAVE_KEEP ||
                               info->leave == CACHE_LEAVE_ASKED);
 }
 
+/* What keeps it in the cache, or not. */
 static void
 add_worth(cJSON *doc, const struct blob_info *info)
 {

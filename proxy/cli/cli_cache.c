@@ -13,6 +13,16 @@ real(const cJSON *doc, const char *key)
     return cJSON_IsNumber(x) ? x->valuedouble : 0;
 }
 
+/* " (said 12s ago)" */
+static void
+print_ago(uint64_t ms, char *ret, size_t cap)
+{
+    char age[TEXT_SIZE_MAX];
+    text_print_duration((int64_t)(ms / 1000 * 1000), age);
+    int bad = text_printf(ret, cap, " (said %s ago)", age);
+    must(bad == 0);
+}
+
 /* One blob and why it goes or stays. */
 static void
 print_worth(const char *verb, const cJSON *one)
@@ -22,14 +32,16 @@ print_worth(const char *verb, const cJSON *one)
     uint64_t on_disk = cli_number(one, "disk_bytes"); /* of a packed blob less than its own */
     text_print_size(on_disk > 0 ? on_disk : cli_number(one, "size_bytes"), size);
     const char *site = cli_text(worth, "site");
-    (void)printf("%s %s %s %s: value %.3g, requests %.2f, copies %llu%s%s%s%s%s%s\n", verb,
+    bool said = site[0] != '\0' && strcmp(site, "not asked") != 0;
+    char ago[TEXT_SIZE_MAX + 16] = "";
+    if (cJSON_HasObjectItem(worth, "site_age_ms"))
+        print_ago(cli_number(worth, "site_age_ms"), ago, sizeof ago);
+    (void)printf("%s %s %s %s: value %.3g, requests %.2f, copies %llu%s%s%s%s%s%s%s\n", verb,
                  cli_text(one, "digest"), size, cli_text(one, "repository"), real(worth, "value"),
                  real(worth, "requests"), (unsigned long long)cli_number(worth, "copies"),
                  cli_true(worth, "probation") ? ", on probation" : "",
-                 cli_true(worth, "pinned") ? ", pinned" : "",
-                 strcmp(site, "not asked") == 0 || !site[0] ? "" : ", ",
-                 strcmp(site, "not asked") == 0 ? "" : site,
-                 cli_number(one, "readers") > 0 ? ", in use" : "",
+                 cli_true(worth, "pinned") ? ", pinned" : "", said ? ", " : "", said ? site : "",
+                 ago, cli_number(one, "readers") > 0 ? ", in use" : "",
                  strcmp(cli_text(one, "phase"), "whole") == 0 ? "" : ", partial");
 }
 
@@ -50,6 +62,10 @@ print_gc(const cJSON *doc)
     }
     text_print_size(cli_number(doc, "freed_bytes"), size);
     (void)printf("%s %d blobs, %s\n", verb, cJSON_GetArraySize(list), size);
+    if (cli_true(doc, "dry_run") && cJSON_GetArraySize(list) > 0)
+        (void)puts(
+            "The site is asked before anything leaves, and last copies may stay then or move; a "
+            "dry run does not ask: it tells what the site said lately, and when.");
 }
 
 int

@@ -153,6 +153,9 @@ what_moves_stays_until_it_is_there(void **state)
     assert_int_equal(cache_info(s.room.cache, &s.last_asked, &info), 0);
     assert_int_equal(info.leave, CACHE_LEAVE_MOVES);
     assert_string_equal(info.leave_to, "node");
+    for (int64_t end_ms = clock_ms() + SOON_MS; info.leave_age_ms == 0 && clock_ms() < end_ms;)
+        assert_int_equal(cache_info(s.room.cache, &s.last_asked, &info), 0);
+    assert_true(info.leave_age_ms > 0); /* it was said a while ago, and that is told */
     assert_int_equal(used(&s), 9 * BLOB_BYTES);
     struct leave_word there = {s.last_asked, CACHE_LEAVE_MAY, 1, 9000, ""};
     cache_leave_said(s.room.cache, &there);
