@@ -97,12 +97,12 @@ is_last_resort(const struct tracker *t, const struct tracker_blob *b, const stru
            !tracker_has_other(t, b, e->node, now_ms);
 }
 
-/* Those that fetch the blob, without one node, as far as their rate is known and as not. */
-static void
+/* Those that fetch the blob, without one node, whose rate is known; the others in ret_unknown. */
+static unsigned
 count_fetchers(const struct tracker *t, const struct tracker_blob *b, unsigned except,
-               const uint8_t *fetch, int64_t now_ms, unsigned *ret_known, unsigned *ret_unknown)
+               const uint8_t *fetch, int64_t now_ms, unsigned *ret_unknown)
 {
-    *ret_known = *ret_unknown = 0;
+    unsigned known = *ret_unknown = 0;
     for (unsigned node = 0; node < t->nodes_count; node++) {
         if (fetch[node / 8] == 0) {
             node |= 7;
@@ -111,8 +111,9 @@ count_fetchers(const struct tracker *t, const struct tracker_blob *b, unsigned e
         const struct tracker_entry *o = bits_get(fetch, node) ? tracker_entry(b, node) : NULL;
         if (node == except || o == NULL || !could_fetch(t, b, o, now_ms))
             continue;
-        *(t->nodes[node].wan_rate > 0 ? ret_known : ret_unknown) += 1;
+        *(t->nodes[node].wan_rate > 0 ? &known : ret_unknown) += 1;
     }
+    return known;
 }
 
 /* Is there a place for the node among those that fetch? None for one that keeps from the others
@@ -126,8 +127,8 @@ may_fetch(const struct tracker *t, const struct tracker_blob *b, const struct tr
         return is_last_resort(t, b, e, now_ms);
     uint8_t fetch[BITS_BYTES(TRACKER_NODES_MAX)];
     (void)fetchers(b, fetch);
-    unsigned before = 0, known, unknown;
-    count_fetchers(t, b, e->node, fetch, now_ms, &known, &unknown);
+    unsigned before = 0, unknown;
+    unsigned known = count_fetchers(t, b, e->node, fetch, now_ms, &unknown);
     unsigned limit = places(t, b, now_ms), here = known + unknown;
     unsigned all = here + fetching_others(t, b);
     if (here > 0 && all >= limit)
