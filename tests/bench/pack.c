@@ -132,8 +132,7 @@ main(int argc, char **argv)
         (void)fprintf(stderr, "pack FOLDER FILE...\n");
         return 2;
     }
-    struct cache_config config = {
-        .dir = argv[1], .size_bytes = UINT64_C(1) << 40, .hash_threads = 1};
+    struct cache_config config = {.dir = argv[1], .size_bytes = UINT64_C(1) << 40, .cpus = 1};
     log_configure(LOG_ERROR, false);
     for (int i = 2; i < argc; i++) {
         measure(&config, argv[i]);
