@@ -156,12 +156,16 @@ recall(struct reading *g, uint64_t at)
 {
     if (!g->begun || g->sent)
         return 0;
-    struct digester *d = digester_new((enum digest_alg)g->digest.alg);
-    int rc = blob_hash_again(g->before ? g->before : g->blob, g->span.start, at, d);
-    if (rc == 0)
-        g->sent = d;
-    else
-        digester_free(d);
+    int rc = ERR_STORE;
+    /* Twice: a read that failed may be good the next time, and without it the client is cut. */
+    for (int i = 0; i < 2 && rc < 0; i++) {
+        struct digester *d = digester_new((enum digest_alg)g->digest.alg);
+        rc = blob_hash_again(g->before ? g->before : g->blob, g->span.start, at, d);
+        if (rc == 0)
+            g->sent = d;
+        else
+            digester_free(d);
+    }
     return rc;
 }
 
