@@ -100,26 +100,25 @@ leave_word(struct about *o, uint64_t bit)
     o->confirmed &= ~bit;
 }
 
-/* The place of one that said no wrong word, and rather of one that has read nothing; PLACES: none.
- */
+/* The place of one that said no wrong word, and has read nothing unless `readers`; PLACES: none. */
 static unsigned
-find_place(const struct attest *a, bool read)
+find_place(const struct attest *a, bool readers)
 {
-    for (int readers = 0; readers <= read; readers++)
-        for (unsigned n = 1; n <= PLACES; n++) {
-            unsigned i = (a->last_taken + n) % PLACES;
-            uint64_t bit = (uint64_t)1 << (i + 1);
-            if (a->wrong[i + 1] == 0 && (a->liars & bit) == 0 &&
-                (readers == 1 || (a->readers & bit) == 0))
-                return i;
-        }
+    for (unsigned n = 1; n <= PLACES; n++) {
+        unsigned i = (a->last_taken + n) % PLACES;
+        uint64_t bit = (uint64_t)1 << (i + 1);
+        if (a->wrong[i + 1] == 0 && (a->liars & bit) == 0 && (readers || (a->readers & bit) == 0))
+            return i;
+    }
     return PLACES;
 }
 
 static unsigned
 take_place(struct attest *a, bool read)
 {
-    unsigned i = find_place(a, read);
+    unsigned i = find_place(a, false);
+    if (i == PLACES && read)
+        i = find_place(a, true);
     if (i == PLACES)
         return i;
     uint64_t bit = (uint64_t)1 << (i + 1);
