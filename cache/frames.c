@@ -117,7 +117,7 @@ frames_parse(const uint8_t *table, size_t len, uint64_t file_bytes, struct frame
 int
 frames_open(int fd, struct frames **ret)
 {
-    uint8_t footer[FOOTER_BYTES];
+    uint8_t footer[FOOTER_BYTES] = {0};
     uint64_t size;
     int rc = fs_size(fd, &size);
     if (rc == 0 && size < frames_table_bytes(1)) {
@@ -303,9 +303,9 @@ write_all(struct writer *w, int from, uint64_t size,
     return rc < 0 ? rc : write_table(w);
 }
 
-int
+int64_t
 frames_pack(int from, uint64_t size, int to, uint64_t max_bytes,
-            bool (*go_on)(void *arg, size_t bytes, int64_t took_ms), void *arg, uint64_t *ret_bytes)
+            bool (*go_on)(void *arg, size_t bytes, int64_t took_ms), void *arg)
 {
     uint64_t count = (size + FRAME_BYTES - 1) / FRAME_BYTES;
     must(count > 0 && count <= FRAMES_MAX);
@@ -318,8 +318,5 @@ frames_pack(int from, uint64_t size, int to, uint64_t max_bytes,
     }
     buf_release(&w.items);
     buf_release(&w.frame);
-    if (rc == 0) {
-        *ret_bytes = w.at;
-    }
-    return rc;
+    return rc < 0 ? rc : (int64_t)w.at;
 }

@@ -28,10 +28,9 @@ CHECKED int frames_read(struct frames *f, int fd, uint64_t pos, void *ret, size_
 
 /* Writes the first `size` bytes of one file as frames to another, which is empty or only reserved.
  * Before each frame `go_on` is told what the last one was and took; false ends it with ERR_CLOSED.
- * ERR_LIMIT: it would be longer than max_bytes. */
-CHECKED int frames_pack(int from, uint64_t size, int to, uint64_t max_bytes,
-                        bool (*go_on)(void *arg, size_t bytes, int64_t took_ms), void *arg,
-                        uint64_t *ret_bytes);
+ * ERR_LIMIT: it would be longer than max_bytes. Returns its length. */
+CHECKED int64_t frames_pack(int from, uint64_t size, int to, uint64_t max_bytes,
+                            bool (*go_on)(void *arg, size_t bytes, int64_t took_ms), void *arg);
 
 /* What frames_open makes of a table: pure. `table` is the end of a file of file_bytes, from the
  * first magic number on. */

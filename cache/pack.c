@@ -163,10 +163,9 @@ write_file(struct cache *c, int from, struct packing *p, uint64_t max_bytes)
         rc = fs_reserve(p->fd, max_bytes);
     }
     if (rc == 0) {
-        rc = frames_pack(from, p->plain_bytes, p->fd, max_bytes, rest, c, &p->bytes);
-    }
-    if (rc == 0) {
-        rc = fs_sync(p->fd);
+        int64_t bytes = frames_pack(from, p->plain_bytes, p->fd, max_bytes, rest, c);
+        rc = bytes < 0 ? (int)bytes : fs_sync(p->fd);
+        p->bytes = bytes < 0 ? 0 : (uint64_t)bytes;
     }
     return rc < 0 ? rc : check(c, p);
 }

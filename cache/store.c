@@ -197,19 +197,19 @@ store_open_blob(const struct store *s, const struct digest *d, bool packed, stru
     AUTO(mem_free_text) char *shard = shard_path(s, d);
     AUTO(mem_free_text) char *name = blob_name(d, packed);
     AUTO(mem_free_text) char *path = mem_printf("%s/%s", shard, name);
-    AUTO(stored_close) struct stored b = {.fd = -1};
+    struct stored b = {.fd = -1};
     int rc = fs_open_at(AT_FDCWD, path, O_RDONLY, &b.fd);
     if (rc == 0) {
         rc = packed ? frames_open(b.fd, &b.frames) : fs_size(b.fd, &b.size);
     }
     if (rc < 0) {
+        stored_close(&b);
         return rc;
     }
     if (packed) {
         b.size = frames_plain_bytes(b.frames);
     }
     *ret = b;
-    b = (struct stored){.fd = -1};
     return 0;
 }
 
