@@ -700,7 +700,7 @@ a_final_no_is_told_when_no_peer_helps(void **state)
     order_wan(b, 1, 0, PIECES);
     assert_int_equal(outcome(1), SWARM_FAILED);
     assert_int_equal(end_pull(&p), ERR_NOT_FOUND);
-    assert_in_range(clock_ms() - start_ms, 300, 2000);
+    assert_in_range(clock_ms() - start_ms, 300, 2900); /* before the rule of three seconds */
     swarm_wait(is_left, 1);
 }
 
@@ -771,7 +771,7 @@ without_an_order_it_goes_alone_and_becomes_a_seed(void **state)
     swarm.others = 0;
     start_pull(b, "reg.test", "plain", &p);
     assert_int_equal(end_pull(&p), 0);
-    assert_in_range(clock_ms() - start_ms, 200, 2000);
+    assert_in_range(clock_ms() - start_ms, 200, 2900); /* before the rule of three seconds */
     assert_int_equal(swarm.leaves, 1);
     swarm_wait(is_seed, 0);
     order_lan(b, 0, 1, 0); /* too late: it must end all the same */
@@ -788,7 +788,8 @@ a_reader_without_a_first_byte_for_three_seconds_goes_alone(void **state)
     start_pull(b, "reg.test", "plain", &p);
     swarm_wait(is_wanted, 1);
     assert_int_equal(end_pull(&p), 0);
-    assert_in_range(clock_ms() - start_ms, 2900, 4500);
+    /* The next rule that would end its wait comes at UNREAD_MS. */
+    assert_in_range(clock_ms() - start_ms, 2900, 13000);
     assert_int_equal(swarm.leaves, 1);
     assert_int_equal(fake_asked(&b->fake, "/plain/", seen, 4), 1);
     assert_string_equal(seen[0].range, "");
