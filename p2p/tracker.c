@@ -425,7 +425,9 @@ adopt(struct tracker *t, struct tracker_blob *b, unsigned node, const struct wir
     while (end - said->first < said->count && b->of[end] == 0 && b->holders[end] == 0)
         end++;
     if (end == at) {
-        stop_range(t, &t->nodes[node].id, said, 0, orders);
+        /* One piece that its lease does not bring is a reader's rescue: it may be had twice. */
+        if (said->count > 1 || b->holders[at] > 0)
+            stop_range(t, &t->nodes[node].id, said, 0, orders);
         return NULL;
     }
     if (end - said->first < said->count)

@@ -640,7 +640,7 @@ of_two_who_fetch_the_same_the_second_is_stopped(void **state)
     struct tracker *t = tracker_of(3);
     struct wire_grant one = {.digest = unit_blob(1), .lease = 1, .first = 2, .count = 4};
     struct wire_grant two = {.digest = unit_blob(1), .lease = 1, .first = 0, .count = 4};
-    struct wire_grant same = {.digest = unit_blob(1), .lease = 1, .first = 2, .count = 1};
+    struct wire_grant same = {.digest = unit_blob(1), .lease = 1, .first = 2, .count = 2};
     report(t, 1, &one, 0, WIRE_RUNS, 0);
     report(t, 2, &two, 0, WIRE_RUNS, 0);
     assert_int_equal(orders.count, 1);
@@ -649,6 +649,21 @@ of_two_who_fetch_the_same_the_second_is_stopped(void **state)
     report(t, 3, &same, 0, WIRE_RUNS, 0);
     assert_int_equal(orders.count, 2);
     assert_int_equal(orders.list[1].trim.end, 0);
+    tracker_free(t);
+}
+
+/* Its lease is on a line that brings nothing: a node 500 times slower was the first that asked. */
+static void
+the_rescue_of_a_reader_is_left_alone(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker_of(3);
+    struct wire_grant slow = {.digest = unit_blob(1), .lease = 1, .first = 0, .count = 4};
+    struct wire_grant rescue = {.digest = unit_blob(1), .lease = 1, .first = 0, .count = 1};
+    report(t, 1, &slow, 0, WIRE_RUNS, 0);
+    report(t, 2, &rescue, 0, WIRE_RUNS, 0);
+    report(t, 3, &rescue, 0, WIRE_RUNS, 0);
+    assert_int_equal(orders.count, 0);
     tracker_free(t);
 }
 
@@ -768,6 +783,7 @@ main(void)
         cmocka_unit_test(a_silent_holder_is_told_and_its_piece_granted_again),
         cmocka_unit_test(a_new_tracker_takes_over_what_runs),
         cmocka_unit_test(of_two_who_fetch_the_same_the_second_is_stopped),
+        cmocka_unit_test(the_rescue_of_a_reader_is_left_alone),
         cmocka_unit_test(out_of_office_nothing_is_granted),
         cmocka_unit_test(peers_that_help_are_listed_once_a_second),
         cmocka_unit_test(a_size_is_known_as_long_as_somebody_goes_by_it),
