@@ -27,24 +27,12 @@
 /* Of the plain file; what shrinks to less than this part is kept, in thousandths. */
 #define WORTH_PERMILLE ZSTD_WORTH
 
-/* False when the cache closes. */
-static bool
-pause_ms(struct cache *c, int64_t wait_ms)
-{
-    int64_t until_ms = clock_ms() + wait_ms;
-    lock_take(&c->lock);
-    while (!c->checks_end && wait_ms > 0 && cond_wait(&c->packed, &c->lock, until_ms)) {
-    }
-    bool going_on = !c->checks_end;
-    lock_drop(&c->lock);
-    return going_on;
-}
-
 static bool
 rest(void *arg, size_t bytes, int64_t took_ms)
 {
+    struct cache *c = arg;
     (void)bytes;
-    return pause_ms(arg, took_ms * REST);
+    return scrub_rest(c, &c->packed, took_ms * REST);
 }
 
 /* ---- which ---- */
@@ -139,7 +127,7 @@ check(struct cache *c, const struct packing *p)
     int64_t took_ms = 0;
     size_t n;
     for (uint64_t at = 0; at < p->plain_bytes && rc == 0; at += n) {
-        bool going_on = pause_ms(c, took_ms * REST);
+        bool going_on = scrub_rest(c, &c->packed, took_ms * REST);
         int64_t begun_ms = clock_ms();
         n = p->plain_bytes - at < STEP_BYTES ? (size_t)(p->plain_bytes - at) : STEP_BYTES;
         rc = going_on ? frames_read(f, p->fd, at, room, n) : ERR_CLOSED;
@@ -315,10 +303,10 @@ run(void *arg)
     struct packing p;
     thread_lower(); /* best effort */
     do {
-        for (uint64_t at = 0; pause_ms(c, 0) && next_wanted(c, &at, &p);) {
+        for (uint64_t at = 0; scrub_rest(c, &c->packed, 0) && next_wanted(c, &at, &p);) {
             pack(c, &p);
         }
-    } while (pause_ms(c, c->pack_idle_ms));
+    } while (scrub_rest(c, &c->packed, c->pack_idle_ms));
 }
 
 int

@@ -32,13 +32,12 @@ scrub_next(struct cache *c, enum scrub_kind kind, uint64_t *at, struct digest *r
     return e != NULL;
 }
 
-/* False when the cache closes. */
-static bool
-pause_ms(struct cache *c, int64_t wait_ms)
+bool
+scrub_rest(struct cache *c, struct cond *woken, int64_t wait_ms)
 {
     int64_t until_ms = clock_ms() + wait_ms;
     lock_take(&c->lock);
-    while (!c->checks_end && wait_ms > 0 && cond_wait(&c->pace, &c->lock, until_ms)) {
+    while (!c->checks_end && wait_ms > 0 && cond_wait(woken, &c->lock, until_ms)) {
     }
     bool going_on = !c->checks_end;
     lock_drop(&c->lock);
@@ -56,7 +55,7 @@ hash_file(struct cache *c, const struct stored *file, enum scrub_kind kind, stru
     int64_t took_ms = 0;
     for (uint64_t at = 0; at < size && rc == 0;) {
         size_t n = size - at < STEP_BYTES ? (size_t)(size - at) : STEP_BYTES;
-        bool going_on = pause_ms(c, kind == SCRUB_NOW ? 0 : pace_rest_ms(n, took_ms));
+        bool going_on = scrub_rest(c, &c->pace, kind == SCRUB_NOW ? 0 : pace_rest_ms(n, took_ms));
         int64_t begun_ms = clock_ms();
         rc = going_on ? frames_read(file->frames, file->fd, at, room, n) : ERR_CLOSED;
         if (rc == 0) {
@@ -222,11 +221,11 @@ static bool
 go_round(struct cache *c, uint64_t at)
 {
     struct digest d;
-    bool going_on = pause_ms(c, rest_ms(c));
+    bool going_on = scrub_rest(c, &c->pace, rest_ms(c));
     while (going_on && scrub_next(c, SCRUB_ROUND, &at, &d)) {
         uint64_t bytes;
         (void)scrub_check(c, &d, SCRUB_ROUND, &bytes);
-        going_on = pause_ms(c, rest_ms(c));
+        going_on = scrub_rest(c, &c->pace, rest_ms(c));
     }
     return going_on;
 }

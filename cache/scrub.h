@@ -12,6 +12,9 @@ enum scrub_kind {
     SCRUB_ROUND,  /* slowly, while nobody reads it, and from the disk, not from memory */
 };
 
+/* Any work in the background rests so long; the condition, which wakes it at the end, is its own.
+ * False when the cache closes. */
+bool scrub_rest(struct cache *c, struct cond *woken, int64_t wait_ms);
 /* Starts the thread; it ends with the cache. */
 CHECKED int scrub_start(struct cache *c);
 /* Re-hashes one stored blob and settles what is wrong with it.
