@@ -434,18 +434,7 @@ open_for(struct cache *c, const struct digest *d, bool absent, struct opened *re
     return open_stored(c, d, ret);
 }
 
-/* Somebody asked for it. */
-static void touch(struct cache *c, const struct digest *d) NEEDS(c->lock);
-static void
-touch(struct cache *c, const struct digest *d)
-{
-    struct entry *e = entry_find(c, d);
-    if (e != NULL) {
-        entry_touch(c, e);
-    }
-}
-
-/* asked_for: it counts for the blob's value. */
+/* asked_for: by a client, so it counts for the blob's value. */
 static struct blob *
 acquire(struct cache *c, const struct digest *d, bool may_lead, bool asked_for,
         enum cache_got *ret_got)
@@ -455,10 +444,10 @@ acquire(struct cache *c, const struct digest *d, bool may_lead, bool asked_for,
     for (;;) {
         lock_take(&c->lock);
         struct blob *b = look_up(c, d, may_lead && asked, &file, ret_got);
-        if (b != NULL && asked_for) {
-            touch(c, d);
+        struct entry *e = entry_find(c, d);
+        if (b != NULL && e != NULL && asked_for) {
+            entry_asked(c, e);
         }
-        const struct entry *e = b == NULL ? entry_find(c, d) : NULL;
         bool absent = e == NULL || e->state != ENTRY_STORED;
         lock_drop(&c->lock);
         if (b != NULL && b->foreign && !content_same(b)) {
@@ -493,7 +482,7 @@ struct blob *
 cache_find(struct cache *c, const struct digest *d)
 {
     enum cache_got got;
-    return acquire(c, d, false, true, &got);
+    return acquire(c, d, false, false, &got);
 }
 
 struct blob *

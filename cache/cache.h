@@ -88,15 +88,14 @@ enum cache_got {
     CACHE_LEAD, /* the caller leads: it must get blob_begin or blob_fail called */
 };
 
-/* Never NULL; the caller owns one reference. Takes no I/O under a lock; a HIT may open
- * a file. A stored blob that was not verified since an unclean stop is a JOIN in phase
- * FILLING that holds all its bytes; its tail is released when the hash threads have passed
- * over it. A JOIN may have FAILED already (out of descriptors). */
+/* A client asks: it counts for what the blob is worth. Never NULL; the caller owns one reference.
+ * Takes no I/O under a lock; a HIT may open a file. A stored blob that was not verified since an
+ * unclean stop is a JOIN in phase FILLING that holds all its bytes; its tail is released when the
+ * hash threads have passed over it. A JOIN may have FAILED already (out of descriptors). */
 struct blob *cache_acquire(struct cache *c, const struct digest *d, enum cache_got *ret_got);
-/* As cache_acquire, but NULL instead of LEAD. */
+/* As cache_acquire, but NULL instead of LEAD, and it counts for nothing. */
 struct blob *cache_find(struct cache *c, const struct digest *d);
-/* Leads a blob that no client asked for, so that it is worth no more than before; NULL when it is
- * here or on its way. */
+/* Leads a blob that no client asked for; NULL when it is here or on its way. Counts for nothing. */
 struct blob *cache_lead(struct cache *c, const struct digest *d);
 /* A private blob that passes through memory, for one reader from byte `from` on. What the bytes
  * before it hash to is `sent`, when the reader got them (its blob's digest proves them then, too),
@@ -205,7 +204,8 @@ void blob_fail(struct blob *b, int code);
  * when the disk is so far, as any other. 0, ERR_DIGEST, ERR_FULL, ERR_STORE. Waits for a hash
  * thread: never on the fetch thread. */
 CHECKED int cache_put(struct cache *c, const struct digest *d, const void *bytes, size_t len);
-/* Whole content of a small blob; ERR_NOT_FOUND, ERR_LIMIT by the limit of ret, ERR_DIGEST. */
+/* Whole content of a small blob; ERR_NOT_FOUND, ERR_LIMIT by the limit of ret, ERR_DIGEST. It
+ * counts for nothing. */
 CHECKED int cache_get(struct cache *c, const struct digest *d, struct buf *ret);
 
 /* ---- tags and links: any thread; persistent, best effort ---- */

@@ -9,9 +9,9 @@ cache_asked(struct cache *c, const struct digest *d)
     lock_take(&c->lock);
     struct entry *e = entry_find(c, d);
     if (e != NULL) {
-        entry_touch(c, e);
+        entry_asked(c, e);
     } else {
-        evict_asked_absent(&c->evict, room_name(d), room_now_s(c));
+        evict_asked_absent(&c->evict, room_name(d), EVICT_SELF, room_now_s(c));
     }
     lock_drop(&c->lock);
 }
@@ -22,12 +22,12 @@ cache_heard(struct cache *c, const struct digest *d)
     lock_take(&c->lock);
     struct entry *e = entry_find(c, d);
     if (e != NULL && e->state != ENTRY_ABSENT) {
-        evict_asked(&c->evict, &e->worth, room_now_s(c));
+        evict_asked(&c->evict, &e->worth, EVICT_OTHER, room_now_s(c));
         /* It will have one, too; the site is asked before this one leaves. */
         if (c->leave_asks && e->worth.copies == 1)
             evict_copies(&c->evict, &e->worth, 2, room_now_s(c));
     } else {
-        evict_asked_absent(&c->evict, room_name(d), room_now_s(c));
+        evict_asked_absent(&c->evict, room_name(d), EVICT_OTHER, room_now_s(c));
     }
     lock_drop(&c->lock);
 }

@@ -308,7 +308,7 @@ published(struct cache *c, struct blob *b)
         if (b->from_bytes[BLOB_FROM_PEER] > 0) {
             evict_copies(&c->evict, &e->worth, 2, room_now_s(c));
         }
-        entry_touch(c, e);
+        entry_note(c, e);
         e->stored_wall_s = room_now_s(c);
         e->unsure = false;
     }

@@ -161,17 +161,26 @@ entry_set_touched(struct cache *c, struct entry *e, bool touched)
     account(c, e, true);
 }
 
+/* To the end of the age list, where it is found at once. */
 void
-entry_touch(struct cache *c, struct entry *e)
+entry_note(struct cache *c, struct entry *e)
 {
     entry_set_touched(c, e, true);
-    if (e->state == ENTRY_ABSENT) {
-        evict_asked_absent(&c->evict, entry_name(e), room_now_s(c));
-        return;
+    if (e->state != ENTRY_ABSENT) {
+        DL_DELETE(c->oldest, e);
+        DL_APPEND(c->oldest, e);
     }
-    evict_asked(&c->evict, &e->worth, room_now_s(c));
-    DL_DELETE(c->oldest, e);
-    DL_APPEND(c->oldest, e);
+}
+
+void
+entry_asked(struct cache *c, struct entry *e)
+{
+    entry_note(c, e);
+    if (e->state == ENTRY_ABSENT) {
+        evict_asked_absent(&c->evict, entry_name(e), EVICT_SELF, room_now_s(c));
+    } else {
+        evict_asked(&c->evict, &e->worth, EVICT_SELF, room_now_s(c));
+    }
 }
 
 void

@@ -35,8 +35,10 @@ void entry_attach(struct cache *c, struct entry *e, struct blob *b) NEEDS(c->loc
 void entry_detach(struct cache *c, struct entry *e) NEEDS(c->lock);
 /* The blob's counts of where its bytes came from join the entry's. */
 void entry_add_sources(struct cache *c, struct entry *e, const struct blob *b) NEEDS(c->lock);
-/* Used just now. */
-void entry_touch(struct cache *c, struct entry *e) NEEDS(c->lock);
+/* A client of this node asks for it. */
+void entry_asked(struct cache *c, struct entry *e) NEEDS(c->lock);
+/* The journal has to hear of it soon. */
+void entry_note(struct cache *c, struct entry *e) NEEDS(c->lock);
 /* Must the journal hear of it? */
 void entry_set_touched(struct cache *c, struct entry *e, bool touched) NEEDS(c->lock);
 /* Frees it; it must have no blob. */

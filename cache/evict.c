@@ -27,16 +27,17 @@ warmer(const struct evict *x, float heat, uint32_t asked_s, uint32_t now_s)
     return c > 0 ? (float)(at + log2(c)) : NEVER;
 }
 
-/* Learns how often a burst of requests has more than one beyond what c lets expect. `again`: this
- * one's had; returned with the request that came now. */
+/* Learns how often others follow who asks first, beyond what c lets expect. Returns `again` as it
+ * is with the request that came now. */
 static bool
-learn(struct evict *x, float heat, uint32_t asked_s, bool again, uint32_t now_s)
+learn(struct evict *x, const struct evict_ghost *before, bool own, uint32_t now_s)
 {
-    bool begins = asked_s == 0 || now_s - asked_s > EVICT_BURST_S;
-    if (!begins && now_s - asked_s < EVICT_SAME_S)
+    bool begins = before->asked_s == 0 || now_s - before->asked_s > EVICT_BURST_S;
+    bool again = before->again;
+    if (!begins && (now_s - before->asked_s < EVICT_SAME_S || (own && before->own)))
         return again;
     if (begins) {
-        double c = asked_s == 0 ? 0 : exp2((double)heat - halves(x, now_s));
+        double c = before->asked_s == 0 ? 0 : exp2((double)before->heat - halves(x, now_s));
         x->bursts++;
         x->expected += 1 - exp(-c * M_LN2 * EVICT_BURST_S / EVICT_HALF_S);
     } else if (!again) {
@@ -219,6 +220,12 @@ recall(const struct evict *x, uint64_t name, struct evict_ghost *ret)
     *ret = g != NULL ? *g : (struct evict_ghost){.heat = NEVER};
 }
 
+static struct evict_ghost
+known(const struct evict_blob *b)
+{
+    return (struct evict_ghost){0, b->heat, b->asked_s, b->again, b->own};
+}
+
 /* ---- the front ---- */
 
 void
@@ -249,6 +256,7 @@ evict_add(struct evict *x, struct evict_blob *b, uint64_t name, uint32_t now_s)
     struct evict_ghost g;
     must(b->slot == 0 && !b->young && b->copies >= 1);
     recall(x, name, &g);
+    b->own = g.own;
     b->heat = g.heat;
     b->order = x->next_order++;
     b->asked_s = g.asked_s;
@@ -277,27 +285,40 @@ evict_remove(struct evict *x, struct evict_blob *b, uint64_t name)
     heap_remove(heap_of(x, b), b);
     count_spare(x, b, false);
     x->small_bytes -= b->size < EVICT_SMALL ? b->size : 0;
-    remember(x, name, &(struct evict_ghost){0, b->heat, b->asked_s, b->again});
+    struct evict_ghost g = known(b);
+    remember(x, name, &g);
+}
+
+/* One request more. */
+static void
+count(struct evict *x, struct evict_ghost *g, enum evict_who who, uint32_t now_s)
+{
+    bool own = who == EVICT_SELF;
+    g->again = learn(x, g, own, now_s);
+    g->heat = warmer(x, g->heat, g->asked_s, now_s);
+    g->asked_s = now_s;
+    g->own = own;
 }
 
 void
-evict_asked(struct evict *x, struct evict_blob *b, uint32_t now_s)
+evict_asked(struct evict *x, struct evict_blob *b, enum evict_who who, uint32_t now_s)
 {
-    b->again = learn(x, b->heat, b->asked_s, b->again, now_s);
-    b->heat = warmer(x, b->heat, b->asked_s, now_s);
-    b->asked_s = now_s;
+    struct evict_ghost g = known(b);
+    count(x, &g, who, now_s);
+    b->heat = g.heat;
+    b->asked_s = g.asked_s;
+    b->again = g.again;
+    b->own = g.own;
     b->order = x->next_order++;
     place(x, b, now_s);
 }
 
 void
-evict_asked_absent(struct evict *x, uint64_t name, uint32_t now_s)
+evict_asked_absent(struct evict *x, uint64_t name, enum evict_who who, uint32_t now_s)
 {
     struct evict_ghost g;
     recall(x, name, &g);
-    g.again = learn(x, g.heat, g.asked_s, g.again, now_s);
-    g.heat = warmer(x, g.heat, g.asked_s, now_s);
-    g.asked_s = now_s;
+    count(x, &g, who, now_s);
     remember(x, name, &g);
 }
 

@@ -17,7 +17,8 @@
  *
  * Probation: of what was asked for once, some is asked for again at once (a roll-out), most is
  * not. How much is learned; a newcomer is worth that much more until EVICT_BURST_S after its last
- * request, as long as such blobs hold no more than EVICT_PROBATION of the cache. */
+ * request, as long as such blobs hold no more than EVICT_PROBATION of the cache. A node that asks
+ * itself for what it asked for last (ranges, a prefetch and its client) teaches nothing. */
 #ifndef CACHE_EVICT_H
 #define CACHE_EVICT_H
 
@@ -46,7 +47,8 @@ struct evict_blob {
     uint32_t slot;    /* in its heap, 1 .. count; 0: not there */
     uint8_t copies;   /* >= 1 */
     bool young : 1;   /* on probation */
-    bool again : 1;   /* the burst of its last request had more than one */
+    bool again : 1;   /* others asked, too, in the burst of its last request */
+    bool own : 1;     /* its last request was this node's */
     bool held : 1;    /* must not leave: in use, pinned, or the site needs it */
     bool told : 1;    /* copies is no guess */
     bool spare : 1;   /* counted in spare_bytes */
@@ -57,7 +59,7 @@ struct evict_ghost {
     uint32_t mark; /* of its name */
     float heat;
     uint32_t asked_s; /* 0: free */
-    bool again;
+    bool again, own;
 };
 #define EVICT_GHOST_SETS 512
 #define EVICT_GHOST_WAYS 8
@@ -89,9 +91,10 @@ void evict_limit(struct evict *x, uint64_t bytes);
  * is known of it is kept a while after it has left. */
 void evict_add(struct evict *x, struct evict_blob *b, uint64_t name, uint32_t now_s);
 void evict_remove(struct evict *x, struct evict_blob *b, uint64_t name);
-/* A node of the site asks for it, this one or another; of a blob that is not here by its name. */
-void evict_asked(struct evict *x, struct evict_blob *b, uint32_t now_s);
-void evict_asked_absent(struct evict *x, uint64_t name, uint32_t now_s);
+/* A node of the site asks for it; of a blob that is not here by its name. */
+enum evict_who { EVICT_OTHER, EVICT_SELF };
+void evict_asked(struct evict *x, struct evict_blob *b, enum evict_who who, uint32_t now_s);
+void evict_asked_absent(struct evict *x, uint64_t name, enum evict_who who, uint32_t now_s);
 void evict_copies(struct evict *x, struct evict_blob *b, unsigned copies, uint32_t now_s);
 void evict_hold(struct evict *x, struct evict_blob *b, bool held, uint32_t now_s);
 /* What another run of the daemon, or another node, knew of it: c at now_s. */

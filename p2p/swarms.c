@@ -257,7 +257,7 @@ settle_swarm(struct swarms *x, const struct swarms_at *at, struct swarms_one *o,
     memset(&m, 0, sizeof m);
     if (has_room(p) && swarm_shout_due(s, &moment)) {
         m = (struct wire_msg){.type = WIRE_WHOHAS, .whohas = {*swarm_digest(s)}};
-        if ((swarm_has_flags(s) & WIRE_FOR_COPY) != 0)
+        if (!wire_is_request(swarm_has_flags(s)))
             m = (struct wire_msg){.type = WIRE_COPY_ASK, .copy_ask = {*swarm_digest(s), 1}};
         plan_record(p, PLAN_SHOUT, NULL, &m);
     }

@@ -360,7 +360,8 @@ tracker_blob(struct tracker *t, const struct node_id *node, const struct node_ad
         set_bit(b, e, p, wire_bit(&said->held, p));
     if (!newly)
         return;
-    replicas_hit(t->replicas, &b->digest, b->book.size, now_ms);
+    if (wire_is_request(said->flags))
+        replicas_hit(t->replicas, &b->digest, b->book.size, now_ms);
     if (tracker_wanting(b) == 2)
         tracker_shorten(t, b, now_ms, orders);
 }

@@ -24,6 +24,12 @@ enum wire_blob_flag {
     WIRE_SERVES = 8,    /* its pieces may be asked for */
     WIRE_FOR_COPY = 16  /* WIRE_WANTS only because the site should have one copy more */
 };
+/* Has a client asked for it, or will one? Copies and moves within the site are no requests. */
+static inline bool
+wire_is_request(uint8_t flags)
+{
+    return (flags & WIRE_FOR_COPY) == 0 && (flags & (WIRE_MAY_FETCH | WIRE_CLIENT)) != 0;
+}
 enum wire_fetch_state {
     WIRE_RUNS,
     WIRE_DONE,

@@ -50,6 +50,7 @@ manifestget_on_hand(struct request *r, const struct digest *d, const char *media
     if (cache_get(r->rooms->cache, d, &body) < 0 ||
         page_new(d, type, body.data, body.len, &page) < 0)
         return NULL;
+    cache_asked(r->rooms->cache, d);
     shelf_put(r->rooms->shelf, page);
     return page;
 }

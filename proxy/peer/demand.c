@@ -310,7 +310,9 @@ answer_bytes(struct demand *d)
     unsigned status = find_bytes(d, b, &fd);
     if (status != 0)
         return refuse(d, status);
-    /* A manifest keeps a client waiting and takes no time. */
+    /* Nobody shouts for a manifest; it keeps a client waiting and takes no time. */
+    if (d->parcel.kind == PARCEL_MANIFEST)
+        cache_heard(d->rooms->cache, &d->parcel.digest);
     bool small = d->parcel.kind == PARCEL_MANIFEST && d->body_bytes <= PIECE_BYTES_MIN;
     int rc =
         small ? 0 : uploads_start(d->rooms->uploads, d->parcel.class, is_gone, d->conn, &busy_ms);

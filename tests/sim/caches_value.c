@@ -222,12 +222,13 @@ admit(struct value *v, struct site *s, unsigned node, unsigned blob, double wort
 }
 
 static void
-hear(struct value *v, const struct site *s, unsigned node, unsigned blob, uint32_t now_s)
+hear(struct value *v, const struct site *s, unsigned node, unsigned blob, enum evict_who who,
+     uint32_t now_s)
 {
     if (s->has[node][blob])
-        evict_asked(&v->nodes[node], &v->blobs[node][blob], now_s);
+        evict_asked(&v->nodes[node], &v->blobs[node][blob], who, now_s);
     else
-        evict_asked_absent(&v->nodes[node], name_of(blob), now_s);
+        evict_asked_absent(&v->nodes[node], name_of(blob), who, now_s);
 }
 
 static void
@@ -235,12 +236,12 @@ asked(void *state, struct site *s, const struct demand_event *e, bool hit, int f
 {
     struct value *v = state;
     uint32_t now_s = v->now_s = seconds(e->at_s);
-    hear(v, s, e->node, e->blob, now_s);
+    hear(v, s, e->node, e->blob, EVICT_SELF, now_s);
     if (hit)
         return;
     for (unsigned n = 0; n < s->demand->config.nodes; n++)
         if (n != e->node)
-            hear(v, s, n, e->blob, now_s);
+            hear(v, s, n, e->blob, EVICT_OTHER, now_s);
     if (from >= 0 && v->blobs[from][e->blob].copies == 1)
         evict_copies(&v->nodes[from], &v->blobs[from][e->blob], 2, now_s);
     double worth = evict_value_absent(&v->nodes[e->node], name_of(e->blob),

@@ -119,8 +119,7 @@ old_blobs_leave_for_new_ones_and_the_cap_holds(void **state)
         cache_get_stats(r.cache, &s);
         assert_true(s.used_bytes <= 4 * MIB);
         if (i % 2 == 0) { /* the first is used again, so others are older */
-            struct blob *b = cache_find(r.cache, &d[0]);
-            blob_release(&b);
+            cache_asked(r.cache, &d[0]);
         }
     }
     struct blob_info info;

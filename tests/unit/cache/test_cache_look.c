@@ -110,6 +110,40 @@ what_others_ask_for_leaves_later_and_what_is_pinned_never(void **state)
     room_release(&r);
 }
 
+static double
+requests_of(struct room *r, const struct digest *d)
+{
+    struct blob_info info;
+    assert_int_equal(cache_info(r->cache, d, &info), 0);
+    return info.requests;
+}
+
+/* A copy that the site wanted, its words, a look of the operator: none of them is a request. */
+static void
+only_those_who_ask_count(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d;
+    AUTO(buf_release) struct buf body;
+    uint8_t *bytes = make_body(1, MIB, &d);
+    room_init(&r, 64 * MIB);
+    struct blob *b = cache_lead(r.cache, &d);
+    assert_int_equal(blob_begin(b, MIB), 0);
+    assert_int_equal(fill_rest(b, bytes, MIB), 0);
+    assert_int_equal(wait_for_end(b), BLOB_WHOLE);
+    blob_release(&b);
+    b = cache_find(r.cache, &d);
+    blob_release(&b);
+    buf_init(&body, MIB);
+    assert_int_equal(cache_get(r.cache, &d, &body), 0);
+    assert_true(requests_of(&r, &d) < 0.01);
+    cache_asked(r.cache, &d);
+    assert_true(requests_of(&r, &d) > 0.99);
+    room_release(&r);
+    mem_free(bytes);
+}
+
 static void
 verify_finds_the_rotten_blob_and_moves_it_away(void **state)
 {
@@ -318,6 +352,7 @@ main(void)
         cmocka_unit_test(what_memory_gave_counts_as_asked_for),
         cmocka_unit_test(what_others_ask_for_leaves_later_and_what_is_pinned_never),
         cmocka_unit_test(gc_frees_the_oldest_and_a_dry_run_only_tells),
+        cmocka_unit_test(only_those_who_ask_count),
         cmocka_unit_test(verify_finds_the_rotten_blob_and_moves_it_away),
         cmocka_unit_test(a_rotten_small_body_is_never_given),
         cmocka_unit_test(the_quarantine_is_bounded),

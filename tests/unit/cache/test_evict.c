@@ -37,7 +37,7 @@ add(struct evict_blob *b, uint64_t name, uint64_t size, unsigned copies, unsigne
     *b = (struct evict_blob){.size = size, .copies = (uint8_t)copies};
     evict_add(&x, b, name, now_s);
     for (unsigned i = 0; i < times; i++)
-        evict_asked(&x, b, now_s - (times - 1 - i) * 1000);
+        evict_asked(&x, b, EVICT_OTHER, now_s - (times - 1 - i) * 1000);
 }
 
 static struct evict_blob *
@@ -56,7 +56,7 @@ counters_halve_in_a_day(void **state)
     add(&b, 1, 5 * MIB, 1, 1, T0 + 5000);
     assert_true(fabs(evict_c(&x, &b, T0 + 5000) - 1) < 0.01);
     assert_true(fabs(evict_c(&x, &b, T0 + 5000 + DAY) - 0.5) < 0.01);
-    evict_asked(&x, &b, T0 + 5000 + DAY);
+    evict_asked(&x, &b, EVICT_OTHER, T0 + 5000 + DAY);
     assert_true(fabs(evict_c(&x, &b, T0 + 5000 + DAY) - 1.5) < 0.01);
 }
 
@@ -67,9 +67,9 @@ a_burst_counts_once(void **state)
     (void)state;
     add(&b, 1, 5 * MIB, 1, 0, T0);
     for (unsigned i = 0; i < 100; i++)
-        evict_asked(&x, &b, T0 + 10 + i / 50); /* a hundred nodes within two seconds */
+        evict_asked(&x, &b, EVICT_OTHER, T0 + 10 + i / 50); /* a hundred nodes within two seconds */
     assert_true(evict_c(&x, &b, T0 + 12) < 1.1);
-    evict_asked(&x, &b, T0 + 12 + EVICT_BURST_S);
+    evict_asked(&x, &b, EVICT_OTHER, T0 + 12 + EVICT_BURST_S);
     assert_true(evict_c(&x, &b, T0 + 12 + EVICT_BURST_S) > 1.9);
 }
 
@@ -155,7 +155,7 @@ one_request_does_not_push_out_what_is_popular(void **state)
     uint32_t now_s = T0 + 10 * DAY;
     (void)state;
     add(&popular, 1, 5 * MIB, 1, 3, now_s);
-    evict_asked_absent(&x, 7, now_s);
+    evict_asked_absent(&x, 7, EVICT_OTHER, now_s);
     double value = evict_value_absent(&x, 7, 5 * MIB, 1, now_s);
     assert_int_equal(evict_choose(&x, MIB, value, chosen, &bytes), 0);
     add(&stale, 2, 5 * MIB, 1, 3, T0 + 5000);
@@ -163,17 +163,17 @@ one_request_does_not_push_out_what_is_popular(void **state)
     assert_ptr_equal(chosen[0], &stale);
 }
 
-/* Blobs are asked for by one node, and again_s later by another, or never more (0). */
+/* Blobs are asked for by this node, and again_s later by another or itself, or never more (0). */
 static double
-newcomer_after(uint32_t again_s)
+newcomer_after(uint32_t again_s, enum evict_who by)
 {
     uint32_t now_s = T0 + 5000;
     for (unsigned i = 0; i < 200; i++, now_s += 2 * EVICT_BURST_S) {
-        evict_asked_absent(&x, 1000 + i, now_s);
+        evict_asked_absent(&x, 1000 + i, EVICT_SELF, now_s);
         if (again_s > 0)
-            evict_asked_absent(&x, 1000 + i, now_s + again_s);
+            evict_asked_absent(&x, 1000 + i, by, now_s + again_s);
     }
-    evict_asked_absent(&x, 1, now_s);
+    evict_asked_absent(&x, 1, EVICT_OTHER, now_s);
     double value = evict_value_absent(&x, 1, 5 * MIB, 1, now_s);
     struct evict_blob old;
     add(&old, 2, 5 * MIB, 1, 20, now_s); /* asked for twenty times lately */
@@ -186,13 +186,16 @@ static void
 probation_is_worth_what_was_learned(void **state)
 {
     (void)state;
-    assert_true(newcomer_after(0) < 0);
+    assert_true(newcomer_after(0, EVICT_OTHER) < 0);
     evict_release(&x);
     open_it(NULL);
-    assert_true(newcomer_after(EVICT_SAME_S - 1) < 0); /* the same request still */
+    assert_true(newcomer_after(EVICT_SAME_S - 1, EVICT_OTHER) < 0); /* the same request still */
     evict_release(&x);
     open_it(NULL);
-    assert_true(newcomer_after(60) > 0);
+    assert_true(newcomer_after(60, EVICT_SELF) < 0); /* ranges, or a client behind a prefetch */
+    evict_release(&x);
+    open_it(NULL);
+    assert_true(newcomer_after(60, EVICT_OTHER) > 0);
 }
 
 static void
@@ -200,9 +203,9 @@ probation_ends(void **state)
 {
     struct evict_blob b;
     (void)state;
-    (void)newcomer_after(60);
+    (void)newcomer_after(60, EVICT_OTHER);
     uint32_t now_s = T0 + 5000 + 201 * 2 * EVICT_BURST_S;
-    evict_asked_absent(&x, 3, now_s);
+    evict_asked_absent(&x, 3, EVICT_OTHER, now_s);
     b = (struct evict_blob){.size = 5 * MIB, .copies = 1};
     evict_add(&x, &b, 3, now_s);
     assert_true(b.young);
@@ -222,7 +225,7 @@ probation_has_a_bound(void **state)
     uint64_t young = 0;
     (void)state;
     for (unsigned i = 0; i < COUNT; i++) {
-        evict_asked_absent(&x, i, T0 + 100);
+        evict_asked_absent(&x, i, EVICT_OTHER, T0 + 100);
         list[i] = (struct evict_blob){.size = 9 * MIB, .copies = 1};
         evict_add(&x, &list[i], i, T0 + 100);
     }
@@ -242,7 +245,7 @@ what_left_is_remembered(void **state)
     add(&b, 5, 5 * MIB, 1, 4, T0 + 5000);
     double c = evict_c(&x, &b, T0 + 5000);
     evict_remove(&x, &b, 5);
-    evict_asked_absent(&x, 5, T0 + 9000);
+    evict_asked_absent(&x, 5, EVICT_OTHER, T0 + 9000);
     b = (struct evict_blob){.size = 5 * MIB, .copies = 1};
     evict_add(&x, &b, 5, T0 + 9000);
     assert_true(evict_c(&x, &b, T0 + 9000) > c);
@@ -277,7 +280,7 @@ heaps_stay_heaps(void **state)
         else if (what == 2)
             evict_hold(&x, b, !b->held, now_s);
         else
-            evict_asked(&x, b, now_s);
+            evict_asked(&x, b, EVICT_OTHER, now_s);
         if (step % 100 == 0)
             evict_settle(&x, now_s);
     }

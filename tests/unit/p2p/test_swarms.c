@@ -618,6 +618,33 @@ gets(struct swarms *x, struct swarms_at *at)
     return count(PLAN_GET);
 }
 
+/* The first thing that is shouted of a blob with these flags. */
+static uint8_t
+shouted(uint8_t flags)
+{
+    struct swarms *x = swarms_new(1);
+    struct swarms_at at = follower(1000);
+    struct member eight = {.id = unit_node(8), .site = 1, .seq = 1};
+    struct digest d = unit_blob(1);
+    assert_true(member_heard(&members, &eight, 1000));
+    assert_non_null(swarms_open(x, &d, SIZE, WIRE_WANTS | WIRE_SERVES | flags, 1000));
+    (void)gets(x, &at);
+    assert_true(plan.count > 0 && plan.actions[0].kind == PLAN_SHOUT);
+    uint8_t type = plan.bytes[plan.actions[0].at];
+    swarms_free(x);
+    return type;
+}
+
+static void
+what_moves_within_the_site_is_no_request(void **state)
+{
+    (void)state;
+    assert_int_equal(shouted(0), WIRE_COPY_ASK); /* another node's last copy comes here */
+    assert_int_equal(shouted(WIRE_FOR_COPY), WIRE_COPY_ASK);
+    assert_int_equal(shouted(WIRE_MAY_FETCH), WIRE_WHOHAS); /* of an image that a client pulls */
+    assert_int_equal(shouted(WIRE_CLIENT), WIRE_WHOHAS);    /* read with the client's secret */
+}
+
 static void
 a_copy_comes_piece_by_piece_and_waits_for_clients(void **state)
 {
@@ -703,6 +730,7 @@ main(void)
         cmocka_unit_test(a_blob_is_opened_once_and_there_is_a_limit),
         cmocka_unit_test(what_was_fetched_is_offered_for_a_minute_and_makes_room),
         cmocka_unit_test(a_copy_is_taken_by_order_of_the_tracker_where_there_is_room),
+        cmocka_unit_test(what_moves_within_the_site_is_no_request),
         cmocka_unit_test(a_copy_comes_piece_by_piece_and_waits_for_clients),
         cmocka_unit_test(who_only_counts_copies_opens_nothing),
     };
