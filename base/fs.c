@@ -7,11 +7,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -185,6 +187,15 @@ allocate(int fd, uint64_t len)
     return rc;
 }
 
+/* There to reserve is to write: the kernel clears every page, seconds for a large blob. */
+static bool
+lies_in_memory(int fd)
+{
+    struct statfs fs;
+
+    return fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
+
 int
 fs_reserve(int fd, uint64_t len)
 {
@@ -193,7 +204,7 @@ fs_reserve(int fd, uint64_t len)
 
     if (rc < 0 || len == 0)
         return rc;
-    rc = allocate(fd, len);
+    rc = lies_in_memory(fd) ? -EOPNOTSUPP : allocate(fd, len);
     if (rc != -EOPNOTSUPP && rc != -EINVAL)
         return rc;
     if (fstat(fd, &st) < 0)

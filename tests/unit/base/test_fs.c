@@ -204,6 +204,19 @@ reserve_lengthens_and_never_shortens(void **state)
 }
 
 static void
+reserve_writes_nothing_to_a_file_in_memory(void **state)
+{
+    (void)state;
+    struct stat st;
+    AUTO(fd_close) int fd = -1;
+    assert_int_equal(fs_open_memory(10, &fd), 0);
+    assert_int_equal(fs_reserve(fd, (uint64_t)1 << 30), 0);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_size, (uint64_t)1 << 30);
+    assert_int_equal(st.st_blocks, 0);
+}
+
+static void
 rename_replaces_and_unlink_removes(void **state)
 {
     const struct place *p = *state;
@@ -377,6 +390,7 @@ main(void)
         TEST(bytes_are_read_back_from_where_they_were_written),
         TEST(read_file_gives_the_whole_or_nothing),
         TEST(reserve_lengthens_and_never_shortens),
+        TEST(reserve_writes_nothing_to_a_file_in_memory),
         TEST(rename_replaces_and_unlink_removes),
         TEST(free_bytes_are_within_the_total),
         TEST(each_visits_every_entry_once_and_stops_when_told),
