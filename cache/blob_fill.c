@@ -456,7 +456,8 @@ blob_verified(struct blob *b)
         blob_end(b, ERR_CLOSED, FATE_DROP);
     }
     if (b->foreign) {
-        content_record(b->cache->content, &b->digest, &b->file, b->fd);
+        int rc = blob_mail(b, JOB_RECORD); /* it syncs, which no hash thread waits for */
+        (void)rc;                          /* not recorded: the next start hashes it again */
     }
 }
 

@@ -4,7 +4,7 @@
  *
  *   each turn:  remove what is doomed, do the mail, write the journal, look after the space
  *
- * A message is a blob; its jobs are done in the order flush, save, publish. */
+ * A message is a blob; its jobs are done in the order flush, save, record, publish. */
 #include "cache/disk.h"
 #include "base/clock.h"
 #include "base/fs.h"
@@ -392,6 +392,9 @@ do_jobs(struct cache *c, struct blob *b, struct batch *batch)
     }
     if (jobs & JOB_SAVE) {
         save_map(c, b);
+    }
+    if (jobs & JOB_RECORD) {
+        content_record(c->content, &b->digest, &b->file, b->fd);
     }
     if (jobs & JOB_PUBLISH) {
         add_to_batch(c, batch, b);

@@ -95,7 +95,7 @@ struct leaving {
 #define LEAVING_LAST_MS 1500
 
 /* Work for the disk thread on one blob. */
-enum blob_job { JOB_FLUSH = 1, JOB_SAVE = 2, JOB_PUBLISH = 4 };
+enum blob_job { JOB_FLUSH = 1, JOB_SAVE = 2, JOB_PUBLISH = 4, JOB_RECORD = 8 };
 
 struct blob {
     struct mail mail; /* first: the disk thread's message is the blob */
