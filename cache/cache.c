@@ -497,10 +497,10 @@ cache_lead(struct cache *c, const struct digest *d)
 }
 
 int
-cache_pass_through(struct cache *c, const struct digest *d, uint64_t from,
+cache_pass_through(struct cache *c, const struct digest *d, uint64_t from, uint64_t to,
                    const struct digester *sent, struct blob *prefix, struct blob **ret)
 {
-    return pass_new(c, d, from, sent, prefix, ret);
+    return pass_new(c, d, from, to, sent, prefix, ret);
 }
 
 /* ---- small bodies ---- */

@@ -97,14 +97,15 @@ struct blob *cache_acquire(struct cache *c, const struct digest *d, enum cache_g
 struct blob *cache_find(struct cache *c, const struct digest *d);
 /* Leads a blob that no client asked for; NULL when it is here or on its way. Counts for nothing. */
 struct blob *cache_lead(struct cache *c, const struct digest *d);
-/* A private blob that passes through memory, for one reader from byte `from` on. What the bytes
- * before it hash to is `sent`, when the reader got them (its blob's digest proves them then, too),
- * else what `prefix` knows, a blob of the same digest that FAILED or left this reader behind; both
- * may be NULL. Where it is not known they are fetched again and skipped, so that the reader asks
- * for `from` in any case. Only the reader's calls hash, so VERIFIED comes when it waits or reads.
- * The caller leads it. It FAILS with ERR_CLOSED when only one reference is left before all bytes
- * have arrived: reader or fetcher have gone. ERR_FULL when passes_max run. */
-CHECKED int cache_pass_through(struct cache *c, const struct digest *d, uint64_t from,
+/* A private blob that passes through memory, for one reader of [from, to). Where that is a part
+ * that ends before the held-back tail of `prefix`, it alone comes, unproven. Else all comes from
+ * `from` on, whatever `to`: what the bytes before it hash to is `sent`, when the reader got them
+ * (its blob's digest proves them then, too), else what `prefix` knows, a blob of the same digest
+ * that FAILED or left this reader behind; both may be NULL. Where it is not known they are fetched
+ * again and skipped. Only the reader's calls hash, so VERIFIED comes when it waits or reads. The
+ * caller leads it. It FAILS with ERR_CLOSED when only one reference is left before all bytes have
+ * arrived: reader or fetcher have gone. ERR_FULL when passes_max run. */
+CHECKED int cache_pass_through(struct cache *c, const struct digest *d, uint64_t from, uint64_t to,
                                const struct digester *sent, struct blob *prefix, struct blob **ret);
 struct blob *blob_ref(struct blob *b);
 void blob_release(struct blob **b); /* sets NULL; NULL inside is fine */
@@ -204,8 +205,7 @@ void blob_fail(struct blob *b, int code);
  * when the disk is so far, as any other. 0, ERR_DIGEST, ERR_FULL, ERR_STORE. Waits for a hash
  * thread: never on the fetch thread. */
 CHECKED int cache_put(struct cache *c, const struct digest *d, const void *bytes, size_t len);
-/* Whole content of a small blob; ERR_NOT_FOUND, ERR_LIMIT by the limit of ret, ERR_DIGEST. It
- * counts for nothing. */
+/* Content of a small blob, counted as nothing; ERR_NOT_FOUND, ERR_LIMIT (of ret), ERR_DIGEST. */
 CHECKED int cache_get(struct cache *c, const struct digest *d, struct buf *ret);
 
 /* ---- tags and links: any thread; persistent, best effort ---- */

@@ -9,7 +9,8 @@
  *
  * Invariants:
  *  1. base <= end <= base + cap; only the reader moves base, only the writer end.
- *  2. digester has seen exactly the bytes before base, until it is gone (VERIFIED, FAILED). */
+ *  2. digester has seen exactly the bytes before base, until it is gone (VERIFIED, FAILED); a part
+ *     that ends before the tail has none. */
 #include "cache/pass.h"
 #include "base/log.h"
 #include "cache/blob.h"
@@ -22,10 +23,12 @@
 struct pass {
     /* fixed at birth */
     size_t cap;
+    uint64_t to;
 
     /* blob->lock */
     uint8_t *ring; /* bytes at position x stand at x % cap */
     uint64_t base, end;
+    uint64_t limit;       /* what comes ends here; from pass_begin on */
     uint64_t claim_end;   /* 0: not claimed */
     size_t refused_bytes; /* the writer waits for this much room; 0: it does not */
 
@@ -63,6 +66,20 @@ begin_at(struct pass *p, struct blob *prefix, uint64_t from)
     p->base = p->end = state != NULL ? start : 0;
 }
 
+/* Does a reader of [from, to) end before the tail? Its bytes are as good as those of a blob that
+ * fills on the disk: nothing of it can be proven before all of it is here, and it asks for less. */
+static bool
+is_part(struct blob *prefix, uint64_t from, uint64_t to)
+{
+    if (prefix == NULL || from == 0) {
+        return false;
+    }
+    lock_take(&prefix->lock);
+    bool part = prefix->size != CACHE_SIZE_UNKNOWN && to <= blob_tail_start(prefix->size);
+    lock_drop(&prefix->lock);
+    return part;
+}
+
 static bool
 take_place(struct cache *c)
 {
@@ -74,8 +91,8 @@ take_place(struct cache *c)
 }
 
 int
-pass_new(struct cache *c, const struct digest *d, uint64_t from, const struct digester *sent,
-         struct blob *prefix, struct blob **ret)
+pass_new(struct cache *c, const struct digest *d, uint64_t from, uint64_t to,
+         const struct digester *sent, struct blob *prefix, struct blob **ret)
 {
     if (!take_place(c)) {
         return ERR_FULL;
@@ -83,8 +100,15 @@ pass_new(struct cache *c, const struct digest *d, uint64_t from, const struct di
     struct blob *b = blob_new(c, d);
     struct pass *p = mem_zalloc(sizeof *p);
     p->cap = c->pass_bytes;
-    p->digester = sent != NULL ? digester_copy(sent) : digester_new((enum digest_alg)d->alg);
+    p->to = CACHE_SIZE_UNKNOWN;
     b->pass = p;
+    if (sent == NULL && is_part(prefix, from, to)) {
+        p->base = p->end = from;
+        p->to = to;
+        *ret = b;
+        return 0;
+    }
+    p->digester = sent != NULL ? digester_copy(sent) : digester_new((enum digest_alg)d->alg);
     if (sent != NULL) {
         p->base = p->end = from;
     } else if (prefix != NULL && from > 0) {
@@ -122,11 +146,12 @@ pass_begin(struct blob *b, uint64_t size)
         rc = b->error;
     } else if (b->phase != BLOB_ASKED) {
         rc = b->size == size ? 0 : ERR_SIZE;
-    } else if (size < p->end) {
+    } else if (size < p->end || (p->to != CACHE_SIZE_UNKNOWN && p->to > blob_tail_start(size))) {
         rc = ERR_SIZE;
     } else {
         p->ring = mem_alloc(p->cap);
         b->size = size;
+        p->limit = p->to < size ? p->to : size;
         b->phase = BLOB_FILLING;
         cond_wake(&b->grew);
     }
@@ -139,9 +164,9 @@ pass_claim(struct blob *b, uint64_t max_bytes, struct gap *ret)
 {
     struct pass *p = b->pass;
     lock_take(&b->lock);
-    bool free = b->phase == BLOB_FILLING && p->claim_end == 0 && p->end < b->size;
+    bool free = b->phase == BLOB_FILLING && p->claim_end == 0 && p->end < p->limit;
     if (free) {
-        p->claim_end = b->size - p->end < max_bytes ? b->size : p->end + max_bytes;
+        p->claim_end = p->limit - p->end < max_bytes ? p->limit : p->end + max_bytes;
         *ret = (struct gap){p->end, p->claim_end};
     }
     lock_drop(&b->lock);
@@ -254,7 +279,7 @@ pass_left_alone(struct blob *b)
     bool alone = b->refs == 2;
     lock_drop(&b->cache->lock);
     lock_take(&b->lock);
-    bool complete = b->phase == BLOB_FILLING && b->pass->end == b->size;
+    bool complete = b->phase == BLOB_FILLING && b->pass->end == b->pass->limit;
     lock_drop(&b->lock);
     if (alone && !complete) {
         pass_fail(b, ERR_CLOSED);
@@ -279,7 +304,8 @@ pass_readable_locked(const struct blob *b, uint64_t pos)
 uint64_t
 pass_have_bytes_locked(const struct blob *b)
 {
-    return b->pass->end;
+    const struct pass *p = b->pass;
+    return b->phase == BLOB_ASKED ? p->end : p->end + (b->size - p->limit); /* as if it were all */
 }
 
 /* The reader is done with what stands before pos. */
