@@ -1,5 +1,6 @@
-/* Messages to an owning thread. Invariant: whoever adds a message or wakes writes the
- * eventfd afterwards, and the owner clears it before it takes, so none is slept over. */
+/* Messages to an owning thread. Invariant: whoever adds the first message or wakes writes the
+ * eventfd afterwards, and the owner clears it before it takes, so none is slept over: what is
+ * added to others is taken with them. */
 #include "base/mailbox.h"
 #include "base/err.h"
 #include "base/fs.h"
@@ -29,7 +30,7 @@ mailbox_release(struct mailbox *m)
 }
 
 static int
-append(struct mailbox *m, struct mail *mail)
+append(struct mailbox *m, struct mail *mail, bool *ret_first)
 {
     int rc = 0;
 
@@ -39,6 +40,7 @@ append(struct mailbox *m, struct mail *mail)
     } else if (m->count == m->mail_max) {
         rc = ERR_LIMIT;
     } else {
+        *ret_first = m->count == 0;
         mail->next = NULL;
         *m->last = mail;
         m->last = &mail->next;
@@ -51,12 +53,12 @@ append(struct mailbox *m, struct mail *mail)
 int
 mailbox_post(struct mailbox *m, struct mail *mail)
 {
-    int rc = append(m, mail);
+    bool first = false;
+    int rc = append(m, mail, &first);
 
-    if (rc < 0)
-        return rc;
-    mailbox_wake(m);
-    return 0;
+    if (rc == 0 && first)
+        mailbox_wake(m);
+    return rc;
 }
 
 void
