@@ -114,6 +114,20 @@ crc32c_goes_on_where_it_was_and_needs_no_instruction(void **state)
     assert_int_equal(hash_crc32c_plain(0, "123456789", 9), 0xe3069283);
 }
 
+/* Three lanes side by side, and what is left of them. */
+static void
+crc32c_of_much_is_that_of_the_tables(void **state)
+{
+    (void)state;
+    static uint8_t b[2 * 3 * 4096 + 4099];
+    for (size_t i = 0; i < sizeof b; i++)
+        b[i] = (uint8_t)(i * 167 + (i >> 7));
+    for (size_t len = sizeof b; len > 2048; len -= 1021) {
+        const uint8_t *from = b + sizeof b - len;
+        assert_int_equal(hash_crc32c_add(7, from, len), hash_crc32c_plain(7, from, len));
+    }
+}
+
 struct word {
     char text[8];
     int number;
@@ -157,6 +171,7 @@ main(void)
         cmocka_unit_test(hash_bytes_is_stable_within_a_process),
         cmocka_unit_test(crc32c_gives_the_vectors_of_rfc_3720),
         cmocka_unit_test(crc32c_goes_on_where_it_was_and_needs_no_instruction),
+        cmocka_unit_test(crc32c_of_much_is_that_of_the_tables),
         cmocka_unit_test(uthash_runs_on_the_keyed_hash_and_our_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
