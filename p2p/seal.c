@@ -2,10 +2,13 @@
 #include "p2p/seal.h"
 #include "base/cursor.h"
 #include "base/err.h"
+#include "base/mem.h"
 #include "base/text.h"
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/params.h>
+#include <pthread.h>
 
 #define FIRST_BYTES 0x7370 /* "ps" */
 #define VERSION     1
@@ -57,13 +60,71 @@ seal_key_print(const struct seal_key *k, char ret_text[SEAL_KEY_TEXT])
     text_hex(ret_text + sizeof KEY_PREFIX - 1, k->bytes, sizeof k->bytes);
 }
 
+/* One for each thread: to look up the algorithm and to begin with a key costs four times what a
+ * message of 300 bytes does (2.3 instead of 0.4 us). */
+struct maker {
+    struct seal_key key; /* what mac begins with */
+    EVP_MAC_CTX *mac;
+};
+
+static pthread_key_t makers;
+static pthread_once_t makers_made = PTHREAD_ONCE_INIT;
+
+static void
+free_maker(void *arg)
+{
+    struct maker *m = arg;
+    EVP_MAC_CTX_free(m->mac); /* cleanses what it has of the key */
+    OPENSSL_cleanse(&m->key, sizeof m->key);
+    mem_free(m);
+}
+
+static void
+make_makers(void)
+{
+    must(pthread_key_create(&makers, free_maker) == 0);
+}
+
+static struct maker *
+new_maker(void)
+{
+    struct maker *m = mem_zalloc(sizeof *m);
+    EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    must(hmac != NULL);
+    m->mac = EVP_MAC_CTX_new(hmac);
+    must(m->mac != NULL && pthread_setspecific(makers, m) == 0);
+    EVP_MAC_free(hmac);
+    return m;
+}
+
+/* A new mac of this thread with that key. */
+static EVP_MAC_CTX *
+begin_mac(const struct seal_key *k)
+{
+    must(pthread_once(&makers_made, make_makers) == 0);
+    struct maker *m = pthread_getspecific(makers);
+    bool fresh = m == NULL;
+    m = fresh ? new_maker() : m;
+    if (!fresh && CRYPTO_memcmp(&m->key, k, sizeof *k) == 0) {
+        must(EVP_MAC_init(m->mac, NULL, 0, NULL) == 1);
+        return m->mac;
+    }
+    char sha256[] = "SHA256";
+    OSSL_PARAM how[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, sha256, 0),
+                        OSSL_PARAM_construct_end()};
+    must(EVP_MAC_init(m->mac, k->bytes, SEAL_KEY, how) == 1);
+    m->key = *k;
+    return m->mac;
+}
+
 static void
 mac_of(const struct seal_key *k, const uint8_t *bytes, size_t len, uint8_t ret[SEAL_MAC])
 {
     uint8_t full[EVP_MAX_MD_SIZE];
-    unsigned full_len = 0;
-    must(HMAC(EVP_sha256(), k->bytes, SEAL_KEY, bytes, len, full, &full_len) != NULL);
-    must(full_len >= SEAL_MAC);
+    size_t full_len = 0;
+    EVP_MAC_CTX *mac = begin_mac(k);
+    must(EVP_MAC_update(mac, bytes, len) == 1);
+    must(EVP_MAC_final(mac, full, &full_len, sizeof full) == 1 && full_len >= SEAL_MAC);
     memcpy(ret, full, SEAL_MAC);
 }
 

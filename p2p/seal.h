@@ -1,5 +1,6 @@
 /* The seal around everything that nodes send each other: who sent it, when, for the first time,
- * and nobody without the cluster's key. Pure but for the table of a struct seal_guard.
+ * and nobody without the cluster's key. Pure but for the table of a struct seal_guard and what each
+ * thread keeps of the key it used last.
  *
  *   "ps" 2 | version 1 | kind 1 | length 4 | sender 16 | stamp_ms 8 | boot 8 | seq 8   SEAL_HEAD
  *   body                                                                             length bytes
