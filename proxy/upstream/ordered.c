@@ -333,8 +333,6 @@ settle(struct fill *f, struct order *o, int64_t now_ms)
     bool peer = is_peer(o->source);
     if (!peer)
         fill_keep_etag(f, r);
-    else if (r->vouched)
-        trail_heard(f->trail, (uint32_t)(r->piece_start / f->ordered->piece_bytes));
     if (r->code == 0 && piece_start(f, o->piece) >= o->end) {
         finish(f, o, SWARM_DONE);
         return;

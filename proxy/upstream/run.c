@@ -31,6 +31,9 @@ note_bytes(struct run *r, size_t len)
                     (struct trail_giver){node_is_none(&s->node) ? NULL : &s->node,
                                          s->body_source != BLOB_FROM_PEER},
                     r->gap.start, r->buffer, len);
+    /* Now: a turn of the fill looks for pieces that nobody heard before it looks at this run. */
+    if (r->trail != NULL && r->vouched && len > 0)
+        trail_heard(r->trail, (uint32_t)(r->piece_start / piece_bytes(r->call.want.size)));
 }
 
 /* 0; ERR_AGAIN: no room, everything is kept; 1: the claim ends before what is held. */
@@ -278,7 +281,8 @@ write_good(struct run *r, int64_t now_ms, bool woken)
         return;
     /* Blocked: the waker comes once for the room that was refused, so it counts at once. */
     if (r->blocked ? !woken && good_ms < BLOCKED_POLL_MS : !due) {
-        wire_wake_at(r->call.wire, now_ms + (r->blocked ? BLOCKED_POLL_MS : FLUSH_MS));
+        wire_wake_at(r->call.wire,
+                     r->blocked ? now_ms + BLOCKED_POLL_MS : r->good_since_ms + FLUSH_MS);
         return;
     }
     bool was_blocked = r->blocked;

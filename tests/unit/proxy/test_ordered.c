@@ -31,6 +31,7 @@ struct p2p {
     uint64_t carried[2]; /* bytes: from the registry, from nodes */
     uint32_t dropped;    /* bits */
     uint32_t attested;   /* bits */
+    uint32_t compared;   /* bits: words of pieces that were not read from the registry */
     uint8_t words[PIECES][ATTEST_BYTES];
     struct node_id banned;
     int64_t ban_ms;
@@ -178,6 +179,8 @@ p2p_attest(struct p2p *p, const struct digest *blob, bool read, uint32_t first,
     if (read) {
         p->attested |= 1u << first;
         memcpy(p->words[first], words, ATTEST_BYTES);
+    } else {
+        p->compared |= 1u << first;
     }
     swarm_unlock();
 }
@@ -1275,6 +1278,23 @@ what_the_registry_gave_is_told_to_others(void **state)
     blob_release(&p.blob);
 }
 
+/* It was hashed when it was compared with its word; others know that word. */
+static void
+what_a_node_gave_as_its_word_says_is_neither_hashed_nor_told_again(void **state)
+{
+    struct bench *b = *state;
+    static struct pull p;
+    start_lies(b, &p);
+    for (uint32_t i = 1; i <= 6; i++) {
+        order_word(b, 0, i, i, false);
+        assert_int_equal(outcome(i), SWARM_DONE);
+    }
+    order_wan(b, 7, 0, PIECES);
+    assert_int_equal(last_phase(&p).phase, BLOB_WHOLE);
+    assert_int_equal(swarm.compared, 0);
+    blob_release(&p.blob);
+}
+
 static void
 a_banned_node_is_asked_for_nothing(void **state)
 {
@@ -1408,6 +1428,7 @@ main(void)
         WITH_NODE(what_was_here_may_be_wrong),
         WITH_NODE(when_words_lied_the_swarm_doubts_them_and_brings_the_pieces_again),
         WITH_NODE(what_the_registry_gave_is_told_to_others),
+        WITH_NODE(what_a_node_gave_as_its_word_says_is_neither_hashed_nor_told_again),
         WITH_NODE(a_banned_node_is_asked_for_nothing),
         WITH_NODE(who_passed_a_few_wrong_pieces_on_is_not_banned),
         WITH_NODE(a_registry_that_lies_alone_fails_the_blob),
