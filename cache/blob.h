@@ -28,6 +28,12 @@ int blob_end_by_disk(struct blob *b, const char *what, int rc, bool lost);
 void blob_verified(struct blob *b);
 /* The digest is wrong (hash thread): true when it fell sick, and the fetcher was told. */
 CHECKED bool blob_mend(struct blob *b);
+/* What the hash threads take at once: a thread that is woken for each few KiB that a thin WAN
+ * brings costs more than what it hashes. */
+#define HASH_STEP_BYTES (256u * 1024)
+/* Up to where they may go now: whole steps from the blob's start, or all. Of a blob that is
+ * FILLING. */
+uint64_t blob_hash_end_locked(const struct blob *b) NEEDS(b->lock);
 /* Gives the hasher a blob that may have work for it. Takes no reference of the caller. */
 void blob_hash(struct blob *b);
 /* Asks the disk thread; jobs of one blob are done in the order of enum blob_job. */

@@ -372,6 +372,13 @@ blob_write(struct blob *b, uint64_t pos, const void *bytes, size_t len, enum blo
 
 /* ---- hand over to the other threads ---- */
 
+uint64_t
+blob_hash_end_locked(const struct blob *b)
+{
+    uint64_t end = pieces_run_end(b->pieces, b->hashed_bytes);
+    return end == b->size ? end : end - end % HASH_STEP_BYTES;
+}
+
 /* True when the hash threads could do something now. */
 static bool hash_due(const struct blob *b) NEEDS(b->lock);
 static bool
@@ -381,8 +388,7 @@ hash_due(const struct blob *b)
     if (b->phase != BLOB_FILLING || b->hashing || b->sick) {
         return false;
     }
-    return pieces_run_end(b->pieces, b->hashed_bytes) > b->hashed_bytes ||
-           b->hashed_bytes == b->size;
+    return blob_hash_end_locked(b) > b->hashed_bytes || b->hashed_bytes == b->size;
 }
 
 void

@@ -11,9 +11,6 @@
 #include "cache/window.h"
 #include "cache/words_inside.h"
 
-/* Read in one go: performance.md finds 16 KiB to 4 MiB equal. */
-#define STEP_BYTES (256u * 1024)
-
 /* What to do next for the blob in hands. */
 enum turn { TURN_HASH, TURN_AGAIN, TURN_IDLE, TURN_DONE };
 
@@ -66,7 +63,7 @@ next_turn(struct blob *b, bool over, uint64_t *ret_end)
     } else if (b->hashed_bytes == b->size) {
         turn = TURN_DONE;
     } else {
-        *ret_end = pieces_run_end(b->pieces, b->hashed_bytes);
+        *ret_end = blob_hash_end_locked(b);
         if (*ret_end == b->hashed_bytes) {
             turn = TURN_IDLE;
         } else if (over) {
@@ -106,7 +103,7 @@ hash_step(struct blob *b, uint64_t end, uint8_t *room)
         end = piece_end < end ? piece_end : end;
     }
     uint64_t left = end - b->hashed_bytes;
-    size_t n = left < STEP_BYTES ? (size_t)left : STEP_BYTES;
+    size_t n = left < HASH_STEP_BYTES ? (size_t)left : HASH_STEP_BYTES;
     int rc = frames_read(b->frames, b->fd, b->hashed_bytes, room, n);
     if (rc == 0) {
         digester_add(b->digester, room, n);
@@ -148,7 +145,7 @@ static void
 run(void *arg)
 {
     struct hasher *h = arg;
-    uint8_t *room = mem_alloc(STEP_BYTES);
+    uint8_t *room = mem_alloc(HASH_STEP_BYTES);
     struct blob *b;
     while ((b = pop(h)) != NULL) {
         work(h, b, room);
