@@ -127,6 +127,7 @@ wire_perform(struct wire *w)
 {
     int running = 0;
     w->looked_ms = clock_ms();
+    w->came_bytes = 0;
     (void)curl_multi_perform(w->multi, &running);
     int left = 0;
     for (CURLMsg *m = NULL; (m = curl_multi_info_read(w->multi, &left)) != NULL;) {
@@ -188,6 +189,7 @@ on_body(char *bytes, size_t one, size_t len, void *arg)
     struct exchange *x = arg;
     (void)one;
     x->last_byte_ms = clock_ms();
+    x->wire->came_bytes += len;
     if (x->draining) {
         x->drained += len;
         x->enough = x->drained > DRAIN_BYTES_MAX;

@@ -28,7 +28,8 @@ struct wire {
     struct trust trust;
     struct throttle throttle; /* of all bodies whose errand says limited */
     int64_t wake_ms;          /* the loop sleeps no longer than until then */
-    int64_t looked_ms; /* when curl last began to look: what is silent since then is unknown */
+    int64_t looked_ms;   /* when curl last began to look: what is silent since then is unknown */
+    uint64_t came_bytes; /* of bodies, at that look */
 };
 CHECKED int wire_open(struct wire *w, struct err *e);
 void wire_close(struct wire *w);

@@ -17,6 +17,7 @@
 #include "proxy/upstream/inquiry.h"
 #include "proxy/upstream/mend.h"
 #include "proxy/upstream/peer.h"
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -25,6 +26,10 @@
 #define LISTED_MAX   256  /* transfers that /api/v1/transfers can show */
 #define LIST_MS      250  /* how old the list may be */
 #define SLEEP_MS_MAX 1000
+/* Bodies of which a turn brings so little are let gather for so long: a turn for every few packets
+ * costs more than what they bring, and nobody waits for them. */
+#define GATHER_BYTES (128u * 1024)
+#define GATHER_MS    2
 
 enum note_kind { NOTE_BLOB, NOTE_HURRY, NOTE_GET, NOTE_STOP, NOTE_BAN };
 
@@ -282,6 +287,17 @@ publish_list(struct fetch *f, int64_t now_ms)
     mem_free(old);
 }
 
+/* Messages end it. */
+static void
+let_gather(struct fetch *f, int64_t wait_ms)
+{
+    struct pollfd fds[] = {{.fd = mailbox_fd(&f->asks), .events = POLLIN},
+                           {.fd = mailbox_fd(&f->notes), .events = POLLIN}};
+    bool trickles = f->wire.came_bytes > 0 && f->wire.came_bytes < GATHER_BYTES;
+    if (trickles && wait_ms > 0)
+        (void)poll(fds, ARRAY_LEN(fds), (int)(wait_ms < GATHER_MS ? wait_ms : GATHER_MS));
+}
+
 static void
 sleep_until_news(struct fetch *f, int64_t now_ms)
 {
@@ -294,6 +310,7 @@ sleep_until_news(struct fetch *f, int64_t now_ms)
         wait_ms = SLEEP_MS_MAX;
     if (wait_ms < 0)
         wait_ms = 0;
+    let_gather(f, wait_ms);
     (void)curl_multi_poll(f->wire.multi, fds, ARRAY_LEN(fds), (int)wait_ms, NULL);
 }
 

@@ -16,7 +16,7 @@
 #include "proxy/upstream/unpack.h"
 
 #define RUN_BUFFER_BYTES (256 * 1024) /* docs: the knee of write cost */
-#define FLUSH_MS         2
+#define FLUSH_MS         10
 #define JUMP_BYTES_MAX   (1024 * 1024) /* bytes read away to reach a gap rather than asked anew */
 
 enum run_phase { RUN_FREE, RUN_CALLING, RUN_FLUSHING, RUN_OVER };
