@@ -6,6 +6,7 @@
 #include "base/metric.h"
 #include "cache/cache.h"
 #include "proxy/upstream/fetch.h"
+#include "proxy/upstream/patience.h"
 #include "tests/unit/proxy/fakereg.h"
 #include <fcntl.h>
 #include <ftw.h>
@@ -219,7 +220,7 @@ a_silent_body_is_left_after_two_seconds(void **state)
     uint64_t before = metric_get(M_upstream_stalls);
     int64_t start_ms = clock_ms();
     assert_int_equal(pull(b, "stall"), 0);
-    assert_in_range(clock_ms() - start_ms, STALL_MS, STALL_MS + 2000);
+    assert_in_range(clock_ms() - start_ms, STALL_MS, SILENCE_MS);
     assert_int_equal(metric_get(M_upstream_stalls) - before, 1);
     assert_int_equal(fake_asked(&b->fake, "/stall/", seen, 4), 2);
 }
@@ -280,7 +281,7 @@ a_dead_registry_fails_at_once(void **state)
     struct bench *b = *state;
     int64_t start_ms = clock_ms();
     assert_int_equal(pull_from(b, "dead.test", "plain", FAKE_BYTES), ERR_UPSTREAM);
-    assert_true(clock_ms() - start_ms < 2000);
+    assert_true(clock_ms() - start_ms < HEAD_WAIT_MS);
     assert_true(fetch_is_failing(b->fetch, "dead.test"));
     assert_false(fetch_is_failing(b->fetch, "reg.test"));
 }
@@ -311,9 +312,11 @@ static void
 a_short_wait_is_waited(void **state)
 {
     struct bench *b = *state;
+    struct fake_seen seen[4];
     int64_t start_ms = clock_ms();
     assert_int_equal(pull(b, "busy"), 0);
-    assert_in_range(clock_ms() - start_ms, 1000, 3000);
+    assert_true(clock_ms() - start_ms >= 1000);
+    assert_int_equal(fake_asked(&b->fake, "/busy/", seen, 4), 2);
 }
 
 static void
@@ -543,7 +546,7 @@ a_silent_registry_times_out_at_the_deadline(void **state)
     struct answer a;
     int64_t start_ms = clock_ms();
     assert_int_equal(ask(b, "reg.test", "mute", 500, &a), ERR_TIMEOUT);
-    assert_in_range(clock_ms() - start_ms, 450, 1500);
+    assert_in_range(clock_ms() - start_ms, 450, HEAD_WAIT_MS);
 }
 
 static void
@@ -714,11 +717,11 @@ all_pulls_together_keep_the_wan_rate(void **state)
 static void
 without_a_wan_rate_nothing_is_held(void **state)
 {
-    enum { RATE = 3 * 1024 * 1024 };
+    enum { RATE = 100 * 1024 };
     struct bench *b = *state;
     fetch_set_wan_rate(b->fetch, RATE);
     fetch_set_wan_rate(b->fetch, 0);
-    assert_true(pull_two(b) < (int64_t)2 * FAKE_BYTES * 1000 / RATE);
+    assert_true(pull_two(b) < (int64_t)2 * FAKE_BYTES * 1000 / RATE / 2);
 }
 
 /* So slow that its first bytes are held for longer than STALL_MS; then the rate is lifted. */

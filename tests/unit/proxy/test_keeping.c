@@ -71,8 +71,9 @@ complete(struct blob *b, const struct object *o)
     struct gap gap;
     struct blob_state s = {.phase = BLOB_ASKED};
     while (blob_claim(b, UINT64_MAX, &gap))
-        assert_int_equal(
-            blob_write(b, gap.start, o->bytes + gap.start, gap.end - gap.start, BLOB_FROM_PEER), 0);
+        assert_int_equal(blob_write(b, gap.start, o->bytes + gap.start,
+                                    (size_t)(gap.end - gap.start), BLOB_FROM_PEER),
+                         0);
     for (int64_t end_ms = clock_ms() + 20000; s.phase != BLOB_WHOLE && clock_ms() < end_ms;) {
         clock_sleep_ms(1);
         blob_look(b, 0, &s);
