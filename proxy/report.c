@@ -93,6 +93,7 @@ add_cache(const struct report *r, cJSON *to)
     json_add_u64(c, "hash_threads", s.hash_threads);
     json_add_u64(c, "hash_bytes_s", s.hash_bytes_s);
     cJSON_AddBoolToObject(c, "degraded", s.degraded);
+    json_add_u64(c, "not_kept", metric_get(M_store_full));
     add_containerd(r, &s, c);
 }
 

@@ -37,6 +37,12 @@ print_cache(const cJSON *c, FILE *to)
                   (unsigned long long)cli_number(c, "hash_threads"));
     if (cli_true(c, "degraded"))
         (void)fprintf(to, "            THE CACHE CANNOT STORE; blobs pass through (see the log)\n");
+    if (cli_number(c, "not_kept"))
+        (void)fprintf(
+            to,
+            "            no room for %llu blobs since start: they passed through and were "
+            "not kept; see peersync doctor\n",
+            (unsigned long long)cli_number(c, "not_kept"));
 }
 
 static void

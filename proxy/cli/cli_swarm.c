@@ -48,6 +48,20 @@ print_tracker(const cJSON *p, FILE *to)
     (void)fprintf(to, "%s", deputy ? "\n" : "deputy      none: there is no other node\n");
 }
 
+/* What keeps nodes apart that hear each other. */
+static void
+print_refused(const cJSON *p, FILE *to)
+{
+    static const char *const why[][2] = {{"key", "another cluster key"},
+                                         {"clock", "a clock more than a minute off"},
+                                         {"version", "another version of the protocol"}};
+    const cJSON *refused = json_object(p, "refused");
+    for (size_t i = 0; i < ARRAY_LEN(why); i++)
+        if (cli_number(refused, why[i][0]))
+            (void)fprintf(to, "refused     %llu messages for %s; see peersync doctor\n",
+                          (unsigned long long)cli_number(refused, why[i][0]), why[i][1]);
+}
+
 void
 cli_swarm_print(const cJSON *p, FILE *to)
 {
@@ -69,6 +83,7 @@ cli_swarm_print(const cJSON *p, FILE *to)
                   (unsigned long long)cli_number(p, "priority"),
                   cli_true(p, "multicast") ? "works" : "was not heard");
     print_tracker(p, to);
+    print_refused(p, to);
 }
 
 /* ---- peers ---- */

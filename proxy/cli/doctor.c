@@ -2,6 +2,7 @@
  * peersync doctor: looks at everything that a pull through this node needs, in the order in
  * which it would be needed, and says what to do about what is wrong.
  */
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
@@ -21,13 +22,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define REGISTRY_MS     5000L
-#define SKEW_WARN_S     60 /* TLS and tokens begin to suffer */
-#define SKEW_FAIL_S     600
-#define GIGABIT_BYTES_S 125000000u /* a LAN that is common */
-#define TEXT_MAX        256
-#define PEER_MS         1000L /* a LAN answers in a few */
-#define PEERS_MAX       16    /* asked one by one; they stand for the rest */
+#define REGISTRY_MS      5000L
+#define SKEW_WARN_S      60 /* TLS and tokens begin to suffer */
+#define SKEW_FAIL_S      600
+#define GIGABIT_BYTES_S  125000000u /* a LAN that is common */
+#define TEXT_MAX         256
+#define PEER_MS          1000L /* a LAN answers in a few */
+#define PEERS_MAX        16    /* asked one by one; they stand for the rest */
+#define SENDERS_TEXT_MAX 100   /* of the line that they stand in */
 
 enum verdict { GOOD, WARNING, BAD };
 
@@ -196,28 +198,51 @@ check_key(struct doctor *d)
     return true;
 }
 
+/* " of A, B": whose messages were refused for that reason, as far as the events go back. */
+static void
+print_senders(const cJSON *events, const char *reason, struct buf *ret)
+{
+    const cJSON *one;
+    cJSON_ArrayForEach(one, json_array(events, "events"))
+    {
+        const cJSON *fields = json_object(one, "fields");
+        const char *from = cli_text(fields, "from");
+        if (strcmp(cli_text(one, "event"), "p2p_refused") == 0 &&
+            strstr(cli_text(fields, "reason"), reason) && !strstr(buf_text(ret), from) &&
+            buf_printf(ret, "%s%s", ret->len ? ", " : " of ", from))
+            return; /* enough of them */
+    }
+}
+
 static void
 check_refused(struct doctor *d, const cJSON *p)
 {
-    const cJSON *refused = json_object(p, "refused");
-    uint64_t clock = cli_number(refused, "clock"), key = cli_number(refused, "key");
-    uint64_t version = cli_number(refused, "version");
-    if (clock)
-        tell(d, WARNING, "swarm clock",
-             "%llu messages refused: a clock, ours or theirs, is more than %d s off; set it "
-             "(timedatectl)",
-             (unsigned long long)clock, SEAL_SKEW_MS / 1000);
-    if (key)
-        tell(d, WARNING, "swarm key",
-             "%llu messages with another key refused; the log names the senders",
-             (unsigned long long)key);
-    if (version)
-        tell(d, WARNING, "swarm version",
-             "%llu messages of nodes with another version of the protocol refused; upgrade the "
-             "older "
-             "ones, the log names them",
-             (unsigned long long)version);
-    if (!clock && !key && !version)
+    static const struct {
+        const char *key, *name, *reason, *text;
+    } kinds[] = {
+        {"clock", "swarm clock", "clock",
+         "a clock, ours or theirs, is more than a minute off: compare timedatectl on both"},
+        {"key", "swarm key", "key",
+         "they have another cluster key: install the same on all nodes, then systemctl reload "
+         "peersync"},
+        {"version", "swarm version", "version",
+         "they have another version of the protocol: upgrade the older ones"},
+    };
+    AUTO(json_free) cJSON *events = NULL;
+    bool any = false;
+    if (cli_get(d->cli, "/api/v1/events", &events))
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        uint64_t count = cli_number(json_object(p, "refused"), kinds[i].key);
+        AUTO(buf_release) struct buf from;
+        buf_init(&from, SENDERS_TEXT_MAX);
+        print_senders(events, kinds[i].reason, &from);
+        any = any || count;
+        if (count)
+            tell(d, WARNING, kinds[i].name, "%llu messages%s refused: %s",
+                 (unsigned long long)count, buf_text(&from), kinds[i].text);
+    }
+    if (!any)
         tell(d, GOOD, "swarm clock", "no message was refused for its clock, key or version");
 }
 
@@ -269,7 +294,12 @@ check_found(struct doctor *d, const cJSON *p)
     const char *address = cli_text(p, "address");
     tell(d, GOOD, "site", "%s, from %s; this node is %s", cli_text(p, "site"),
          cli_text(p, "site_from"), address);
-    if (!here && !elsewhere)
+    const cJSON *refused = json_object(p, "refused");
+    bool deaf = cli_number(refused, "key") || cli_number(refused, "clock") ||
+                cli_number(refused, "version");
+    if (!here && !elsewhere && deaf)
+        tell(d, WARNING, "nodes", "there are others, and none is believed; below is why");
+    else if (!here && !elsewhere)
         tell(d, WARNING, "nodes",
              "none was heard; the same key everywhere? UDP and TCP open at p2p.listen? %s",
              d->settings->p2p_seed_count ? "do the seeds run?"
@@ -426,6 +456,20 @@ check_digests(struct doctor *d, const cJSON *cache)
                                 : "");
 }
 
+/* Of an answer of the daemon that keeps what fits. */
+static void
+check_room(struct doctor *d, const cJSON *cache)
+{
+    char limit[TEXT_SIZE_MAX], used[TEXT_SIZE_MAX];
+    text_print_size(cli_number(cache, "limit_bytes"), limit);
+    text_print_size(cli_number(cache, "used_bytes"), used);
+    if (cli_number(cache, "not_kept"))
+        tell(d, WARNING, "room",
+             "%llu blobs since start were not kept: no room (%s in use, cache.size %s); a larger "
+             "disk or cache.size, a smaller cache.min_free",
+             (unsigned long long)cli_number(cache, "not_kept"), used, limit);
+}
+
 static void
 check_inside(struct doctor *d)
 {
@@ -433,6 +477,7 @@ check_inside(struct doctor *d)
     if (cli_get(d->cli, "/api/v1/status", &doc))
         return;
     const cJSON *cache = json_object(doc, "cache");
+    check_room(d, cache);
     check_digests(d, cache);
     check_containerd(d, cache);
 }
@@ -464,8 +509,9 @@ check_registry(struct doctor *d, const struct registry *r)
              err_text(-errno));
     struct seen s = look(url, r->ca, false, REGISTRY_MS);
     if (s.code != CURLE_OK) {
-        tell(d, WARNING, "registry", "%s: %s: %s; only what is cached can be served", r->host, url,
-             curl_easy_strerror(s.code));
+        tell(d, WARNING, "registry",
+             "%s: %s: %s; only what the site has can be served. Is it up? DNS, route, proxy, TLS?",
+             r->host, url, curl_easy_strerror(s.code));
         return;
     }
     bool fine = s.status == 200 || s.status == 401;

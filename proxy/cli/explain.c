@@ -39,13 +39,19 @@ print_holders(const cJSON *b, const char *margin)
     (void)puts(*sep ? "" : "none has it");
 }
 
+static const char *
+phase_words(const char *phase)
+{
+    return strcmp(phase, "verified") == 0 ? "verified, not on the disk (yet)" : phase;
+}
+
 /* "whole, 1.5 MiB" and, on the next line, where the bytes came from and when. */
 static void
 print_blob(const cJSON *b, const char *margin)
 {
     char size[TEXT_SIZE_MAX];
     text_print_size(cli_number(b, "size_bytes"), size);
-    (void)printf("%s%s  %s, %s", margin, cli_text(b, "digest"), cli_text(b, "phase"),
+    (void)printf("%s%s  %s, %s", margin, cli_text(b, "digest"), phase_words(cli_text(b, "phase")),
                  cli_number(b, "size_bytes") ? size : "size not known here");
     const char *kind = cli_text(b, "kind");
     (void)printf("%s%s\n", *kind ? ", " : "", kind);

@@ -181,6 +181,12 @@ class Node:
                 pid = int(f.read().split()[0])
         raise AssertionError('no peersync below ' + str(self.process.args))
 
+    def says(self, *words):
+        """What a command tells of this node."""
+        done = subprocess.run(self.prefix + [PROGRAM, *words, '--config', self.config], capture_output=True,
+                              text=True, timeout=60, check=False)
+        return done.stdout + done.stderr
+
     def cpu_seconds(self):
         with open(f'/proc/{self.pid()}/stat', encoding='utf-8') as f:
             fields = f.read().rsplit(')', 1)[1].split()
