@@ -196,6 +196,12 @@ struct p2p_state {
     struct traffic traffic; /* of this node */
     size_t flows_count;
     struct flow *flows; /* whom this node exchanged bytes with */
+    size_t sites_count;
+    struct p2p_site {
+        char name[64]; /* as in p2p_peer */
+        int64_t told_ms_ago;
+        struct wire_site_sums is;
+    } * sites; /* other sites whose tracker said what they carry */
 };
 /* Asks the thread; 0, ERR_TIMEOUT or ERR_CLOSED. Release what it gave. */
 CHECKED int p2p_look(struct p2p *p, struct p2p_state *ret);

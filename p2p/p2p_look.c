@@ -137,6 +137,19 @@ draw_blobs(const struct p2p *p, struct p2p_state *s)
     qsort(s->blobs, s->blobs_count, sizeof *s->blobs, order_of_blobs);
 }
 
+static void
+draw_sites(const struct p2p *p, struct p2p_state *s)
+{
+    const struct traffic_site *said;
+    s->sites = mem_zalloc(TRAFFIC_SITES_MAX * sizeof *s->sites);
+    for (size_t at = 0; (said = step_traffic_site(p->step, &at, p->now_ms)) != NULL;) {
+        struct p2p_site *to = &s->sites[s->sites_count++];
+        site_print(&p->site, said->is.site, to->name);
+        to->told_ms_ago = p->now_ms - said->heard_ms;
+        to->is = said->is;
+    }
+}
+
 struct p2p_state *
 p2p_draw(struct p2p *p)
 {
@@ -163,6 +176,7 @@ p2p_draw(struct p2p *p)
     draw_blobs(p, s);
     p2p_draw_traffic(p, &s->traffic);
     s->flows = copy_flows(p, &s->flows_count);
+    draw_sites(p, s);
     return s;
 }
 
@@ -172,8 +186,10 @@ p2p_state_release(struct p2p_state *s)
     mem_free(s->peers);
     mem_free(s->blobs);
     mem_free(s->flows);
+    mem_free(s->sites);
     s->peers = NULL;
     s->blobs = NULL;
     s->flows = NULL;
-    s->peers_count = s->blobs_count = s->flows_count = 0;
+    s->sites = NULL;
+    s->peers_count = s->blobs_count = s->flows_count = s->sites_count = 0;
 }

@@ -227,23 +227,54 @@ hear_knock(struct step *s, int64_t now_ms, const struct step_from *from, uint64_
     plan_record(p, PLAN_COPY, to, &ack);
 }
 
-/* What is asked by somebody who looks at the site, and what its nodes answer. */
+/* What is asked by somebody who looks at this site, or at others. */
+static void
+hear_traffic_ask(struct step *s, int64_t now_ms, const struct member *who, const struct wire_msg *m,
+                 struct plan *p)
+{
+    struct traffic own = {0};
+    bool same = who->site == s->elect.site;
+    if (s->config.carried == NULL)
+        return;
+    s->config.carried(s->config.carried_arg, &own);
+    if (m->type == WIRE_TRAFFIC_ASK && m->traffic_ask.site == s->elect.site)
+        traffic_asked(s->traffics, who, &own, now_ms, p);
+    else if (m->type == WIRE_SUMS_ASK && s->elect.role == ELECT_TRACKER && !same)
+        traffic_sums_asked(s->traffics, &s->members, who, &own, now_ms, p);
+    else if (m->type == WIRE_SUMS_ASK && s->elect.role == ELECT_TRACKER)
+        traffic_relay(s->traffics, &s->members, who, now_ms, p);
+}
+
+/* Of a site its own nodes are believed, and what this site's tracker passes on. */
+static bool
+may_say_sums(const struct step *s, const struct member *who, uint64_t site)
+{
+    return site != s->elect.site &&
+           (who->site == site || node_equal(&who->id, &s->elect.tracker.id));
+}
+
+static bool
+is_of_traffic(enum wire_type type)
+{
+    return type == WIRE_TRAFFIC_ASK || type == WIRE_TRAFFIC || type == WIRE_FLOW ||
+           type == WIRE_SUMS_ASK || type == WIRE_SITE_SUMS;
+}
+
 static void
 hear_traffic(struct step *s, int64_t now_ms, const struct step_from *from, const struct wire_msg *m,
              struct plan *p)
 {
     const struct member *who = member_find(&s->members, &from->node);
-    struct traffic own = {0};
     if (who == NULL)
         return;
-    if (m->type == WIRE_TRAFFIC) {
+    if (m->type == WIRE_TRAFFIC)
         traffic_hear(s->traffics, &from->node, &m->traffic, now_ms);
-    } else if (m->type == WIRE_FLOW) {
+    else if (m->type == WIRE_FLOW)
         traffic_hear_flow(s->traffics, &from->node, &m->flow);
-    } else if (m->traffic_ask.site == s->elect.site && s->config.carried != NULL) {
-        s->config.carried(s->config.carried_arg, &own);
-        traffic_asked(s->traffics, who, &own, now_ms, p);
-    }
+    else if (m->type == WIRE_SITE_SUMS && may_say_sums(s, who, m->site_sums.site))
+        traffic_site_hear(s->traffics, &m->site_sums, now_ms);
+    else if (m->type == WIRE_TRAFFIC_ASK || m->type == WIRE_SUMS_ASK)
+        hear_traffic_ask(s, now_ms, who, m, p);
 }
 
 static void
@@ -287,7 +318,7 @@ step_datagram(struct step *s, int64_t now_ms, const struct step_from *from, cons
         else if (m.type == WIRE_NAME || m.type == WIRE_NAME_ASK || m.type == WIRE_WHONAMES ||
                  m.type == WIRE_NAME_TELL)
             naming_hear(s->naming, &here, &from->node, &m, p);
-        else if (m.type == WIRE_TRAFFIC_ASK || m.type == WIRE_TRAFFIC || m.type == WIRE_FLOW)
+        else if (is_of_traffic(m.type))
             hear_traffic(s, now_ms, from, &m, p);
         else
             hear_others(s, &here, &from->node, &m, p);
@@ -396,13 +427,21 @@ step_located(struct step *s)
 void
 step_look_traffic(struct step *s, int64_t now_ms, struct plan *p)
 {
-    traffic_look(s->traffics, &s->members, s->elect.site, now_ms, p);
+    const struct member *tracker =
+        s->elect.role == ELECT_TRACKER ? NULL : member_find(&s->members, &s->elect.tracker.id);
+    traffic_look(s->traffics, &s->members, tracker, now_ms, p);
 }
 
 const struct traffic *
 step_traffic(const struct step *s, const struct node_id *node, int64_t now_ms, int64_t *ret_age_ms)
 {
     return traffic_of(s->traffics, node, now_ms, ret_age_ms);
+}
+
+const struct traffic_site *
+step_traffic_site(const struct step *s, size_t *at, int64_t now_ms)
+{
+    return traffic_site_next(s->traffics, at, now_ms);
 }
 
 unsigned

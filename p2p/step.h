@@ -80,6 +80,8 @@ struct locate *step_located(struct step *s);
 void step_look_traffic(struct step *s, int64_t now_ms, struct plan *p);
 const struct traffic *step_traffic(const struct step *s, const struct node_id *node, int64_t now_ms,
                                    int64_t *ret_age_ms);
+/* The next other site whose tracker said what it carries; as traffic_site_next. */
+const struct traffic_site *step_traffic_site(const struct step *s, size_t *at, int64_t now_ms);
 
 /* What that node says it holds is not believed for that long; INT64_MAX: for ever. */
 void step_ban(struct step *s, int64_t now_ms, const struct node_id *node, int64_t wait_ms);

@@ -1,5 +1,6 @@
-/* What the nodes of a site say of their traffic, for a picture of the whole site. Nothing is asked
- * while nobody looks: a look asks, and is answered by the next one. Pure: time is an argument. */
+/* What the nodes of a site say of their traffic, for a picture of the whole site, and what trackers
+ * of other sites say of theirs: sums only. Nothing is asked while nobody looks: a look asks, and is
+ * answered by the next one. Pure: time is an argument. */
 #ifndef P2P_TRAFFIC_H
 #define P2P_TRAFFIC_H
 
@@ -14,6 +15,9 @@
 #define TRAFFIC_STALE_MS 60000
 /* Between two answers of this node. */
 #define TRAFFIC_TELL_MS 10
+/* Between two questions to other sites, and of a tracker that they ask to its own; as above. */
+#define TRAFFIC_SITES_MS  3000
+#define TRAFFIC_SITES_MAX 128 /* more are not shown */
 
 /* Body bytes of blobs since that node began, and now in bytes/s. */
 struct traffic {
@@ -26,13 +30,20 @@ struct traffic {
     } flows[TRAFFIC_FLOWS_MAX];
 };
 
+/* What the tracker of a site said of it. */
+struct traffic_site {
+    int64_t heard_ms;
+    struct wire_site_sums is;
+};
+
 struct traffics;
 
 struct traffics *traffic_new(void);
 void traffic_free(struct traffics *t); /* NULL is fine */
-/* Somebody looks: asks the nodes of the site, when that is due. */
-void traffic_look(struct traffics *t, const struct members *m, uint64_t site, int64_t now_ms,
-                  struct plan *p);
+/* Somebody looks: asks the nodes of the site and, by way of its tracker (NULL: this node, or
+ * there is none), other sites, when that is due. */
+void traffic_look(struct traffics *t, const struct members *m, const struct member *tracker,
+                  int64_t now_ms, struct plan *p);
 /* A node asks: `own` is what this one has to say. */
 void traffic_asked(struct traffics *t, const struct member *from, const struct traffic *own,
                    int64_t now_ms, struct plan *p);
@@ -41,9 +52,18 @@ void traffic_hear(struct traffics *t, const struct node_id *from, const struct w
 /* A flow of the node that was heard last in this datagram. */
 void traffic_hear_flow(struct traffics *t, const struct node_id *from,
                        const struct wire_flow *said);
+/* A node of another site asks this tracker: it says what it knows, and asks its own site. */
+void traffic_sums_asked(struct traffics *t, const struct members *m, const struct member *from,
+                        const struct traffic *own, int64_t now_ms, struct plan *p);
+/* A node of its site asks this tracker: it passes on what others said, and asks them. */
+void traffic_relay(struct traffics *t, const struct members *m, const struct member *from,
+                   int64_t now_ms, struct plan *p);
+void traffic_site_hear(struct traffics *t, const struct wire_site_sums *said, int64_t now_ms);
 void traffic_gone(struct traffics *t, const struct node_id *node);
 /* What that node said lately, and how long ago; NULL: nothing. */
 const struct traffic *traffic_of(const struct traffics *t, const struct node_id *node,
                                  int64_t now_ms, int64_t *ret_age_ms);
+/* The next site of which something was said lately, from *at on, which moves; NULL: no more. */
+const struct traffic_site *traffic_site_next(const struct traffics *t, size_t *at, int64_t now_ms);
 
 #endif

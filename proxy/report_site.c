@@ -169,6 +169,24 @@ add_own_flows(const struct p2p_state *s, struct picture *p)
     }
 }
 
+/* Of other sites their trackers give sums. */
+static void
+add_sites(const struct p2p_state *s, cJSON *to)
+{
+    cJSON *list = cJSON_AddArrayToObject(to, "sites");
+    for (size_t i = 0; i < s->sites_count; i++) {
+        const struct p2p_site *site = &s->sites[i];
+        cJSON *one = cJSON_CreateObject();
+        report_add_text(one, "site", site->name);
+        json_add_u64(one, "told_ms_ago", (uint64_t)site->told_ms_ago);
+        add_sum(one, "wan", site->is.wan_bytes, site->is.wan_rate);
+        add_sum(one, "lan", site->is.lan_bytes, site->is.lan_rate);
+        json_add_u64(one, "told", site->is.told);
+        json_add_u64(one, "nodes", site->is.nodes);
+        cJSON_AddItemToArray(list, one);
+    }
+}
+
 /* A node without a swarm: what comes, comes from upstream. */
 static cJSON *
 alone(const struct report *r, const char *reason)
@@ -210,6 +228,7 @@ report_site(const struct report *r)
     add_own_flows(&s, &p);
     add_edges(&p, doc);
     add_sums(&p.sums, doc);
+    add_sites(&s, doc);
     mem_free(p.edges);
     return doc;
 }

@@ -49,14 +49,47 @@ static uint8_t one = 1, two = 2;
 static uint64_t seq_one, seq_two;
 
 static void
-meet(struct step *a, struct step *b)
+meet_at(struct step *a, struct step *b, int64_t now_ms)
 {
     plan_clear(&plan);
-    step_beacon(a, 0, &plan);
-    (void)carry(one, b, 0, &seq_one);
+    step_beacon(a, now_ms, &plan);
+    (void)carry(one, b, now_ms, &seq_one);
     plan_clear(&plan);
-    step_beacon(b, 0, &plan);
-    (void)carry(two, a, 0, &seq_two);
+    step_beacon(b, now_ms, &plan);
+    (void)carry(two, a, now_ms, &seq_two);
+    plan_clear(&plan);
+}
+
+static void
+meet(struct step *a, struct step *b)
+{
+    meet_at(a, b, 0);
+}
+
+/* Each hears nobody. */
+static void
+become_trackers(struct step *a, struct step *b, int64_t *now_ms)
+{
+    while (*now_ms < 60000 && (step_elect(a)->role != ELECT_TRACKER ||
+                               (b != NULL && step_elect(b)->role != ELECT_TRACKER))) {
+        plan_clear(&plan);
+        step_tick(a, ++*now_ms, &plan);
+        if (b != NULL)
+            step_tick(b, *now_ms, &plan);
+    }
+}
+
+/* These records in one datagram. */
+static void
+hear(struct step *to, int64_t now_ms, const struct step_from *who, const struct wire_msg *said,
+     size_t count)
+{
+    uint8_t room[WIRE_DATAGRAM_MAX];
+    struct scribe out;
+    scribe_init(&out, room, sizeof room);
+    for (size_t i = 0; i < count; i++)
+        wire_put(&out, &said[i]);
+    assert_int_equal(step_datagram(to, now_ms, who, room, scribe_len(&out), &plan), 0);
     plan_clear(&plan);
 }
 
@@ -112,6 +145,94 @@ another_site_says_nothing(void **state)
     step_free(b);
 }
 
+/* A tracker hears what its site carries when another site asked once more. */
+static void
+the_tracker_of_another_site_gives_sums(void **state)
+{
+    (void)state;
+    struct step *a = node(&one, 1), *b = node(&two, 9);
+    const struct traffic_site *said;
+    int64_t now_ms = 0;
+    size_t at = 0;
+    become_trackers(b, NULL, &now_ms);
+    meet_at(a, b, now_ms);
+    struct step_from member = {unit_node(3), 1, 1, false};
+    struct wire_msg said_by_it[] = {
+        {.type = WIRE_BEACON, .beacon = {.addr = {.port = 3}, .site = 9}},
+        {.type = WIRE_TRAFFIC,
+         .traffic = {.upstream_bytes = 5, .remote_bytes = 6, .peer_rate = 8}}};
+    hear(b, now_ms, &member, said_by_it, ARRAY_LEN(said_by_it));
+    step_look_traffic(a, now_ms, &plan);
+    assert_int_equal(carry(one, b, now_ms, &seq_one), 2);
+    assert_int_equal(plan.count, 2); /* its answer, and a question to its own site */
+    assert_int_equal(plan.actions[0].kind, PLAN_DATAGRAM);
+    assert_int_equal(plan.actions[1].kind, PLAN_SHOUT);
+    (void)carry(two, a, now_ms, &seq_two);
+    said = step_traffic_site(a, &at, now_ms);
+    assert_non_null(said);
+    assert_int_equal(said->is.site, 9);
+    assert_int_equal(said->is.nodes, 2);
+    assert_int_equal(said->is.told, 2);
+    assert_int_equal(said->is.wan_bytes, 2000011);
+    assert_int_equal(said->is.lan_rate, 15);
+    assert_null(step_traffic_site(a, &at, now_ms));
+    at = 0;
+    assert_null(step_traffic_site(a, &at, now_ms + TRAFFIC_STALE_MS + 1));
+    step_free(a);
+    step_free(b);
+}
+
+/* A member need not know the trackers of other sites: its own passes on what they say. */
+static void
+a_tracker_passes_on_what_other_sites_say(void **state)
+{
+    (void)state;
+    struct step *a = node(&one, 1), *b = node(&two, 1);
+    struct node_id far = unit_node(3);
+    struct step_from other = {far, 1, 1, false};
+    struct wire_msg said_by_it[2];
+    size_t at = 0, count = 0;
+    int64_t now_ms = 0;
+    become_trackers(b, NULL, &now_ms);
+    meet_at(a, b, now_ms);
+    said_by_it[0] =
+        (struct wire_msg){.type = WIRE_BEACON, .beacon = {.addr = {.port = 3}, .site = 9}};
+    hear(b, now_ms, &other, said_by_it, 1);
+    other.seq = 2;
+    said_by_it[0] =
+        (struct wire_msg){.type = WIRE_SITE_SUMS, .site_sums = {.site = 9, .nodes = 7, .told = 6}};
+    said_by_it[1] = (struct wire_msg){.type = WIRE_SITE_SUMS, .site_sums = {.site = 8}}; /* a lie */
+    hear(b, now_ms, &other, said_by_it, 2);
+    now_ms += TRAFFIC_SITES_MS;
+    step_look_traffic(a, now_ms, &plan);
+    (void)carry(one, b, now_ms, &seq_one);
+    (void)carry(two, a, now_ms, &seq_two);
+    for (const struct traffic_site *s; (s = step_traffic_site(a, &at, now_ms)) != NULL; count++) {
+        assert_int_equal(s->is.site, 9);
+        assert_int_equal(s->is.nodes, 7);
+    }
+    assert_int_equal(count, 1);
+    step_free(a);
+    step_free(b);
+}
+
+/* Else two trackers would ask each other for ever. */
+static void
+a_site_that_is_asked_asks_no_other_site(void **state)
+{
+    (void)state;
+    struct step *a = node(&one, 1), *b = node(&two, 9);
+    int64_t now_ms = 0;
+    become_trackers(b, a, &now_ms);
+    meet_at(a, b, now_ms);
+    step_look_traffic(a, now_ms, &plan);
+    (void)carry(one, b, now_ms, &seq_one);
+    (void)carry(two, a, now_ms + 100000, &seq_two);
+    assert_int_equal(plan.count, 0);
+    step_free(a);
+    step_free(b);
+}
+
 static void
 alone_nobody_is_asked(void **state)
 {
@@ -130,6 +251,9 @@ main(void)
         cmocka_unit_test(who_looks_asks_and_hears_at_the_next_look),
         cmocka_unit_test(looking_often_asks_seldom),
         cmocka_unit_test(another_site_says_nothing),
+        cmocka_unit_test(the_tracker_of_another_site_gives_sums),
+        cmocka_unit_test(a_tracker_passes_on_what_other_sites_say),
+        cmocka_unit_test(a_site_that_is_asked_asks_no_other_site),
         cmocka_unit_test(alone_nobody_is_asked),
     };
     return cmocka_run_group_tests_name("traffic", tests, NULL, NULL);
