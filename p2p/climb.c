@@ -146,7 +146,7 @@ climb_tick(struct climb *c, int64_t now_ms, unsigned active, uint32_t piece_byte
     if (rate >= (uint64_t)CLIMB_POOR_RATE * active)
         c->poor = 0;
     else if (c->poor < CLIMB_POOR_MAX)
-        c->poor++;
+        c->poor += CLIMB_POOR_STEP;
     c->wan = rate > c->wan ? rate : (c->wan * (WAN_WEIGHT - 1) + rate) / WAN_WEIGHT;
     if (c->ramps && rate > 0)
         ramp(c, rate, piece_bytes);

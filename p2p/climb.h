@@ -10,9 +10,9 @@
  *         behind a full queue and only slows down the pieces of all
  * extra   one more after CLIMB_STALL_MS without a whole piece and then every CLIMB_STALLED_MS:
  *         those who fetch may be the slow ones
- * poor    one more for each window in which those who fetch brought next to nothing, for the same
- *         reason, until somebody brings more
- * most    moved by one every CLIMB_MS, and kept where the WAN then carries CLIMB_PERCENT more */
+ * poor    CLIMB_POOR_STEP more for each window in which those who fetch brought next to nothing,
+ * for the same reason, until somebody brings more most    moved by one every CLIMB_MS, and kept
+ * where the WAN then carries CLIMB_PERCENT more */
 #ifndef P2P_CLIMB_H
 #define P2P_CLIMB_H
 
@@ -30,6 +30,7 @@
 #define CLIMB_STALL_MS       1500
 #define CLIMB_STALLED_MS     5000
 #define CLIMB_POOR_RATE      32768 /* bytes/s of each: a new connection beside a full WAN has more */
+#define CLIMB_POOR_STEP      2
 #define CLIMB_POOR_MAX       4
 #define CLIMB_IDLE_MS        10000 /* the WAN may have changed meanwhile */
 #define CLIMB_MS             2000

@@ -85,6 +85,7 @@ make_blob(struct tracker *t, const struct digest *digest, uint64_t size)
     uint32_t count = piece_count(size);
     struct tracker_blob *b = mem_zalloc(sizeof *b);
     b->digest = *digest;
+    b->lost_ms = INT64_MIN / 2;
     b->of = mem_zalloc(count);
     b->holders = mem_zalloc(count * sizeof *b->holders);
     lease_init(&b->book, size, piece_bytes(size), count, b->of);
@@ -423,6 +424,13 @@ adopt(struct tracker *t, struct tracker_blob *b, unsigned node, const struct wir
         return NULL;
     }
     uint32_t at = said->first + (uint32_t)fetched, end = at;
+    if (b->holders[at] == 0 && tracker_race_loser(b, at, node))
+        return NULL;
+    if (said->lease >> 16 == t->epoch && now_ms < t->nodes[node].free_ms) {
+        /* It was taken from it just now, and the order is on its way. */
+        stop_range(t, &t->nodes[node].id, said, 0, orders);
+        return NULL;
+    }
     while (end - said->first < said->count && b->of[end] == 0 && b->holders[end] == 0)
         end++;
     if (end == at) {
@@ -461,6 +469,13 @@ rest(struct tracker_blob *b, int64_t now_ms)
     b->rest_ms = now_ms + wait_ms;
 }
 
+void
+tracker_lose(struct tracker_blob *b, struct lease *l, enum lease_phase phase, int64_t now_ms)
+{
+    b->lost_ms = now_ms;
+    lease_end(&b->book, l, phase);
+}
+
 /* The holder of a lease gave it up. */
 static void
 ended_early(struct tracker *t, struct tracker_blob *b, struct lease *l, uint8_t state,
@@ -478,7 +493,7 @@ ended_early(struct tracker *t, struct tracker_blob *b, struct lease *l, uint8_t 
         tracker_strike(n, now_ms);
     else if (state != WIRE_LEFT)
         n->pause_ms = now_ms + TRACKER_PAUSE_MS;
-    lease_end(&b->book, l, LEASE_EXPIRED);
+    tracker_lose(b, l, LEASE_EXPIRED, now_ms);
 }
 
 void
@@ -505,6 +520,8 @@ tracker_fetching(struct tracker *t, const struct node_id *node, const struct wir
         b->rests = 0;
     if (done || before / b->book.piece_bytes != l->done_bytes / b->book.piece_bytes)
         climb_piece(&t->climb, lease_rate(l, now_ms), now_ms);
+    if (done || l->done_bytes >= b->book.piece_bytes)
+        tracker_race_won(t, b, l, now_ms);
     if (done || said->state == WIRE_DONE)
         n->strikes = 0;
     if (!done && said->state == WIRE_DONE)

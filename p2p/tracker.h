@@ -18,9 +18,18 @@
 #define TRACKER_QUARANTINE_MS 2000
 #define TRACKER_FAIR_F        3 /* times its fair time a piece may take */
 /* A new connection has brought so much by then, also beside a full WAN; a thin one has not. */
-#define TRACKER_SIGN_MS           500
-#define TRACKER_SIGN_BYTES        16384
-#define TRACKER_PAUSE_MS          500 /* of who failed when nobody else could take over */
+#define TRACKER_SIGN_MS    500
+#define TRACKER_SIGN_BYTES 16384
+/* All readers wait for a piece, and its holder gave no sign for so long: a node that was not tried
+ * yet gets it, too. A registry may be that slow to begin: so the holder goes on. */
+#define TRACKER_RACE_MS   500
+#define TRACKER_AGAIN_MS  250 /* the same for one known to be fast, once it was tried in vain */
+#define TRACKER_RACES_MAX 4   /* for one piece */
+/* There is no sign of it yet: who is fast comes by soon, as its leases are short. */
+#define TRACKER_HURRY_MS          100
+#define TRACKER_SHORT_MS          250  /* of work */
+#define TRACKER_LOST_MS           2000 /* a piece that readers wait for is not left to who is busy */
+#define TRACKER_PAUSE_MS          500  /* of who failed when nobody else could take over */
 #define TRACKER_QUARANTINE_MS_MAX 128000
 #define TRACKER_BUSY_MS           100 /* of a site that has no place for an upload */
 /* After a registry had no place (429, 5xx) the site leaves it alone, twice as long each time; then

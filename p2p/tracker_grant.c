@@ -35,9 +35,9 @@ has_source(const struct tracker *t, const struct tracker_blob *b, const struct t
            (may_upstream(b, e, now_ms) || tracker_has_remote(t, b, now_ms));
 }
 
-static bool
-could_fetch(const struct tracker *t, const struct tracker_blob *b, const struct tracker_entry *e,
-            int64_t now_ms)
+bool
+tracker_could_fetch(const struct tracker *t, const struct tracker_blob *b,
+                    const struct tracker_entry *e, int64_t now_ms)
 {
     return now_ms >= t->nodes[e->node].free_ms && has_source(t, b, e, now_ms);
 }
@@ -50,7 +50,20 @@ goes_before(const struct tracker *t, const struct tracker_entry *o, const struct
     uint64_t other = t->nodes[o->node].wan_rate, mine = t->nodes[e->node].wan_rate;
     if (runs)
         return other / TRACKER_FASTER > mine;
-    return other != mine ? other > mine : o->node < e->node;
+    if (other != mine)
+        return other > mine;
+    bool tried = t->nodes[o->node].tried;
+    return tried != t->nodes[e->node].tried ? !tried : o->node < e->node;
+}
+
+bool
+tracker_fetches(const struct tracker *t, unsigned node)
+{
+    for (size_t i = 0; i < t->blobs_count; i++)
+        for (unsigned k = 0; k < LEASES_MAX; k++)
+            if (lease_running(&t->blobs[i]->book.list[k]) && t->blobs[i]->book.list[k].node == node)
+                return true;
+    return false;
 }
 
 /* How many nodes have leases of the blob. */
@@ -83,7 +96,7 @@ tracker_has_other(const struct tracker *t, const struct tracker_blob *b, unsigne
                   int64_t now_ms)
 {
     for (size_t i = 0; i < b->entries_count; i++)
-        if (b->entries[i]->node != node && could_fetch(t, b, b->entries[i], now_ms))
+        if (b->entries[i]->node != node && tracker_could_fetch(t, b, b->entries[i], now_ms))
             return true;
     return false;
 }
@@ -109,7 +122,7 @@ count_fetchers(const struct tracker *t, const struct tracker_blob *b, unsigned e
             continue;
         }
         const struct tracker_entry *o = bits_get(fetch, node) ? tracker_entry(b, node) : NULL;
-        if (node == except || o == NULL || !could_fetch(t, b, o, now_ms))
+        if (node == except || o == NULL || !tracker_could_fetch(t, b, o, now_ms))
             continue;
         *(t->nodes[node].wan_rate > 0 ? &known : ret_unknown) += 1;
     }
@@ -123,7 +136,7 @@ static bool
 may_fetch(const struct tracker *t, const struct tracker_blob *b, const struct tracker_entry *e,
           int64_t now_ms)
 {
-    if (!could_fetch(t, b, e, now_ms))
+    if (!tracker_could_fetch(t, b, e, now_ms))
         return is_last_resort(t, b, e, now_ms);
     uint8_t fetch[BITS_BYTES(TRACKER_NODES_MAX)];
     (void)fetchers(b, fetch);
@@ -136,7 +149,7 @@ may_fetch(const struct tracker *t, const struct tracker_blob *b, const struct tr
     bool runs = bits_get(fetch, e->node), better = false;
     for (size_t i = 0; i < b->entries_count; i++) {
         const struct tracker_entry *o = b->entries[i];
-        if (o == e || !could_fetch(t, b, o, now_ms))
+        if (o == e || !tracker_could_fetch(t, b, o, now_ms))
             continue;
         bool barren = tracker_is_barren(b, o, now_ms);
         better = better || !barren;
@@ -163,9 +176,9 @@ window_end(const struct tracker_blob *b, const struct tracker_entry *e)
 }
 
 /* The lowest free piece at or behind the lowest cursor, else before it, of those that somebody
- * wants now; `pieces` when none. */
+ * wants now, without one; `pieces` when none. */
 static uint32_t
-lowest_free(const struct tracker_blob *b)
+lowest_free(const struct tracker_blob *b, uint32_t but)
 {
     uint64_t cursor = UINT64_MAX;
     uint32_t first = b->book.pieces, end = 0;
@@ -180,7 +193,7 @@ lowest_free(const struct tracker_blob *b)
     uint32_t from = cursor < b->book.size ? (uint32_t)(cursor / b->book.piece_bytes) : 0;
     for (uint32_t i = 0; i < b->book.pieces; i++) {
         uint32_t p = (from + i) % b->book.pieces;
-        if (p >= first && p < end && piece_free(b, p))
+        if (p >= first && p < end && p != but && piece_free(b, p))
             return p;
     }
     return b->book.pieces;
@@ -188,14 +201,14 @@ lowest_free(const struct tracker_blob *b)
 
 /* The same for a node: one that has no place for all takes the lowest in its window. */
 static uint32_t
-free_for(const struct tracker_blob *b, const struct tracker_entry *e)
+free_for(const struct tracker_blob *b, const struct tracker_entry *e, uint32_t but)
 {
     if (e->end == 0)
-        return lowest_free(b);
+        return lowest_free(b, but);
     uint64_t cursor = e->cursor / b->book.piece_bytes;
     for (uint32_t p = cursor < e->end && cursor > e->first ? (uint32_t)cursor : e->first;
          p < e->end; p++)
-        if (piece_free(b, p))
+        if (p != but && piece_free(b, p))
             return p;
     return b->book.pieces;
 }
@@ -217,7 +230,8 @@ solo_bytes(const struct tracker *t, const struct tracker_blob *b)
 static uint64_t
 shared_bytes(const struct tracker *t, const struct tracker_blob *b, unsigned node, int64_t now_ms)
 {
-    uint64_t bytes = t->nodes[node].wan_rate * LEASE_MS / 1000, left = 0;
+    uint64_t most_ms = tracker_is_urgent(t, b, now_ms) ? TRACKER_SHORT_MS : LEASE_MS;
+    uint64_t bytes = t->nodes[node].wan_rate * most_ms / 1000, left = 0;
     for (uint32_t p = 0; p < b->book.pieces; p++)
         left += piece_free(b, p) ? b->book.piece_bytes : 0;
     left /= (uint64_t)LEASE_SHARES * places(t, b, now_ms);
@@ -258,16 +272,22 @@ tracker_grant(struct tracker *t, const struct node_id *node, const struct digest
     struct tracker_blob *b = tracker_find(t, digest);
     int at = tracker_node(t, node);
     struct tracker_entry *e = b != NULL && at >= 0 ? tracker_entry(b, (unsigned)at) : NULL;
-    if (tuning.no_leases || t->epoch == 0 || e == NULL || e->idle == 0 ||
-        !may_fetch(t, b, e, now_ms))
+    if (tuning.no_leases || t->epoch == 0 || e == NULL || e->idle == 0)
         return false;
-    uint32_t first = free_for(b, e);
+    uint32_t first;
+    bool races = tracker_race(t, b, e, now_ms, &first);
+    if (!races && !may_fetch(t, b, e, now_ms))
+        return false;
+    bool busy = !races && tracker_fetches(t, (unsigned)at);
+    uint32_t but = busy ? tracker_kept_for_racer(t, b, now_ms) : b->book.pieces;
+    if (!races)
+        first = free_for(b, e, but);
     if (first == b->book.pieces) {
         if (e->end == 0)
             split_longest(t, b, (unsigned)at, now_ms, orders);
         return false;
     }
-    uint32_t count = run_length(t, b, e, first, now_ms);
+    uint32_t count = races ? 1 : run_length(t, b, e, first, now_ms);
     bool upstream = may_upstream(b, e, now_ms);
     int source = tracker_choose(t, b, upstream, now_ms, (uint64_t)count * b->book.piece_bytes);
     if (source == TRACKER_NOWHERE)
@@ -278,6 +298,7 @@ tracker_grant(struct tracker *t, const struct node_id *node, const struct digest
         return false;
     l->id = t->epoch << 16 | (++t->lease_ids & 0xffff);
     e->idle--;
+    t->nodes[at].tried = true;
     b->granted_pieces += count;
     t->sum.grants++;
     *ret = (struct wire_grant){.digest = *digest,
@@ -302,13 +323,13 @@ static struct tracker_entry *
 best_idle(const struct tracker *t, const struct tracker_blob *b, int64_t now_ms)
 {
     struct tracker_entry *best = NULL;
-    uint32_t lowest = lowest_free(b);
+    uint32_t lowest = lowest_free(b, b->book.pieces);
     uint8_t fetch[BITS_BYTES(TRACKER_NODES_MAX)];
     (void)fetchers(b, fetch);
     for (size_t i = 0; i < b->entries_count; i++) {
         struct tracker_entry *e = b->entries[i];
-        uint32_t piece = e->end == 0 ? lowest : free_for(b, e);
-        if (e->idle > 0 && could_fetch(t, b, e, now_ms) && !bits_get(fetch, e->node) &&
+        uint32_t piece = e->end == 0 ? lowest : free_for(b, e, b->book.pieces);
+        if (e->idle > 0 && tracker_could_fetch(t, b, e, now_ms) && !bits_get(fetch, e->node) &&
             now_ms - e->nudged_ms >= TRACKER_NUDGE_MS && piece < b->book.pieces &&
             (best == NULL || goes_before(t, e, best, false)))
             best = e;
@@ -330,6 +351,17 @@ expected(const struct tracker_blob *b, int64_t now_ms)
     return n;
 }
 
+static void
+nudge(const struct tracker *t, const struct tracker_blob *b, struct tracker_entry *e,
+      int64_t now_ms, struct tracker_orders *orders)
+{
+    if (orders->count == TRACKER_ORDERS_MAX)
+        return;
+    e->nudged_ms = now_ms;
+    orders->list[orders->count++] = (struct tracker_order){
+        .node = t->nodes[e->node].id, .nudge = true, .trim = {.digest = b->digest}};
+}
+
 void
 tracker_nudge(struct tracker *t, const struct digest *digest, int64_t now_ms,
               struct tracker_orders *orders)
@@ -339,7 +371,8 @@ tracker_nudge(struct tracker *t, const struct digest *digest, int64_t now_ms,
         return;
     unsigned limit = places(t, b, now_ms);
     unsigned active = fetching(b), others = fetching_others(t, b);
-    if ((active > 0 && active + others >= limit) || lowest_free(b) == b->book.pieces)
+    if ((active > 0 && active + others >= limit) ||
+        lowest_free(b, b->book.pieces) == b->book.pieces)
         return;
     active += expected(b, now_ms);
     for (; (active == 0 || active + others < limit) && orders->count < TRACKER_ORDERS_MAX;
@@ -347,9 +380,7 @@ tracker_nudge(struct tracker *t, const struct digest *digest, int64_t now_ms,
         struct tracker_entry *e = best_idle(t, b, now_ms);
         if (e == NULL)
             return;
-        e->nudged_ms = now_ms;
-        orders->list[orders->count++] = (struct tracker_order){
-            .node = t->nodes[e->node].id, .nudge = true, .trim = {.digest = *digest}};
+        nudge(t, b, e, now_ms, orders);
     }
 }
 
@@ -370,9 +401,8 @@ patience_ms(const struct tracker *t, const struct tracker_blob *b)
     return wait_ms > least_ms ? wait_ms : least_ms;
 }
 
-/* How long a holder has for a piece before holds_up asks whether others could do better. */
-static int64_t
-time_ms(const struct tracker *t, const struct tracker_blob *b, const struct lease *l)
+int64_t
+tracker_time_ms(const struct tracker *t, const struct tracker_blob *b, const struct lease *l)
 {
     int64_t most_ms = patience_ms(t, b);
     if (l->done_bytes >= TRACKER_SIGN_BYTES || t->climb.wan == 0)
@@ -381,6 +411,15 @@ time_ms(const struct tracker *t, const struct tracker_blob *b, const struct leas
     int64_t wait_ms = (int64_t)(TRACKER_FAIR_F * fair_ms);
     wait_ms = wait_ms > TRACKER_SIGN_MS ? wait_ms : TRACKER_SIGN_MS;
     return wait_ms < most_ms ? wait_ms : most_ms;
+}
+
+bool
+tracker_is_faster(const struct tracker *t, const struct tracker_entry *e, const struct lease *l,
+                  int64_t now_ms)
+{
+    /* Who was alone at work would share the WAN now. */
+    unsigned share = LEASE_REVOKE_SLOW * (t->climb.active > 0 ? t->climb.active : 1);
+    return e->node != l->node && t->nodes[e->node].wan_rate / share > lease_rate(l, now_ms);
 }
 
 /* Nobody else gets anything of this blob, all places or all pieces are taken, and somebody who
@@ -392,17 +431,14 @@ holds_up(const struct tracker *t, const struct tracker_blob *b, const struct lea
          int64_t now_ms)
 {
     uint64_t rate = lease_rate(l, now_ms), left = lease_bytes(&b->book, l) - l->done_bytes;
-    /* Who was alone at work would share the WAN now. */
-    unsigned share = LEASE_REVOKE_SLOW * (t->climb.active > 0 ? t->climb.active : 1);
-    if (lease_waits(&b->book, l) || now_ms - l->piece_ms <= time_ms(t, b, l) ||
+    if (lease_waits(&b->book, l) || now_ms - l->piece_ms <= tracker_time_ms(t, b, l) ||
         left * 1000 <= rate * LEASE_REVOKE_MS ||
-        (lowest_free(b) < b->book.pieces &&
+        (lowest_free(b, b->book.pieces) < b->book.pieces &&
          fetching(b) + fetching_others(t, b) < places(t, b, now_ms)))
         return false;
     for (size_t i = 0; i < b->entries_count; i++) {
         const struct tracker_entry *e = b->entries[i];
-        if (e->node != l->node && could_fetch(t, b, e, now_ms) &&
-            t->nodes[e->node].wan_rate / share > rate)
+        if (tracker_could_fetch(t, b, e, now_ms) && tracker_is_faster(t, e, l, now_ms))
             return true;
     }
     return false;
@@ -413,7 +449,7 @@ static bool
 has_better(const struct tracker *t, const struct tracker_blob *b, int64_t now_ms)
 {
     for (size_t i = 0; i < b->entries_count; i++)
-        if (could_fetch(t, b, b->entries[i], now_ms) &&
+        if (tracker_could_fetch(t, b, b->entries[i], now_ms) &&
             !tracker_is_barren(b, b->entries[i], now_ms))
             return true;
     return false;
@@ -442,10 +478,11 @@ static void
 judge(struct tracker *t, struct tracker_blob *b, struct lease *l, int64_t now_ms,
       struct tracker_orders *orders)
 {
-    if (fetches_in_vain(t, b, l, now_ms)) {
-        tracker_order(t, b, l, 0, WIRE_DOUBTED, orders);
+    bool lost = tracker_race_lost(b, l);
+    if (lost || fetches_in_vain(t, b, l, now_ms)) {
+        tracker_order(t, b, l, 0, lost ? WIRE_DOUBLE : WIRE_DOUBTED, orders);
         t->sum.revocations++;
-        lease_end(&b->book, l, LEASE_REVOKED);
+        tracker_lose(b, l, LEASE_REVOKED, now_ms);
         return;
     }
     static const uint8_t why[] = {
@@ -456,7 +493,7 @@ judge(struct tracker *t, struct tracker_blob *b, struct lease *l, int64_t now_ms
     bool alone = v != LEASE_KEEP && !tracker_has_other(t, b, l->node, now_ms);
     if (v == LEASE_SILENT && alone && is_forgotten(b, l)) {
         t->sum.expiries++;
-        lease_end(&b->book, l, LEASE_EXPIRED);
+        tracker_lose(b, l, LEASE_EXPIRED, now_ms);
         return;
     }
     if (v == LEASE_KEEP || alone) {
@@ -474,7 +511,7 @@ judge(struct tracker *t, struct tracker_blob *b, struct lease *l, int64_t now_ms
         tracker_strike(&t->nodes[l->node], now_ms);
     else
         tracker_remote_failed(t, b, l->source, now_ms);
-    lease_end(&b->book, l, v == LEASE_OVERDUE ? LEASE_EXPIRED : LEASE_REVOKED);
+    tracker_lose(b, l, v == LEASE_OVERDUE ? LEASE_EXPIRED : LEASE_REVOKED, now_ms);
 }
 
 /* Who fetches now, and in pieces of what size. */
@@ -501,6 +538,9 @@ tracker_tick(struct tracker *t, int64_t now_ms, struct tracker_orders *orders)
             for (unsigned k = 0; k < LEASES_MAX; k++)
                 if (lease_running(&t->blobs[i]->book.list[k]))
                     judge(t, t->blobs[i], &t->blobs[i]->book.list[k], now_ms, orders);
+            struct tracker_entry *racer = tracker_racer(t, t->blobs[i], now_ms, orders);
+            if (racer != NULL)
+                nudge(t, t->blobs[i], racer, now_ms, orders);
             tracker_nudge(t, &t->blobs[i]->digest, now_ms, orders);
         }
         measure(t, now_ms);

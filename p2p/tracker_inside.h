@@ -1,5 +1,5 @@
-/* What the files of the tracker share: tracker.c (what is announced) and tracker_grant.c (who
- * fetches what).
+/* What the files of the tracker share: tracker.c (what is announced), tracker_grant.c (who fetches
+ * what) and tracker_race.c (what all wait for is given to a second node).
  *
  *   tracker -- blob -- book of leases, of[] per piece
  *           |       `- entries: node, bits held, cursor, what it may and wants
@@ -8,7 +8,8 @@
  * Invariants:
  *  1. holders[p] is the number of entries that count and whose bit p is set; an entry counts whose
  *     node serves, and is not doubted by too many.
- *  2. A piece is granted only while holders[p] and of[p] are 0, so never twice at a time.
+ *  2. A piece is granted only while holders[p] and of[p] are 0, so never twice at a time; who lost
+ *     its lease in a race may go on with that one piece.
  *  3. A node in quarantine gets no lease while anybody else could have it. */
 #ifndef P2P_TRACKER_INSIDE_H
 #define P2P_TRACKER_INSIDE_H
@@ -29,6 +30,7 @@ struct tracker_node {
     unsigned strikes;  /* revocations in a row */
     int64_t free_ms;   /* end of its quarantine */
     int64_t pause_ms;  /* it failed when nobody could take over: nothing before */
+    bool tried;        /* it got a lease since it was announced, whatever came of it */
     bool used;
 };
 
@@ -64,6 +66,12 @@ struct tracker_remote {
     int64_t until_ms;
 };
 
+/* The piece that was given to one node after the other, and who lost its lease of it so. */
+struct tracker_race {
+    uint32_t piece;
+    unsigned losers_count, losers[TRACKER_RACES_MAX];
+};
+
 struct tracker_blob {
     struct digest digest;
     struct lease_book book;
@@ -78,6 +86,8 @@ struct tracker_blob {
     struct tracker_remote remotes[TRACKER_REMOTES_MAX];
     unsigned rests;  /* how often upstream had no place for it since it last gave bytes */
     int64_t rest_ms; /* until then nobody fetches it there */
+    struct tracker_race race;
+    int64_t lost_ms; /* when a lease last ended before its time */
     unsigned asks;   /* how often other sites were asked, and when last */
     int64_t asked_ms;
 };
@@ -134,6 +144,39 @@ bool tracker_has_remote(const struct tracker *t, const struct tracker_blob *b, i
 void tracker_source_gave(struct tracker *t, const struct lease *l, uint64_t bytes, int64_t now_ms);
 void tracker_remote_failed(struct tracker *t, struct tracker_blob *b, unsigned source,
                            int64_t now_ms);
+
+/* May the node fetch the blob now: it wants it, has a source, and is in no quarantine? */
+bool tracker_could_fetch(const struct tracker *t, const struct tracker_blob *b,
+                         const struct tracker_entry *e, int64_t now_ms);
+/* How long a holder has for a piece before it is asked whether others could do better. */
+int64_t tracker_time_ms(const struct tracker *t, const struct tracker_blob *b,
+                        const struct lease *l);
+/* Would the node fetch so much faster than the holder of the lease, as far as is known? */
+bool tracker_is_faster(const struct tracker *t, const struct tracker_entry *e,
+                       const struct lease *l, int64_t now_ms);
+
+bool tracker_fetches(const struct tracker *t, unsigned node); /* of any blob */
+/* A lease ends that was not done. */
+void tracker_lose(struct tracker_blob *b, struct lease *l, enum lease_phase phase, int64_t now_ms);
+
+/* Should the node take over the piece that all readers wait for? Then its lease has ended, and its
+ * holder goes on without one: who has it first stops the other. */
+bool tracker_race(struct tracker *t, struct tracker_blob *b, const struct tracker_entry *e,
+                  int64_t now_ms, uint32_t *ret_piece);
+/* Do readers wait for a piece of which there is no sign? */
+bool tracker_is_urgent(const struct tracker *t, const struct tracker_blob *b, int64_t now_ms);
+/* The piece that is better fetched by a node that is not busy; the number of pieces: none. */
+uint32_t tracker_kept_for_racer(const struct tracker *t, struct tracker_blob *b, int64_t now_ms);
+/* The node that should ask for that piece now, or NULL. */
+struct tracker_entry *tracker_racer(struct tracker *t, struct tracker_blob *b, int64_t now_ms,
+                                    struct tracker_orders *orders);
+/* The holder of a lease has a piece: who lost that one is slow. */
+void tracker_race_won(struct tracker *t, struct tracker_blob *b, const struct lease *l,
+                      int64_t now_ms);
+/* Did it lose its lease of the piece so? */
+bool tracker_race_loser(const struct tracker_blob *b, uint32_t piece, unsigned node);
+/* Is the lease of a piece that somebody else has meanwhile? */
+bool tracker_race_lost(const struct tracker_blob *b, const struct lease *l);
 
 /* Could any other node take a lease over? */
 bool tracker_has_other(const struct tracker *t, const struct tracker_blob *b, unsigned node,

@@ -14,7 +14,10 @@ static const struct {
 } cases[] = {
     {"sixteen", "max-ratio=1100 max-wan=1020"},
     {"eight", "nodes=8 max-ratio=1100 max-wan=1020"},
-    {"crippled", "crippled=4 max-ratio=1150 max-wan=1020 max-first=4500"},
+    {"crippled", "crippled=4 max-ratio=1150 max-wan=1020 max-first=2500"},
+    {"thin-first", "nodes=8 crippled=4 size=48M,16M,16M max-ratio=1150 max-wan=1020 "
+                   "max-first=2000"},
+    {"mostly-thin", "crippled=12 size=64M max-ratio=1400 max-wan=1020 max-first=3500"},
     {"lossy", "loss=20 max-ratio=1100 max-wan=1020"},
     {"varying", "wan@8000=200 wan@16000=1000 max-ratio=1150 max-wan=1020"},
     {"spread", "spread=20000 max-ratio=1150 max-wan=1020"},

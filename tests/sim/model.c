@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #define BLOCK        (128u * 1024)
+#define FIRST_STEP   (16u * 1024) /* of a WAN request, until the first block is there */
 #define UPLOADS      4
 #define CRIPPLED_F   500
 #define CLIENT_BLOBS 3 /* a runtime pulls so many layers at once */
@@ -255,6 +256,14 @@ end_get(struct world *w, struct model *d, size_t i, enum swarm_end how, unsigned
     world_touch(w, g->node);
 }
 
+/* Bytes of a WAN request until its node hears of the next. */
+static uint64_t
+next_step(const struct model_get *g, uint64_t all)
+{
+    uint64_t step = g->at < BLOCK ? FIRST_STEP : BLOCK;
+    return all - g->at < step ? all - g->at : step;
+}
+
 static void
 start_flow(struct world *w, struct model *d, size_t i)
 {
@@ -274,7 +283,7 @@ start_flow(struct world *w, struct model *d, size_t i)
         links[4] = model_wan(w->nodes[from].site) + 1;
     uint64_t all = get_bytes(d, g);
     g->began_us = g->moved_us = w->now_us;
-    g->flow = (int)flows_add(&d->flows, links, g->wan && all > BLOCK ? BLOCK : all, i);
+    g->flow = (int)flows_add(&d->flows, links, g->wan ? next_step(g, all) : all, i);
 }
 
 static void
@@ -453,7 +462,7 @@ wan_mark(struct world *w, struct model *d, size_t i)
         return;
     }
     uint64_t piece = piece_bytes(d->c->sizes[blob]), all = get_bytes(d, g);
-    uint64_t step = all - g->at < BLOCK ? all - g->at : BLOCK;
+    uint64_t step = next_step(g, all);
     int64_t now_ms = world_node_ms(w, node);
     g->at += step;
     g->moved_us = w->now_us;
@@ -472,7 +481,7 @@ wan_mark(struct world *w, struct model *d, size_t i)
         end_get(w, d, i, SWARM_DONE, 0);
         return;
     }
-    flows_mark(&d->flows, (unsigned)g->flow, all - g->at < BLOCK ? all - g->at : BLOCK);
+    flows_mark(&d->flows, (unsigned)g->flow, next_step(g, all));
     world_touch(w, node);
 }
 

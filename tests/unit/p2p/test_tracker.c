@@ -447,7 +447,8 @@ a_registry_without_a_place_is_left_alone_and_then_tried_by_one(void **state)
     assert_true(grant(t, 3, 2000 + 2 * TRACKER_REST_MS, &g));
     report(t, 3, &g, 1000, WIRE_RUNS, 4100);
     announce(t, 2, 0, 4100);
-    assert_true(grant(t, 2, 4100, &g)); /* it gives again */
+    assert_false(grant(t, 2, 4100, &g)); /* who was not tried yet comes first */
+    assert_true(grant(t, 4, 4100, &g));  /* it gives again */
     tracker_free(t);
 }
 

@@ -1,0 +1,181 @@
+/* The piece that all readers wait for, when its holder brings next to nothing of it. Nobody knows
+ * yet who is slow when a site pulls for the first time; taking the piece away would let a registry
+ * that is slow to begin look like a slow node, again and again. So another node gets the lease and
+ * the holder goes on: tracker.c leaves a single piece that its node fetches without a lease alone
+ * until somebody has it. What that costs over the WAN is a part of one piece. */
+#include "p2p/tracker_inside.h"
+
+/* Does its holder bring next to nothing, also for one that shares the WAN with the others? */
+static bool
+is_poor(const struct tracker *t, const struct lease *l, int64_t now_ms)
+{
+    uint64_t fair = t->climb.wan / (t->climb.active > 0 ? t->climb.active : 1) / LEASE_REVOKE_SLOW;
+    uint64_t poor = fair > 0 && fair < CLIMB_POOR_RATE ? fair : CLIMB_POOR_RATE;
+    return lease_rate(l, now_ms) < poor;
+}
+
+/* Has its holder had the first piece of the lease for long, and not brought it? */
+static bool
+is_late(const struct tracker_blob *b, const struct lease *l, int64_t now_ms)
+{
+    int64_t least_ms =
+        l->first == b->race.piece && b->race.losers_count > 0 ? TRACKER_AGAIN_MS : TRACKER_RACE_MS;
+    return lease_running(l) && now_ms - l->piece_ms >= least_ms &&
+           l->done_bytes < b->book.piece_bytes && b->holders[l->first] == 0 &&
+           !lease_waits(&b->book, l);
+}
+
+/* Was it lost by its holder, and nobody has got it since? */
+static bool
+is_lost(const struct tracker_blob *b, uint32_t piece, int64_t now_ms)
+{
+    return now_ms - b->lost_ms < TRACKER_LOST_MS && b->of[piece] == 0 && b->holders[piece] == 0;
+}
+
+static uint32_t
+lowest_cursor(const struct tracker_blob *b)
+{
+    uint64_t cursor = UINT64_MAX;
+    for (size_t i = 0; i < b->entries_count; i++)
+        if (tracker_wants(b->entries[i]->flags) && b->entries[i]->cursor < cursor)
+            cursor = b->entries[i]->cursor;
+    return cursor < b->book.size ? (uint32_t)(cursor / b->book.piece_bytes) : b->book.pieces;
+}
+
+/* The piece at the lowest cursor, when its lease is late (*ret) or was lost (*ret is NULL); else
+ * the number of pieces. */
+static uint32_t
+awaited(struct tracker_blob *b, int64_t now_ms, struct lease **ret)
+{
+    bool some = now_ms - b->lost_ms < TRACKER_LOST_MS;
+    for (unsigned i = 0; i < LEASES_MAX && !some; i++)
+        some = is_late(b, &b->book.list[i], now_ms);
+    uint32_t piece = some ? lowest_cursor(b) : b->book.pieces;
+    if (piece == b->book.pieces)
+        return piece;
+    *ret = b->of[piece] > 0 ? &b->book.list[b->of[piece] - 1] : NULL;
+    bool late = *ret != NULL && (*ret)->first == piece && is_late(b, *ret, now_ms);
+    return late || is_lost(b, piece, now_ms) ? piece : b->book.pieces;
+}
+
+bool
+tracker_is_urgent(const struct tracker *t, const struct tracker_blob *b, int64_t now_ms)
+{
+    uint32_t piece = lowest_cursor(b);
+    if (piece == b->book.pieces || b->holders[piece] > 0)
+        return false;
+    if (b->of[piece] == 0)
+        return is_lost(b, piece, now_ms);
+    const struct lease *l = &b->book.list[b->of[piece] - 1];
+    return l->first == piece && l->done_bytes < b->book.piece_bytes && is_poor(t, l, now_ms) &&
+           now_ms - l->granted_ms >= TRACKER_HURRY_MS;
+}
+
+bool
+tracker_race_loser(const struct tracker_blob *b, uint32_t piece, unsigned node)
+{
+    const struct tracker_race *r = &b->race;
+    for (unsigned i = 0; i < r->losers_count && r->piece == piece; i++)
+        if (r->losers[i] == node)
+            return true;
+    return false;
+}
+
+/* Should the node try the piece, of which nobody or only the holder of the lease has a part? */
+static bool
+may_race(const struct tracker *t, const struct tracker_blob *b, const struct tracker_entry *e,
+         uint32_t piece, const struct lease *l, int64_t now_ms)
+{
+    unsigned races = b->race.piece == piece ? b->race.losers_count : 0;
+    const struct tracker_node *n = &t->nodes[e->node];
+    if (b->rests > 0 || races == TRACKER_RACES_MAX || e->idle == 0 ||
+        tracker_race_loser(b, piece, e->node) ||
+        (e->end > 0 && (piece < e->first || piece >= e->end)) ||
+        !tracker_could_fetch(t, b, e, now_ms) || tracker_is_barren(b, e, now_ms))
+        return false;
+    if (l == NULL)
+        return !tracker_fetches(t, e->node) && (n->wan_rate > 0 || !n->tried);
+    int64_t age_ms = now_ms - l->piece_ms;
+    if (n->wan_rate > 0)
+        return (races > 0 || age_ms > tracker_time_ms(t, b, l)) &&
+               tracker_is_faster(t, e, l, now_ms);
+    return age_ms >= TRACKER_RACE_MS && is_poor(t, l, now_ms) && !n->tried;
+}
+
+/* Who is to ask for the piece, or NULL. */
+static struct tracker_entry *
+best_of(const struct tracker *t, const struct tracker_blob *b, uint32_t piece,
+        const struct lease *l, int64_t now_ms)
+{
+    struct tracker_entry *best = NULL;
+    for (size_t i = 0; i < b->entries_count; i++) {
+        struct tracker_entry *e = b->entries[i];
+        if (may_race(t, b, e, piece, l, now_ms) &&
+            (best == NULL || t->nodes[e->node].wan_rate > t->nodes[best->node].wan_rate))
+            best = e;
+    }
+    return best;
+}
+
+struct tracker_entry *
+tracker_racer(struct tracker *t, struct tracker_blob *b, int64_t now_ms,
+              struct tracker_orders *orders)
+{
+    struct lease *l;
+    uint32_t piece = awaited(b, now_ms, &l);
+    struct tracker_entry *best = piece < b->book.pieces ? best_of(t, b, piece, l, now_ms) : NULL;
+    if (best == NULL || l == NULL || l->end == l->first + 1)
+        return best;
+    if (l->end_wanted == l->end) /* what is behind it goes to others first */
+        tracker_trim(t, b, l, l->first + 1, now_ms, orders);
+    return NULL;
+}
+
+bool
+tracker_race(struct tracker *t, struct tracker_blob *b, const struct tracker_entry *e,
+             int64_t now_ms, uint32_t *ret_piece)
+{
+    struct lease *l;
+    uint32_t piece = awaited(b, now_ms, &l);
+    if (piece == b->book.pieces || (l != NULL && l->end > piece + 1) ||
+        !may_race(t, b, e, piece, l, now_ms))
+        return false;
+    *ret_piece = piece;
+    if (b->race.piece != piece)
+        b->race = (struct tracker_race){.piece = piece};
+    if (l == NULL)
+        return true;
+    b->race.losers[b->race.losers_count++] = l->node;
+    t->sum.revocations++;
+    tracker_lose(b, l, LEASE_REVOKED, now_ms);
+    return true;
+}
+
+uint32_t
+tracker_kept_for_racer(const struct tracker *t, struct tracker_blob *b, int64_t now_ms)
+{
+    struct lease *l;
+    uint32_t piece = awaited(b, now_ms, &l);
+    bool kept = piece < b->book.pieces && l == NULL && best_of(t, b, piece, l, now_ms) != NULL;
+    return kept ? piece : b->book.pieces;
+}
+
+void
+tracker_race_won(struct tracker *t, struct tracker_blob *b, const struct lease *l, int64_t now_ms)
+{
+    struct tracker_race *r = &b->race;
+    if (l->first != r->piece)
+        return;
+    for (unsigned i = 0; i < r->losers_count; i++)
+        tracker_strike(&t->nodes[r->losers[i]], now_ms);
+    r->losers_count = 0;
+}
+
+bool
+tracker_race_lost(const struct tracker_blob *b, const struct lease *l)
+{
+    const struct tracker_race *r = &b->race;
+    const struct tracker_entry *e = tracker_entry(b, l->node);
+    return r->losers_count > 0 && l->first == r->piece && l->end == r->piece + 1 &&
+           b->holders[r->piece] > 0 && (e == NULL || !bits_get(e->bits, r->piece));
+}

@@ -1,0 +1,166 @@
+#include "tests/unit/p2p/unit.h"
+
+#include "p2p/piece.h"
+#include "p2p/tracker.h"
+
+#define PIECES 16u
+#define SIZE   ((uint64_t)PIECES * PIECE_BYTES_MIN)
+
+static struct tracker_orders orders;
+
+static void
+says(struct tracker *t, uint8_t node, uint64_t rate, uint8_t first_held, int64_t now_ms)
+{
+    struct node_id id = unit_node(node);
+    struct node_addr addr = {.port = node};
+    const uint8_t held[2] = {first_held, 0};
+    struct wire_blob b = {.digest = unit_blob(1),
+                          .size = SIZE,
+                          .flags = WIRE_WANTS | WIRE_MAY_FETCH | WIRE_SERVES,
+                          .wan_rate = rate,
+                          .idle_leases = 1,
+                          .held = {held, sizeof held}};
+    tracker_blob(t, &id, &addr, &b, now_ms, &orders);
+}
+
+static bool
+gets(struct tracker *t, uint8_t node, int64_t now_ms, struct wire_grant *ret)
+{
+    struct node_id id = unit_node(node);
+    struct digest d = unit_blob(1);
+    return tracker_grant(t, &id, &d, now_ms, ret, &orders);
+}
+
+static void
+brings(struct tracker *t, uint8_t node, const struct wire_grant *g, uint64_t done, int64_t now_ms)
+{
+    struct node_id id = unit_node(node);
+    bool all = done == (uint64_t)g->count * PIECE_BYTES_MIN;
+    struct wire_fetching f = {
+        g->digest, g->epoch, g->lease, g->first, g->count, done, all ? WIRE_DONE : WIRE_RUNS};
+    tracker_fetching(t, &id, &f, now_ms, &orders);
+}
+
+/* Is the node told so? Of its lease, or, with 0, to ask for one. */
+static bool
+is_told(uint8_t node, uint32_t lease)
+{
+    struct node_id id = unit_node(node);
+    for (size_t i = 0; i < orders.count; i++)
+        if (node_equal(&orders.list[i].node, &id) && orders.list[i].nudge == (lease == 0) &&
+            (lease == 0 || orders.list[i].trim.lease == lease))
+            return true;
+    return false;
+}
+
+/* Four nodes of which nothing is known; the first two have the first two pieces. */
+static struct tracker *
+two_fetch(struct wire_grant *ret_first)
+{
+    struct tracker *t = tracker_new();
+    struct wire_grant g;
+    orders.count = 0;
+    tracker_office(t, 3);
+    for (uint8_t i = 1; i <= 4; i++)
+        says(t, i, 0, 0, 0);
+    assert_true(gets(t, 1, 0, ret_first));
+    assert_true(gets(t, 2, 0, &g));
+    return t;
+}
+
+/* The first piece goes to node 3 as well. */
+static struct tracker *
+raced(struct wire_grant *ret_first, struct wire_grant *ret_second)
+{
+    struct tracker *t = two_fetch(ret_first);
+    brings(t, 1, ret_first, 1000, TRACKER_RACE_MS - 10);
+    says(t, 3, 0, 0, TRACKER_RACE_MS);
+    tracker_tick(t, TRACKER_RACE_MS, &orders);
+    assert_true(is_told(3, 0));
+    assert_true(gets(t, 3, TRACKER_RACE_MS, ret_second));
+    assert_int_equal(ret_second->first, 0);
+    assert_int_equal(ret_second->count, 1);
+    return t;
+}
+
+static void
+what_all_wait_for_goes_to_a_second_node_and_the_first_goes_on(void **state)
+{
+    (void)state;
+    struct wire_grant first, second;
+    struct tracker *t = raced(&first, &second);
+    orders.count = 0;
+    brings(t, 1, &first, 2000, TRACKER_RACE_MS + 100);
+    tracker_tick(t, TRACKER_RACE_MS + 100, &orders);
+    assert_false(is_told(1, first.lease));
+    assert_false(is_told(3, second.lease));
+    tracker_free(t);
+}
+
+static void
+who_has_it_first_stops_the_other(void **state)
+{
+    (void)state;
+    struct wire_grant first, second;
+    struct tracker *t = raced(&first, &second);
+    says(t, 3, 1000000, 1, TRACKER_RACE_MS + 100);
+    brings(t, 3, &second, PIECE_BYTES_MIN, TRACKER_RACE_MS + 100);
+    brings(t, 1, &first, 2000, TRACKER_RACE_MS + 101);
+    assert_true(is_told(1, first.lease));
+    tracker_free(t);
+
+    t = raced(&first, &second);
+    says(t, 1, 1000000, 1, TRACKER_RACE_MS + 100);
+    brings(t, 1, &first, PIECE_BYTES_MIN, TRACKER_RACE_MS + 100);
+    tracker_tick(t, TRACKER_RACE_MS + 101, &orders);
+    assert_true(is_told(3, second.lease));
+    tracker_free(t);
+}
+
+static void
+a_sign_or_too_little_time_and_there_is_no_race(void **state)
+{
+    (void)state;
+    struct wire_grant first, g;
+    struct tracker *t = two_fetch(&first);
+    says(t, 3, 0, 0, TRACKER_RACE_MS - 1);
+    if (gets(t, 3, TRACKER_RACE_MS - 1, &g))
+        assert_int_not_equal(g.first, 0);
+    tracker_free(t);
+
+    t = two_fetch(&first);
+    brings(t, 1, &first, TRACKER_SIGN_BYTES, TRACKER_RACE_MS - 10);
+    says(t, 3, 0, 0, TRACKER_RACE_MS);
+    if (gets(t, 3, TRACKER_RACE_MS, &g))
+        assert_int_not_equal(g.first, 0);
+    tracker_free(t);
+}
+
+static void
+one_that_has_been_tried_is_not_tried_again(void **state)
+{
+    (void)state;
+    struct wire_grant first, second, g;
+    struct tracker *t = raced(&first, &second);
+    says(t, 1, 0, 0, 2 * TRACKER_RACE_MS);
+    says(t, 2, 0, 0, 2 * TRACKER_RACE_MS);
+    for (uint8_t i = 1; i <= 2; i++)
+        if (gets(t, i, 2 * TRACKER_RACE_MS, &g))
+            assert_int_not_equal(g.first, 0);
+    says(t, 4, 0, 0, 2 * TRACKER_RACE_MS);
+    assert_true(gets(t, 4, 2 * TRACKER_RACE_MS, &g));
+    assert_int_equal(g.first, 0);
+    tracker_free(t);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_all_wait_for_goes_to_a_second_node_and_the_first_goes_on),
+        cmocka_unit_test(who_has_it_first_stops_the_other),
+        cmocka_unit_test(a_sign_or_too_little_time_and_there_is_no_race),
+        cmocka_unit_test(one_that_has_been_tried_is_not_tried_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
