@@ -132,6 +132,30 @@ a_shout_is_heard_by_all_and_known_as_one(void **state)
     net_close(b);
 }
 
+/* Do shouts of it come back to this machine? */
+static bool
+hears_itself(const struct net *n)
+{
+    int fds[NET_FDS_MAX], loops = -1;
+    socklen_t len = sizeof loops;
+    assert_true(net_fds(n, fds) > 0);
+    assert_int_equal(getsockopt(fds[0], IPPROTO_IP, IP_MULTICAST_LOOP, &loops, &len), 0);
+    return loops != 0;
+}
+
+static void
+its_own_shouts_come_back_on_loopback_only(void **state)
+{
+    (void)state;
+    if (!can_shout())
+        skip();
+    struct net *any = net_at("0.0.0.0", free_port()), *local = net_at("127.0.0.1", free_port());
+    assert_false(hears_itself(any));
+    assert_true(hears_itself(local));
+    net_close(any);
+    net_close(local);
+}
+
 static void
 what_is_too_long_or_goes_nowhere_is_lost_without_harm(void **state)
 {
@@ -185,6 +209,7 @@ main(void)
         cmocka_unit_test(a_datagram_arrives_with_the_address_of_its_sender),
         cmocka_unit_test(nodes_of_both_families_reach_each_other),
         cmocka_unit_test(a_shout_is_heard_by_all_and_known_as_one),
+        cmocka_unit_test(its_own_shouts_come_back_on_loopback_only),
         cmocka_unit_test(what_is_too_long_or_goes_nowhere_is_lost_without_harm),
         cmocka_unit_test(the_source_is_the_bound_host_or_one_that_others_can_reach),
         cmocka_unit_test(what_cannot_be_bound_is_said),
