@@ -29,7 +29,7 @@
 /* Bodies of which a turn brings so little are let gather for so long: a turn for every few packets
  * costs more than what they bring, and nobody waits for them. */
 #define GATHER_BYTES (128u * 1024)
-#define GATHER_MS    2
+#define GATHER_MS    4
 
 enum note_kind { NOTE_BLOB, NOTE_HURRY, NOTE_GET, NOTE_STOP, NOTE_BAN };
 
