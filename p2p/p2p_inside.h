@@ -49,6 +49,7 @@ struct p2p {
     struct lock progress_lock;
     size_t progress_count;                          /* progress_lock */
     struct p2p_progress progress[P2P_PROGRESS_MAX]; /* progress_lock */
+    int64_t progress_ms;                            /* progress_lock; it woke the thread then */
 
     struct lock flows_lock;
     struct flows flows; /* flows_lock */

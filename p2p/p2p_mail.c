@@ -6,6 +6,10 @@
 #include "p2p/p2p_inside.h"
 #include <stdatomic.h>
 
+/* Bytes alone may wait: pieces and ends have notes of their own, and the next lease is asked for
+ * with 250 ms of data left. */
+#define PROGRESS_WAKE_MS 50
+
 /* ---- any thread ---- */
 
 struct p2p_mail *
@@ -72,8 +76,11 @@ p2p_cursors(struct p2p *p, const struct digest *blob, const uint64_t *pos, size_
 void
 p2p_progress(struct p2p *p, const struct digest *blob, uint32_t get, uint64_t bytes)
 {
+    int64_t now_ms = clock_ms();
     lock_take(&p->progress_lock);
-    bool first = p->progress_count == 0;
+    bool due = now_ms - p->progress_ms >= PROGRESS_WAKE_MS;
+    if (due)
+        p->progress_ms = now_ms;
     size_t i = 0;
     while (i < p->progress_count &&
            (p->progress[i].get != get || !digest_equal(&p->progress[i].blob, blob)))
@@ -84,7 +91,7 @@ p2p_progress(struct p2p *p, const struct digest *blob, uint32_t get, uint64_t by
         p->progress[p->progress_count++] = (struct p2p_progress){*blob, get, bytes};
     }
     lock_drop(&p->progress_lock);
-    if (first)
+    if (due)
         mailbox_wake(&p->mail);
 }
 
