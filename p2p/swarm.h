@@ -25,6 +25,8 @@
 #define SWARM_ANNOUNCES_S    1000 /* that a tracker hears of a blob at most, about */
 #define SWARM_SPACING_MS     20   /* between two announcements at least */
 #define SWARM_HAVE_MS        5    /* a hint waits for others that long */
+#define SWARM_HAVE_IDLE_MS   50   /* the same where the WAN is what all wait for */
+#define SWARM_FIRSTS         16   /* pieces that spread at once: readers wait for them */
 #define SWARM_HINTS_S        1000 /* that a node hears at most, but for pieces from the WAN */
 #define SWARM_WINDOW_MS      50   /* between two words about a window to all */
 #define SWARM_REFRESH_MS     5000 /* else */

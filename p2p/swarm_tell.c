@@ -63,6 +63,13 @@ swarm_announce_every_ms(const struct swarm *s)
                                                                        : turn_ms;
 }
 
+/* Does this node find so little to ask for that the LAN has sources to spare? */
+static bool
+is_idle(const struct swarm *s)
+{
+    return s->lan_gets < SWARM_LAN_GETS / 2 && s->held_count > SWARM_FIRSTS && !swarm_sated(s);
+}
+
 /* Pieces that came over the WAN are news for all. What a peer gave may wait, the longer the more
  * nodes tell, so that nobody hears more than SWARM_HINTS_S hints a second. */
 static int64_t
@@ -70,7 +77,8 @@ hint_due_ms(const struct swarm *s)
 {
     size_t tell = s->others < SWARM_PEERS_MAX ? s->others : SWARM_PEERS_MAX;
     int64_t turn_ms = s->hint_ms + (int64_t)tell * 1000 / SWARM_HINTS_S;
-    int64_t due_ms = s->news_ms + SWARM_HAVE_MS;
+    bool may_wait = is_idle(s) && !s->news_from_wan;
+    int64_t due_ms = s->news_ms + (may_wait ? SWARM_HAVE_IDLE_MS : SWARM_HAVE_MS);
     return due_ms > turn_ms || s->news_from_wan || swarm_sated(s) ? due_ms : turn_ms;
 }
 

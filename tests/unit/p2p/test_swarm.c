@@ -111,6 +111,49 @@ many_nodes_tell_in_turns(void **state)
     crowd(0);
 }
 
+/* Takes what is asked for next at that time; a hint of it is due at *ret_due_ms. */
+static void
+take_and_tell(struct swarm *s, int64_t now_ms, int64_t *ret_due_ms)
+{
+    struct swarm_get g;
+    struct wire_have have;
+    bool to_all;
+    assert_true(next(s, 0, now_ms, &g));
+    swarm_piece(s, g.id, g.first, now_ms);
+    swarm_end(s, g.id, SWARM_DONE, 5000, 0, now_ms);
+    *ret_due_ms = now_ms;
+    while (!swarm_take_have(s, *ret_due_ms, &have, &to_all))
+        ++*ret_due_ms;
+}
+
+/* Where a node finds little to ask for, the WAN is what the site waits for. */
+static void
+what_peers_give_is_told_together_where_the_wan_is_slow(void **state)
+{
+    (void)state;
+    struct digest d = unit_blob(1);
+    struct swarm *s = swarm();
+    swarm_free(s);
+    s = swarm_new(&d, 3 * SWARM_FIRSTS * PIECE, WANTS, 0);
+    for (uint32_t i = 0; i < 3 * SWARM_FIRSTS; i += PIECES)
+        peer_has(s, 2, i, PIECES);
+    int64_t due_ms = 0;
+    for (int64_t i = 0; i < 2 * SWARM_FIRSTS; i++) {
+        int64_t now_ms = i * 1000;
+        take_and_tell(s, now_ms, &due_ms);
+        assert_int_equal(due_ms - now_ms, i < SWARM_FIRSTS ? SWARM_HAVE_MS : SWARM_HAVE_IDLE_MS);
+    }
+    for (uint8_t node = 3; node < 8; node++)
+        for (uint32_t i = 0; i < 3 * SWARM_FIRSTS; i += PIECES)
+            peer_has(s, node, i, PIECES);
+    struct swarm_get g;
+    for (unsigned i = 0; i < SWARM_LAN_GETS / 2; i++) /* it finds enough */
+        assert_true(next(s, 0, 100000, &g));
+    take_and_tell(s, 100000, &due_ms);
+    assert_int_equal(due_ms, 100000 + SWARM_HAVE_MS);
+    swarm_free(s);
+}
+
 static void
 who_is_busy_again_is_left_alone_for_longer(void **state)
 {
@@ -610,6 +653,7 @@ main(void)
         cmocka_unit_test(only_pieces_of_the_window_are_wanted),
         cmocka_unit_test(what_left_the_window_of_a_peer_is_not_asked_of_it),
         cmocka_unit_test(many_nodes_tell_in_turns),
+        cmocka_unit_test(what_peers_give_is_told_together_where_the_wan_is_slow),
         cmocka_unit_test(who_is_busy_again_is_left_alone_for_longer),
         cmocka_unit_test(one_who_has_all_is_spared_by_many_who_share),
         cmocka_unit_test(who_leaves_and_comes_back_at_once_asks_anew),
