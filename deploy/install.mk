@@ -19,7 +19,9 @@ $(SHARE)/.done: $(BUILD)/peersync deploy/install.mk
 
 install: all share
 	install -D -m 755 $(BUILD)/peersync $(DESTDIR)$(PREFIX)/bin/peersync
-	install -D -m 644 deploy/peersync.service $(DESTDIR)$(UNITDIR)/peersync.service
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's|^ExecStart=/usr/bin/|ExecStart=$(PREFIX)/bin/|' deploy/peersync.service >$(DESTDIR)$(UNITDIR)/peersync.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/peersync.service
 	install -D -m 644 deploy/sysusers.d/peersync.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/peersync.conf
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/peersync/examples configs/config.yaml configs/reference.yaml
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(SHARE)/man/*.1
@@ -27,5 +29,6 @@ install: all share
 	install -D -m 644 $(SHARE)/completions/bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/peersync
 	install -D -m 644 $(SHARE)/completions/zsh $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_peersync
 	install -D -m 644 $(SHARE)/completions/fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/peersync.fish
+	@[ -n '$(DESTDIR)' ] || echo 'Its user, and the first start: systemd-sysusers; systemctl daemon-reload; systemctl enable --now peersync'
 
 .PHONY: share install
