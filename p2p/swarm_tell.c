@@ -63,11 +63,13 @@ swarm_announce_every_ms(const struct swarm *s)
                                                                        : turn_ms;
 }
 
-/* Does this node find so little to ask for that the LAN has sources to spare? */
+/* Does this node find so little to ask for that the site waits for its WAN? Where few have all of
+ * it and many share, they are what all wait for, and each hint counts. */
 static bool
 is_idle(const struct swarm *s)
 {
-    return s->lan_gets < SWARM_LAN_GETS / 2 && s->held_count > SWARM_FIRSTS && !swarm_sated(s);
+    return s->lan_gets < SWARM_LAN_GETS / 2 && s->held_count > SWARM_FIRSTS && s->scarce == 0 &&
+           !swarm_sated(s);
 }
 
 /* Pieces that came over the WAN are news for all. What a peer gave may wait, the longer the more

@@ -143,6 +143,10 @@ what_peers_give_is_told_together_where_the_wan_is_slow(void **state)
         take_and_tell(s, now_ms, &due_ms);
         assert_int_equal(due_ms - now_ms, i < SWARM_FIRSTS ? SWARM_HAVE_MS : SWARM_HAVE_IDLE_MS);
     }
+    for (uint8_t node = 20; node < 20 + SWARM_CROWD; node++) /* all wait for the one who has all */
+        peer_has(s, node, 0, 1);
+    take_and_tell(s, 90000, &due_ms);
+    assert_int_equal(due_ms, 90000 + SWARM_HAVE_MS);
     for (uint8_t node = 3; node < 8; node++)
         for (uint32_t i = 0; i < 3 * SWARM_FIRSTS; i += PIECES)
             peer_has(s, node, i, PIECES);
