@@ -4,11 +4,17 @@
 #include "base/fs.h"
 #include "base/rng.h"
 #include "base/text.h"
+#include "p2p/seal.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 
-#define NAME  "node.id"
-#define FRESH "node.id.new"
+#define NAME          "node.id"
+#define FRESH         "node.id.new"
+#define STARTS        "node.starts"
+#define STARTS_FRESH  "node.starts.new"
+#define STARTS_DIGITS 16 /* a number, its end of line and more than that */
 
 void
 identity_print(const struct node_id *id, char ret_text[IDENTITY_TEXT_MAX])
@@ -38,17 +44,41 @@ kept(int dir_fd, struct node_id *ret)
 }
 
 static int
-write_fresh(int dir_fd, const struct node_id *id)
+replace(int dir_fd, const char *name, const char *fresh, const char *text, size_t len)
 {
     AUTO(fd_close) int fd = -1;
+    int rc = fs_open_at(dir_fd, fresh, O_WRONLY | O_CREAT | O_TRUNC, &fd);
+    rc = rc < 0 ? rc : fs_write_at(fd, 0, text, len);
+    rc = rc < 0 ? rc : fs_sync(fd);
+    rc = rc < 0 ? rc : fs_rename_at(dir_fd, fresh, dir_fd, name);
+    return rc < 0 ? rc : fs_sync(dir_fd);
+}
+
+static int
+write_fresh(int dir_fd, const struct node_id *id)
+{
     char text[IDENTITY_TEXT_MAX];
     identity_print(id, text);
     text[IDENTITY_TEXT_MAX - 1] = '\n';
-    int rc = fs_open_at(dir_fd, FRESH, O_WRONLY | O_CREAT | O_TRUNC, &fd);
-    rc = rc < 0 ? rc : fs_write_at(fd, 0, text, sizeof text);
-    rc = rc < 0 ? rc : fs_sync(fd);
-    rc = rc < 0 ? rc : fs_rename_at(dir_fd, FRESH, dir_fd, NAME);
-    return rc < 0 ? rc : fs_sync(dir_fd);
+    return replace(dir_fd, NAME, FRESH, text, sizeof text);
+}
+
+uint32_t
+identity_count_start(const char *dir)
+{
+    AUTO(fd_close) int dir_fd = -1;
+    AUTO(buf_release) struct buf text;
+    uint64_t starts = 0;
+    buf_init(&text, STARTS_DIGITS);
+    if (fs_open_dir(dir, true, &dir_fd) < 0)
+        return 0;
+    if (fs_read_file(dir_fd, STARTS, &text) == 0)
+        starts = strtoull(buf_text(&text), NULL, 10);
+    starts = starts < SEAL_STARTS_MAX ? starts + 1 : 0;
+    char line[STARTS_DIGITS];
+    int len = snprintf(line, sizeof line, "%llu\n", (unsigned long long)starts);
+    bool kept = replace(dir_fd, STARTS, STARTS_FRESH, line, (size_t)len) == 0;
+    return kept ? (uint32_t)starts : 0;
 }
 
 int

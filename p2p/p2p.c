@@ -216,7 +216,7 @@ p2p_open(const struct p2p_config *config, const struct p2p_ops *ops, struct p2p 
     }
     p->ops = *ops;
     p->self = self;
-    sealer_init(&p->sealer, config->keys, &self);
+    sealer_init(&p->sealer, config->keys, &self, identity_count_start(config->dir));
     lock_init(&p->progress_lock, LOCK_LEAF);
     lock_init(&p->flows_lock, LOCK_LEAF);
     rc = open_parts(p, config, e);

@@ -315,13 +315,38 @@ window_pass(struct seal_sender *s, uint64_t seq)
     return true;
 }
 
+#define STARTS_BITS 24
+
+uint64_t
+seal_boot(uint32_t starts, uint64_t random)
+{
+    must(starts <= SEAL_STARTS_MAX);
+    return starts == 0 ? random : (uint64_t)starts << STARTS_BITS | random >> (64 - STARTS_BITS);
+}
+
+/* 0: not counted. */
+static uint64_t
+starts_of(uint64_t boot)
+{
+    return boot >> (2 * STARTS_BITS) == 0 ? boot >> STARTS_BITS : 0;
+}
+
+static bool
+is_later_start(const struct seal_sender *s, const struct seal_head *h)
+{
+    uint64_t before = starts_of(s->boot), now = starts_of(h->boot);
+    if (before == 0 || now == 0 || before == now)
+        return h->stamp_ms > s->stamp_ms;
+    return now > before || h->stamp_ms > s->stamp_ms + (uint64_t)2 * SEAL_SKEW_MS;
+}
+
 int
 seal_guard_pass(struct seal_guard *g, const struct seal_head *h)
 {
     struct seal_sender *s = sender_find(g, &h->sender);
     if (s == NULL || s->boot != h->boot) {
-        if (s != NULL && h->stamp_ms <= s->stamp_ms)
-            return ERR_REFUSED;
+        if (s != NULL && !is_later_start(s, h))
+            return ERR_LATER;
         if (s == NULL)
             s = sender_place(g);
         *s = (struct seal_sender){.id = h->sender, .boot = h->boot, .seq = h->seq};

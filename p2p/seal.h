@@ -7,8 +7,9 @@
  *   mac 16: HMAC-SHA-256 of all before it, cut to 128 bits                           SEAL_MAC
  *
  * stamp_ms is wall time; a message older or newer than SEAL_SKEW_MS is refused. boot is drawn at
- * each start, seq rises with each message; a guard keeps a window of SEAL_WINDOW per sender. A
- * piece request carries its seal as text in one header instead (seal_sign). */
+ * each start behind the number of starts (seal_boot), seq rises with each message; a guard keeps a
+ * window of SEAL_WINDOW per sender. A piece request carries its seal as text in one header instead
+ * (seal_sign). */
 #ifndef P2P_SEAL_H
 #define P2P_SEAL_H
 
@@ -69,8 +70,15 @@ CHECKED int seal_sign(const struct seal_key *k, const struct seal_head *head, co
 CHECKED int seal_verify(const struct seal_key *k, const char *text, const char *what,
                         uint64_t now_ms, struct seal_head *ret);
 
+/* boot of the start of that number: 16 bits 0, 24 the number, 24 random. starts 0, not counted: all
+ * is random. */
+#define SEAL_STARTS_MAX 0xffffffu
+uint64_t seal_boot(uint32_t starts, uint64_t random);
+
 /* Refuses what was seen before. A sender that was never heard is believed, and one that started
- * again only when its stamp is newer than all before: what it sent before cannot come back. */
+ * again only when that is a later start of it, also with a clock that was set back; or, where
+ * starts are not counted, when its stamp is newer than all before. Who lost count is believed again
+ * when all that it sent before is out of time. What it sent before cannot come back. */
 struct seal_guard {
     size_t count;
     struct seal_sender {
@@ -84,7 +92,8 @@ struct seal_guard {
 };
 
 void seal_guard_init(struct seal_guard *g);
-/* Of a message that seal_open found right: 0 or ERR_REFUSED. */
+/* Of a message that seal_open found right: 0; ERR_REFUSED: it was seen; ERR_LATER: of a start that
+ * is not known to be the last one. */
 CHECKED int seal_guard_pass(struct seal_guard *g, const struct seal_head *h);
 
 #endif

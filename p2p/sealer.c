@@ -10,12 +10,15 @@
 #include <stdatomic.h>
 
 void
-sealer_init(struct sealer *s, const struct seal_keys *keys, const struct node_id *self)
+sealer_init(struct sealer *s, const struct seal_keys *keys, const struct node_id *self,
+            uint32_t starts)
 {
+    uint64_t random;
     must(keys->count > 0 && keys->count <= SEAL_KEYS_MAX);
     s->keys = *keys;
     s->self = *self;
-    rng_secret(&s->boot, sizeof s->boot);
+    rng_secret(&random, sizeof random);
+    s->boot = seal_boot(starts, random);
     atomic_init(&s->seq, 0);
     lock_init(&s->lock, LOCK_LEAF);
     seal_guard_init(&s->guard);
@@ -118,7 +121,7 @@ count_refusal(int why)
         metric_add(M_p2p_refused_key, 1);
     else if (why == ERR_TIMEOUT)
         metric_add(M_p2p_refused_clock, 1);
-    else if (why == ERR_REFUSED)
+    else if (why == ERR_REFUSED || why == ERR_LATER)
         metric_add(M_p2p_refused_replay, 1);
     else if (why == ERR_VERSION)
         metric_add(M_p2p_refused_version, 1);
@@ -132,6 +135,8 @@ reason_of(int why)
 {
     return why == ERR_DENIED    ? "it has another cluster key"
            : why == ERR_TIMEOUT ? "its clock and ours are more than a minute apart"
+           : why == ERR_LATER   ? "it started again with a clock or a folder from before: it is "
+                                  "heard again within two minutes"
            : why == ERR_VERSION ? "it speaks another version of the protocol: upgrade the older one"
                                 : NULL;
 }

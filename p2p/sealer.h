@@ -25,7 +25,9 @@ struct sealer {
     } told[SEALER_TOLD_MAX]; /* lock */
 };
 
-void sealer_init(struct sealer *s, const struct seal_keys *keys, const struct node_id *self);
+/* starts: identity_count_start. */
+void sealer_init(struct sealer *s, const struct seal_keys *keys, const struct node_id *self,
+                 uint32_t starts);
 /* From now on the first of these signs, and a message of any of them is believed. */
 void sealer_rekey(struct sealer *s, const struct seal_keys *keys);
 void sealer_release(struct sealer *s);
@@ -33,8 +35,8 @@ void sealer_release(struct sealer *s);
 /* Seals the body that lies at msg + SEAL_HEAD; msg has room for the rest. Returns all of it. */
 size_t sealer_close(struct sealer *s, enum seal_kind kind, uint8_t *msg, size_t body_len);
 /* A message from the address `from` (for people; NULL: not known). 0; ERR_SYNTAX, ERR_DENIED,
- * ERR_TIMEOUT (a clock is wrong), ERR_REFUSED (seen before): counted, and told once for each
- * address, at most one in SEALER_TELL_MS. ERR_AGAIN: our own. */
+ * ERR_TIMEOUT (a clock is wrong), ERR_REFUSED (seen before), ERR_LATER (of a start before):
+ * counted, and told once for each address, at most one in SEALER_TELL_MS. ERR_AGAIN: our own. */
 CHECKED int sealer_open(struct sealer *s, enum seal_kind kind, const uint8_t *msg, size_t len,
                         const char *from, struct seal_head *ret);
 /* The same for a request that has its seal in a header, seal_sign. */

@@ -47,6 +47,15 @@ a_file_that_holds_no_id_is_replaced(void **state)
 }
 
 static void
+starts_are_counted(void **state)
+{
+    (void)state;
+    assert_int_equal(identity_count_start(dir), 1);
+    assert_int_equal(identity_count_start(dir), 2);
+    assert_int_equal(identity_count_start("/proc/nowhere/x"), 0);
+}
+
+static void
 a_folder_that_cannot_be_is_an_error_in_words(void **state)
 {
     (void)state;
@@ -74,6 +83,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_id_is_kept_for_life),
         cmocka_unit_test(a_file_that_holds_no_id_is_replaced),
+        cmocka_unit_test(starts_are_counted),
         cmocka_unit_test(a_folder_that_cannot_be_is_an_error_in_words),
         cmocka_unit_test(ids_are_printed_whole_and_short),
     };
@@ -82,6 +92,8 @@ main(void)
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     char path[64];
     (void)snprintf(path, sizeof path, "%s/node.id", dir);
+    (void)unlink(path);
+    (void)snprintf(path, sizeof path, "%s/node.starts", dir);
     (void)unlink(path);
     return rmdir(dir) == 0 ? failed : 1;
 }

@@ -71,7 +71,7 @@ new_dir(struct node *n)
 static void
 remove_dir(const struct node *n)
 {
-    static const char *const names[] = {"node.id", "peers"};
+    static const char *const names[] = {"node.id", "node.starts", "peers"};
     char path[64];
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         assert_int_equal(text_printf(path, sizeof path, "%s/%s", n->dir, names[i]), 0);
@@ -331,8 +331,8 @@ a_request_of_a_stranger_or_one_that_was_seen_is_refused(void **state)
     uint8_t msg[512];
     AUTO(buf_release) struct buf answer;
     buf_init(&answer, 1024);
-    sealer_init(&stranger, &key, &id);
-    sealer_init(&enemy, &other_key, &id);
+    sealer_init(&stranger, &key, &id, 0);
+    sealer_init(&enemy, &other_key, &id, 0);
     node_open(&a, &key, NULL);
     size_t len = request_of(&stranger, msg);
     assert_int_equal(p2p_control(a.p, msg, len, &answer), ERR_NOT_FOUND);

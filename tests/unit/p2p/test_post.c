@@ -36,8 +36,8 @@ set_up(void **state)
     struct err e;
     (void)state;
     other_id = unit_node(2);
-    sealer_init(&me, &key, &my_id);
-    sealer_init(&other, &key, &other_id);
+    sealer_init(&me, &key, &my_id, 0);
+    sealer_init(&other, &key, &other_id, 0);
     client_fd = -1;
     request_len = 0;
     listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -267,7 +267,7 @@ errors_and_answers_of_others_are_dropped(void **state)
     static const struct seal_keys key = {1, {{{1}}}};
     struct node_id id = unit_node(3);
     char body[64];
-    sealer_init(&third, &key, &id);
+    sealer_init(&third, &key, &id, 0);
     say("a", true);
     await_request(body, sizeof body);
     answer(&other, 404, "not you");

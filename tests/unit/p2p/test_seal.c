@@ -119,9 +119,38 @@ a_restarted_sender_passes_and_its_past_does_not(void **state)
     assert_int_equal(seal_guard_pass(g, &before), 0);
     assert_int_equal(seal_guard_pass(g, &after), 0);
     before.seq = 101;
-    assert_int_equal(seal_guard_pass(g, &before), ERR_REFUSED);
+    assert_int_equal(seal_guard_pass(g, &before), ERR_LATER);
     after.seq = 2;
     assert_int_equal(seal_guard_pass(g, &after), 0);
+    mem_free(g);
+}
+
+static struct seal_head
+of_start(uint32_t starts, uint64_t stamp_ms)
+{
+    return head(seal_boot(starts, 0x123456789abcdefu + stamp_ms), 1, stamp_ms);
+}
+
+static void
+a_clock_set_back_keeps_no_counted_start_out_and_lets_nothing_back(void **state)
+{
+    (void)state;
+    struct seal_guard *g = mem_alloc(sizeof *g);
+    seal_guard_init(g);
+    struct seal_head first = of_start(7, NOW_MS + 50000), second = of_start(8, NOW_MS);
+    assert_int_equal(seal_guard_pass(g, &first), 0);
+    assert_int_equal(seal_guard_pass(g, &second), 0);
+    first.seq = 2; /* one that was not heard here, and is newer than all that the second said */
+    first.stamp_ms += 1000;
+    assert_int_equal(seal_guard_pass(g, &first), ERR_LATER);
+    second.seq = 2;
+    assert_int_equal(seal_guard_pass(g, &second), 0);
+    assert_int_equal(seal_guard_pass(g, &second), ERR_REFUSED);
+
+    struct seal_head restored = of_start(3, NOW_MS + (uint64_t)2 * SEAL_SKEW_MS);
+    assert_int_equal(seal_guard_pass(g, &restored), ERR_LATER);
+    restored.stamp_ms++;
+    assert_int_equal(seal_guard_pass(g, &restored), 0);
     mem_free(g);
 }
 
@@ -226,6 +255,7 @@ main(void)
         cmocka_unit_test(a_stamp_a_minute_off_is_refused_both_ways),
         cmocka_unit_test(nothing_passes_twice_and_late_ones_pass_once),
         cmocka_unit_test(a_restarted_sender_passes_and_its_past_does_not),
+        cmocka_unit_test(a_clock_set_back_keeps_no_counted_start_out_and_lets_nothing_back),
         cmocka_unit_test(a_full_guard_forgets_the_sender_heard_longest_ago),
         cmocka_unit_test(a_signed_request_holds_for_its_own_words_only),
         cmocka_unit_test(a_printed_key_parses_and_others_do_not),

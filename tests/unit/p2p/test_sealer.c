@@ -16,9 +16,9 @@ set_up(void **state)
     static const struct seal_keys key = {1, {{{1}}}}, other = {1, {{{2}}}};
     struct node_id a = unit_node(1), b = unit_node(2), c = unit_node(3);
     (void)state;
-    sealer_init(&one, &key, &a);
-    sealer_init(&two, &key, &b);
-    sealer_init(&enemy, &other, &c);
+    sealer_init(&one, &key, &a, 0);
+    sealer_init(&two, &key, &b, 0);
+    sealer_init(&enemy, &other, &c, 0);
     return 0;
 }
 
