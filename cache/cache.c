@@ -506,13 +506,12 @@ cache_pass_through(struct cache *c, const struct digest *d, uint64_t from, uint6
 /* ---- small bodies ---- */
 
 static int
-fill_whole(struct blob *b, const uint8_t *bytes, size_t len)
+fill_whole(struct blob *b, const uint8_t *bytes, size_t len, enum blob_source source)
 {
     struct gap gap;
     int rc = blob_begin(b, len);
     while (rc == 0 && blob_claim(b, UINT64_MAX, &gap)) {
-        rc = blob_write(b, gap.start, bytes + gap.start, (size_t)(gap.end - gap.start),
-                        BLOB_FROM_UPSTREAM);
+        rc = blob_write(b, gap.start, bytes + gap.start, (size_t)(gap.end - gap.start), source);
     }
     if (rc < 0) {
         blob_fail(b, rc);
@@ -538,7 +537,8 @@ wait_verified(struct blob *b)
 }
 
 int
-cache_put(struct cache *c, const struct digest *d, const void *bytes, size_t len)
+cache_put(struct cache *c, const struct digest *d, const void *bytes, size_t len,
+          enum blob_source source)
 {
     struct digest got;
     digest_of((enum digest_alg)d->alg, bytes, len, &got);
@@ -549,7 +549,7 @@ cache_put(struct cache *c, const struct digest *d, const void *bytes, size_t len
     for (int i = 0; i < PUT_TRIES; i++) {
         enum cache_got role;
         struct blob *b = cache_acquire(c, d, &role);
-        rc = role == CACHE_LEAD ? fill_whole(b, bytes, len) : 0;
+        rc = role == CACHE_LEAD ? fill_whole(b, bytes, len, source) : 0;
         if (rc == 0) {
             rc = wait_verified(b);
         }

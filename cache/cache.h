@@ -201,10 +201,10 @@ bool blob_passes(const struct blob *b); /* has no file */
 bool blob_in_memory(struct blob *b);    /* passes, or has a window: what was read goes */
 /* No source is left: waiters get `code`. No effect from VERIFIED on. */
 void blob_fail(struct blob *b, int code);
-/* Small bodies (manifests) in one call: checks the digest and makes it VERIFIED; WHOLE it becomes
- * when the disk is so far, as any other. 0, ERR_DIGEST, ERR_FULL, ERR_STORE. Waits for a hash
- * thread: never on the fetch thread. */
-CHECKED int cache_put(struct cache *c, const struct digest *d, const void *bytes, size_t len);
+/* Small bodies (manifests): checks the digest, makes it VERIFIED, and WHOLE when the disk is so
+ * far. 0, ERR_DIGEST, ERR_FULL, ERR_STORE. Waits for a hash thread: never on the fetch thread. */
+CHECKED int cache_put(struct cache *c, const struct digest *d, const void *bytes, size_t len,
+                      enum blob_source source);
 /* Content of a small blob, counted as nothing; ERR_NOT_FOUND, ERR_LIMIT (of ret), ERR_DIGEST. */
 CHECKED int cache_get(struct cache *c, const struct digest *d, struct buf *ret);
 

@@ -30,7 +30,8 @@ store_again(struct request *r, const struct page *page)
     cache_asked(r->rooms->cache, &page->digest);
     if (cache_stored(r->rooms->cache, &page->digest) > 0)
         return;
-    int rc = cache_put(r->rooms->cache, &page->digest, page->bytes, page->len);
+    /* Memory does not know whose it was; the site had it from upstream. */
+    int rc = cache_put(r->rooms->cache, &page->digest, page->bytes, page->len, BLOB_FROM_UPSTREAM);
     (void)rc; /* no room or no disk: memory has it */
 }
 
@@ -95,14 +96,14 @@ manifestget_close(struct request *r, const struct digest *d)
 
 enum reason
 manifestget_keep(struct request *r, const struct digest *d, const char *type,
-                 const struct buf *body, struct page **ret)
+                 const struct buf *body, enum blob_source source, struct page **ret)
 {
     if (page_new(d, type, body->data, body->len, ret) < 0) {
         explain_refusal(r, "not a manifest, or its content disagrees with its type");
         return REASON_manifest_refused;
     }
     /* Without room on disk it is served all the same; the cache tells why it did not fit. */
-    int err = cache_put(r->rooms->cache, d, body->data, body->len);
+    int err = cache_put(r->rooms->cache, d, body->data, body->len, source);
     if (err < 0 && err != ERR_FULL && err != ERR_STORE)
         explain_refusal(r, err_text(err));
     shelf_put(r->rooms->shelf, *ret);
@@ -113,7 +114,8 @@ manifestget_keep(struct request *r, const struct digest *d, const char *type,
 static enum reason
 keep(struct request *r, const struct digest *d, const struct answer *a, struct page **ret)
 {
-    enum reason why = manifestget_keep(r, d, manifest_type(a->content_type), &a->body, ret);
+    enum reason why =
+        manifestget_keep(r, d, manifest_type(a->content_type), &a->body, BLOB_FROM_UPSTREAM, ret);
     if (why)
         return why;
     manifestget_open_up(r, *ret);

@@ -24,7 +24,8 @@ CHECKED bool manifestget_can_deliver(struct request *r, const struct page *p);
 struct page *manifestget_on_hand(struct request *r, const struct digest *d, const char *media_type);
 /* Bytes whose digest has been checked go into memory and to disk: 0 or REASON_manifest_refused. */
 CHECKED enum reason manifestget_keep(struct request *r, const struct digest *d, const char *type,
-                                     const struct buf *body, struct page **ret);
+                                     const struct buf *body, enum blob_source source,
+                                     struct page **ret);
 /* It has been read through the repository of the request: what it names is open there. */
 void manifestget_open_up(struct request *r, const struct page *p);
 

@@ -113,7 +113,7 @@ shared_take(struct request *r, const struct shared_word *w)
         buf_init(&body, MANIFEST_BYTES_MAX);
         int rc = peerfile_get(r->rooms->p2p, &w->answer.holders[i].addr, &v->digest,
                               deadline_ms(r, HOLDER_MS, SEND_MS), &body);
-        if (rc == 0 && manifestget_keep(r, &v->digest, type, &body, &page))
+        if (rc == 0 && manifestget_keep(r, &v->digest, type, &body, BLOB_FROM_PEER, &page))
             page = NULL; /* another holder may know its type */
     }
     if (page == NULL)

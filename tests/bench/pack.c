@@ -107,7 +107,7 @@ measure(struct cache_config *config, const char *path)
     struct err e;
     struct cache *c;
     must(cache_open(config, &c, &e) == 0);
-    must(cache_put(c, &b.digest, b.bytes, b.len) == 0);
+    must(cache_put(c, &b.digest, b.bytes, b.len, BLOB_FROM_UPSTREAM) == 0);
     double plain = rate(c, &b, false), plain_random = rate(c, &b, true);
     c = reopen(c, config, true);
     int64_t took_ms = wait_packed(c, &b);

@@ -116,7 +116,7 @@ make_body(uint64_t seed, size_t len, struct digest *ret)
 __attribute__((unused)) static int
 put_whole(struct cache *c, const struct digest *d, const void *bytes, size_t len)
 {
-    int rc = cache_put(c, d, bytes, len);
+    int rc = cache_put(c, d, bytes, len, BLOB_FROM_UPSTREAM);
     AUTO(blob_release) struct blob *b = rc == 0 ? cache_find(c, d) : NULL;
     if (b == NULL) {
         return rc == 0 ? ERR_NOT_FOUND : rc;

@@ -78,7 +78,7 @@ put_and_get_small_bodies_of_both_algorithms(void **state)
         digest_of(alg, "other", 5, &other);
         buf_init(&body, 100);
         assert_int_equal(cache_get(r.cache, &d, &body), ERR_NOT_FOUND);
-        assert_int_equal(cache_put(r.cache, &other, "manifest", 8), ERR_DIGEST);
+        assert_int_equal(cache_put(r.cache, &other, "manifest", 8, BLOB_FROM_UPSTREAM), ERR_DIGEST);
         assert_int_equal(put_whole(r.cache, &d, "manifest", 8), 0);
         assert_int_equal(put_whole(r.cache, &d, "manifest", 8), 0);
         assert_int_equal(cache_get(r.cache, &d, &body), 0);
@@ -89,6 +89,23 @@ put_and_get_small_bodies_of_both_algorithms(void **state)
         buf_release(&body);
     }
     cache_check(r.cache);
+    room_release(&r);
+}
+
+static void
+a_small_body_tells_where_it_came_from(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d;
+    struct blob_info info;
+    room_init(&r, 64 * MIB);
+    digest_of(DIGEST_SHA256, "manifest", 8, &d);
+    assert_int_equal(cache_put(r.cache, &d, "manifest", 8, BLOB_FROM_PEER), 0);
+    room_reopen(&r);
+    assert_int_equal(cache_info(r.cache, &d, &info), 0);
+    assert_int_equal(info.from_bytes[BLOB_FROM_PEER], 8);
+    assert_int_equal(info.from_bytes[BLOB_FROM_UPSTREAM], 0);
     room_release(&r);
 }
 
@@ -484,6 +501,7 @@ main(void)
         cmocka_unit_test(a_blob_goes_from_lead_to_hit),
         cmocka_unit_test(sizes_around_pieces_and_the_tail_are_stored),
         cmocka_unit_test(put_and_get_small_bodies_of_both_algorithms),
+        cmocka_unit_test(a_small_body_tells_where_it_came_from),
         cmocka_unit_test(find_never_leads),
         cmocka_unit_test(a_clean_restart_serves_at_once),
         cmocka_unit_test(after_a_crash_a_blob_is_hashed_before_its_tail_leaves),
