@@ -193,7 +193,10 @@ lies_in_memory(int fd)
 {
     struct statfs fs;
 
-    return fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+    if (fstatfs(fd, &fs) != 0)
+        return false;
+    uint32_t type = (uint32_t)fs.f_type; /* 32 bits on each machine, signed on some */
+    return type == TMPFS_MAGIC || type == RAMFS_MAGIC;
 }
 
 int

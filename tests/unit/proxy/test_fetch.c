@@ -241,7 +241,7 @@ a_registry_without_any_answer_fails_before_the_first_byte_is_due(void **state)
 {
     struct bench *b = *state;
     struct answer a;
-    assert_int_equal(ask(b, "reg.test", "plain", 20000, &a), 0); /* the thread is ready */
+    assert_int_equal(ask(b, "reg.test", "plain", ASK_MS, &a), 0); /* the thread is ready */
     answer_release(&a);
     int64_t start_ms = clock_ms();
     assert_int_equal(pull(b, "mute"), ERR_UPSTREAM);
@@ -281,6 +281,9 @@ static void
 a_dead_registry_fails_at_once(void **state)
 {
     struct bench *b = *state;
+    struct answer a;
+    assert_int_equal(ask(b, "reg.test", "plain", ASK_MS, &a), 0); /* the thread is ready */
+    answer_release(&a);
     int64_t start_ms = clock_ms();
     assert_int_equal(pull_from(b, "dead.test", "plain", FAKE_BYTES), ERR_UPSTREAM);
     assert_true(clock_ms() - start_ms < HEAD_WAIT_MS);
