@@ -7,6 +7,10 @@
 #define NEVER      (-1e6f) /* log2 of a counter that is 0 */
 #define LEARN_FROM 20.0    /* bursts before what was learned counts for half */
 #define LEARN_MAX  1000.0  /* bursts; then older ones fade */
+#define LAG_UNIT   256.0
+#define AHEAD_OF   500.0 /* requests that `ahead` is a mean of */
+#define AHEAD_MIN  0.16  /* before values are made of them; they stay so above the half */
+#define RARE       1.0   /* requests a day; of what is rarer fast counters know nothing */
 
 /* ---- counters ---- */
 
@@ -16,15 +20,63 @@ halves(const struct evict *x, uint32_t now_s)
     return ((double)now_s - (double)x->epoch_s) / EVICT_HALF_S;
 }
 
-/* One more request, which came so long after the one before (0: there was none). */
-static float
-warmer(const struct evict *x, float heat, uint32_t asked_s, uint32_t now_s)
+/* log2 at the epoch of the counter that values are made of; all of these halve alike, too. */
+static double
+heat_of(const struct evict *x, const struct evict_blob *b)
 {
-    double at = halves(x, now_s);
-    double since_s = now_s > asked_s ? (double)(now_s - asked_s) : 0;
-    double weight = asked_s == 0 || since_s >= EVICT_BURST_S ? 1 : since_s / EVICT_BURST_S;
-    double c = exp2((double)heat - at) + weight;
-    return c > 0 ? (float)(at + log2(c)) : NEVER;
+    if (!x->fast || b->asked_s == 0)
+        return (double)b->heat;
+    return (double)b->heat - (double)b->lag / LAG_UNIT + (EVICT_FAST - 1) * halves(x, b->asked_s);
+}
+
+static double
+halves_of_values(const struct evict *x, uint32_t now_s)
+{
+    return halves(x, now_s) * (x->fast ? EVICT_FAST : 1);
+}
+
+/* Both counters at now_s. */
+struct counters {
+    double slow, fast;
+};
+
+static struct counters
+counters_of(const struct evict *x, const struct evict_ghost *g, uint32_t now_s)
+{
+    double at = halves(x, now_s), since = g->asked_s == 0 ? 0 : at - halves(x, g->asked_s);
+    double slow = (double)g->heat - at;
+    return (struct counters){exp2(slow),
+                             exp2(slow - (double)g->lag / LAG_UNIT - since * (EVICT_FAST - 1))};
+}
+
+/* One more request, which came so long after the one before (0: there was none). */
+static void
+warm(const struct evict *x, struct evict_ghost *g, uint32_t now_s)
+{
+    struct counters c = counters_of(x, g, now_s);
+    double since_s = now_s > g->asked_s ? (double)(now_s - g->asked_s) : 0;
+    double weight = g->asked_s == 0 || since_s >= EVICT_BURST_S ? 1 : since_s / EVICT_BURST_S;
+    double slow = c.slow + weight, fast = c.fast + weight;
+    g->heat = slow > 0 ? (float)(halves(x, now_s) + log2(slow)) : NEVER;
+    g->lag = fast > 0 ? (uint16_t)fmin(log2(slow / fast) * LAG_UNIT, UINT16_MAX) : 0;
+}
+
+/* A day's requests that a counter makes expect; it is new at the epoch. */
+static double
+rate(const struct evict *x, double c, double fast, uint32_t now_s)
+{
+    double full = 1 - exp2(-halves(x, now_s) * fast);
+    return full > 0 ? c * M_LN2 * fast / full : 0;
+}
+
+/* Which of the counters foretold this request of this node better? (Of others only those are heard
+ * who lack the blob, which come in swarms.) The sum of all rates is the same for both, so the mean
+ * logarithm of the rate of what came tells (the likelihood of a Poisson process). */
+static void
+compare(struct evict *x, const struct counters *c, uint32_t now_s)
+{
+    double slow = rate(x, c->slow, 1, now_s), fast = rate(x, c->fast, EVICT_FAST, now_s);
+    x->ahead += (log2((fast + RARE) / (slow + RARE)) - x->ahead) / AHEAD_OF;
 }
 
 /* Learns how often others follow who asks first, beyond what c lets expect. Returns `again` as it
@@ -37,9 +89,11 @@ learn(struct evict *x, const struct evict_ghost *before, bool own, uint32_t now_
     if (!begins && (now_s - before->asked_s < EVICT_SAME_S || (own && before->own)))
         return again;
     if (begins) {
-        double c = before->asked_s == 0 ? 0 : exp2((double)before->heat - halves(x, now_s));
+        struct counters c = counters_of(x, before, now_s);
+        if (own)
+            compare(x, &c, now_s);
         x->bursts++;
-        x->expected += 1 - exp(-c * M_LN2 * EVICT_BURST_S / EVICT_HALF_S);
+        x->expected += 1 - exp(-c.slow * M_LN2 * EVICT_BURST_S / EVICT_HALF_S);
     } else if (!again) {
         x->followed++;
     }
@@ -57,15 +111,15 @@ promise(const struct evict *x)
 {
     double more = x->followed - x->expected;
     double chance = more > 0 ? more / (x->bursts + LEARN_FROM) : 0;
-    return chance * EVICT_HALF_S / EVICT_BURST_S / M_LN2;
+    return chance * EVICT_HALF_S / (x->fast ? EVICT_FAST : 1) / EVICT_BURST_S / M_LN2;
 }
 
 static double
 worth(const struct evict *x, const struct evict_blob *b, uint32_t now_s)
 {
-    double heat = (double)b->heat;
+    double heat = heat_of(x, b);
     if (b->young && b->copies == 1) {
-        double at = halves(x, now_s);
+        double at = halves_of_values(x, now_s);
         double c = exp2(heat - at) + promise(x);
         heat = c > 0 ? at + log2(c) : (double)NEVER;
     }
@@ -173,9 +227,35 @@ is_proven(const struct evict *x, const struct evict_blob *b, uint32_t now_s)
            x->young_bytes > x->limit_bytes / 100 * EVICT_PROBATION;
 }
 
+static void
+rebuild(struct evict *x, struct evict_heap *h, uint32_t now_s)
+{
+    size_t count = h->count;
+    for (h->count = 0; h->count < count;) {
+        struct evict_blob *b = h->list[h->count + 1];
+        b->key = (float)worth(x, b, now_s);
+        put(h, ++h->count, b);
+        sift(h, b);
+    }
+}
+
+/* Values are made of the counters that foretold better. */
+static void
+adapt(struct evict *x, uint32_t now_s)
+{
+    bool fast = x->ahead > (x->fast ? AHEAD_MIN / 2 : AHEAD_MIN);
+    if (fast == x->fast || now_s - x->since_s < EVICT_MIND_S)
+        return;
+    x->fast = fast;
+    x->since_s = now_s;
+    rebuild(x, &x->large, now_s);
+    rebuild(x, &x->small, now_s);
+}
+
 void
 evict_settle(struct evict *x, uint32_t now_s)
 {
+    adapt(x, now_s);
     for (size_t i = 0; i < x->young_count;) {
         struct evict_blob *b = x->young[i];
         if (!is_proven(x, b, now_s)) {
@@ -223,7 +303,7 @@ recall(const struct evict *x, uint64_t name, struct evict_ghost *ret)
 static struct evict_ghost
 known(const struct evict_blob *b)
 {
-    return (struct evict_ghost){0, b->heat, b->asked_s, b->again, b->own};
+    return (struct evict_ghost){0, b->heat, b->asked_s, b->lag, b->again, b->own};
 }
 
 /* ---- the front ---- */
@@ -231,7 +311,7 @@ known(const struct evict_blob *b)
 void
 evict_init(struct evict *x, uint32_t now_s)
 {
-    *x = (struct evict){.epoch_s = now_s};
+    *x = (struct evict){.epoch_s = now_s, .since_s = now_s};
     x->ghosts = mem_zalloc(sizeof *x->ghosts * EVICT_GHOST_SETS * EVICT_GHOST_WAYS);
 }
 
@@ -258,6 +338,7 @@ evict_add(struct evict *x, struct evict_blob *b, uint64_t name, uint32_t now_s)
     recall(x, name, &g);
     b->own = g.own;
     b->heat = g.heat;
+    b->lag = g.lag;
     b->order = x->next_order++;
     b->asked_s = g.asked_s;
     b->again = g.again;
@@ -295,7 +376,7 @@ count(struct evict *x, struct evict_ghost *g, enum evict_who who, uint32_t now_s
 {
     bool own = who == EVICT_SELF;
     g->again = learn(x, g, own, now_s);
-    g->heat = warmer(x, g->heat, g->asked_s, now_s);
+    warm(x, g, now_s);
     g->asked_s = now_s;
     g->own = own;
 }
@@ -306,6 +387,7 @@ evict_asked(struct evict *x, struct evict_blob *b, enum evict_who who, uint32_t 
     struct evict_ghost g = known(b);
     count(x, &g, who, now_s);
     b->heat = g.heat;
+    b->lag = g.lag;
     b->asked_s = g.asked_s;
     b->again = g.again;
     b->own = g.own;
@@ -378,7 +460,7 @@ evict_value(const struct evict *x, const struct evict_blob *b, uint32_t now_s)
 double
 evict_value_now(const struct evict *x, const struct evict_blob *b, uint32_t now_s)
 {
-    return exp2(worth(x, b, now_s) - halves(x, now_s));
+    return exp2(worth(x, b, now_s) - halves_of_values(x, now_s)) * (x->fast ? EVICT_FAST : 1);
 }
 
 double
@@ -387,7 +469,11 @@ evict_value_absent(const struct evict *x, uint64_t name, uint64_t size, unsigned
 {
     struct evict_ghost g;
     recall(x, name, &g);
-    struct evict_blob b = {.size = size, .heat = g.heat, .copies = (uint8_t)copies};
+    struct evict_blob b = {.size = size,
+                           .heat = g.heat,
+                           .lag = g.lag,
+                           .asked_s = g.asked_s,
+                           .copies = (uint8_t)copies};
     b.young = size <= x->limit_bytes / 100 * EVICT_PROBATION;
     return worth(x, &b, now_s) + log2(EVICT_WELCOME);
 }

@@ -3,11 +3,12 @@
  *
  *   value of a byte  V = c * (LAN + (1 + A / size) * GONE^(copies - 1))      docs: cache value
  *
- *   c       requests of the site, halving every EVICT_HALF_S. What comes within EVICT_BURST_S of
- *           another request counts for that part of it only: a roll-out to all nodes is one event.
- *   copies  whole in the site, this one included, as last known: two when it came from a peer,
- *           else one, until somebody says more. A copy too many saves LAN bytes
- *           only; the round trip A and the WAN are paid by who loses the last one.
+ *   c       requests of the site, halving every EVICT_HALF_S, or EVICT_FAST times as often while
+ *           such counters foretell better what is asked for (popularity drifts fast). What comes
+ * within EVICT_BURST_S of another request counts for that part of it only: a roll-out to all nodes
+ * is one event. copies  whole in the site, this one included, as last known: two when it came from
+ * a peer, else one, until somebody says more. A copy too many saves LAN bytes only; the round trip
+ * A and the WAN are paid by who loses the last one.
  *
  * All counters halve alike, so the order of two blobs stays while nobody asks for them: values are
  * compared as log2 V at the epoch, and a heap keeps them.
@@ -24,7 +25,9 @@
 
 #include "base/must.h"
 
-#define EVICT_HALF_S     86400
+#define EVICT_HALF_S     86400 /* of the slow counters */
+#define EVICT_FAST       4     /* the fast ones halve so many times as often */
+#define EVICT_MIND_S     3600  /* between two changes of mind which counters are better */
 #define EVICT_BURST_S    600
 #define EVICT_SAME_S     10 /* what comes so soon is no other request: ranges, a HEAD, shouts again */
 #define EVICT_A          200e3 /* bytes that a round trip over the WAN costs */
@@ -45,6 +48,7 @@ struct evict_blob {
     uint32_t order;   /* of requests: of two that are worth the same the older one leaves */
     uint32_t asked_s; /* last request of the site; 0: none is known */
     uint32_t slot;    /* in its heap, 1 .. count; 0: not there */
+    uint16_t lag;     /* how far the fast counter is behind, at asked_s: log2, in 1/256 */
     uint8_t copies;   /* >= 1 */
     bool young : 1;   /* on probation */
     bool again : 1;   /* others asked, too, in the burst of its last request */
@@ -59,6 +63,7 @@ struct evict_ghost {
     uint32_t mark; /* of its name */
     float heat;
     uint32_t asked_s; /* 0: free */
+    uint16_t lag;
     bool again, own;
 };
 #define EVICT_GHOST_SETS 512
@@ -78,7 +83,10 @@ struct evict {
     size_t young_count;
     uint64_t young_bytes;
     double bursts, expected, followed; /* bursts that began; that were to go on anyway; that did */
-    struct evict_ghost *ghosts;        /* EVICT_GHOST_SETS * EVICT_GHOST_WAYS */
+    double ahead; /* how much better the fast counters foretold the last requests: log2 of a rate */
+    bool fast;    /* values are those of the fast counters, or not, */
+    uint32_t since_s;
+    struct evict_ghost *ghosts; /* EVICT_GHOST_SETS * EVICT_GHOST_WAYS */
 };
 
 /* now_s: seconds of any clock that never goes back, > 0. */

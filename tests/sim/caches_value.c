@@ -106,6 +106,13 @@ choose(struct value *v, const struct site *s, unsigned node, uint64_t need,
     return count;
 }
 
+/* Nodes may count with different halves: what their blobs are worth now compares. */
+static double
+value_now(struct value *v, unsigned node, const struct evict_blob *b)
+{
+    return log2(evict_value_now(&v->nodes[node], b, v->now_s));
+}
+
 /* What leaves a node so that `size` bytes come in; false: that is not possible. */
 struct leaving {
     size_t count;
@@ -114,8 +121,7 @@ struct leaving {
 };
 
 static bool
-plan(struct value *v, const struct site *s, unsigned node, uint64_t size, uint32_t now_s,
-     struct leaving *ret)
+plan(struct value *v, const struct site *s, unsigned node, uint64_t size, struct leaving *ret)
 {
     uint64_t after = s->used[node] + size, bytes = 0;
     *ret = (struct leaving){.most = -(double)INFINITY};
@@ -123,7 +129,7 @@ plan(struct value *v, const struct site *s, unsigned node, uint64_t size, uint32
         return true;
     ret->count = choose(v, s, node, after - s->node_bytes, ret->list, &bytes);
     for (size_t i = 0; i < ret->count; i++)
-        ret->most = fmax(ret->most, evict_value(&v->nodes[node], ret->list[i], now_s));
+        ret->most = fmax(ret->most, value_now(v, node, ret->list[i]));
     return after - bytes <= s->node_bytes;
 }
 
@@ -156,8 +162,8 @@ roomiest(struct value *v, const struct site *s, unsigned but, unsigned blob, str
         best = n;
         most = room;
     }
-    if (best != but && (!plan(v, s, best, s->demand->sizes[blob], v->now_s, ret) ||
-                        has_last_copy(v, s, best, ret)))
+    if (best != but &&
+        (!plan(v, s, best, s->demand->sizes[blob], ret) || has_last_copy(v, s, best, ret)))
         best = but;
     return best;
 }
@@ -173,7 +179,7 @@ taker(struct value *v, const struct site *s, unsigned but, unsigned blob, double
         return roomiest(v, s, but, blob, ret);
     for (unsigned n = 0; n < s->demand->config.nodes; n++) {
         if (n == but || s->has[n][blob] || s->demand->sizes[blob] > s->node_bytes ||
-            !plan(v, s, n, s->demand->sizes[blob], v->now_s, &out) || out.most >= worth)
+            !plan(v, s, n, s->demand->sizes[blob], &out) || out.most >= worth)
             continue;
         best = n;
         worth = out.most;
@@ -190,7 +196,7 @@ move(struct value *v, struct site *s, unsigned node, unsigned blob, uint32_t now
 {
     const struct evict_blob *b = &v->blobs[node][blob];
     struct leaving out;
-    unsigned to = taker(v, s, node, blob, evict_value(&v->nodes[node], b, now_s), &out);
+    unsigned to = taker(v, s, node, blob, value_now(v, node, b), &out);
     if (to == node)
         return false;
     drop_all(v, s, to, &out);
@@ -206,12 +212,13 @@ admit(struct value *v, struct site *s, unsigned node, unsigned blob, double wort
 {
     struct leaving out, there;
     struct evict *x = &v->nodes[node];
-    if (!plan(v, s, node, s->demand->sizes[blob], now_s, &out))
+    if (!plan(v, s, node, s->demand->sizes[blob], &out))
         return false;
     for (size_t i = 0; i < out.count; i++) {
         double value = evict_value(x, out.list[i], now_s);
         unsigned old = (unsigned)(out.list[i] - v->blobs[node]);
-        if (value >= worth && (s->copies[old] > 1 || taker(v, s, node, old, value, &there) == node))
+        double now = value_now(v, node, out.list[i]);
+        if (value >= worth && (s->copies[old] > 1 || taker(v, s, node, old, now, &there) == node))
             return false;
     }
     for (size_t i = 0; i < out.count; i++)

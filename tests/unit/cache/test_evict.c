@@ -209,12 +209,12 @@ probation_ends(void **state)
     b = (struct evict_blob){.size = 5 * MIB, .copies = 1};
     evict_add(&x, &b, 3, now_s);
     assert_true(b.young);
-    double young = evict_value(&x, &b, now_s);
+    double young = evict_value_now(&x, &b, now_s);
     evict_settle(&x, now_s + EVICT_BURST_S);
     assert_true(b.young);
     evict_settle(&x, now_s + EVICT_BURST_S + 1);
     assert_false(b.young);
-    assert_true(evict_value(&x, &b, now_s) < young - 1);
+    assert_true(evict_value_now(&x, &b, now_s) < young / 2);
 }
 
 static void
@@ -249,6 +249,52 @@ what_left_is_remembered(void **state)
     b = (struct evict_blob){.size = 5 * MIB, .copies = 1};
     evict_add(&x, &b, 5, T0 + 9000);
     assert_true(evict_c(&x, &b, T0 + 9000) > c);
+}
+
+/* Requests for a hundred blobs for so many days, some often, most seldom; each hour as many change
+ * places, one often asked for with one that is not. */
+static void
+demand(struct rng *rng, struct evict_blob list[100], unsigned rank[100], double days,
+       unsigned changes, uint32_t *now_s)
+{
+    uint32_t end_s = *now_s + (uint32_t)(days * DAY);
+    for (unsigned n = 0; *now_s < end_s; n++, *now_s += 90) {
+        for (unsigned i = 0; n % 40 == 0 && i < changes; i++) {
+            uint64_t a = rng_below(rng, 20), b = rng_below(rng, 100);
+            unsigned was = rank[a];
+            rank[a] = rank[b];
+            rank[b] = was;
+        }
+        uint64_t at = rng_below(rng, 10) < 9 ? rng_below(rng, 20) : rng_below(rng, 100);
+        evict_asked(&x, &list[rank[at]], EVICT_SELF, *now_s);
+        evict_settle(&x, *now_s);
+    }
+}
+
+static void
+values_follow_the_counters_that_foretell_better(void **state)
+{
+    static struct evict_blob list[100];
+    unsigned rank[100];
+    struct rng rng;
+    uint32_t now_s = T0 + 100;
+    (void)state;
+    rng_init(&rng, 3);
+    for (unsigned i = 0; i < 100; i++) {
+        rank[i] = i;
+        add(&list[i], i, 5 * MIB, 1, 0, now_s);
+    }
+    demand(&rng, list, rank, 3, 0, &now_s);
+    assert_false(x.fast);
+    demand(&rng, list, rank, 3, 2, &now_s);
+    assert_true(x.fast);
+    for (size_t i = 2; i <= x.large.count; i++)
+        assert_true(x.large.list[i / 2]->key <= x.large.list[i]->key);
+    for (unsigned i = 0; i < 100; i++) /* all of the heap counts in the same way */
+        assert_true(list[i].young ||
+                    fabs((double)list[i].key - evict_value(&x, &list[i], now_s)) < 0.01);
+    demand(&rng, list, rank, 10, 0, &now_s);
+    assert_false(x.fast);
 }
 
 /* The order of the heap is that of the values, whatever happens; sizes and counts are kept. */
@@ -315,6 +361,7 @@ main(void)
         TEST(probation_ends),
         TEST(probation_has_a_bound),
         TEST(what_left_is_remembered),
+        TEST(values_follow_the_counters_that_foretell_better),
         TEST(heaps_stay_heaps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
