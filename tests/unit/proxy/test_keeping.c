@@ -168,7 +168,7 @@ only_what_anybody_may_read_is_offered(void **state)
     struct link link = {.size = o->len};
     struct keeping *k = keeping_new(n->cache, n->fetch, n->settings);
     assert_false(keeping_offer(k, &want.digest, &offer)); /* it is not here */
-    assert_int_equal(cache_put(n->cache, &want.digest, o->bytes, o->len), 0);
+    assert_int_equal(cache_put(n->cache, &want.digest, o->bytes, o->len, BLOB_FROM_UPSTREAM), 0);
     for (int64_t end_ms = clock_ms() + 20000;
          !keeping_holds(k, &want.digest) && clock_ms() < end_ms;)
         clock_sleep_ms(1);
@@ -222,7 +222,7 @@ the_word_of_the_site_reaches_the_cache(void **state)
         const struct object *o = node_add_blob(n, "library/x", BYTES);
         struct digest d;
         assert_int_equal(digest_parse(o->digest, strlen(o->digest), &d), 0);
-        assert_int_equal(cache_put(cache, &d, o->bytes, o->len), 0);
+        assert_int_equal(cache_put(cache, &d, o->bytes, o->len, BLOB_FROM_UPSTREAM), 0);
     }
     for (int64_t end_ms = clock_ms() + 20000;
          atomic_load(&asked.count) == 0 && clock_ms() < end_ms;)
