@@ -539,12 +539,10 @@ swarm_suspect(struct swarm *s, size_t *at, struct node_id *ret, int64_t *ret_sin
 }
 
 bool
-swarm_gave(const struct swarm *s, const struct node_id *node, int64_t since_ms)
+swarm_gave(struct swarm *s, const struct node_id *node, int64_t since_ms)
 {
-    for (size_t i = 0; i < s->peers_count; i++)
-        if (node_equal(&s->peers[i].id, node))
-            return s->peers[i].gave_ms >= since_ms;
-    return false;
+    const struct swarm_link *p = swarm_find_peer(s, node);
+    return p != NULL && p->gave_ms >= since_ms;
 }
 
 void

@@ -151,7 +151,7 @@ void swarm_end(struct swarm *s, uint32_t get, enum swarm_end how, int64_t took_u
  * refusal was. */
 bool swarm_suspect(struct swarm *s, size_t *at, struct node_id *ret, int64_t *ret_since_ms);
 /* Has that peer given a piece since? */
-bool swarm_gave(const struct swarm *s, const struct node_id *node, int64_t since_ms);
+bool swarm_gave(struct swarm *s, const struct node_id *node, int64_t since_ms);
 
 /* Words (attest.h). What this node knows itself: pieces that it read from the registry, or has.
  * read: from the registry, or of a blob whose digest was right. */
