@@ -77,8 +77,8 @@ identity_count_start(const char *dir)
     starts = starts < SEAL_STARTS_MAX ? starts + 1 : 0;
     char line[STARTS_DIGITS];
     int len = snprintf(line, sizeof line, "%llu\n", (unsigned long long)starts);
-    bool kept = replace(dir_fd, STARTS, STARTS_FRESH, line, (size_t)len) == 0;
-    return kept ? (uint32_t)starts : 0;
+    bool written = replace(dir_fd, STARTS, STARTS_FRESH, line, (size_t)len) == 0;
+    return written ? (uint32_t)starts : 0;
 }
 
 int

@@ -241,7 +241,7 @@ a_file_of_several_keys_keeps_their_order(void **state)
     len = key_lines(1, text);
     memcpy(text + len, text, len); /* the same one twice */
     assert_int_equal(seal_keys_parse(text, 2 * len, &k), ERR_SYNTAX);
-    memcpy(text + len, "psk-v2:", 7);
+    (void)snprintf(text + len, sizeof text - len, "psk-v2:");
     assert_int_equal(seal_keys_parse(text, len + 7, &k), ERR_SYNTAX);
 }
 
