@@ -11,8 +11,8 @@
  * extra   one more after CLIMB_STALL_MS without a whole piece and then every CLIMB_STALLED_MS:
  *         those who fetch may be the slow ones
  * poor    CLIMB_POOR_STEP more for each window in which those who fetch brought next to nothing,
- * for the same reason, until somebody brings more most    moved by one every CLIMB_MS, and kept
- * where the WAN then carries CLIMB_PERCENT more */
+ *         for the same reason, until somebody brings more
+ * most    moved by one every CLIMB_MS, and kept where the WAN then carries CLIMB_PERCENT more */
 #ifndef P2P_CLIMB_H
 #define P2P_CLIMB_H
 
