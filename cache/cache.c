@@ -497,10 +497,10 @@ cache_lead(struct cache *c, const struct digest *d)
 }
 
 int
-cache_pass_through(struct cache *c, const struct digest *d, uint64_t from, uint64_t to,
+cache_pass_through(struct cache *c, const struct digest *d, const struct gap *want,
                    const struct digester *sent, struct blob *prefix, struct blob **ret)
 {
-    return pass_new(c, d, from, to, sent, prefix, ret);
+    return pass_new(c, d, want, sent, prefix, ret);
 }
 
 /* ---- small bodies ---- */

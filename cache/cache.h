@@ -80,6 +80,11 @@ void cache_set_memory(struct cache *c, uint64_t bytes); /* for blobs that begin 
 
 /* ---- blobs: any thread ---- */
 
+/* Half-open run of bytes. */
+struct gap {
+    uint64_t start, end;
+};
+
 enum blob_phase { BLOB_ASKED, BLOB_FILLING, BLOB_VERIFIED, BLOB_WHOLE, BLOB_FAILED };
 
 enum cache_got {
@@ -97,15 +102,15 @@ struct blob *cache_acquire(struct cache *c, const struct digest *d, enum cache_g
 struct blob *cache_find(struct cache *c, const struct digest *d);
 /* Leads a blob that no client asked for; NULL when it is here or on its way. Counts for nothing. */
 struct blob *cache_lead(struct cache *c, const struct digest *d);
-/* A private blob that passes through memory, for one reader of [from, to). Where that is a part
+/* A private blob that passes through memory, for one reader of `want`. Where that is a part
  * that ends before the held-back tail of `prefix`, it alone comes, unproven. Else all comes from
- * `from` on, whatever `to`: what the bytes before it hash to is `sent`, when the reader got them
+ * its start on: what the bytes before it hash to is `sent`, when the reader got them
  * (its blob's digest proves them then, too), else what `prefix` knows, a blob of the same digest
  * that FAILED or left this reader behind; both may be NULL. Where it is not known they are fetched
  * again and skipped. Only the reader's calls hash, so VERIFIED comes when it waits or reads. The
  * caller leads it. It FAILS with ERR_CLOSED when only one reference is left before all bytes have
  * arrived: reader or fetcher have gone. ERR_FULL when passes_max run. */
-CHECKED int cache_pass_through(struct cache *c, const struct digest *d, uint64_t from, uint64_t to,
+CHECKED int cache_pass_through(struct cache *c, const struct digest *d, const struct gap *want,
                                const struct digester *sent, struct blob *prefix, struct blob **ret);
 struct blob *blob_ref(struct blob *b);
 void blob_release(struct blob **b); /* sets NULL; NULL inside is fine */
@@ -148,11 +153,6 @@ CHECKED int blob_open_fd(struct blob *b, int *ret_fd);
 void blob_doubt(struct blob *b, uint64_t pos);
 
 /* ---- filling: the fetch thread ---- */
-
-/* Half-open run of bytes. */
-struct gap {
-    uint64_t start, end;
-};
 
 /* Called (any thread, under no lock) when the fetcher should look again: a cursor waits
  * in a gap nobody fetches, a window has room, or a pass-through blob ended. Set before

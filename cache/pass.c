@@ -66,16 +66,16 @@ begin_at(struct pass *p, struct blob *prefix, uint64_t from)
     p->base = p->end = state != NULL ? start : 0;
 }
 
-/* Does a reader of [from, to) end before the tail? Its bytes are as good as those of a blob that
+/* Does such a reader end before the tail? Its bytes are as good as those of a blob that
  * fills on the disk: nothing of it can be proven before all of it is here, and it asks for less. */
 static bool
-is_part(struct blob *prefix, uint64_t from, uint64_t to)
+is_part(struct blob *prefix, const struct gap *want)
 {
-    if (prefix == NULL || from == 0) {
+    if (prefix == NULL || want->start == 0) {
         return false;
     }
     lock_take(&prefix->lock);
-    bool part = prefix->size != CACHE_SIZE_UNKNOWN && to <= blob_tail_start(prefix->size);
+    bool part = prefix->size != CACHE_SIZE_UNKNOWN && want->end <= blob_tail_start(prefix->size);
     lock_drop(&prefix->lock);
     return part;
 }
@@ -91,9 +91,10 @@ take_place(struct cache *c)
 }
 
 int
-pass_new(struct cache *c, const struct digest *d, uint64_t from, uint64_t to,
+pass_new(struct cache *c, const struct digest *d, const struct gap *want,
          const struct digester *sent, struct blob *prefix, struct blob **ret)
 {
+    uint64_t from = want->start;
     if (!take_place(c)) {
         return ERR_FULL;
     }
@@ -102,9 +103,9 @@ pass_new(struct cache *c, const struct digest *d, uint64_t from, uint64_t to,
     p->cap = c->pass_bytes;
     p->to = CACHE_SIZE_UNKNOWN;
     b->pass = p;
-    if (sent == NULL && is_part(prefix, from, to)) {
+    if (sent == NULL && is_part(prefix, want)) {
         p->base = p->end = from;
-        p->to = to;
+        p->to = want->end;
         *ret = b;
         return 0;
     }

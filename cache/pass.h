@@ -9,7 +9,7 @@
 #define PASS_WRITE_MAX BLOB_WRITE_MAX
 
 /* As cache_pass_through says. */
-CHECKED int pass_new(struct cache *c, const struct digest *d, uint64_t from, uint64_t to,
+CHECKED int pass_new(struct cache *c, const struct digest *d, const struct gap *want,
                      const struct digester *sent, struct blob *prefix, struct blob **ret);
 void pass_free(struct blob *b); /* no pass is fine */
 CHECKED int pass_begin(struct blob *b, uint64_t size);

@@ -233,8 +233,8 @@ pass_through(struct reading *g, uint64_t at)
     struct blob *fresh = NULL;
     int err = recall(g, at);
     if (err == 0)
-        err = cache_pass_through(rooms->cache, &g->digest, from, g->span.end, part ? NULL : g->sent,
-                                 g->blob, &fresh);
+        err = cache_pass_through(rooms->cache, &g->digest, &(struct gap){from, g->span.end},
+                                 part ? NULL : g->sent, g->blob, &fresh);
     if (err < 0)
         return err;
     release(g);

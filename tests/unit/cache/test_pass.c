@@ -15,7 +15,8 @@ a_blob_far_larger_than_the_ring_passes_through(void **state)
     struct blob_state s;
     room_init(&r, 64 * MIB);
     uint8_t *body = make_body(1, 8 * MIB + 77, &d);
-    assert_int_equal(cache_pass_through(r.cache, &d, 0, UINT64_MAX, NULL, NULL, &b), 0);
+    assert_int_equal(cache_pass_through(r.cache, &d, &(struct gap){0, UINT64_MAX}, NULL, NULL, &b),
+                     0);
     start_writer(&w, b, body, 8 * MIB + 77);
     assert_int_equal(read_and_compare(b, body, 0, 8 * MIB + 77), 8 * MIB + 77);
     blob_look(b, 8 * MIB + 77, &s);
@@ -41,7 +42,8 @@ small_and_empty_blobs_pass_through(void **state)
         struct writer w;
         struct blob_state s;
         uint8_t *body = make_body(50 + i, sizes[i], &d);
-        assert_int_equal(cache_pass_through(r.cache, &d, 0, UINT64_MAX, NULL, NULL, &b), 0);
+        assert_int_equal(
+            cache_pass_through(r.cache, &d, &(struct gap){0, UINT64_MAX}, NULL, NULL, &b), 0);
         start_writer(&w, b, body, sizes[i]);
         assert_int_equal(read_and_compare(b, body, 0, sizes[i]), sizes[i]);
         blob_wait(b, sizes[i], clock_ms() + SOON_MS, &s);
@@ -67,7 +69,8 @@ wrong_bytes_do_not_complete(void **state)
     mem_free(make_body(2, 10, &d));
     uint8_t *wrong = make_body(3, 2 * MIB, &other);
     uint64_t failures = metric_get(M_digest_failures);
-    assert_int_equal(cache_pass_through(r.cache, &d, 0, UINT64_MAX, NULL, NULL, &b), 0);
+    assert_int_equal(cache_pass_through(r.cache, &d, &(struct gap){0, UINT64_MAX}, NULL, NULL, &b),
+                     0);
     start_writer(&w, b, wrong, 2 * MIB);
     assert_int_equal(read_and_compare(b, wrong, 0, 2 * MIB), 2 * MIB - 64 * KIB);
     blob_look(b, 2 * MIB - 64 * KIB, &s);
@@ -98,14 +101,18 @@ it_goes_on_where_a_stored_blob_failed(void **state)
     assert_int_equal(blob_write(stored, 0, body, MIB + 9, BLOB_FROM_UPSTREAM), 0);
     blob_fail(stored, ERR_STORE);
     assert_int_equal(read_and_compare(stored, body, 0, 4 * MIB), MIB + 9);
-    assert_int_equal(cache_pass_through(r.cache, &d, MIB + 9, UINT64_MAX, NULL, stored, &pass), 0);
+    assert_int_equal(
+        cache_pass_through(r.cache, &d, &(struct gap){MIB + 9, UINT64_MAX}, NULL, stored, &pass),
+        0);
     start_writer(&w, pass, body, 4 * MIB);
     assert_int_equal(read_and_compare(pass, body, MIB + 9, 4 * MIB), 3 * MIB - 9);
     end_writer(&w);
     blob_release(&pass);
 
     /* What the failed blob does not hold comes again and is skipped. */
-    assert_int_equal(cache_pass_through(r.cache, &d, 2 * MIB, UINT64_MAX, NULL, stored, &pass), 0);
+    assert_int_equal(
+        cache_pass_through(r.cache, &d, &(struct gap){2 * MIB, UINT64_MAX}, NULL, stored, &pass),
+        0);
     start_writer(&w, pass, body, 4 * MIB);
     assert_int_equal(read_and_compare(pass, body, 2 * MIB, 4 * MIB), 2 * MIB);
     end_writer(&w);
@@ -132,7 +139,8 @@ a_part_costs_its_own_bytes_only(void **state)
     struct blob *stored = cache_acquire(r.cache, &d, &got);
     assert_int_equal(blob_begin(stored, 4 * MIB), 0);
     uint64_t tail = 4 * MIB - 64 * KIB;
-    assert_int_equal(cache_pass_through(r.cache, &d, 2 * MIB + 3, tail, NULL, stored, &pass), 0);
+    assert_int_equal(
+        cache_pass_through(r.cache, &d, &(struct gap){2 * MIB + 3, tail}, NULL, stored, &pass), 0);
     start_writer(&w, pass, body, 4 * MIB);
     assert_int_equal(read_and_compare(pass, body, 2 * MIB + 3, tail), tail - 2 * MIB - 3);
     end_writer(&w);
@@ -142,11 +150,13 @@ a_part_costs_its_own_bytes_only(void **state)
     assert_int_equal(s.have_bytes, 4 * MIB); /* nothing is left to fetch */
     assert_int_equal(s.readable, tail);
     blob_release(&pass);
-    assert_int_equal(cache_pass_through(r.cache, &d, 2 * MIB, tail, NULL, stored, &pass), 0);
+    assert_int_equal(
+        cache_pass_through(r.cache, &d, &(struct gap){2 * MIB, tail}, NULL, stored, &pass), 0);
     assert_int_equal(blob_begin(pass, 4 * MIB - 1), ERR_SIZE); /* its tail would begin earlier */
     blob_release(&pass);
 
-    assert_int_equal(cache_pass_through(r.cache, &d, 2 * MIB, tail + 1, NULL, stored, &pass), 0);
+    assert_int_equal(
+        cache_pass_through(r.cache, &d, &(struct gap){2 * MIB, tail + 1}, NULL, stored, &pass), 0);
     start_writer(&w, pass, body, 4 * MIB);
     assert_int_equal(read_and_compare(pass, body, 2 * MIB, 4 * MIB), 2 * MIB);
     end_writer(&w);
@@ -168,7 +178,8 @@ a_reader_that_leaves_ends_the_writer(void **state)
     struct writer w;
     room_init(&r, 64 * MIB);
     uint8_t *body = make_body(5, 4 * MIB, &d);
-    assert_int_equal(cache_pass_through(r.cache, &d, 0, UINT64_MAX, NULL, NULL, &b), 0);
+    assert_int_equal(cache_pass_through(r.cache, &d, &(struct gap){0, UINT64_MAX}, NULL, NULL, &b),
+                     0);
     start_writer(&w, b, body, 4 * MIB);
     assert_int_equal(read_and_compare(b, body, 0, MIB), MIB);
     blob_release(&b);
@@ -191,11 +202,14 @@ passes_are_bounded(void **state)
     room_open(&r);
     mem_free(make_body(6, 10, &d));
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(cache_pass_through(r.cache, &d, 0, UINT64_MAX, NULL, NULL, &b[i]), 0);
+        assert_int_equal(
+            cache_pass_through(r.cache, &d, &(struct gap){0, UINT64_MAX}, NULL, NULL, &b[i]), 0);
     }
-    assert_int_equal(cache_pass_through(r.cache, &d, 0, UINT64_MAX, NULL, NULL, &b[3]), ERR_FULL);
+    assert_int_equal(
+        cache_pass_through(r.cache, &d, &(struct gap){0, UINT64_MAX}, NULL, NULL, &b[3]), ERR_FULL);
     blob_release(&b[0]);
-    assert_int_equal(cache_pass_through(r.cache, &d, 0, UINT64_MAX, NULL, NULL, &b[3]), 0);
+    assert_int_equal(
+        cache_pass_through(r.cache, &d, &(struct gap){0, UINT64_MAX}, NULL, NULL, &b[3]), 0);
     for (int i = 1; i < 4; i++) {
         blob_release(&b[i]);
     }
