@@ -46,7 +46,8 @@ SETUP_S = 14.0                    # lab, daemons, goodput
 LIMIT, QUICK_LIMIT = 3.0, 2.0     # times T*: then a row of peersync ends
 OTHER_LIMIT, UNENDING_LIMIT = 12.0, 8.0  # unending: who has no neighbours to share with is never done
 MINUTES, QUICK_MINUTES = 57.0, 4.7
-MEMORY_SHARE = 0.45               # of what is free: caches of one row
+MEMORY_SHARE = 0.6                # of what is free: caches of one row
+NODES_MIN = 2                     # of a site: one alone shares nothing
 
 
 def say(text):
@@ -62,7 +63,8 @@ class Spec:
         sizes = scenarios.IMAGES[image]
         self.sizes = [x if x < SHARED_MIN else max(SHARED_MIN, int(x * self.share)) for x in sizes]
         self.share = sum(self.sizes) / sum(sizes)
-        self.nodes = nodes_for(sum(sizes))
+        self.nodes = max(NODES_MIN, nodes_for(sum(sizes)))
+        self.fits = nodes_for(sum(sizes)) >= NODES_MIN
         other = UNENDING_LIMIT if scenarios.SCENARIOS[scenario].crippled else OTHER_LIMIT
         self.limit = other if system != 'peersync' else QUICK_LIMIT if given.quick else LIMIT
         self.at = scenarios.SCENARIOS[scenario].with_image(image, self.share)
@@ -110,7 +112,7 @@ def nodes_for(size):
     with open('/proc/meminfo', encoding='ascii') as f:
         free = next(int(line.split()[1]) << 10 for line in f if line.startswith('MemAvailable'))
     room = int((free * MEMORY_SHARE - 0.1 * size) // (size * len(scenarios.SITES)))
-    return max(2, min(scenarios.NODES, room))
+    return min(scenarios.NODES, room)
 
 
 class Bench:
@@ -141,7 +143,8 @@ class Bench:
             say(f'{spec.name:22} {spec.system:10} about {spec.estimate_s():4.0f} s, T* {spec.bound_s():5.1f} s')
         say(f'{len(specs)} rows, {whole / 60:.0f} minutes by estimate, at most {self.given.minutes:.0f}')
         for scenario, image in cases if self.given.models else []:
-            for row in models.rows(self.given.sim, scenario, image, nodes_for(sum(scenarios.IMAGES[image]))):
+            for row in models.rows(self.given.sim, scenario, image,
+                                   max(NODES_MIN, nodes_for(sum(scenarios.IMAGES[image])))):
                 self.add(row)
         with concurrent.futures.ThreadPoolExecutor(BESIDE) as pool:
             list(pool.map(self.one, beside))
@@ -154,9 +157,11 @@ class Bench:
         if spent + spec.estimate_s() > self.given.minutes * 60 and old and old['t_max_s'] is not None:
             say(f'{spec.name} {spec.system}: out of time; the row of {old["when"]} stays')
             return
-        if spent + spec.estimate_s() > self.given.minutes * 60:
+        late = spent + spec.estimate_s() > self.given.minutes * 60
+        if late or not spec.fits:
             row = {'scenario': spec.name, 'system': spec.system, 'kind': 'measured', 'share': spec.share,
-                   **report.NOT_RUN, 'nodes': spec.nodes * len(scenarios.SITES), 'notes': ['out of time']}
+                   **report.NOT_RUN, 'nodes': spec.nodes * len(scenarios.SITES),
+                   'notes': ['out of time' if late else 'the caches do not fit into memory']}
         else:
             row = spec.run(self.given)
         with self.lock:

@@ -43,7 +43,7 @@ CONFIG_TYPE = 'application/vnd.oci.image.config.v1+json'
 CLOUD = {'nodes': 1, 'id': 100, 'delay': '1ms', 'lan': 'none'}
 EDGE = {'nodes': 4, 'rate': '100mbit', 'delay': '9ms'}
 LAYERS_AT_ONCE = 3
-MEMORY_SHARE = 0.5  # of what is free, for caches in memory: one disk would have to be 16 here
+MEMORY_SHARE = 0.7  # of what is free, at most for caches in memory: one disk would have to be 16 here
 ORIGIN = """
 worker_processes 1;
 user root;
@@ -333,7 +333,7 @@ class Swarm:
         os.makedirs(path)
         with open('/proc/meminfo', encoding='ascii') as f:
             free = int(re.search(r'MemAvailable: *(\d+)', f.read())[1]) << 10
-        if free * MEMORY_SHARE > 5 << 30:
+        if free * MEMORY_SHARE > 7 << 30:
             subprocess.run(['mount', '-t', 'tmpfs', '-o', f'size={int(free * MEMORY_SHARE)}', 'tmpfs',
                             path], check=True)
             self.lab.at_end.append(lambda: subprocess.run(['umount', '-l', path], check=False))
