@@ -39,6 +39,8 @@ tracker_office(struct tracker *t, uint32_t epoch)
 {
     t->epoch = epoch;
     t->lease_ids = 0;
+    for (size_t i = 0; i < t->blobs_count; i++)
+        t->blobs[i]->race.losers_count = 0;
     replicas_office(t->replicas);
 }
 
@@ -230,6 +232,7 @@ drop_entry(struct tracker_blob *b, size_t at)
     for (unsigned i = 0; i < LEASES_MAX; i++)
         if (lease_running(&b->book.list[i]) && b->book.list[i].node == e->node)
             lease_end(&b->book, &b->book.list[i], LEASE_EXPIRED);
+    tracker_race_forget(b, e->node);
     b->entries[at] = b->entries[--b->entries_count];
     b->entry_at[b->entries[at]->node] = (uint16_t)at;
     mem_free(e);
@@ -424,7 +427,7 @@ adopt(struct tracker *t, struct tracker_blob *b, unsigned node, const struct wir
         return NULL;
     }
     uint32_t at = said->first + (uint32_t)fetched, end = at;
-    if (b->holders[at] == 0 && tracker_race_loser(b, at, node))
+    if (said->count == 1 && b->holders[at] == 0 && tracker_race_loser(b, at, node))
         return NULL;
     if (said->lease >> 16 == t->epoch && now_ms < t->nodes[node].free_ms) {
         /* It was taken from it just now, and the order is on its way. */
@@ -447,8 +450,10 @@ adopt(struct tracker *t, struct tracker_blob *b, unsigned node, const struct wir
         return NULL; /* pieces that it has already are still another's */
     struct lease *l = lease_grant(&b->book, node, said->first, end - said->first,
                                   t->nodes[node].wan_rate, now_ms);
-    if (l != NULL)
+    if (l != NULL) {
         l->id = said->lease;
+        t->nodes[node].tried = true;
+    }
     return l;
 }
 

@@ -175,6 +175,8 @@ void tracker_race_won(struct tracker *t, struct tracker_blob *b, const struct le
                       int64_t now_ms);
 /* Did it lose its lease of the piece so? */
 bool tracker_race_loser(const struct tracker_blob *b, uint32_t piece, unsigned node);
+/* The node is gone; another one may get its place. */
+void tracker_race_forget(struct tracker_blob *b, unsigned node);
 /* Is the lease of a piece that somebody else has meanwhile? */
 bool tracker_race_lost(const struct tracker_blob *b, const struct lease *l);
 

@@ -81,6 +81,15 @@ tracker_race_loser(const struct tracker_blob *b, uint32_t piece, unsigned node)
     return false;
 }
 
+void
+tracker_race_forget(struct tracker_blob *b, unsigned node)
+{
+    struct tracker_race *r = &b->race;
+    for (unsigned i = r->losers_count; i-- > 0;)
+        if (r->losers[i] == node)
+            r->losers[i] = r->losers[--r->losers_count];
+}
+
 /* Should the node try the piece, of which nobody or only the holder of the lease has a part? */
 static bool
 may_race(const struct tracker *t, const struct tracker_blob *b, const struct tracker_entry *e,
@@ -94,7 +103,9 @@ may_race(const struct tracker *t, const struct tracker_blob *b, const struct tra
         !tracker_could_fetch(t, b, e, now_ms) || tracker_is_barren(b, e, now_ms))
         return false;
     if (l == NULL)
-        return !tracker_fetches(t, e->node) && (n->wan_rate > 0 || !n->tried);
+        return (n->wan_rate > 0 || !n->tried) && !tracker_fetches(t, e->node);
+    if (l->node == e->node)
+        return false;
     int64_t age_ms = now_ms - l->piece_ms;
     if (n->wan_rate > 0)
         return (races > 0 || age_ms > tracker_time_ms(t, b, l)) &&
@@ -110,8 +121,8 @@ best_of(const struct tracker *t, const struct tracker_blob *b, uint32_t piece,
     struct tracker_entry *best = NULL;
     for (size_t i = 0; i < b->entries_count; i++) {
         struct tracker_entry *e = b->entries[i];
-        if (may_race(t, b, e, piece, l, now_ms) &&
-            (best == NULL || t->nodes[e->node].wan_rate > t->nodes[best->node].wan_rate))
+        if ((best == NULL || t->nodes[e->node].wan_rate > t->nodes[best->node].wan_rate) &&
+            may_race(t, b, e, piece, l, now_ms))
             best = e;
     }
     return best;
@@ -166,8 +177,12 @@ tracker_race_won(struct tracker *t, struct tracker_blob *b, const struct lease *
     struct tracker_race *r = &b->race;
     if (l->first != r->piece)
         return;
-    for (unsigned i = 0; i < r->losers_count; i++)
-        tracker_strike(&t->nodes[r->losers[i]], now_ms);
+    for (unsigned i = 0; i < r->losers_count; i++) {
+        const struct tracker_entry *e = tracker_entry(b, r->losers[i]);
+        /* One of them may have it by now, and may be who brings it. */
+        if (r->losers[i] != l->node && e != NULL && !bits_get(e->bits, r->piece))
+            tracker_strike(&t->nodes[r->losers[i]], now_ms);
+    }
     r->losers_count = 0;
 }
 

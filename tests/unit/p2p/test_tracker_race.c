@@ -32,13 +32,26 @@ gets(struct tracker *t, uint8_t node, int64_t now_ms, struct wire_grant *ret)
 }
 
 static void
-brings(struct tracker *t, uint8_t node, const struct wire_grant *g, uint64_t done, int64_t now_ms)
+reports(struct tracker *t, uint8_t node, const struct wire_grant *g, uint64_t done, uint8_t state,
+        int64_t now_ms)
 {
     struct node_id id = unit_node(node);
-    bool all = done == (uint64_t)g->count * PIECE_BYTES_MIN;
-    struct wire_fetching f = {
-        g->digest, g->epoch, g->lease, g->first, g->count, done, all ? WIRE_DONE : WIRE_RUNS};
+    struct wire_fetching f = {g->digest, g->epoch, g->lease, g->first, g->count, done, state};
     tracker_fetching(t, &id, &f, now_ms, &orders);
+}
+
+static void
+brings(struct tracker *t, uint8_t node, const struct wire_grant *g, uint64_t done, int64_t now_ms)
+{
+    bool all = done == (uint64_t)g->count * PIECE_BYTES_MIN;
+    reports(t, node, g, done, all ? WIRE_DONE : WIRE_RUNS, now_ms);
+}
+
+static void
+goes(struct tracker *t, uint8_t node)
+{
+    struct node_id id = unit_node(node);
+    tracker_gone(t, &id);
 }
 
 /* Is the node told so? Of its lease, or, with 0, to ask for one. */
@@ -117,6 +130,61 @@ who_has_it_first_stops_the_other(void **state)
     tracker_free(t);
 }
 
+/* Both failed, and the first one gets it again. */
+static void
+who_brings_it_at_last_is_not_punished(void **state)
+{
+    (void)state;
+    struct wire_grant first, second, again, next;
+    struct tracker *t = raced(&first, &second);
+    goes(t, 4);
+    reports(t, 3, &second, 0, WIRE_FAILED, TRACKER_RACE_MS + 100);
+    reports(t, 1, &first, 1000, WIRE_FAILED, TRACKER_RACE_MS + 110);
+    says(t, 1, 0, 0, TRACKER_RACE_MS + 120);
+    assert_true(gets(t, 1, TRACKER_RACE_MS + 120, &again));
+    assert_int_equal(again.first, 0);
+    int64_t done_ms = TRACKER_RACE_MS + 200;
+    brings(t, 1, &again, (uint64_t)again.count * PIECE_BYTES_MIN, done_ms);
+    says(t, 1, 1000000, 1, done_ms);
+    assert_true(gets(t, 1, done_ms, &next));
+    tracker_free(t);
+}
+
+static void
+nobody_races_itself_after_an_election(void **state)
+{
+    (void)state;
+    struct wire_grant first, g;
+    struct tracker *t = two_fetch(&first);
+    tracker_free(t);
+    t = tracker_new();
+    tracker_office(t, 4);
+    for (uint8_t i = 1; i <= 2; i++)
+        says(t, i, 0, 0, 0);
+    brings(t, 1, &first, 1000, 10);
+    says(t, 1, 0, 0, TRACKER_RACE_MS + 100);
+    brings(t, 1, &first, 2000, TRACKER_RACE_MS + 100);
+    if (gets(t, 1, TRACKER_RACE_MS + 100, &g))
+        assert_int_not_equal(g.first, 0);
+    tracker_free(t);
+}
+
+/* Another node in the place of the loser is not taken for it. */
+static void
+who_comes_after_a_loser_left_may_race(void **state)
+{
+    (void)state;
+    struct wire_grant first, second, third;
+    struct tracker *t = raced(&first, &second);
+    goes(t, 1);
+    int64_t at_ms = 2 * TRACKER_RACE_MS + 100;
+    goes(t, 4);
+    says(t, 5, 0, 0, at_ms);
+    assert_true(gets(t, 5, at_ms, &third));
+    assert_int_equal(third.first, 0);
+    tracker_free(t);
+}
+
 static void
 a_sign_or_too_little_time_and_there_is_no_race(void **state)
 {
@@ -159,6 +227,9 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_all_wait_for_goes_to_a_second_node_and_the_first_goes_on),
         cmocka_unit_test(who_has_it_first_stops_the_other),
+        cmocka_unit_test(who_brings_it_at_last_is_not_punished),
+        cmocka_unit_test(nobody_races_itself_after_an_election),
+        cmocka_unit_test(who_comes_after_a_loser_left_may_race),
         cmocka_unit_test(a_sign_or_too_little_time_and_there_is_no_race),
         cmocka_unit_test(one_that_has_been_tried_is_not_tried_again),
     };
