@@ -68,12 +68,14 @@ identity_count_start(const char *dir)
 {
     AUTO(fd_close) int dir_fd = -1;
     AUTO(buf_release) struct buf text;
-    uint64_t starts = 0;
+    uint64_t starts;
     buf_init(&text, STARTS_DIGITS);
     if (fs_open_dir(dir, true, &dir_fd) < 0)
         return 0;
-    if (fs_read_file(dir_fd, STARTS, &text) == 0)
-        starts = strtoull(buf_text(&text), NULL, 10);
+    int rc = fs_read_file(dir_fd, STARTS, &text);
+    if (rc < 0 && rc != -ENOENT && rc != ERR_LIMIT)
+        return 0; /* the file keeps its count for the next start */
+    starts = rc == 0 ? strtoull(buf_text(&text), NULL, 10) : 0;
     starts = starts < SEAL_STARTS_MAX ? starts + 1 : 0;
     char line[STARTS_DIGITS];
     int len = snprintf(line, sizeof line, "%llu\n", (unsigned long long)starts);

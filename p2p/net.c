@@ -136,14 +136,14 @@ open_at(struct net *n, const char *host, const char *port, struct err *e)
     return rc < 0 ? err_set(e, rc, "p2p.listen: %s port %s, UDP: %s", host, port, err_text(rc)) : 0;
 }
 
-/* What this node shouts it need not hear: each of its own datagrams would wake it once more. On
- * loopback every other node is on this machine, too. */
+/* What this node shouts it need not hear: each of its own datagrams would wake it once more. That
+ * mutes it for the whole machine, where only a wildcard is sure to have its port alone. */
 static void
 hear_others_only(const struct net *n)
 {
     int fds[NET_FDS_MAX];
     size_t count = net_fds(n, fds);
-    for (size_t i = 0; i < count && !addr_is_loopback(&n->bound); i++) {
+    for (size_t i = 0; i < count && addr_is_any(&n->bound); i++) {
         (void)set(fds[i], IPPROTO_IP, IP_MULTICAST_LOOP, 0);
         (void)set(fds[i], IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0); /* not known to one of IPv4 */
     }

@@ -1,6 +1,8 @@
 #include "tests/unit/p2p/unit.h"
 
+#include "base/fault.h"
 #include "p2p/identity.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +54,10 @@ starts_are_counted(void **state)
     (void)state;
     assert_int_equal(identity_count_start(dir), 1);
     assert_int_equal(identity_count_start(dir), 2);
+    fault_arm(2, EIO, false, NULL); /* its file cannot be opened */
+    assert_int_equal(identity_count_start(dir), 0);
+    fault_disarm();
+    assert_int_equal(identity_count_start(dir), 3);
     assert_int_equal(identity_count_start("/proc/nowhere/x"), 0);
 }
 
