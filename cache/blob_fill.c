@@ -252,6 +252,9 @@ begin(struct blob *b, uint64_t size, bool patient)
     lock_take(&b->lock);
     enum blob_phase phase = b->phase;
     int rc = phase == BLOB_FAILED ? b->error : b->size == size ? 0 : ERR_SIZE;
+    if (phase == BLOB_ASKED) {
+        b->told_size = size; /* known, though nothing may come of it */
+    }
     lock_drop(&b->lock);
     if (phase != BLOB_ASKED) {
         return rc;

@@ -58,7 +58,7 @@ warm(const struct evict *x, struct evict_ghost *g, uint32_t now_s)
     double weight = g->asked_s == 0 || since_s >= EVICT_BURST_S ? 1 : since_s / EVICT_BURST_S;
     double slow = c.slow + weight, fast = c.fast + weight;
     g->heat = slow > 0 ? (float)(halves(x, now_s) + log2(slow)) : NEVER;
-    g->lag = fast > 0 ? (uint16_t)fmin(log2(slow / fast) * LAG_UNIT, UINT16_MAX) : 0;
+    g->lag = fast > 0 ? (uint16_t)fmin(fmax(log2(slow / fast), 0) * LAG_UNIT, UINT16_MAX) : 0;
 }
 
 /* A day's requests that a counter makes expect; it is new at the epoch. */

@@ -127,7 +127,7 @@ struct blob {
     int64_t room_ms;       /* ASKED: waits for room until then; 0: it does not */
     int fd;                /* set once */
     struct frames *frames; /* with fd; NULL: the file is the blob itself */
-    uint64_t size, gen;
+    uint64_t size, gen, told_size;
     struct window *window; /* its file is in memory; NULL: on disk */
     bool may_window;       /* without room on the disk it gets one */
     struct pieces *pieces; /* FILLING and FAILED; with a window as long as it lives */

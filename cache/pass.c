@@ -75,7 +75,7 @@ is_part(struct blob *prefix, const struct gap *want)
         return false;
     }
     lock_take(&prefix->lock);
-    bool part = prefix->size != CACHE_SIZE_UNKNOWN && want->end <= blob_tail_start(prefix->size);
+    bool part = want->end <= blob_tail_start(prefix->told_size);
     lock_drop(&prefix->lock);
     return part;
 }
@@ -306,7 +306,10 @@ uint64_t
 pass_have_bytes_locked(const struct blob *b)
 {
     const struct pass *p = b->pass;
-    return b->phase == BLOB_ASKED ? p->end : p->end + (b->size - p->limit); /* as if it were all */
+    if (b->size == CACHE_SIZE_UNKNOWN) {
+        return p->end;
+    }
+    return p->end + (b->size - p->limit); /* as if it were all */
 }
 
 /* The reader is done with what stands before pos. */

@@ -243,6 +243,7 @@ replay(void *arg, const struct record *rec)
         e->unsure = !r->clean;
         e->stored_wall_s = (uint32_t)rec->fact.stored_wall_s;
         uint32_t used_s = (uint32_t)rec->fact.used_wall_s;
+        room_not_before(c, used_s);
         evict_restore(&c->evict, &e->worth, 1, used_s, used_s);
         for (int i = 0; i < BLOB_SOURCES; i++) {
             e->from_bytes[i] = rec->fact.from_bytes[i];

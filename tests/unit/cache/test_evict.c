@@ -60,6 +60,17 @@ counters_halve_in_a_day(void **state)
     assert_true(fabs(evict_c(&x, &b, T0 + 5000 + DAY) - 1.5) < 0.01);
 }
 
+/* The fast counter never counts as more than the slow one, of which it is a part. */
+static void
+a_clock_set_back_leaves_the_counters_right(void **state)
+{
+    struct evict_blob b;
+    (void)state;
+    add(&b, 1, 5 * MIB, 1, 1, T0 + DAY);
+    evict_asked(&x, &b, EVICT_OTHER, T0 + DAY - 3600);
+    assert_true(b.lag < 2 * 256);
+}
+
 static void
 a_burst_counts_once(void **state)
 {
@@ -350,6 +361,7 @@ main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_it, close_it)
     const struct CMUnitTest tests[] = {
         TEST(counters_halve_in_a_day),
+        TEST(a_clock_set_back_leaves_the_counters_right),
         TEST(a_burst_counts_once),
         TEST(copies_leave_before_the_last_one),
         TEST(the_less_popular_leaves_first_whenever_it_is_asked),

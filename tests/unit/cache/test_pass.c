@@ -168,6 +168,32 @@ a_part_costs_its_own_bytes_only(void **state)
     room_release(&r);
 }
 
+/* Also where neither the disk nor memory has room for the blob. */
+static void
+a_part_of_what_fits_nowhere_costs_its_own_bytes_only(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d;
+    struct blob *pass;
+    struct writer w;
+    enum cache_got got;
+    room_init(&r, 2 * MIB);
+    uint8_t *body = make_body(4, 4 * MIB, &d);
+    struct blob *stored = cache_acquire(r.cache, &d, &got);
+    assert_int_equal(blob_begin(stored, 4 * MIB), ERR_FULL);
+    assert_int_equal(
+        cache_pass_through(r.cache, &d, &(struct gap){2 * MIB, 3 * MIB}, NULL, stored, &pass), 0);
+    start_writer(&w, pass, body, 4 * MIB);
+    assert_int_equal(read_and_compare(pass, body, 2 * MIB, 3 * MIB), MIB);
+    end_writer(&w);
+    assert_int_equal(pass->from_bytes[BLOB_FROM_UPSTREAM], MIB);
+    blob_release(&pass);
+    blob_release(&stored);
+    mem_free(body);
+    room_release(&r);
+}
+
 static void
 a_reader_that_leaves_ends_the_writer(void **state)
 {
@@ -225,6 +251,7 @@ main(void)
         cmocka_unit_test(wrong_bytes_do_not_complete),
         cmocka_unit_test(it_goes_on_where_a_stored_blob_failed),
         cmocka_unit_test(a_part_costs_its_own_bytes_only),
+        cmocka_unit_test(a_part_of_what_fits_nowhere_costs_its_own_bytes_only),
         cmocka_unit_test(a_reader_that_leaves_ends_the_writer),
         cmocka_unit_test(passes_are_bounded),
     };
