@@ -5,10 +5,11 @@
  *
  *   c       requests of the site, halving every EVICT_HALF_S, or EVICT_FAST times as often while
  *           such counters foretell better what is asked for (popularity drifts fast). What comes
- * within EVICT_BURST_S of another request counts for that part of it only: a roll-out to all nodes
- * is one event. copies  whole in the site, this one included, as last known: two when it came from
- * a peer, else one, until somebody says more. A copy too many saves LAN bytes only; the round trip
- * A and the WAN are paid by who loses the last one.
+ *           within EVICT_BURST_S of another request counts for that part of it only: a roll-out to
+ *           all nodes is one event.
+ *   copies  whole in the site, this one included, as last known: two when it came from a peer, else
+ *           one, until somebody says more. A copy too many saves LAN bytes only; the round trip A
+ *           and the WAN are paid by who loses the last one.
  *
  * All counters halve alike, so the order of two blobs stays while nobody asks for them: values are
  * compared as log2 V at the epoch, and a heap keeps them.
