@@ -126,10 +126,16 @@ SHOWN = (('cdf', 'When the nodes have the image'), ('heat', 'Who sent to whom'))
 
 
 def into_readme(path, folder, out, head, rows, case='stable/512M'):
-    """Table and two pictures between the marks of README.md; the pictures are copied into `folder`."""
+    """Between the marks of README.md: two pictures and, of the table, the image of the case with all systems and
+    our own rows; the whole table and the pictures go into `folder`."""
+    table_path = os.path.join(folder, 'table.md')
+    with open(table_path, 'w', encoding='utf-8') as f:
+        f.write(text(head, rows) + '\n')
+    few = [r for r in rows if r['system'] == 'peersync' or r['scenario'].endswith('/' + case.split('/')[1])]
     with open(path, encoding='utf-8') as f:
         before, rest = f.read().split(BEGIN)
-    said = text(head, rows) + '\n\n'
+    whole = os.path.relpath(table_path, os.path.dirname(path))
+    said = f'{text(head, few)} Other systems with the other images: [the whole table]({whole}).\n\n'
     for kind, caption in SHOWN:
         name = f'{kind}-{case.replace("/", "-")}.svg'
         if os.path.exists(os.path.join(out, name)):
