@@ -114,6 +114,7 @@ cache_new(const struct cache_config *config)
     cond_init(&c->asked_words);
     cond_init(&c->packed);
     buf_init(&c->pending, PENDING_BYTES);
+    buf_init(&c->note, CACHE_NOTE_MAX);
     return c;
 }
 
@@ -144,6 +145,7 @@ cache_free(struct cache *c)
     store_close(&c->store);
     tags_free(c->tags);
     buf_release(&c->pending);
+    buf_release(&c->note);
     content_free(c->content);
     hasher_release(&c->hasher);
     cond_release(&c->doomed);

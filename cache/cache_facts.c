@@ -1,4 +1,5 @@
-/* Tags and links at the front door: memory answers, the journal follows within a second. */
+/* Tags, links and the note at the front door: memory answers, the disk thread follows within a
+ * second. */
 #include "base/clock.h"
 #include "cache/disk.h"
 #include "cache/inside.h"
@@ -134,4 +135,24 @@ cache_each_name(struct cache *c, void (*each)(void *arg, const char *name, const
     lock_take(&c->facts_lock);
     tags_each(c->tags, each, arg);
     lock_drop(&c->facts_lock);
+}
+
+/* ---- the note ---- */
+
+void
+cache_note_put(struct cache *c, const void *bytes, size_t len)
+{
+    must(len > 0 && len <= CACHE_NOTE_MAX);
+    lock_take(&c->facts_lock);
+    buf_clear(&c->note);
+    int rc = buf_add(&c->note, bytes, len);
+    lock_drop(&c->facts_lock);
+    must(rc == 0); /* it fits */
+    disk_wake(c);
+}
+
+int
+cache_note_get(struct cache *c, struct buf *ret)
+{
+    return store_read_file(&c->store, STORE_NOTE, ret);
 }

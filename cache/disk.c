@@ -492,6 +492,22 @@ journal_due_ms(struct cache *c)
     return due_ms > c->journal_retry_ms ? due_ms : c->journal_retry_ms;
 }
 
+/* ---- the note ---- */
+
+static void
+write_note(struct cache *c)
+{
+    AUTO(buf_release) struct buf note;
+    lock_take(&c->facts_lock);
+    note = c->note;
+    buf_init(&c->note, note.limit);
+    lock_drop(&c->facts_lock);
+    int rc = note.len == 0 ? 0 : store_write_file(&c->store, STORE_NOTE, &note);
+    if (rc < 0) {
+        (void)cache_disk_failed(c, "note", rc); /* the next one says more */
+    }
+}
+
 /* ---- the way out of degraded, ages ---- */
 
 static void
@@ -540,6 +556,7 @@ turn(struct cache *c)
     if (clock_ms() >= journal_due_ms(c)) {
         write_journal(c);
     }
+    write_note(c);
     return !stopping;
 }
 

@@ -4,8 +4,7 @@
  * the hasher's (HASHER) before the disk thread's mailbox (MAILBOX). None is held during I/O.
  *
  * Whenever cache->lock is free:
- *  1. used_bytes is the sum of size over entries that are PARTIAL or STORED; of a packed one that
- * of its file.
+ *  1. used_bytes is the sum of size (packed: of its file) over entries that are PARTIAL or STORED.
  *  2. open_bytes is the same sum over those with a blob in memory.
  *  3. an entry is on the age list iff it is PARTIAL or STORED.
  *  4. entry->blob and blob->entry point to each other, or are NULL.
@@ -212,6 +211,7 @@ struct cache {
     struct tags *tags;
     struct buf pending;       /* records for the journal */
     int64_t pending_since_ms; /* when the first of them came */
+    struct buf note;          /* to be written; empty: nothing is */
     bool rewrite;             /* records were lost: write everything anew */
 
     /* disk thread only */

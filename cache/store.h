@@ -12,6 +12,7 @@
  *   DIR/partial/...tmp             a file being written; deleted at start
  *   DIR/quarantine/sha256-HEX      stored bytes that did not match, for people
  *   DIR/journal                    soft facts
+ *   DIR/note                       what the floor above wants to find again
  *   DIR/clean                      there after a clean stop: the blobs not yet re-hashed
  *
  * Errors are -errno and what the header of base/fs.h says. */
@@ -82,6 +83,7 @@ struct publishing {
 };
 void store_publish_blobs(const struct store *s, struct publishing *list, size_t count);
 
+#define STORE_NOTE "note"
 /* Small files in DIR, written whole and replaced in one step. */
 CHECKED int store_write_file(const struct store *s, const char *name, const struct buf *bytes);
 CHECKED int store_read_file(const struct store *s, const char *name, struct buf *ret);

@@ -43,6 +43,7 @@ admin_look(struct admin *a, struct report *ret)
     ret->cache = a->parts.cache;
     ret->fetch = a->parts.fetch;
     ret->pulls = a->parts.pulls;
+    ret->before = a->parts.before;
     ret->p2p = a->p2p;
     lock_drop(&a->lock);
     ret->listen = ret->cache ? a->listen : "";

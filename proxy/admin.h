@@ -26,6 +26,7 @@ struct p2p;
 struct pulls;
 struct report;
 struct settings;
+struct totals;
 
 /* Takes listen_fd, also on failure. State: starting. */
 CHECKED int admin_open(struct settings *settings, int listen_fd, struct admin **ret, struct err *e);
@@ -34,6 +35,7 @@ struct admin_parts {
     struct cache *cache;
     struct fetch *fetch;
     struct pulls *pulls;
+    const struct totals *before; /* of earlier runs */
 };
 /* The registry API answers. `listen`: where it is. */
 void admin_serving(struct admin *a, const struct admin_parts *parts, const char *listen);

@@ -29,6 +29,7 @@
 #include "proxy/peering.h"
 #include "proxy/report.h"
 #include "proxy/report_swarm.h"
+#include "proxy/totals.h"
 #include "proxy/why.h"
 #include <malloc.h>
 #include <sched.h>
@@ -56,6 +57,7 @@ struct daemon {
     struct admin *admin;
     struct pulls *pulls;
     struct server *server;
+    struct totals_kept totals;
     char listen[SERVER_ADDRESS_MAX];
     sigset_t signals;
 };
@@ -163,6 +165,8 @@ start(struct daemon *d, struct err *e)
     if (!bad)
         notify_send("STATUS=opening the cache");
     bad = bad ? bad : open_cache(d, e);
+    if (!bad)
+        totals_load(&d->totals, d->cache);
     bad = bad ? bad : fetch_open(&d->fetch, e);
     if (!bad)
         fetch_set_wan_rate(d->fetch, d->settings->limit_wan_rate);
@@ -177,7 +181,7 @@ start(struct daemon *d, struct err *e)
         return bad;
     footprint_trim();
     admin_swarm(d->admin, peering_p2p(d->peering));
-    struct admin_parts parts = {d->cache, d->fetch, d->pulls};
+    struct admin_parts parts = {d->cache, d->fetch, d->pulls, &d->totals.before};
     admin_serving(d->admin, &parts, d->listen);
     return 0;
 }
@@ -335,6 +339,7 @@ serve(struct daemon *d)
     for (;;) {
         int got = next_signal(d, LOOK_MS < tell_ms ? LOOK_MS : tell_ms);
         tell_pulls(d, false);
+        totals_keep(&d->totals, d->cache, false);
         if (got || clock_ms() - told_ms >= tell_ms) {
             tell_systemd(d);
             told_ms = clock_ms();
@@ -381,6 +386,8 @@ stop(struct daemon *d)
     tell_pulls(d, true);
     pulls_free(d->pulls);
     fetch_close(d->fetch);
+    if (d->cache)
+        totals_keep(&d->totals, d->cache, true);
     cache_close(d->cache);
     settings_release(&d->settings);
 }

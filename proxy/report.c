@@ -127,19 +127,26 @@ add_registries(const struct report *r, cJSON *to)
     }
 }
 
-static void
-add_counts(cJSON *to)
+static cJSON *
+add_bytes(const struct totals *t, cJSON *to, const char *key)
 {
-    cJSON *bytes = cJSON_AddObjectToObject(to, "bytes");
-    uint64_t served = metric_get(M_served_bytes);
-    uint64_t upstream = metric_get(M_body_upstream);
-    json_add_u64(bytes, "cache", metric_get(M_body_cache));
-    json_add_u64(bytes, "peer", metric_get(M_body_peer));
-    json_add_u64(bytes, "remote_peer", metric_get(M_body_remote_peer));
-    json_add_u64(bytes, "upstream", upstream);
-    json_add_u64(bytes, "served", served);
-    json_add_u64(bytes, "peer_upload", metric_get(M_peer_upload));
-    json_add_u64(bytes, "saved_wan", served > upstream ? served - upstream : 0);
+    cJSON *bytes = cJSON_AddObjectToObject(to, key);
+    for (size_t i = 0; i < TOTALS; i++)
+        json_add_u64(bytes, totals_name((enum total)i), t->bytes[i]);
+    json_add_u64(bytes, "saved_wan", totals_saved(t));
+    return bytes;
+}
+
+static void
+add_counts(const struct report *r, cJSON *to)
+{
+    struct totals run, all;
+    totals_of_run(&run);
+    (void)add_bytes(&run, to, "bytes");
+    if (r->before) {
+        totals_now(r->before, &all);
+        report_add_time(add_bytes(&all, to, "totals"), "since", all.since_wall_s);
+    }
     cJSON *pulls = cJSON_AddObjectToObject(to, "pulls");
     json_add_u64(pulls, "hit", metric_get(M_pulls_hit));
     json_add_u64(pulls, "joined", metric_get(M_pulls_joined));
@@ -237,7 +244,7 @@ report_status(const struct report *r)
     report_add_text(doc, "admin", r->admin);
     add_cache(r, doc);
     add_registries(r, doc);
-    add_counts(doc);
+    add_counts(r, doc);
     add_transfers(r, doc);
     report_swarm_add(r, cJSON_AddObjectToObject(doc, "p2p"));
     return doc;

@@ -8,6 +8,7 @@
 #include "p2p/p2p.h"
 #include "proxy/api/pulls.h"
 #include "proxy/settings.h"
+#include "proxy/totals.h"
 #include "proxy/upstream/fetch.h"
 
 #define REPORT_BLOBS_MAX     10000 /* of one answer */
@@ -15,14 +16,15 @@
 
 enum report_state { REPORT_STARTING, REPORT_SERVING, REPORT_DRAINING };
 
-/* What a report is made of. cache, fetch and pulls are NULL before SERVING, p2p while there is no
- * swarm. */
+/* What a report is made of. cache, fetch, pulls and before are NULL before SERVING, p2p while there
+ * is no swarm. */
 struct report {
     enum report_state state;
     struct settings *settings;
     struct cache *cache;
     struct fetch *fetch;
     struct pulls *pulls;
+    const struct totals *before; /* of earlier runs */
     struct p2p *p2p;
     const char *listen, *admin; /* where the sockets really are; "" before they are there */
     int64_t started_ms;         /* clock_ms() */

@@ -61,6 +61,10 @@ print_bytes(const cJSON *doc, FILE *to)
     if (served)
         (void)fprintf(to, " (%.0f %%)",
                       100.0 * (double)cli_number(b, "saved_wan") / (double)served);
+    const cJSON *all = json_object(doc, "totals");
+    if (cli_number(all, "served") > served)
+        (void)fprintf(to, " since start; %s since %.10s", size_of(all, "saved_wan").text,
+                      *cli_text(all, "since") ? cli_text(all, "since") : "the first start");
     const cJSON *p = json_object(doc, "pulls");
     (void)fprintf(
         to,
