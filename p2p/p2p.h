@@ -20,6 +20,7 @@
 #include "p2p/names.h"
 #include "p2p/piece.h"
 #include "p2p/rank.h"
+#include "p2p/refused.h"
 #include "p2p/seal.h"
 #include "p2p/slots.h"
 #include "p2p/step.h"
@@ -190,7 +191,8 @@ struct p2p_state {
     struct tracker_sum tracker_sum; /* of this node's own table, while it is in office */
     size_t peers_count;
     struct p2p_peer *peers; /* tracker first, then by id */
-    size_t names;           /* tags and manifests that it knows of */
+    struct refused_lately refused[REFUSED_KINDS];
+    size_t names; /* tags and manifests that it knows of */
     size_t blobs_count;
     struct p2p_blob *blobs; /* those that are wanted first, then by digest */
     struct traffic traffic; /* of this node */

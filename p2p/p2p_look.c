@@ -171,6 +171,7 @@ p2p_draw(struct p2p *p)
     int64_t reached_ms = step_reached_ms(p->step);
     s->reached_ms_ago = reached_ms == INT64_MIN ? -1 : p->now_ms - reached_ms;
     s->tracker_sum = step_tracker_sum(p->step);
+    sealer_refused(&p->sealer, s->refused);
     s->names = step_names(p->step);
     draw_peers(p, s);
     draw_blobs(p, s);

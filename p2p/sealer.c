@@ -22,6 +22,7 @@ sealer_init(struct sealer *s, const struct seal_keys *keys, const struct node_id
     atomic_init(&s->seq, 0);
     lock_init(&s->lock, LOCK_LEAF);
     seal_guard_init(&s->guard);
+    s->refused = (struct refused){0};
     s->told_count = 0;
     s->told_ms = INT64_MIN / 2;
     s->left_out = 0;
@@ -114,19 +115,39 @@ tell(struct sealer *s, int why, const char *from, const char *reason)
         LOG(p2p_refused, LOG_S("from", from), LOG_S("reason", reason), LOG_U("left_out", left_out));
 }
 
-static void
-count_refusal(int why)
+static enum refused_kind
+kind_of(int why)
 {
-    if (why == ERR_DENIED)
-        metric_add(M_p2p_refused_key, 1);
-    else if (why == ERR_TIMEOUT)
-        metric_add(M_p2p_refused_clock, 1);
-    else if (why == ERR_REFUSED || why == ERR_LATER)
-        metric_add(M_p2p_refused_replay, 1);
-    else if (why == ERR_VERSION)
-        metric_add(M_p2p_refused_version, 1);
-    else
-        metric_add(M_p2p_refused_syntax, 1);
+    return why == ERR_DENIED                        ? REFUSED_KEY
+           : why == ERR_TIMEOUT                     ? REFUSED_CLOCK
+           : why == ERR_REFUSED || why == ERR_LATER ? REFUSED_REPLAY
+           : why == ERR_VERSION                     ? REFUSED_VERSION
+                                                    : REFUSED_SYNTAX;
+}
+
+static void
+count_refusal(struct sealer *s, int why, const char *from)
+{
+    static const enum metric metrics[REFUSED_KINDS] = {[REFUSED_KEY] = M_p2p_refused_key,
+                                                       [REFUSED_CLOCK] = M_p2p_refused_clock,
+                                                       [REFUSED_REPLAY] = M_p2p_refused_replay,
+                                                       [REFUSED_VERSION] = M_p2p_refused_version,
+                                                       [REFUSED_SYNTAX] = M_p2p_refused_syntax};
+    enum refused_kind kind = kind_of(why);
+    metric_add(metrics[kind], 1);
+    lock_take(&s->lock);
+    refused_note(&s->refused, kind, from, clock_ms());
+    lock_drop(&s->lock);
+}
+
+void
+sealer_refused(struct sealer *s, struct refused_lately ret[REFUSED_KINDS])
+{
+    int64_t now_ms = clock_ms();
+    lock_take(&s->lock);
+    for (int kind = 0; kind < REFUSED_KINDS; kind++)
+        refused_look(&s->refused, (enum refused_kind)kind, now_ms, &ret[kind]);
+    lock_drop(&s->lock);
 }
 
 /* What an operator can do something about; else NULL. */
@@ -175,7 +196,7 @@ sealer_open(struct sealer *s, enum seal_kind kind, const uint8_t *msg, size_t le
         metric_add(M_p2p_older_key, which > 1);
         *ret = h;
     } else if (rc != ERR_AGAIN) {
-        count_refusal(rc);
+        count_refusal(s, rc, from);
         tell(s, rc, from, reason_of(rc));
     }
     return rc;
@@ -196,7 +217,7 @@ sealer_verify(struct sealer *s, const char *text, const char *what, struct node_
         metric_add(M_p2p_older_key, which > 1);
         *ret_from = h.sender;
     } else if (rc != ERR_AGAIN) {
-        count_refusal(rc);
+        count_refusal(s, rc, NULL);
     }
     return rc;
 }

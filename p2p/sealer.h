@@ -4,6 +4,7 @@
 #define P2P_SEALER_H
 
 #include "base/lock.h"
+#include "p2p/refused.h"
 #include "p2p/seal.h"
 
 #define SEALER_TOLD_MAX 64   /* addresses whose refusal was logged; the oldest is forgotten */
@@ -16,6 +17,7 @@ struct sealer {
     struct lock lock;
     struct seal_keys keys;   /* lock */
     struct seal_guard guard; /* lock */
+    struct refused refused;  /* lock */
     size_t told_count;       /* lock */
     int64_t told_ms;         /* lock: when the last line was logged */
     uint64_t left_out;       /* lock: lines that were not, since */
@@ -43,5 +45,7 @@ CHECKED int sealer_open(struct sealer *s, enum seal_kind kind, const uint8_t *ms
 CHECKED int sealer_sign(struct sealer *s, const char *what, char ret_text[SEAL_TEXT_MAX]);
 CHECKED int sealer_verify(struct sealer *s, const char *text, const char *what,
                           struct node_id *ret_from);
+/* What was refused in the last hour. */
+void sealer_refused(struct sealer *s, struct refused_lately ret[REFUSED_KINDS]);
 
 #endif

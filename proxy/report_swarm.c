@@ -123,6 +123,26 @@ add_sum(const struct p2p_state *s, cJSON *to)
     json_add_u64(office, "trims", s->tracker_sum.trims);
 }
 
+/* Whether it still goes on: counters only rise. */
+static void
+add_refused_lately(const struct p2p_state *s, cJSON *to)
+{
+    cJSON *list = cJSON_AddArrayToObject(to, "refused_lately");
+    for (int kind = 0; kind < REFUSED_KINDS; kind++) {
+        const struct refused_lately *l = &s->refused[kind];
+        if (l->count == 0)
+            continue;
+        cJSON *one = cJSON_CreateObject();
+        report_add_text(one, "reason", refused_name((enum refused_kind)kind));
+        json_add_u64(one, "messages", l->count);
+        json_add_u64(one, "last_ms_ago", (uint64_t)l->last_ms_ago);
+        cJSON *from = cJSON_AddArrayToObject(one, "from");
+        for (size_t i = 0; i < l->from_count; i++)
+            cJSON_AddItemToArray(from, cJSON_CreateString(l->from[i]));
+        cJSON_AddItemToArray(list, one);
+    }
+}
+
 static void
 add_refused(cJSON *to)
 {
@@ -170,6 +190,7 @@ add_state(const struct p2p_state *s, cJSON *to)
     json_add_u64(to, "swarms", s->blobs_count);
     json_add_u64(to, "names", s->names);
     add_refused(to);
+    add_refused_lately(s, to);
     json_add_u64(to, "older_key", metric_get(M_p2p_older_key));
     add_asked(to);
     add_tracker(s, to);

@@ -11,6 +11,7 @@
  *   swarms      blobs that this node exchanges now
  *   refused     messages that were not believed since start: {key, clock, replay,
  *               version, syntax}
+ *   refused_lately   in the last hour: [{reason, messages, last_ms_ago, from: [address]}]
  *   asked       for bytes by other nodes since start: {sent, busy, not_held, refused}
  *   tracker     null, or {id, address, self, epoch, since, since_ms_ago, why}; since: RFC 3339
  *   deputy      null, or {id, address, self}

@@ -64,6 +64,8 @@ bool cli_true(const cJSON *doc, const char *key);
 
 /* The node's place in the swarm, of a document as GET /api/v1/peers gives it. */
 void cli_swarm_print(const cJSON *p, FILE *to);
+/* Messages that were refused for that reason in the last hour; NULL: none. */
+const cJSON *cli_refused(const cJSON *p, const char *reason);
 /* The same of GET /api/v1/status, but for its transfers; and of one pull of /api/v1/pulls. */
 void cli_status_print(const cJSON *doc, FILE *to);
 /* Whose blob a transfer brings. */

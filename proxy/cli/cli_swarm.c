@@ -48,6 +48,18 @@ print_tracker(const cJSON *p, FILE *to)
     (void)fprintf(to, "%s", deputy ? "\n" : "deputy      none: there is no other node\n");
 }
 
+const cJSON *
+cli_refused(const cJSON *p, const char *reason)
+{
+    const cJSON *one;
+    cJSON_ArrayForEach(one, json_array(p, "refused_lately"))
+    {
+        if (strcmp(cli_text(one, "reason"), reason) == 0)
+            return one;
+    }
+    return NULL;
+}
+
 /* What keeps nodes apart that hear each other. */
 static void
 print_refused(const cJSON *p, FILE *to)
@@ -55,11 +67,16 @@ print_refused(const cJSON *p, FILE *to)
     static const char *const why[][2] = {{"key", "another cluster key"},
                                          {"clock", "a clock more than a minute off"},
                                          {"version", "another version of the protocol"}};
-    const cJSON *refused = json_object(p, "refused");
-    for (size_t i = 0; i < ARRAY_LEN(why); i++)
-        if (cli_number(refused, why[i][0]))
-            (void)fprintf(to, "refused     %llu messages for %s; see peersync doctor\n",
-                          (unsigned long long)cli_number(refused, why[i][0]), why[i][1]);
+    for (size_t i = 0; i < ARRAY_LEN(why); i++) {
+        const cJSON *one = cli_refused(p, why[i][0]);
+        if (cli_number(one, "messages"))
+            (void)fprintf(
+                to,
+                "refused     %llu messages in the last hour, the last one %s ago, for %s; "
+                "see peersync doctor\n",
+                (unsigned long long)cli_number(one, "messages"), duration_of(one, "last_ms_ago").is,
+                why[i][1]);
+    }
 }
 
 void

@@ -27,9 +27,10 @@
 #define SKEW_FAIL_S      600
 #define GIGABIT_BYTES_S  125000000u /* a LAN that is common */
 #define TEXT_MAX         256
-#define PEER_MS          1000L /* a LAN answers in a few */
-#define PEERS_MAX        16    /* asked one by one; they stand for the rest */
-#define SENDERS_TEXT_MAX 100   /* of the line that they stand in */
+#define PEER_MS          1000L  /* a LAN answers in a few */
+#define PEERS_MAX        16     /* asked one by one; they stand for the rest */
+#define SENDERS_TEXT_MAX 100    /* of the line that they stand in */
+#define REFUSED_OVER_MS  180000 /* without a refusal: it is over */
 
 enum verdict { GOOD, WARNING, BAD };
 
@@ -198,52 +199,67 @@ check_key(struct doctor *d)
     return true;
 }
 
-/* " of A, B": whose messages were refused for that reason, as far as the events go back. */
-static void
-print_senders(const cJSON *events, const char *reason, struct buf *ret)
+/* Messages of one kind, as refused_lately has them. */
+struct lately {
+    uint64_t count, last_ms_ago;
+    char last[TEXT_SIZE_MAX], from[SENDERS_TEXT_MAX]; /* for people; from: "" or " of A, B" */
+};
+
+/* False: there were none in the last hour. */
+static bool
+lately_of(const cJSON *p, const char *kind, struct lately *ret)
 {
-    const cJSON *one;
-    cJSON_ArrayForEach(one, json_array(events, "events"))
+    const cJSON *one = cli_refused(p, kind), *from;
+    size_t len = 0;
+    *ret = (struct lately){cli_number(one, "messages"), cli_number(one, "last_ms_ago"), "", ""};
+    text_print_duration((int64_t)(ret->last_ms_ago / 1000 * 1000), ret->last);
+    cJSON_ArrayForEach(from, json_array(one, "from"))
     {
-        const cJSON *fields = json_object(one, "fields");
-        const char *from = cli_text(fields, "from");
-        if (strcmp(cli_text(one, "event"), "p2p_refused") == 0 &&
-            strstr(cli_text(fields, "reason"), reason) && !strstr(buf_text(ret), from) &&
-            buf_printf(ret, "%s%s", ret->len ? ", " : " of ", from))
-            return; /* enough of them */
+        if (text_printf(ret->from + len, sizeof ret->from - len, "%s%s", len ? ", " : " of ",
+                        from->valuestring))
+            ret->from[len] = 0; /* enough of them */
+        len = strlen(ret->from);
     }
+    return ret->count > 0;
+}
+
+/* It goes on: a node that is not believed is heard every few seconds. */
+static bool
+goes_on(const cJSON *p, const char *kind, struct lately *ret)
+{
+    return lately_of(p, kind, ret) && ret->last_ms_ago < REFUSED_OVER_MS;
 }
 
 static void
 check_refused(struct doctor *d, const cJSON *p)
 {
     static const struct {
-        const char *key, *name, *reason, *text;
+        const char *key, *name, *text;
     } kinds[] = {
-        {"clock", "swarm clock", "clock",
+        {"clock", "swarm clock",
          "a clock, ours or theirs, is more than a minute off: compare timedatectl on both"},
-        {"key", "swarm key", "key",
+        {"key", "swarm key",
          "they have another cluster key: install the same on all nodes, then systemctl reload "
          "peersync"},
-        {"version", "swarm version", "version",
+        {"version", "swarm version",
          "they have another version of the protocol: upgrade the older ones"},
     };
-    AUTO(json_free) cJSON *events = NULL;
     bool any = false;
-    if (cli_get(d->cli, "/api/v1/events", &events))
-        return;
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-        uint64_t count = cli_number(json_object(p, "refused"), kinds[i].key);
-        AUTO(buf_release) struct buf from;
-        buf_init(&from, SENDERS_TEXT_MAX);
-        print_senders(events, kinds[i].reason, &from);
-        any = any || count;
-        if (count)
-            tell(d, WARNING, kinds[i].name, "%llu messages%s refused: %s",
-                 (unsigned long long)count, buf_text(&from), kinds[i].text);
+        struct lately l;
+        if (goes_on(p, kinds[i].key, &l))
+            tell(d, WARNING, kinds[i].name,
+                 "%llu messages in the last hour, the last one %s ago,%s refused: %s",
+                 (unsigned long long)l.count, l.last, l.from, kinds[i].text);
+        else if (l.count)
+            tell(d, GOOD, kinds[i].name,
+                 "%llu messages%s were refused for their %s, the last one %s ago: it is over",
+                 (unsigned long long)l.count, l.from, kinds[i].key, l.last);
+        any = any || l.count;
     }
     if (!any)
-        tell(d, GOOD, "swarm clock", "no message was refused for its clock, key or version");
+        tell(d, GOOD, "swarm clock",
+             "no message was refused for its clock, key or version in the last hour");
 }
 
 /* The other direction: what others can ask of this node. */
@@ -294,9 +310,8 @@ check_found(struct doctor *d, const cJSON *p)
     const char *address = cli_text(p, "address");
     tell(d, GOOD, "site", "%s, from %s; this node is %s", cli_text(p, "site"),
          cli_text(p, "site_from"), address);
-    const cJSON *refused = json_object(p, "refused");
-    bool deaf = cli_number(refused, "key") || cli_number(refused, "clock") ||
-                cli_number(refused, "version");
+    struct lately l;
+    bool deaf = goes_on(p, "key", &l) || goes_on(p, "clock", &l) || goes_on(p, "version", &l);
     if (!here && !elsewhere && deaf)
         tell(d, WARNING, "nodes", "there are others, and none is believed; below is why");
     else if (!here && !elsewhere)
