@@ -115,7 +115,7 @@ kill_one(struct world *w, struct drama *d, unsigned node)
     /* Somebody must be left on its side. */
     unsigned left = 0;
     for (unsigned i = 0; i < w->count; i++)
-        if (i != node && world_alive(w, i) && !*world_cut(w, node, i))
+        if (i != node && world_alive(w, i) && !world_is_cut(w, node, i))
             left++;
     if (calm(w, d) && world_is_tracker(w, node) && left > 0)
         d->orphaned_ms = world_ms(w);
@@ -125,7 +125,7 @@ kill_one(struct world *w, struct drama *d, unsigned node)
 static bool
 same_side(const struct world *w, unsigned a, unsigned b)
 {
-    return !*world_cut(w, a, b) && !*world_cut(w, b, a);
+    return !world_is_cut(w, a, b) && !world_is_cut(w, b, a);
 }
 
 /* The best living node on the side of another, but for that one; -1: none. */
@@ -150,7 +150,7 @@ split(struct world *w, unsigned bits)
     world_say(w, "split %x", bits & ((1u << w->count) - 1));
     for (unsigned i = 0; i < w->count; i++)
         for (unsigned j = 0; j < w->count; j++)
-            *world_cut(w, i, j) = (bits >> i & 1) != (bits >> j & 1);
+            world_cut(w, i, j, (bits >> i & 1) != (bits >> j & 1));
 }
 
 static void
@@ -169,7 +169,7 @@ kill_best(struct world *w, struct drama *d, unsigned many)
         kill_one(w, d, (unsigned)next);
         bool left = false;
         for (unsigned i = 0; i < w->count; i++)
-            left |= world_alive(w, i) && !*world_cut(w, t, i);
+            left |= world_alive(w, i) && !world_is_cut(w, t, i);
         if (!left)
             d->orphaned_ms = -1;
     }
@@ -227,7 +227,7 @@ make_deaf(struct world *w, struct drama *d, unsigned node)
         return;
     d->deaf = calm(w, d) && others > 0 && world_alive(w, node) && world_alive(w, (unsigned)t);
     world_say(w, "n%u does not hear n%d", node, t);
-    *world_cut(w, t, node) = true;
+    world_cut(w, t, node, true);
     d->partial = true;
 }
 
@@ -268,7 +268,7 @@ happen(struct world *w, struct drama *d, const struct fault *f)
         break;
     case HEAL:
         world_say(w, "heals");
-        memset(w->cuts, 0, (size_t)w->count * w->count);
+        world_mend(w);
         d->partial = false;
         w->loss_permille = 0;
         break;
@@ -279,7 +279,7 @@ happen(struct world *w, struct drama *d, const struct fault *f)
     case ONE_WAY: {
         unsigned to = f->b % w->count;
         world_say(w, "nothing from n%u to n%u", f->a, to);
-        *world_cut(w, f->a, to) = f->a != to;
+        world_cut(w, f->a, to, f->a != to);
         d->partial = true;
         break;
     }
@@ -477,7 +477,7 @@ elections_run(uint64_t seed, uint64_t keep, bool traced, struct elections_sum *s
     /* In the end all is well again: what is alive must agree. */
     bool good = world_run(w, last_ms + SETTLE_MS);
     if (good) {
-        memset(w->cuts, 0, (size_t)w->count * w->count);
+        world_mend(w);
         w->loss_permille = 0;
         d.partial = false;
         d.deaf = false;

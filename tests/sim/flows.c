@@ -7,10 +7,11 @@
 #define MILLION 1000000u
 
 void
-flows_init(struct flows *f, unsigned links, bool local)
+flows_init(struct flows *f, unsigned links, unsigned groups, bool local)
 {
-    *f = (struct flows){.local = local, .links_count = links};
+    *f = (struct flows){.local = local, .links_count = links, .groups = groups};
     f->links = mem_zalloc(links * sizeof *f->links);
+    f->heaps = mem_zalloc(groups * sizeof *f->heaps);
 }
 
 void
@@ -18,9 +19,12 @@ flows_release(struct flows *f)
 {
     for (unsigned l = 0; l < f->links_count; l++)
         mem_free(f->links[l].list);
+    for (unsigned g = 0; g < f->groups; g++)
+        mem_free(f->heaps[g].list);
     mem_free(f->links);
+    mem_free(f->heaps);
     mem_free(f->list);
-    mem_free(f->heap);
+    mem_free(f->unused);
 }
 
 /* ---- the heap of marks ---- */
@@ -33,27 +37,51 @@ earlier(const struct flows *f, uint32_t a, uint32_t b)
 }
 
 static void
-place(struct flows *f, uint32_t at, uint32_t flow)
+place(struct flows *f, struct flows_heap *h, uint32_t at, uint32_t flow)
 {
-    f->heap[at] = flow;
+    h->list[at] = flow;
     f->list[flow].heap_at = at;
 }
 
-/* The flow at that place may have become earlier or later. */
+/* The flow may have become earlier or later. */
 static void
-sift(struct flows *f, uint32_t at)
+sift(struct flows *f, uint32_t flow)
 {
-    uint32_t flow = f->heap[at];
-    for (; at > 0 && earlier(f, flow, f->heap[(at - 1) / 2]); at = (at - 1) / 2)
-        place(f, at, f->heap[(at - 1) / 2]);
-    for (uint32_t child; (child = 2 * at + 1) < f->heap_count; at = child) {
-        if (child + 1 < f->heap_count && earlier(f, f->heap[child + 1], f->heap[child]))
+    struct flows_heap *h = &f->heaps[f->list[flow].group];
+    uint32_t at = f->list[flow].heap_at;
+    for (; at > 0 && earlier(f, flow, h->list[(at - 1) / 2]); at = (at - 1) / 2)
+        place(f, h, at, h->list[(at - 1) / 2]);
+    for (uint32_t child; (child = 2 * at + 1) < h->count; at = child) {
+        if (child + 1 < h->count && earlier(f, h->list[child + 1], h->list[child]))
             child++;
-        if (!earlier(f, f->heap[child], flow))
+        if (!earlier(f, h->list[child], flow))
             break;
-        place(f, at, f->heap[child]);
+        place(f, h, at, h->list[child]);
     }
-    place(f, at, flow);
+    place(f, h, at, flow);
+}
+
+static void
+heap_add(struct flows *f, uint32_t flow)
+{
+    struct flows_heap *h = &f->heaps[f->list[flow].group];
+    if (h->count == h->cap) {
+        h->cap = h->cap > 0 ? 2 * h->cap : 64;
+        h->list = mem_realloc(h->list, h->cap * sizeof *h->list);
+    }
+    place(f, h, h->count++, flow);
+    sift(f, flow);
+}
+
+static void
+heap_remove(struct flows *f, uint32_t flow)
+{
+    struct flows_heap *h = &f->heaps[f->list[flow].group];
+    uint32_t at = f->list[flow].heap_at, last = h->list[--h->count];
+    if (last == flow)
+        return;
+    place(f, h, at, last);
+    sift(f, last);
 }
 
 /* ---- one flow ---- */
@@ -65,13 +93,15 @@ set_due(struct flows *f, uint32_t flow)
     x->due_us = x->left == 0   ? x->settled_us
                 : x->rate == 0 ? INT64_MAX
                                : x->settled_us + (int64_t)((x->left + x->rate - 1) / x->rate);
-    sift(f, x->heap_at);
+    sift(f, flow);
 }
 
 /* What it moved since it was looked at last. */
 static void
 settle(struct flows *f, struct flow *x)
 {
+    if (f->now_us <= x->settled_us)
+        return;
     uint64_t dt = (uint64_t)(f->now_us - x->settled_us);
     uint64_t moved = x->rate * dt < x->left ? x->rate * dt : x->left;
     x->settled_us = f->now_us;
@@ -129,8 +159,8 @@ unused(struct flows *f)
 {
     uint32_t i = 0;
     /* The lowest, so that a run repeats itself; a large one takes what was left last. */
-    if (f->local && f->heap_count < f->count)
-        return f->heap[f->heap_count];
+    if (f->local && f->used_count < f->count)
+        return f->unused[f->count - f->used_count - 1];
     while (i < f->count && f->list[i].used)
         i++;
     if (i < f->count)
@@ -138,18 +168,19 @@ unused(struct flows *f)
     if (f->count == f->cap) {
         f->cap = f->cap > 0 ? 2 * f->cap : 256;
         f->list = mem_realloc(f->list, f->cap * sizeof *f->list);
-        f->heap = mem_realloc(f->heap, f->cap * sizeof *f->heap);
+        f->unused = mem_realloc(f->unused, f->cap * sizeof *f->unused);
     }
-    f->heap[f->count] = f->count;
     return f->count++;
 }
 
 unsigned
-flows_add(struct flows *f, const uint32_t links[FLOWS_PER_FLOW], uint64_t bytes, uint64_t owner)
+flows_add(struct flows *f, unsigned group, const uint32_t links[FLOWS_PER_FLOW], uint64_t bytes,
+          uint64_t owner)
 {
     uint32_t i = unused(f);
     struct flow *x = &f->list[i];
     *x = (struct flow){.used = true,
+                       .group = group,
                        .left = bytes * MILLION,
                        .settled_us = f->now_us,
                        .due_us = INT64_MAX,
@@ -166,8 +197,8 @@ flows_add(struct flows *f, const uint32_t links[FLOWS_PER_FLOW], uint64_t bytes,
         x->at[n] = l->count;
         l->list[l->count++] = i;
     }
-    place(f, f->heap_count++, i);
-    sift(f, x->heap_at);
+    f->used_count++;
+    heap_add(f, i);
     share_links_of(f, x);
     return i;
 }
@@ -196,12 +227,9 @@ flows_drop(struct flows *f, unsigned flow)
             if (f->list[last].links[k] == x->links[n])
                 f->list[last].at[k] = x->at[n];
     }
-    uint32_t at = x->heap_at, moved = f->heap[--f->heap_count];
-    f->heap[f->heap_count] = flow;
-    if (moved != flow) {
-        place(f, at, moved);
-        sift(f, at);
-    }
+    heap_remove(f, flow);
+    f->used_count--;
+    f->unused[f->count - f->used_count - 1] = flow;
     share_links_of(f, x);
 }
 
@@ -255,7 +283,7 @@ compute(struct flows *f)
     }
     for (uint32_t i = 0; i < f->count; i++)
         f->list[i].frozen = !f->list[i].used;
-    for (uint32_t left = f->heap_count; left > 0;) {
+    for (uint32_t left = f->used_count; left > 0;) {
         /* The tightest link fixes the rate of all its flows. */
         uint64_t least = UINT64_MAX;
         size_t tight = 0;
@@ -280,23 +308,25 @@ compute(struct flows *f)
 /* ---- questions ---- */
 
 int64_t
-flows_next_us(struct flows *f)
+flows_next_us(struct flows *f, unsigned group)
 {
+    const struct flows_heap *h = &f->heaps[group];
     if (f->stale && !f->local)
         compute(f);
-    if (f->heap_count == 0 || f->list[f->heap[0]].due_us == INT64_MAX)
+    if (h->count == 0 || f->list[h->list[0]].due_us == INT64_MAX)
         return INT64_MAX;
-    int64_t due_us = f->list[f->heap[0]].due_us;
+    int64_t due_us = f->list[h->list[0]].due_us;
     return due_us > f->now_us ? due_us : f->now_us;
 }
 
 int
-flows_reached(struct flows *f)
+flows_reached(struct flows *f, unsigned group)
 {
-    if (f->heap_count == 0 || f->list[f->heap[0]].due_us > f->now_us)
+    const struct flows_heap *h = &f->heaps[group];
+    if (h->count == 0 || f->list[h->list[0]].due_us > f->now_us)
         return -1;
-    settle(f, &f->list[f->heap[0]]);
-    return (int)f->heap[0];
+    settle(f, &f->list[h->list[0]]);
+    return (int)h->list[0];
 }
 
 uint64_t

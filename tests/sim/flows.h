@@ -19,7 +19,7 @@ struct flow {
     uint64_t left;                  /* millionths of a byte until the next mark, at settled_us */
     uint64_t rate;                  /* bytes/s since settled_us */
     int64_t settled_us, due_us;     /* due: at the mark, INT64_MAX never */
-    uint32_t heap_at;
+    uint32_t group, heap_at;
     uint64_t owner; /* the caller's */
     bool frozen;    /* while rates are computed */
 };
@@ -31,29 +31,38 @@ struct flows_link {
     uint32_t count, cap;
 };
 
+/* Flows of a group, the earliest due on top. */
+struct flows_heap {
+    uint32_t *list;
+    uint32_t count, cap;
+};
+
 struct flows {
     int64_t now_us;
     bool local, stale; /* stale: rates must be computed anew */
-    uint32_t count, cap, links_count, heap_count;
+    uint32_t count, cap, links_count, used_count, groups;
     struct flow *list;
-    uint32_t *heap; /* used flows, the earliest due on top */
+    uint32_t *unused; /* of list; the one that was dropped last at the end */
+    struct flows_heap *heaps;
     struct flows_link *links;
 };
 
-void flows_init(struct flows *f, unsigned links, bool local);
+/* Marks are asked for group by group; groups without a common flow on a link may be at different
+ * times. */
+void flows_init(struct flows *f, unsigned links, unsigned groups, bool local);
 void flows_release(struct flows *f);
 /* Index of a new flow with a mark after that many bytes. */
-unsigned flows_add(struct flows *f, const uint32_t links[FLOWS_PER_FLOW], uint64_t bytes,
-                   uint64_t owner);
+unsigned flows_add(struct flows *f, unsigned group, const uint32_t links[FLOWS_PER_FLOW],
+                   uint64_t bytes, uint64_t owner);
 void flows_mark(struct flows *f, unsigned flow, uint64_t bytes); /* the next mark */
 void flows_drop(struct flows *f, unsigned flow);
 void flows_rate(struct flows *f, unsigned link, uint64_t bytes_s);
-/* Moves time; no mark may lie before. */
+/* Moves time; no mark of the groups that are asked about next may lie before. */
 void flows_advance(struct flows *f, int64_t now_us);
 /* When the next mark is reached; INT64_MAX: never. */
-int64_t flows_next_us(struct flows *f);
+int64_t flows_next_us(struct flows *f, unsigned group);
 /* A flow that reached its mark, or -1. */
-int flows_reached(struct flows *f);
+int flows_reached(struct flows *f, unsigned group);
 uint64_t flows_moved(struct flows *f, unsigned link); /* bytes until now */
 
 #endif

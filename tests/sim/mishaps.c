@@ -94,7 +94,7 @@ parts(struct world *w, struct model *d, uint32_t bits)
     world_say(w, "lan parts %x", bits);
     for (unsigned i = 0; i < w->count; i++)
         for (unsigned j = 0; j < w->count; j++)
-            *world_cut(w, i, j) = (bits >> (i % 32) & 1) != (bits >> (j % 32) & 1);
+            world_cut(w, i, j, (bits >> (i % 32) & 1) != (bits >> (j % 32) & 1));
     model_part(w, d);
 }
 
@@ -141,7 +141,7 @@ mishaps_happen(struct world *w, struct model *d, const struct pulls_mishap *m)
         break;
     case PULLS_MEETS:
         world_say(w, "lan meets");
-        memset(w->cuts, 0, (size_t)w->count * w->count);
+        world_mend(w);
         break;
     case PULLS_DISK_FULL:
         disk_full(w, d, m->a);

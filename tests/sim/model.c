@@ -94,13 +94,19 @@ stop(struct world *w, struct model *d, unsigned node, unsigned blob, const struc
             continue;
         set_end(d, g, s->first);
         if (g->wan && d->nodes[node].hung && g->end <= g->first)
-            world_post(w, w->now_us, MODEL_ENDED, (uint64_t)i, SWARM_FAILED);
+            world_post_at(w, node, w->now_us, MODEL_ENDED, (uint64_t)i, SWARM_FAILED);
         if (d->cut_count == d->cut_cap) {
             d->cut_cap = d->cut_cap > 0 ? 2 * d->cut_cap : 64;
             d->cut = mem_realloc(d->cut, d->cut_cap * sizeof *d->cut);
         }
         d->cut[d->cut_count++] = (size_t)i;
     }
+}
+
+static bool
+is_far(const struct world *w, unsigned node, int peer)
+{
+    return peer >= 0 && w->nodes[peer].site != w->nodes[node].site;
 }
 
 static void
@@ -112,7 +118,7 @@ fetch(struct world *w, unsigned node, const struct plan_action *a)
         blob++;
     must(blob < d->blobs);
     if (a->kind == PLAN_WORDS) {
-        world_post(w, w->now_us + MODEL_DISK_US, MODEL_WORDS, node, blob);
+        world_post_at(w, node, w->now_us + MODEL_DISK_US, MODEL_WORDS, node, blob);
         return;
     }
     if (a->kind == PLAN_STOP) {
@@ -131,6 +137,7 @@ fetch(struct world *w, unsigned node, const struct plan_action *a)
     for (uint32_t p = a->get.first; p < a->get.first + a->get.count; p++)
         n->asked[blob][p]++;
     n->wan_gets[blob] += !lan;
+    d->far += is_far(w, node, peer);
     d->gets[d->gets_count] = (struct model_get){.node = node,
                                                 .blob = blob,
                                                 .peer = peer,
@@ -148,8 +155,8 @@ fetch(struct world *w, unsigned node, const struct plan_action *a)
     int64_t delay_us =
         peer >= 0 ? world_delay_us(w, node, (unsigned)peer) : d->c->rtt_ms * WORLD_US;
     if (lan || !n->hung)
-        world_post(w, w->now_us + delay_us, peer >= 0 ? MODEL_BEGIN : MODEL_WAN_BEGIN,
-                   d->gets_count, 0);
+        world_post_at(w, peer >= 0 ? (unsigned)peer : node, w->now_us + delay_us,
+                      peer >= 0 ? MODEL_BEGIN : MODEL_WAN_BEGIN, d->gets_count, 0);
     d->gets_count++;
 }
 
@@ -248,6 +255,7 @@ end_get(struct world *w, struct model *d, size_t i, enum swarm_end how, unsigned
     g->over = true;
     set_end(d, g, g->first);
     n->wan_gets[g->blob] -= g->wan;
+    d->far -= is_far(w, g->node, g->peer);
     unlink_get(d, i);
     struct swarm *s = swarm_of(w, d, g->node, g->blob);
     if (s == NULL)
@@ -283,7 +291,8 @@ start_flow(struct world *w, struct model *d, size_t i)
         links[4] = model_wan(w->nodes[from].site) + 1;
     uint64_t all = get_bytes(d, g);
     g->began_us = g->moved_us = w->now_us;
-    g->flow = (int)flows_add(&d->flows, links, g->wan ? next_step(g, all) : all, i);
+    g->flow = (int)flows_add(&d->flows, d->sites > 1 ? site : 0, links,
+                             g->wan ? next_step(g, all) : all, i);
 }
 
 static void
@@ -291,7 +300,7 @@ answer(struct world *w, struct model *d, size_t i, enum swarm_end how, unsigned 
 {
     const struct model_get *g = &d->gets[i];
     int64_t delay_us = world_delay_us(w, (unsigned)g->peer, g->node);
-    world_post(w, w->now_us + delay_us, MODEL_ENDED, i, how | (uint64_t)wait_ms << 8);
+    world_post_at(w, g->node, w->now_us + delay_us, MODEL_ENDED, i, how | (uint64_t)wait_ms << 8);
 }
 
 static void
@@ -302,8 +311,8 @@ begin_lan(struct world *w, struct model *d, size_t i)
     struct model_node *n = &d->nodes[peer];
     if (!world_alive(w, g->node) || g->over)
         return;
-    if (!world_alive(w, peer) || *world_cut(w, g->node, peer) || *world_cut(w, peer, g->node)) {
-        world_post(w, w->now_us + MODEL_STALL_US, MODEL_ENDED, i, SWARM_FAILED);
+    if (!world_alive(w, peer) || world_is_cut(w, g->node, peer) || world_is_cut(w, peer, g->node)) {
+        world_post_at(w, g->node, w->now_us + MODEL_STALL_US, MODEL_ENDED, i, SWARM_FAILED);
         return;
     }
     struct swarm *s = swarm_of(w, d, peer, g->blob);
@@ -494,12 +503,12 @@ reached(struct world *w, struct model *d, unsigned flow)
         wan_mark(w, d, i);
         return;
     }
-    unsigned peer = (unsigned)g->peer;
+    unsigned node = g->node, peer = (unsigned)g->peer;
     int64_t took_us = w->now_us - g->began_us;
     int64_t at_us = w->now_us + world_delay_us(w, peer, g->node);
     flows_drop(&d->flows, flow);
     upload_ended(w, d, peer, took_us);
-    world_post(w, at_us, MODEL_LANDED, i, 0);
+    world_post_at(w, node, at_us, MODEL_LANDED, i, 0);
 }
 
 static void
@@ -584,10 +593,11 @@ later(struct world *w, const struct model *d, unsigned kind, uint64_t a, uint64_
                   kind == MODEL_ENDED;
     if (!of_get && kind != MODEL_ARRIVE && kind != MODEL_WORDS)
         return false;
-    const struct world_node *n = &w->nodes[of_get ? d->gets[a].node : a];
+    unsigned node = of_get ? d->gets[a].node : (unsigned)a;
+    const struct world_node *n = &w->nodes[node];
     if (n->step == NULL || n->paused_until_us <= w->now_us)
         return false;
-    world_post(w, n->paused_until_us, kind, a, b);
+    world_post_at(w, node, n->paused_until_us, kind, a, b);
     return true;
 }
 
@@ -628,15 +638,30 @@ on_event(struct world *w, unsigned kind, uint64_t a, uint64_t b)
     }
 }
 
-/* After every event: what reached its mark is handled, and the next mark becomes an event. */
+/* The next mark becomes an event. */
+static void
+post_mark(struct world *w, struct model *d, unsigned site)
+{
+    int64_t *mark_us = &d->mark_us[site], next_us = flows_next_us(&d->flows, site);
+    if (*mark_us <= w->now_us)
+        *mark_us = INT64_MAX;
+    if (next_us >= *mark_us)
+        return;
+    *mark_us = next_us > w->now_us ? next_us : w->now_us + 1;
+    world_post_at(w, site * d->c->nodes, *mark_us, MODEL_FLOWS, 0, 0);
+}
+
+/* After every event: what reached its mark is handled. */
 static bool
 pump(struct world *w)
 {
     struct model *d = w->hooks.cookie;
     int flow;
+    unsigned first = w->apart ? w->current : 0, end = w->apart ? first + 1 : d->sites;
     flows_advance(&d->flows, w->now_us);
-    while ((flow = flows_reached(&d->flows)) >= 0)
-        reached(w, d, (unsigned)flow);
+    for (unsigned s = first; s < end; s++)
+        while ((flow = flows_reached(&d->flows, s)) >= 0)
+            reached(w, d, (unsigned)flow);
     /* A request that was cut behind what it has. */
     for (size_t i = 0; i < d->cut_count; i++) {
         const struct model_get *g = &d->gets[d->cut[i]];
@@ -644,13 +669,8 @@ pump(struct world *w)
             give_up(w, d, d->cut[i]);
     }
     d->cut_count = 0;
-    if (d->mark_us <= w->now_us)
-        d->mark_us = INT64_MAX;
-    int64_t next_us = flows_next_us(&d->flows);
-    if (next_us < d->mark_us) {
-        d->mark_us = next_us > w->now_us ? next_us : w->now_us + 1;
-        world_post(w, d->mark_us, MODEL_FLOWS, 0, 0);
-    }
+    for (unsigned s = first; s < end; s++)
+        post_mark(w, d, s);
     return w->broken[0] == '\0';
 }
 
@@ -664,11 +684,23 @@ stored(struct world *w, unsigned node, const struct digest *blob)
     return 0;
 }
 
+/* Do no bytes run from one site to another? */
+static bool
+apart(const struct world *w)
+{
+    const struct model *d = w->hooks.cookie;
+    return d->far == 0;
+}
+
 struct world_hooks
 model_hooks(struct model *d)
 {
-    return (struct world_hooks){
-        .cookie = d, .check = pump, .event = on_event, .fetch = fetch, .stored = stored};
+    return (struct world_hooks){.cookie = d,
+                                .check = pump,
+                                .event = on_event,
+                                .fetch = fetch,
+                                .stored = stored,
+                                .apart = apart};
 }
 
 /* ---- mishaps ---- */
@@ -692,8 +724,8 @@ model_cut(struct world *w, struct model *d, unsigned node, int64_t own_us, int64
         if (g->node == node && w->nodes[node].step == NULL)
             end_get(w, d, i, SWARM_FAILED, 0);
         else
-            world_post(w, w->now_us + (g->node == node ? own_us : others_us), MODEL_ENDED, i,
-                       SWARM_FAILED);
+            world_post_at(w, g->node, w->now_us + (g->node == node ? own_us : others_us),
+                          MODEL_ENDED, i, SWARM_FAILED);
     }
 }
 
@@ -702,10 +734,10 @@ model_part(struct world *w, struct model *d)
 {
     for (size_t i = 0; i < d->gets_count; i++) {
         const struct model_get *g = &d->gets[i];
-        if (g->over || g->peer < 0 || !*world_cut(w, g->peer, g->node))
+        if (g->over || g->peer < 0 || !world_is_cut(w, g->peer, g->node))
             continue;
         drop_flow(w, d, i);
-        world_post(w, w->now_us + MODEL_STALL_US, MODEL_ENDED, i, SWARM_FAILED);
+        world_post_at(w, g->node, w->now_us + MODEL_STALL_US, MODEL_ENDED, i, SWARM_FAILED);
     }
 }
 
@@ -720,7 +752,12 @@ model_init(struct model *d, const struct pulls_case *c, uint64_t keep)
     d->nodes = mem_zalloc(model_total(c) * sizeof *d->nodes);
     for (unsigned i = 0; i < model_total(c); i++)
         d->nodes[i].gets = -1;
-    flows_init(&d->flows, registry_link(c) + 1, model_total(c) > EXACT_NODES_MAX);
+    bool large = model_total(c) > EXACT_NODES_MAX;
+    d->sites = large && c->registry == 0 ? c->sites : 1;
+    d->mark_us = mem_alloc(d->sites * sizeof *d->mark_us);
+    for (unsigned s = 0; s < d->sites; s++)
+        d->mark_us[s] = INT64_MAX;
+    flows_init(&d->flows, registry_link(c) + 1, d->sites, large);
     while (d->blobs < PULLS_BLOBS && c->sizes[d->blobs] > 0) {
         char name[16];
         int len = snprintf(name, sizeof name, "blob %u", d->blobs);
@@ -738,6 +775,7 @@ model_release(struct model *d)
             mem_free(d->nodes[i].read[b]);
         }
     mem_free(d->nodes);
+    mem_free(d->mark_us);
     mem_free(d->gets);
     mem_free(d->cut);
     flows_release(&d->flows);
@@ -786,7 +824,6 @@ void
 model_set_up(struct world *w, struct model *d)
 {
     const struct pulls_case *c = d->c;
-    d->mark_us = INT64_MAX;
     w->loss_permille = c->loss_permille;
     w->between_us = c->between_ms * WORLD_US;
     flows_rate(&d->flows, registry_link(c), c->registry);
@@ -796,11 +833,13 @@ model_set_up(struct world *w, struct model *d)
     }
     for (unsigned i = 0; i < model_total(c); i++)
         set_up_node(w, d, i);
+    if (d->sites > 1)
+        world_split(w);
     for (unsigned i = 0; i < model_total(c); i++) {
         if (!c->cold || d->nodes[i].warm)
             world_start(w, i, (uint32_t)rng_below(&w->rng, 2));
         if (!d->nodes[i].warm)
-            world_post(w, arrival_ms(w, c, i) * WORLD_US, MODEL_ARRIVE, i, 0);
+            world_post_at(w, i, arrival_ms(w, c, i) * WORLD_US, MODEL_ARRIVE, i, 0);
     }
     for (unsigned i = 0; i < PULLS_MISHAPS; i++)
         if (c->mishaps[i].kind != PULLS_NONE && (d->keep >> i & 1) != 0)

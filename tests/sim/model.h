@@ -74,9 +74,11 @@ struct model {
     size_t gets_count, gets_cap;
     struct model_get *gets;
     size_t cut_count, cut_cap;
-    size_t *cut;     /* WAN requests that were told to stop earlier since the last event */
-    int64_t mark_us; /* the earliest MODEL_FLOWS event that is posted */
-    unsigned left;   /* nodes that must still finish */
+    size_t *cut;      /* WAN requests that were told to stop earlier since the last event */
+    unsigned sites;   /* of flows: one of each in a world that is split, else one */
+    int64_t *mark_us; /* of each: the earliest MODEL_FLOWS event that is posted */
+    unsigned far;     /* requests to other sites */
+    unsigned left;    /* nodes that must still finish */
 };
 
 unsigned model_total(const struct pulls_case *c); /* nodes */

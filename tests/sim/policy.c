@@ -280,7 +280,7 @@ start(struct run *r, unsigned node, unsigned blob, struct request *q)
     }
     if (far && q->source != REGISTRY)
         links[4] = 2 * site_of(r, (unsigned)q->source) + 1;
-    q->flow = (int)flows_add(&r->flows, links, size - at < piece ? size - at : piece, 0);
+    q->flow = (int)flows_add(&r->flows, 0, links, size - at < piece ? size - at : piece, 0);
     if (q->source != REGISTRY)
         r->uploads[q->source]++;
 }
@@ -376,7 +376,7 @@ static void
 set_up(struct run *r)
 {
     const struct pulls_case *c = r->c;
-    flows_init(&r->flows, 2 * c->sites + 3 * r->nodes + 1, false);
+    flows_init(&r->flows, 2 * c->sites + 3 * r->nodes + 1, 1, false);
     flows_rate(&r->flows, 2 * c->sites + 3 * r->nodes, c->registry);
     for (unsigned n = 0; n < r->nodes; n++) {
         unsigned in_site = n % c->nodes;
@@ -432,9 +432,9 @@ policy_run(const struct pulls_case *c, bool is_dragonfly, uint64_t seed, int64_t
     for (bool over = false; !over && r->flows.now_us < limit_ms * 1000;) {
         over = tick(r);
         next_us += TICK_US;
-        for (int64_t due_us; (due_us = flows_next_us(&r->flows)) <= next_us;) {
+        for (int64_t due_us; (due_us = flows_next_us(&r->flows, 0)) <= next_us;) {
             flows_advance(&r->flows, due_us);
-            for (int flow; (flow = flows_reached(&r->flows)) >= 0;)
+            for (int flow; (flow = flows_reached(&r->flows, 0)) >= 0;)
                 landed(r, flow);
         }
         flows_advance(&r->flows, next_us);

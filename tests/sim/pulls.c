@@ -112,6 +112,7 @@ sum_up(const struct world *w, struct model *d, struct pulls_result *ret)
 {
     uint64_t image = pulls_image(d->c), nodes = 0;
     int64_t start_us = first_arrival_us(d);
+    flows_advance(&d->flows, w->now_us);
     *ret =
         (struct pulls_result){.events = w->events,
                               .datagrams = w->datagrams,
@@ -203,6 +204,7 @@ pulls_run(const struct pulls_case *c, uint64_t seed, uint64_t keep, bool traced,
     struct world_hooks hooks = model_hooks(d);
     struct world *w = world_new(model_total(c), seed, &hooks);
     w->traced = traced;
+    w->timed = true;
     model_set_up(w, d);
     int64_t limit_ms = MODEL_START_MS + c->spread_ms + c->late_ms + 10000 +
                        (int64_t)(pulls_bound_us(c, c->sites - 1) * LIMIT_F / 1000);

@@ -169,10 +169,10 @@ two_halves_elect_each_and_agree_when_they_meet(void)
     from_here(w);
     for (unsigned i = 0; i < 4; i++)
         for (unsigned j = 0; j < 4; j++)
-            *world_cut(w, i, j) = i / 2 != j / 2;
+            world_cut(w, i, j, i / 2 != j / 2);
     (void)world_run(w, 6000);
     world_say(w, "heals");
-    memset(w->cuts, 0, (size_t)w->count * w->count);
+    world_mend(w);
     (void)world_run(w, 9000);
     return expect(w, __func__, HALVES);
 }

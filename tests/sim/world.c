@@ -17,17 +17,17 @@ world_new(unsigned nodes, uint64_t seed, const struct world_hooks *hooks)
     rng_init(&w->rng, seed);
     w->count = nodes;
     w->nodes = mem_zalloc(nodes * sizeof *w->nodes);
-    w->cuts = mem_zalloc((size_t)nodes * nodes);
     w->hears = mem_zalloc(nodes);
     w->hooks = *hooks;
     w->delay_us = 200;
     w->jitter_us = 300;
     w->hash = 0xcbf29ce484222325u;
+    w->heaps_count = 1;
+    w->heaps = mem_zalloc(sizeof *w->heaps);
     buf_init(&w->trace, TRACE_MAX);
     for (unsigned i = 0; i < nodes; i++) {
         struct world_node *n = &w->nodes[i];
         n->world = w;
-        n->boots_seen = mem_zalloc(nodes * sizeof *n->boots_seen);
         n->id.bytes[0] = (uint8_t)(i + 1);
         n->id.bytes[1] = (uint8_t)((i + 1) >> 8);
         n->offset_ms = (int64_t)rng_below(&w->rng, 1000000);
@@ -41,16 +41,35 @@ world_free(struct world *w)
 {
     for (unsigned i = 0; i < w->count; i++) {
         step_free(w->nodes[i].step);
-        mem_free(w->nodes[i].boots_seen);
+        mem_free(w->nodes[i].boot_at);
     }
     mem_free(w->nodes);
     mem_free(w->cuts);
     mem_free(w->hears);
-    for (size_t i = 0; i < w->heap_count; i++)
-        mem_free(w->heap[i].bytes);
-    mem_free(w->heap);
+    for (unsigned h = 0; h < w->heaps_count; h++) {
+        for (size_t i = 0; i < w->heaps[h].count; i++)
+            mem_free(w->heaps[h].list[i].bytes);
+        mem_free(w->heaps[h].list);
+    }
+    mem_free(w->heaps);
     buf_release(&w->trace);
     mem_free(w);
+}
+
+void
+world_split(struct world *w)
+{
+    must(w->heaps[0].count == 0);
+    mem_free(w->heaps);
+    w->heaps_count = w->nodes[w->count - 1].site + 2;
+    w->heaps = mem_zalloc(w->heaps_count * sizeof *w->heaps);
+}
+
+/* Of events of a node. */
+static unsigned
+heap_of(const struct world *w, unsigned node)
+{
+    return w->heaps_count > 1 ? w->nodes[node].site : 0;
 }
 
 static bool
@@ -60,33 +79,35 @@ earlier(const struct world_event *a, const struct world_event *b)
 }
 
 static void
-push(struct world *w, struct world_event e)
+push(struct world *w, unsigned heap, struct world_event e)
 {
+    struct world_heap *h = &w->heaps[heap];
     must(e.at_us >= w->now_us);
-    if (w->heap_count == w->heap_cap) {
-        w->heap_cap = w->heap_cap ? 2 * w->heap_cap : 256;
-        w->heap = mem_realloc(w->heap, w->heap_cap * sizeof *w->heap);
+    must(!w->apart || heap == w->current || e.at_us >= w->apart_until_us);
+    if (h->count == h->cap) {
+        h->cap = h->cap ? 2 * h->cap : 256;
+        h->list = mem_realloc(h->list, h->cap * sizeof *h->list);
     }
     e.order = w->orders++;
-    size_t i = w->heap_count++;
-    for (; i > 0 && earlier(&e, &w->heap[(i - 1) / 2]); i = (i - 1) / 2)
-        w->heap[i] = w->heap[(i - 1) / 2];
-    w->heap[i] = e;
+    size_t i = h->count++;
+    for (; i > 0 && earlier(&e, &h->list[(i - 1) / 2]); i = (i - 1) / 2)
+        h->list[i] = h->list[(i - 1) / 2];
+    h->list[i] = e;
 }
 
 static struct world_event
-pop(struct world *w)
+pop(struct world_heap *h)
 {
-    struct world_event top = w->heap[0], last = w->heap[--w->heap_count];
+    struct world_event top = h->list[0], last = h->list[--h->count];
     size_t i = 0;
-    for (size_t child; (child = 2 * i + 1) < w->heap_count; i = child) {
-        if (child + 1 < w->heap_count && earlier(&w->heap[child + 1], &w->heap[child]))
+    for (size_t child; (child = 2 * i + 1) < h->count; i = child) {
+        if (child + 1 < h->count && earlier(&h->list[child + 1], &h->list[child]))
             child++;
-        if (!earlier(&w->heap[child], &last))
+        if (!earlier(&h->list[child], &last))
             break;
-        w->heap[i] = w->heap[child];
+        h->list[i] = h->list[child];
     }
-    w->heap[i] = last;
+    h->list[i] = last;
     return top;
 }
 
@@ -144,10 +165,25 @@ world_node_of(const struct world *w, const struct node_id *id)
     return i < w->count && node_equal(&w->nodes[i].id, id) ? (int)i : -1;
 }
 
-bool *
-world_cut(const struct world *w, unsigned from, unsigned to)
+void
+world_cut(struct world *w, unsigned from, unsigned to, bool cut)
 {
-    return &w->cuts[(size_t)from * w->count + to];
+    if (w->cuts == NULL)
+        w->cuts = mem_zalloc((size_t)w->count * w->count);
+    w->cuts[(size_t)from * w->count + to] = cut;
+}
+
+void
+world_mend(struct world *w)
+{
+    mem_free(w->cuts);
+    w->cuts = NULL;
+}
+
+bool
+world_is_cut(const struct world *w, unsigned from, unsigned to)
+{
+    return w->cuts != NULL && w->cuts[(size_t)from * w->count + to];
 }
 
 void
@@ -177,7 +213,13 @@ world_break(struct world *w, const char *fmt, ...)
 void
 world_post(struct world *w, int64_t at_us, unsigned kind, uint64_t a, uint64_t b)
 {
-    push(w, (struct world_event){.at_us = at_us, .kind = kind, .a = a, .b = b});
+    push(w, w->heaps_count - 1, (struct world_event){.at_us = at_us, .kind = kind, .a = a, .b = b});
+}
+
+void
+world_post_at(struct world *w, unsigned node, int64_t at_us, unsigned kind, uint64_t a, uint64_t b)
+{
+    push(w, heap_of(w, node), (struct world_event){.at_us = at_us, .kind = kind, .a = a, .b = b});
 }
 
 int64_t
@@ -203,7 +245,7 @@ send_one(struct world *w, unsigned from, unsigned to, const struct plan_action *
     int64_t delay_us = world_delay_us(w, from, to);
     bool lost = rng_below(&w->rng, 1000) < w->loss_permille;
     w->datagrams++;
-    if (lost || *world_cut(w, from, to))
+    if (lost || world_is_cut(w, from, to))
         return;
     struct world_event e = {.at_us = w->now_us + delay_us,
                             .kind = WORLD_DELIVER,
@@ -214,7 +256,7 @@ send_one(struct world *w, unsigned from, unsigned to, const struct plan_action *
                             .bytes = mem_alloc(a->len + 1),
                             .len = a->len};
     memcpy(e.bytes, w->plan.bytes + a->at, a->len);
-    push(w, e);
+    push(w, heap_of(w, to), e);
 }
 
 void
@@ -241,7 +283,7 @@ call(struct world *w, unsigned from, unsigned to, unsigned kind, const struct pl
                             .bytes = mem_alloc(a->len + 1),
                             .len = a->len};
     memcpy(e.bytes, w->plan.bytes + a->at, a->len);
-    push(w, e);
+    push(w, heap_of(w, to), e);
 }
 
 static void
@@ -390,9 +432,35 @@ carry_out(struct world *w, unsigned node, unsigned asker)
     int64_t at_us = node_us(w, n, step_wake_ms(n->step));
     if (at_us != n->tick_at_us || at_us <= w->now_us) {
         n->tick_at_us = at_us > w->now_us ? at_us : w->now_us + WORLD_US;
-        push(w, (struct world_event){
-                    .at_us = n->tick_at_us, .kind = WORLD_TICK, .to = node, .a = n->boot});
+        push(w, heap_of(w, node),
+             (struct world_event){
+                 .at_us = n->tick_at_us, .kind = WORLD_TICK, .to = node, .a = n->boot});
     }
+}
+
+/* Which start of each node was heard, as a seal's guard knows it: by a node that starts, none. */
+static void
+guard_anew(struct world *w, unsigned node)
+{
+    struct world_node *n = &w->nodes[node];
+    if (n->has_started && n->boot_at == NULL)
+        n->boot_at = mem_zalloc(w->count * sizeof *n->boot_at);
+    for (unsigned i = 0; n->has_started && i < w->count; i++)
+        if (w->nodes[i].boot_at != NULL)
+            w->nodes[i].boot_at[node] = 0;
+    n->has_started = true;
+}
+
+/* Is it of no earlier start than what was heard before? */
+static bool
+guards(const struct world *w, const struct world_event *e)
+{
+    uint64_t *boot_at = w->nodes[e->from].boot_at;
+    if (boot_at == NULL)
+        return true;
+    bool good = e->a >= boot_at[e->to];
+    boot_at[e->to] = good ? e->a : boot_at[e->to];
+    return good;
 }
 
 void
@@ -413,7 +481,7 @@ world_start(struct world *w, unsigned node, uint32_t priority)
     n->seq = 0;
     n->paused_until_us = 0;
     n->tick_at_us = -1;
-    memset(n->boots_seen, 0, w->count * sizeof *n->boots_seen);
+    guard_anew(w, node);
     n->step = step_new(&c, node_ms(n, w->now_us));
     world_say(w, "n%u starts", node);
     plan_clear(&w->plan);
@@ -469,12 +537,12 @@ world_node_ms(const struct world *w, unsigned node)
     return node_ms(&w->nodes[node], w->now_us);
 }
 
-/* For what the tracker's decisions cost; all other nodes count nothing. */
+/* For what the tracker's decisions cost; all other nodes count nothing, which costs time, too. */
 static int64_t
 cpu_ns(const struct world *w, unsigned node)
 {
     struct timespec t = {0};
-    if (w->count > WORLD_SMALL && world_is_tracker(w, node))
+    if (w->timed && world_is_tracker(w, node))
         must(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) == 0);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
@@ -494,8 +562,9 @@ tick(struct world *w, const struct world_event *e)
         return;
     if (n->paused_until_us > w->now_us) {
         n->tick_at_us = n->paused_until_us;
-        push(w, (struct world_event){
-                    .at_us = n->tick_at_us, .kind = WORLD_TICK, .to = e->to, .a = n->boot});
+        push(w, heap_of(w, e->to),
+             (struct world_event){
+                 .at_us = n->tick_at_us, .kind = WORLD_TICK, .to = e->to, .a = n->boot});
         return;
     }
     plan_clear(&w->plan);
@@ -509,9 +578,8 @@ static void
 deliver(struct world *w, const struct world_event *e)
 {
     struct world_node *n = &w->nodes[e->to];
-    if (!world_alive(w, e->to) || *world_cut(w, e->from, e->to) || e->a < n->boots_seen[e->from])
+    if (!world_alive(w, e->to) || world_is_cut(w, e->from, e->to) || !guards(w, e))
         return;
-    n->boots_seen[e->from] = e->a;
     struct step_from from = {w->nodes[e->from].id, e->a, e->b, false};
     int64_t now_ms = node_ms(n, w->now_us);
     int rc = 0;
@@ -540,27 +608,72 @@ deliver_site(struct world *w, struct world_event e)
     w->datagrams += end - first - 1;
 }
 
+static bool
+run_one(struct world *w, unsigned heap)
+{
+    struct world_event e = pop(&w->heaps[heap]);
+    w->current = heap;
+    w->now_us = e.at_us;
+    w->events++;
+    mix(w, (uint64_t)e.at_us);
+    mix(w, (uint64_t)e.kind << 16 | e.from << 8 | e.to);
+    if (e.kind == WORLD_TICK)
+        tick(w, &e);
+    else if (e.kind == WORLD_DELIVER_SITE)
+        deliver_site(w, e);
+    else if (e.kind < WORLD_OWN)
+        deliver(w, &e);
+    else
+        w->hooks.event(w, e.kind, e.a, e.b);
+    mem_free(e.bytes);
+    return w->hooks.check == NULL || w->hooks.check(w);
+}
+
+/* The earliest event; of all nodes before one of a site. -1: there is none. */
+static int
+first_heap(const struct world *w)
+{
+    int first = -1;
+    for (unsigned h = w->heaps_count; h-- > 0;) {
+        const struct world_heap *x = &w->heaps[h];
+        if (x->count > 0 && (first < 0 || earlier(&x->list[0], &w->heaps[first].list[0])))
+            first = (int)h;
+    }
+    return first;
+}
+
+/* Each site from there on, as far as nothing reaches it from another. */
+static bool
+run_apart(struct world *w, int64_t from_us, int64_t until_us)
+{
+    const struct world_heap *all = &w->heaps[w->heaps_count - 1];
+    int64_t end_us = from_us + w->delay_us + w->between_us;
+    end_us = end_us <= until_us ? end_us : until_us + 1;
+    end_us = all->count > 0 && all->list[0].at_us < end_us ? all->list[0].at_us : end_us;
+    w->apart = true;
+    w->apart_until_us = end_us;
+    for (unsigned s = 0; s < w->heaps_count - 1; s++) {
+        w->now_us = from_us;
+        while (w->heaps[s].count > 0 && w->heaps[s].list[0].at_us < end_us)
+            if (!run_one(w, s))
+                return false;
+    }
+    w->apart = false;
+    return true;
+}
+
 bool
 world_run(struct world *w, int64_t until_ms)
 {
-    while (w->heap_count > 0 && w->heap[0].at_us <= until_ms * WORLD_US) {
-        struct world_event e = pop(w);
-        w->now_us = e.at_us;
-        w->events++;
-        mix(w, (uint64_t)e.at_us);
-        mix(w, (uint64_t)e.kind << 16 | e.from << 8 | e.to);
-        if (e.kind == WORLD_TICK)
-            tick(w, &e);
-        else if (e.kind == WORLD_DELIVER_SITE)
-            deliver_site(w, e);
-        else if (e.kind < WORLD_OWN)
-            deliver(w, &e);
-        else
-            w->hooks.event(w, e.kind, e.a, e.b);
-        mem_free(e.bytes);
-        if (w->hooks.check != NULL && !w->hooks.check(w))
+    int64_t until_us = until_ms * WORLD_US, at_us;
+    for (int heap;
+         (heap = first_heap(w)) >= 0 && (at_us = w->heaps[heap].list[0].at_us) <= until_us;) {
+        bool apart = heap + 1u < w->heaps_count && w->hooks.apart(w) &&
+                     (w->heaps[w->heaps_count - 1].count == 0 ||
+                      w->heaps[w->heaps_count - 1].list[0].at_us > at_us);
+        if (!(apart ? run_apart(w, at_us, until_us) : run_one(w, (unsigned)heap)))
             return false;
     }
-    w->now_us = until_ms * WORLD_US;
+    w->now_us = until_us;
     return true;
 }

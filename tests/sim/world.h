@@ -3,6 +3,11 @@
  *
  *   event heap --> deliver / tick / fault --> step_*() --> plan --> network --> event heap
  *
+ * The sites of a large world exchange nothing but messages, which take between_us at least. So
+ * world_split gives each a heap of its own, and one runs ahead of the others as far as nothing can
+ * reach it from them: its nodes stay in the processor's caches. While the hook `apart` says that
+ * sites share more, the earliest event of all comes first.
+ *
  * A check looks at the world after every event. */
 #ifndef TESTS_SIM_WORLD_H
 #define TESTS_SIM_WORLD_H
@@ -34,6 +39,8 @@ struct world_hooks {
     /* Is there room for a copy, NULL: none; PLAN_KEEP. */
     bool (*room)(struct world *w, unsigned node, const struct digest *blob, uint64_t size);
     void (*keep)(struct world *w, unsigned node, const struct plan_action *a);
+    /* Do sites exchange nothing but messages now? Asked in a world that was split. */
+    bool (*apart)(const struct world *w);
 };
 
 struct world_node {
@@ -43,13 +50,14 @@ struct world_node {
     unsigned site;
     uint32_t priority;
     uint64_t boot, seq;
-    uint64_t *boots_seen; /* of each node, as a seal's guard would */
-    int64_t offset_ms;    /* its clock: offset, and so many ppm too fast */
+    uint64_t *boot_at; /* of a later start than the first: the latest one that each node heard */
+    int64_t offset_ms; /* its clock: offset, and so many ppm too fast */
     int64_t drift_ppm;
     int64_t paused_until_us;          /* stopped: hears and says nothing */
     int64_t tick_at_us;               /* the one tick that counts */
     uint64_t said_bytes, heard_bytes; /* of messages, sealed; a multicast is said once */
-    int64_t tracker_ns;               /* processor time of its decisions as tracker */
+    bool has_started;
+    int64_t tracker_ns; /* processor time of its decisions as tracker, in a timed world */
 };
 
 struct world_event {
@@ -71,23 +79,31 @@ enum {
     WORLD_OWN
 };
 
+struct world_heap {
+    struct world_event *list;
+    size_t count, cap;
+};
+
 struct world {
     struct rng rng;
     int64_t now_us;
     unsigned count;
     struct world_node *nodes;
-    bool *cuts;             /* world_cut */
+    bool *cuts;             /* world_cut; NULL: nobody is cut off */
     bool deaf;              /* no request arrives, as behind a wall that lets only UDP through */
     bool *hears;            /* scratch: who gets a shout */
     unsigned loss_permille; /* of datagrams */
     int64_t delay_us, jitter_us; /* one way */
     int64_t between_us;          /* one way more to another site */
     struct world_hooks hooks;
-    struct world_event *heap;
-    size_t heap_count, heap_cap;
+    struct world_heap *heaps;      /* one; split: of each site, and of what is no single node's */
+    unsigned heaps_count, current; /* current: the one whose event is handled */
+    bool apart;                    /* the current one may be ahead of others, but not */
+    int64_t apart_until_us;        /* beyond that, and nothing reaches others before */
     uint64_t orders;
     uint64_t hash; /* of all that happened */
     uint64_t events, datagrams;
+    bool timed; /* tracker_ns is wanted */
     bool traced;
     struct buf trace; /* lines "[ms] node what" */
     char broken[160]; /* "" while all invariants hold */
@@ -96,14 +112,21 @@ struct world {
 
 struct world *world_new(unsigned nodes, uint64_t seed, const struct world_hooks *hooks);
 void world_free(struct world *w);
+/* When all nodes have their sites, before the first event. */
+void world_split(struct world *w);
 void world_start(struct world *w, unsigned node, uint32_t priority); /* also after a kill */
 void world_kill(struct world *w, unsigned node);
 void world_pause(struct world *w, unsigned node, int64_t for_ms);
 void world_resign(struct world *w, unsigned node);
-bool *world_cut(const struct world *w, unsigned from, unsigned to); /* true: nothing arrives */
+void world_cut(struct world *w, unsigned from, unsigned to, bool cut); /* true: nothing arrives */
+void world_mend(struct world *w);                                      /* nobody is cut off */
+bool world_is_cut(const struct world *w, unsigned from, unsigned to);
 /* One datagram of one record, sent by a node that does what no step would. */
 void world_record(struct world *w, unsigned from, unsigned to, const struct wire_msg *m);
+/* A hook's own event: of all nodes, or of one, and those of its site. */
 void world_post(struct world *w, int64_t at_us, unsigned kind, uint64_t a, uint64_t b);
+void world_post_at(struct world *w, unsigned node, int64_t at_us, unsigned kind, uint64_t a,
+                   uint64_t b);
 /* Until that time, or until an invariant breaks: then false. */
 bool world_run(struct world *w, int64_t until_ms);
 
