@@ -378,6 +378,19 @@ room(void *arg, const struct digest *blob, uint64_t size, unsigned copies)
     return w->hooks.room != NULL && w->hooks.room(w, (unsigned)(n - w->nodes), blob, size);
 }
 
+/* Most ticks are put off again and again: a posted one that comes too early is posted anew. */
+static void
+post_tick(struct world *w, unsigned node, int64_t at_us)
+{
+    struct world_node *n = &w->nodes[node];
+    n->tick_at_us = at_us;
+    if (n->tick_posted_us > w->now_us && n->tick_posted_us <= at_us)
+        return;
+    n->tick_posted_us = at_us;
+    push(w, heap_of(w, node),
+         (struct world_event){.at_us = at_us, .kind = WORLD_TICK, .to = node, .a = n->boot});
+}
+
 static void
 carry_out(struct world *w, unsigned node, unsigned asker)
 {
@@ -428,14 +441,8 @@ carry_out(struct world *w, unsigned node, unsigned asker)
             break;
         }
     }
-    struct world_node *n = &w->nodes[node];
-    int64_t at_us = node_us(w, n, step_wake_ms(n->step));
-    if (at_us != n->tick_at_us || at_us <= w->now_us) {
-        n->tick_at_us = at_us > w->now_us ? at_us : w->now_us + WORLD_US;
-        push(w, heap_of(w, node),
-             (struct world_event){
-                 .at_us = n->tick_at_us, .kind = WORLD_TICK, .to = node, .a = n->boot});
-    }
+    int64_t at_us = node_us(w, &w->nodes[node], step_wake_ms(w->nodes[node].step));
+    post_tick(w, node, at_us > w->now_us ? at_us : w->now_us + WORLD_US);
 }
 
 /* Which start of each node was heard, as a seal's guard knows it: by a node that starts, none. */
@@ -480,7 +487,7 @@ world_start(struct world *w, unsigned node, uint32_t priority)
     n->boot = (uint64_t)w->now_us + 1;
     n->seq = 0;
     n->paused_until_us = 0;
-    n->tick_at_us = -1;
+    n->tick_posted_us = -1;
     guard_anew(w, node);
     n->step = step_new(&c, node_ms(n, w->now_us));
     world_say(w, "n%u starts", node);
@@ -558,13 +565,11 @@ static void
 tick(struct world *w, const struct world_event *e)
 {
     struct world_node *n = &w->nodes[e->to];
-    if (n->step == NULL || e->a != n->boot || e->at_us != n->tick_at_us)
+    if (n->step == NULL || e->a != n->boot || e->at_us != n->tick_posted_us)
         return;
-    if (n->paused_until_us > w->now_us) {
-        n->tick_at_us = n->paused_until_us;
-        push(w, heap_of(w, e->to),
-             (struct world_event){
-                 .at_us = n->tick_at_us, .kind = WORLD_TICK, .to = e->to, .a = n->boot});
+    int64_t at_us = n->tick_at_us > n->paused_until_us ? n->tick_at_us : n->paused_until_us;
+    if (at_us > w->now_us) {
+        post_tick(w, e->to, at_us);
         return;
     }
     plan_clear(&w->plan);

@@ -54,7 +54,8 @@ struct world_node {
     int64_t offset_ms; /* its clock: offset, and so many ppm too fast */
     int64_t drift_ppm;
     int64_t paused_until_us;          /* stopped: hears and says nothing */
-    int64_t tick_at_us;               /* the one tick that counts */
+    int64_t tick_at_us;               /* when the next tick is due, */
+    int64_t tick_posted_us;           /* and its event, which may come before that */
     uint64_t said_bytes, heard_bytes; /* of messages, sealed; a multicast is said once */
     bool has_started;
     int64_t tracker_ns; /* processor time of its decisions as tracker, in a timed world */
