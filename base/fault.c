@@ -1,12 +1,14 @@
 /* Countdown fault points. Disarmed they cost one atomic addition. */
 #include "base/fault.h"
 #include <stdatomic.h>
+#include <string.h>
 
 static _Atomic uint64_t calls;
 static _Atomic uint64_t armed_nth; /* 0: disarmed; stored last, read first */
 static _Atomic int armed_error;
 static _Atomic bool armed_every;
 static void (*_Atomic armed_stop)(const char *name);
+static const char *_Atomic armed_name; /* NULL: calls of every name */
 
 void
 fault_arm(uint64_t nth, int error_number, bool every, void (*stop)(const char *name))
@@ -21,9 +23,20 @@ fault_arm(uint64_t nth, int error_number, bool every, void (*stop)(const char *n
 }
 
 void
+fault_arm_next(const char *name, int error_number)
+{
+    fault_disarm();
+    atomic_store(&armed_name, name);
+    atomic_store(&armed_error, error_number);
+    atomic_store(&armed_every, false);
+    atomic_store(&armed_nth, 1);
+}
+
+void
 fault_disarm(void)
 {
     atomic_store(&armed_nth, 0);
+    atomic_store(&armed_name, NULL);
     atomic_store(&calls, 0);
 }
 
@@ -36,6 +49,10 @@ fault_count(void)
 int
 fault_point(const char *name)
 {
+    const char *only = atomic_load(&armed_name);
+
+    if (only != NULL && strcmp(only, name) != 0)
+        return 0;
     uint64_t call = atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed) + 1;
     uint64_t nth = atomic_load(&armed_nth);
 

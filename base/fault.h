@@ -10,6 +10,8 @@
  * calls after it too. error_number 0 means: call stop(name) instead, which does not
  * return (crash tests). */
 void fault_arm(uint64_t nth, int error_number, bool every, void (*stop)(const char *name));
+/* The next call of that name, a string that stays; others are not counted then. */
+void fault_arm_next(const char *name, int error_number);
 void fault_disarm(void);
 uint64_t fault_count(void); /* calls since the last arm or disarm */
 CHECKED int fault_point(const char *name);

@@ -105,6 +105,7 @@ cache_new(const struct cache_config *config)
     c->leave_asks = config->leave_asks;
     c->store.lock_fd = -1;
     c->journal.fd = -1;
+    c->next_gen = 1; /* 0: of a blob that has no file */
     c->tags = tags_new();
     lock_init(&c->lock, LOCK_CACHE);
     lock_init(&c->facts_lock, LOCK_JOURNAL);

@@ -3,7 +3,8 @@
  * Invariants:
  *  1. first <= end <= pieces; first only rises. The file holds bytes of [first, end) only.
  *  2. pieces tells what has arrived; what stands before `first` is gone all the same.
- *  3. What is before `first` was hashed, so states[] has an entry for each piece up to it.
+ *  3. What is before `first` was hashed; states[] has an entry for each piece from the one where
+ *     hashing began here up to `first`.
  *  4. A hole is made after `first` has passed it: who reads without the lock looks at `first` again
  *     before it believes what it read. */
 #include "cache/window.h"
@@ -38,6 +39,19 @@ piece_of(const struct blob *b, uint64_t pos)
     return (uint32_t)(pos / b->pieces->piece_bytes);
 }
 
+/* The lowest place of a reader; READER_LEFT: there is none. */
+static uint64_t slowest(const struct blob *b) NEEDS(b->lock);
+static uint64_t
+slowest(const struct blob *b)
+{
+    uint64_t low = READER_LEFT;
+    lock_must_hold(&b->lock);
+    for (unsigned i = 0; i < BLOB_READERS_MAX; i++) {
+        low = b->readers[i] < low ? b->readers[i] : low;
+    }
+    return low;
+}
+
 /* ---- life ---- */
 
 static bool
@@ -59,6 +73,13 @@ give_back(struct cache *c, uint64_t bytes)
     lock_drop(&c->lock);
 }
 
+static void
+window_discard(struct cache *c, struct window *w)
+{
+    give_back(c, w->charged_bytes);
+    mem_free(w);
+}
+
 static struct window *
 window_new(struct cache *c, uint64_t size)
 {
@@ -76,35 +97,138 @@ window_new(struct cache *c, uint64_t size)
     return w;
 }
 
-int
-window_begin(struct blob *b, uint64_t size)
+/* What a window begins with: its first piece and what there is of it and those that follow. */
+struct opening {
+    uint32_t first;
+    struct digester *state; /* at the start of that piece; NULL: nothing was hashed yet */
+    struct pieces *pieces;
+    int fd;
+};
+
+static void
+opening_release(struct opening *o)
 {
-    AUTO(fd_close) int fd = -1;
-    struct window *w = window_new(b->cache, size);
-    if (w == NULL) {
-        return ERR_FULL;
-    }
-    if (fs_open_memory(size, &fd) < 0) {
-        give_back(b->cache, w->charged_bytes);
-        mem_free(w);
-        return ERR_FULL;
-    }
+    fd_close(&o->fd);
+    pieces_free(o->pieces);
+    digester_free(o->state);
+}
+
+/* Hands all of it to the blob, even to one that has failed meanwhile: blob_free sees to it. */
+static int
+adopt(struct blob *b, struct window *w, struct opening *o)
+{
+    uint32_t count = o->pieces->count;
+    w->states = mem_zalloc((count + 1) * sizeof(struct digester *));
+    w->first = w->hashed = o->first;
+    w->end = count - o->first < w->length ? count : o->first + w->length;
     lock_take(&b->lock);
     bool asked = b->phase == BLOB_ASKED;
     int rc = asked ? 0 : b->error;
-    b->window = w; /* blob_free sees to it from here on */
-    b->pieces = pieces_new(size);
-    w->states = mem_zalloc((b->pieces->count + 1) * sizeof(struct digester *));
-    w->end = b->pieces->count < w->length ? b->pieces->count : w->length;
-    b->fd = fd;
-    fd = -1;
+    b->window = w;
+    b->pieces = o->pieces;
+    b->fd = o->fd;
+    if (o->state != NULL) {
+        w->states[o->first] = digester_copy(o->state);
+        b->digester = o->state;
+        b->hashed_bytes = (uint64_t)o->first * o->pieces->piece_bytes;
+    }
     if (asked) {
-        b->size = size;
+        b->size = o->pieces->size;
         b->phase = BLOB_FILLING;
         cond_wake(&b->grew);
     }
     lock_drop(&b->lock);
+    *o = (struct opening){.fd = -1};
     return rc;
+}
+
+int
+window_begin(struct blob *b, uint64_t size)
+{
+    AUTO(opening_release) struct opening o = {.fd = -1};
+    struct window *w = window_new(b->cache, size);
+    if (w == NULL) {
+        return ERR_FULL;
+    }
+    if (fs_open_memory(size, &o.fd) < 0) {
+        window_discard(b->cache, w);
+        return ERR_FULL;
+    }
+    o.pieces = pieces_new(size);
+    return adopt(b, w, &o);
+}
+
+/* The first piece for those who read a file that is whole up to `held`: a little behind the slowest,
+ * but with room for what comes. */
+static uint32_t
+first_for(struct blob *readers_of, uint64_t held, const struct window *w, uint32_t piece_bytes)
+{
+    lock_take(&readers_of->lock);
+    uint64_t low = slowest(readers_of);
+    lock_drop(&readers_of->lock);
+    uint32_t front = (uint32_t)(held / piece_bytes), behind = w->length / WINDOW_BEHIND;
+    uint32_t at = low < held ? (uint32_t)(low / piece_bytes) : front;
+    uint32_t least = front > w->length / 2 ? front - w->length / 2 : 0;
+    at = at > behind ? at - behind : 0;
+    return at > least ? at : least;
+}
+
+/* The first `len` bytes of a piece, from one file to the other. */
+static int
+bring_piece(int from_fd, int to_fd, uint64_t pos, uint32_t len, uint8_t *room)
+{
+    int rc = fs_read_at(from_fd, pos, room, len);
+    return rc < 0 ? rc : fs_write_at(to_fd, pos, room, len);
+}
+
+/* What the file holds of the window comes along; what it holds behind that has to come again. */
+static int
+bring(const struct blob *failed, struct opening *o, uint32_t end)
+{
+    const struct pieces *p = failed->pieces;
+    uint32_t *filled = mem_zalloc(p->count * sizeof filled[0]);
+    uint8_t *room = mem_alloc(p->piece_bytes);
+    int rc = 0;
+    for (uint32_t i = 0; i < end && rc == 0; i++) {
+        filled[i] = i < o->first ? pieces_piece_len(p, i) : p->filled[i];
+        if (i >= o->first && filled[i] > 0) {
+            rc = bring_piece(failed->fd, o->fd, (uint64_t)i * p->piece_bytes, filled[i], room);
+        }
+    }
+    o->pieces = pieces_new(p->size);
+    if (rc == 0) {
+        rc = pieces_restore(o->pieces, filled, p->count);
+    }
+    mem_free(room);
+    mem_free(filled);
+    return rc;
+}
+
+int
+window_take_over(struct blob *b, struct blob *failed)
+{
+    AUTO(opening_release) struct opening o = {.fd = -1};
+    const struct pieces *p = failed->pieces; /* of a blob that FAILED: they stay as they are */
+    struct window *w = window_new(b->cache, p->size);
+    if (w == NULL) {
+        return ERR_FULL;
+    }
+    uint32_t end = p->count;
+    o.first = first_for(failed, pieces_run_end(p, 0), w, p->piece_bytes);
+    end = end - o.first < w->length ? end : o.first + w->length;
+    o.state = digester_new((enum digest_alg)b->digest.alg);
+    int rc = blob_hash_again(failed, 0, (uint64_t)o.first * p->piece_bytes, o.state);
+    if (rc == 0) {
+        rc = fs_open_memory(p->size, &o.fd);
+    }
+    if (rc == 0) {
+        rc = bring(failed, &o, end);
+    }
+    if (rc < 0) {
+        window_discard(b->cache, w);
+        return ERR_FULL;
+    }
+    return adopt(b, w, &o);
 }
 
 void
@@ -117,9 +241,8 @@ window_free(struct blob *b)
     for (uint32_t i = 0; i <= b->pieces->count; i++) {
         digester_free(w->states[i]);
     }
-    give_back(b->cache, w->charged_bytes);
     mem_free(w->states);
-    mem_free(w);
+    window_discard(b->cache, w);
     b->window = NULL;
 }
 
@@ -162,19 +285,6 @@ window_refused_locked(struct blob *b)
 }
 
 /* ---- moving on ---- */
-
-/* The lowest place of a reader; READER_LEFT: there is none. */
-static uint64_t slowest(const struct blob *b) NEEDS(b->lock);
-static uint64_t
-slowest(const struct blob *b)
-{
-    uint64_t low = READER_LEFT;
-    lock_must_hold(&b->lock);
-    for (unsigned i = 0; i < BLOB_READERS_MAX; i++) {
-        low = b->readers[i] < low ? b->readers[i] : low;
-    }
-    return low;
-}
 
 /* [*ret_start, *ret_end) is to be punched. True when the writer is to be woken. */
 static bool slide_locked(struct blob *b, uint64_t *ret_start, uint64_t *ret_end) NEEDS(b->lock);

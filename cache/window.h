@@ -29,6 +29,10 @@
 
 /* Makes it the file of a blob that is ASKED: FILLING then, and 0. ERR_FULL: no memory is left. */
 CHECKED int window_begin(struct blob *b, uint64_t size);
+/* The same for a blob that goes on where `failed` got to (cache_take_over): the window
+ * begins near its slowest reader, with what its file holds there, and with the state of the digest
+ * of what came before. ERR_FULL also when that file cannot be read. */
+CHECKED int window_take_over(struct blob *b, struct blob *failed);
 void window_free(struct blob *b); /* no window is fine */
 
 /* The byte at pos was here and is not any more; or it is so far off that this window will not bring

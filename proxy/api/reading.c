@@ -2,6 +2,7 @@
  * Reads a blob that may still be growing.
  *
  *   blob FAILED with         before the headers        behind them
+ *   disk, amid it            go on in memory with its other readers; else as without room
  *   no room, disk            a joined blob once more,  pass through memory, at the same byte
  *                            leading it; else pass
  *                            through memory
@@ -16,6 +17,7 @@
  * fit:
  *
  *   what goes on           proves what was sent before
+ *   in memory, amid it     its digest goes on from what was there
  *   passing, whole blob    its digest goes on from what was sent
  *   passing, a part        it begins where the part does; what is dropped is compared
  *   joined once more       the same file; else at its end: of the whole blob the digest of what was
@@ -59,10 +61,16 @@ struct reading {
     unsigned repairs;       /* of the blob, when what was passed on was right as far as known */
 };
 
+static bool
+is_of_disk(int code)
+{
+    return code == ERR_FULL || code == ERR_STORE || (code < 0 && code > -4096);
+}
+
 enum reading_next
 reading_judge(int code, bool passing, bool may_try_again, bool fresh)
 {
-    bool store = code == ERR_FULL || code == ERR_STORE || (code < 0 && code > -4096);
+    bool store = is_of_disk(code);
     if (code == ERR_DIGEST || code == ERR_CLOSED)
         return READING_GIVE_UP;
     if (store && !passing)
@@ -252,6 +260,26 @@ pass_through(struct reading *g, uint64_t at)
     return 0;
 }
 
+/* With the other readers of a blob whose disk failed. */
+static int
+take_over(struct reading *g, uint64_t at)
+{
+    struct rooms *rooms = g->r->rooms;
+    bool lead, proven = !g->before || blob_same_file(g->before, g->blob);
+    int err = recall(g, at); /* of a file that may be gone soon */
+    struct blob *heir = err == 0 ? cache_take_over(rooms->cache, g->blob, &lead) : NULL;
+    if (!heir)
+        return ERR_NOT_FOUND;
+    release(g);
+    blob_release(&g->before);
+    g->blob = heir;
+    g->unproven = g->unproven || !proven;
+    enter(g, at);
+    if (lead)
+        fetch_blob(rooms->fetch, &g->r->origin, heir, g->size, false);
+    return 0;
+}
+
 /* The cache's own blob once more: somebody else may lead it, and from another source. */
 static int
 join_again(struct reading *g, uint64_t at)
@@ -287,6 +315,8 @@ go_on(struct reading *g, uint64_t at, int code)
 {
     if (is_spoilt(g, at))
         return ERR_DIGEST; /* whatever goes on from here, what the client has is wrong */
+    if (!g->passing && is_of_disk(code) && take_over(g, at) == 0)
+        return 0;
     bool may_try_again = !g->tried_again && (g->begun || g->got == CACHE_JOIN);
     switch (reading_judge(code, g->passing, may_try_again, at == 0)) {
     case READING_PASS:
