@@ -200,16 +200,20 @@ lies_in_memory(int fd)
 }
 
 int
-fs_reserve(int fd, uint64_t len)
+fs_reserve(int fd, uint64_t len, bool *ret_reserved)
 {
     struct stat st;
     int rc = fault_point("fallocate");
 
+    if (ret_reserved != NULL)
+        *ret_reserved = true;
     if (rc < 0 || len == 0)
         return rc;
     rc = lies_in_memory(fd) ? -EOPNOTSUPP : allocate(fd, len);
     if (rc != -EOPNOTSUPP && rc != -EINVAL)
         return rc;
+    if (ret_reserved != NULL)
+        *ret_reserved = false;
     if (fstat(fd, &st) < 0)
         return -errno;
     return (uint64_t)st.st_size >= len ? 0 : result(ftruncate(fd, (off_t)len));

@@ -21,8 +21,9 @@ CHECKED int fs_write_at(int fd, uint64_t offset, const void *bytes, size_t len);
 /* Adds the whole file to ret, or nothing (its limit holds: ERR_LIMIT). */
 CHECKED int fs_read_file(int dir_fd, const char *name, struct buf *ret);
 /* Makes the file at least `len` long with its space reserved: fallocate, or only longer
- * where the file system cannot reserve, or lies in memory (tmpfs). */
-CHECKED int fs_reserve(int fd, uint64_t len);
+ * where the file system cannot reserve, or lies in memory (tmpfs): then *ret_reserved,
+ * unless NULL, is false. */
+CHECKED int fs_reserve(int fd, uint64_t len, bool *ret_reserved);
 CHECKED int fs_truncate(int fd, uint64_t len);
 /* A file in memory, without a name, `len` long and empty: only what is written takes room. */
 CHECKED int fs_open_memory(uint64_t len, int *ret_fd);

@@ -35,6 +35,7 @@
 struct beginning {
     uint64_t size, gen;
     struct pieces *pieces; /* of the partial file that is continued, or NULL */
+    uint64_t promised_bytes;
     int fd;
 };
 
@@ -55,6 +56,14 @@ take_parked(struct cache *c, struct entry *e, struct beginning *w)
     }
 }
 
+/* So much of the file system's free bytes is its own, though they are still free. */
+static void
+promise(struct cache *c, struct beginning *w, uint64_t bytes)
+{
+    atomic_fetch_add(&c->promised_bytes, bytes - w->promised_bytes);
+    w->promised_bytes = bytes;
+}
+
 static int
 reserve_account(struct blob *b, uint64_t free_bytes, struct beginning *w)
 {
@@ -68,6 +77,7 @@ reserve_account(struct blob *b, uint64_t free_bytes, struct beginning *w)
         take_parked(c, e, w);
         if (w->pieces == NULL) {
             rc = room_make(c, &b->digest, w->size, free_bytes);
+            promise(c, w, rc == 0 ? w->size : 0);
         }
         if (w->pieces == NULL && rc == 0) {
             e->gen = w->gen = c->next_gen++;
@@ -101,11 +111,13 @@ create_file(struct blob *b, struct beginning *w)
     if (rc < 0) {
         return rc;
     }
-    rc = fs_reserve(w->fd, w->size);
+    bool reserved;
+    rc = fs_reserve(w->fd, w->size, &reserved);
     if (rc == -ENOSPC) {
         disk_drain(c, clock_ms() + DRAIN_MS);
-        rc = fs_reserve(w->fd, w->size);
+        rc = fs_reserve(w->fd, w->size, &reserved);
     }
+    promise(c, w, reserved ? 0 : w->size);
     return rc;
 }
 
@@ -164,12 +176,14 @@ adopt(struct blob *b, struct beginning *w)
     }
     if (b->phase == BLOB_ASKED) {
         b->size = w->size;
+        b->promised_bytes = w->promised_bytes;
         b->phase = BLOB_FILLING;
         cond_wake(&b->grew);
     } else if (b->phase == BLOB_FAILED) {
         b->doomed = true;
         entry_doom_partial(c, &b->digest, w->gen, 0);
         rc = b->error;
+        promise(c, w, 0);
     }
     lock_drop(&b->lock);
     lock_drop(&c->lock);
@@ -183,6 +197,7 @@ give_up(struct blob *b, struct beginning *w)
     struct cache *c = b->cache;
     pieces_free(w->pieces);
     fd_close(&w->fd);
+    promise(c, w, 0);
     lock_take(&c->lock);
     struct entry *e = b->entry;
     if (e != NULL && e->state == ENTRY_PARTIAL) {
@@ -319,6 +334,17 @@ start_write(struct blob *b, uint64_t pos, size_t len)
     return take;
 }
 
+/* So many of the bytes that were promised to it are written, or will not be. */
+static void keep_promise_locked(struct blob *b, uint64_t bytes) NEEDS(b->lock);
+static void
+keep_promise_locked(struct blob *b, uint64_t bytes)
+{
+    lock_must_hold(&b->lock);
+    bytes = bytes < b->promised_bytes ? bytes : b->promised_bytes;
+    b->promised_bytes -= bytes;
+    atomic_fetch_sub(&b->cache->promised_bytes, bytes);
+}
+
 /* Notes what landed; returns the jobs that are due for the disk thread. */
 static unsigned
 end_write(struct blob *b, uint64_t pos, uint64_t landed, enum blob_source source)
@@ -328,6 +354,7 @@ end_write(struct blob *b, uint64_t pos, uint64_t landed, enum blob_source source
     b->writing--;
     if (landed > 0 && b->phase == BLOB_FILLING) {
         pieces_fill(b->pieces, pos, landed);
+        keep_promise_locked(b, landed);
         b->from_bytes[source] += landed;
         uint64_t have = b->pieces->have_bytes;
         bool on_disk = b->window == NULL;
@@ -541,6 +568,7 @@ blob_end(struct blob *b, int code, enum blob_fate fate)
         ended = true;
         park = settle_entry(c, b, fate);
         have_bytes = b->pieces == NULL ? 0 : b->pieces->have_bytes;
+        keep_promise_locked(b, b->promised_bytes);
         b->phase = BLOB_FAILED;
         b->error = code;
         cond_wake(&b->grew);

@@ -127,9 +127,10 @@ struct blob {
     int fd;                /* set once */
     struct frames *frames; /* with fd; NULL: the file is the blob itself */
     uint64_t size, gen, told_size;
-    struct window *window; /* its file is in memory; NULL: on disk */
-    bool may_window;       /* without room on the disk it gets one */
-    struct pieces *pieces; /* FILLING and FAILED; with a window as long as it lives */
+    struct window *window;   /* its file is in memory; NULL: on disk */
+    bool may_window;         /* without room on the disk it gets one */
+    uint64_t promised_bytes; /* FILLING: to be written, not reserved by the file system */
+    struct pieces *pieces;   /* FILLING and FAILED; with a window as long as it lives */
     uint64_t from_bytes[BLOB_SOURCES];
     uint64_t saved_bytes, flushed_bytes; /* have_bytes at the last such job */
     uint64_t cursors[CURSORS_MAX];
@@ -223,6 +224,9 @@ struct cache {
     struct hasher hasher;
     struct mailbox mailbox;
     _Atomic bool degraded;
+
+    /* any thread */
+    _Atomic uint64_t promised_bytes; /* of blobs that begin, and of those that fill: theirs */
 
     struct content *content; /* NULL: containerd's store is not used */
 

@@ -148,7 +148,7 @@ write_file(struct cache *c, int from, struct packing *p, uint64_t max_bytes)
 {
     int rc = store_create_packed(&c->store, &p->digest, p->name, &p->fd);
     if (rc == 0) {
-        rc = fs_reserve(p->fd, max_bytes);
+        rc = fs_reserve(p->fd, max_bytes, NULL);
     }
     if (rc == 0) {
         int64_t bytes = frames_pack(from, p->plain_bytes, p->fd, max_bytes, rest, c);

@@ -157,7 +157,8 @@ static uint64_t
 lacking(const struct cache *c, uint64_t size, uint64_t limit_bytes, uint64_t free_bytes)
 {
     uint64_t over = minus(c->used_bytes + c->packing_bytes + size, limit_bytes);
-    uint64_t scarce = minus(size + c->min_free_bytes, free_bytes + c->dooming_bytes);
+    uint64_t promised = atomic_load(&c->promised_bytes);
+    uint64_t scarce = minus(size + promised + c->min_free_bytes, free_bytes + c->dooming_bytes);
     return over > scarce ? over : scarce;
 }
 

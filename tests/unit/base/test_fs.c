@@ -187,13 +187,13 @@ reserve_lengthens_and_never_shortens(void **state)
     struct stat st;
     char got[6] = "";
     AUTO(fd_close) int fd = make_file(p->dir_fd, "a", "hello");
-    assert_int_equal(fs_reserve(fd, 1 << 20), 0);
+    assert_int_equal(fs_reserve(fd, 1 << 20, NULL), 0);
     assert_int_equal(fs_size(fd, &size), 0);
     assert_int_equal(size, 1 << 20);
     assert_int_equal(fstat(fd, &st), 0);
     assert_true(st.st_blocks * 512 >= 1 << 20);
-    assert_int_equal(fs_reserve(fd, 10), 0);
-    assert_int_equal(fs_reserve(fd, 0), 0);
+    assert_int_equal(fs_reserve(fd, 10, NULL), 0);
+    assert_int_equal(fs_reserve(fd, 0, NULL), 0);
     assert_int_equal(fs_size(fd, &size), 0);
     assert_int_equal(size, 1 << 20);
     assert_int_equal(fs_read_at(fd, 0, got, 5), 0);
@@ -208,9 +208,11 @@ reserve_writes_nothing_to_a_file_in_memory(void **state)
 {
     (void)state;
     struct stat st;
+    bool reserved = true;
     AUTO(fd_close) int fd = -1;
     assert_int_equal(fs_open_memory(10, &fd), 0);
-    assert_int_equal(fs_reserve(fd, (uint64_t)1 << 30), 0);
+    assert_int_equal(fs_reserve(fd, (uint64_t)1 << 30, &reserved), 0);
+    assert_false(reserved);
     assert_int_equal(fstat(fd, &st), 0);
     assert_int_equal(st.st_size, (uint64_t)1 << 30);
     assert_int_equal(st.st_blocks, 0);
@@ -325,7 +327,7 @@ call(int nth, int dir_fd, int fd, const char *path)
     case 4:
         return fs_write_at(fd, 0, "x", 1);
     case 5:
-        return fs_reserve(fd, 100);
+        return fs_reserve(fd, 100, NULL);
     case 6:
         return fs_truncate(fd, 100);
     case 7:

@@ -4,7 +4,9 @@
 #include "cache/cache.h"
 #include "cache/inside.h"
 #include "tests/unit/cache/room.h"
+#include <linux/magic.h>
 #include <stdatomic.h>
+#include <sys/statfs.h>
 
 struct waiter {
     struct thread thread;
@@ -168,6 +170,41 @@ what_cannot_fit_fails_full_and_evicts_nothing(void **state)
     room_release(&r);
 }
 
+/* A file system in memory reserves nothing: what one blob was promised is not there for the next,
+ * until it has ended. */
+static void
+the_same_room_is_not_given_twice(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d, e;
+    enum cache_got got;
+    struct cache_stats s;
+    struct statfs fs;
+    room_init(&r, 64 * MIB);
+    cache_get_stats(r.cache, &s);
+    uint64_t free_bytes = s.disk_free_bytes, size = free_bytes / 8 * 3;
+    if (statfs(r.dir, &fs) != 0 || fs.f_type != TMPFS_MAGIC || free_bytes < 1024 * (uint64_t)MIB) {
+        room_release(&r);
+        skip();
+    }
+    cache_set_limits(r.cache, free_bytes * 4, 0, free_bytes / 2);
+    mem_free(make_body(23, 10, &d));
+    mem_free(make_body(24, 10, &e));
+    struct blob *b = cache_acquire(r.cache, &d, &got), *other = cache_acquire(r.cache, &e, &got);
+    assert_int_equal(blob_begin(b, size), 0);
+    assert_int_equal(blob_begin(other, size), ERR_FULL);
+    cache_check(r.cache);
+    blob_release(&other);
+    blob_release(&b);
+    cache_check(r.cache);
+    other = cache_acquire(r.cache, &e, &got);
+    assert_int_equal(blob_begin(other, size), 0);
+    blob_release(&other);
+    cache_check(r.cache);
+    room_release(&r);
+}
+
 static void
 min_free_is_kept_for_others(void **state)
 {
@@ -272,6 +309,7 @@ main(void)
         cmocka_unit_test(cursors_are_told_in_order_and_once),
         cmocka_unit_test(old_blobs_leave_for_new_ones_and_the_cap_holds),
         cmocka_unit_test(what_cannot_fit_fails_full_and_evicts_nothing),
+        cmocka_unit_test(the_same_room_is_not_given_twice),
         cmocka_unit_test(min_free_is_kept_for_others),
         cmocka_unit_test(lower_limits_evict_without_being_asked),
     };
