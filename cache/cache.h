@@ -114,9 +114,9 @@ struct blob *cache_lead(struct cache *c, const struct digest *d);
 CHECKED int cache_pass_through(struct cache *c, const struct digest *d, const struct gap *want,
                                const struct digester *sent, struct blob *prefix, struct blob **ret);
 /* A blob with a window that goes on where `failed` got to, one that may (blob_set_shared) and whose
- * disk failed after blob_begin: the same for all who ask while it fills. *ret_lead: the caller leads
- * it. Who has read of `failed` goes on at the same byte, and its digest proves what was read there.
- * NULL: that is not possible. */
+ * disk failed after blob_begin: the same for all who ask while it fills. *ret_lead: the caller
+ * leads it. Who has read of `failed` goes on at the same byte, and its digest proves what was read
+ * there. NULL: that is not possible. */
 struct blob *cache_take_over(struct cache *c, struct blob *failed, bool *ret_lead);
 struct blob *blob_ref(struct blob *b);
 void blob_release(struct blob **b); /* sets NULL; NULL inside is fine */

@@ -1,6 +1,6 @@
-/* A blob whose disk failed under its readers goes on in memory. Its bytes up to there are as good as
- * they were: the digest goes on from them, so who reads on from the one to the other needs no other
- * proof. */
+/* A blob whose disk failed under its readers goes on in memory. Its bytes up to there are as good
+ * as they were: the digest goes on from them, so who reads on from the one to the other needs no
+ * other proof. */
 #include "base/log.h"
 #include "cache/blob.h"
 #include "cache/entry.h"
@@ -11,8 +11,9 @@ may_be_taken_over(struct blob *b)
 {
     lock_take(&b->lock);
     bool may = b->phase == BLOB_FAILED && (b->error == ERR_FULL || b->error == ERR_STORE) &&
-               b->may_window && b->gen != 0 && b->pieces != NULL && b->pieces->size <= WINDOW_BLOB_MAX &&
-               b->window == NULL && !b->stored && !b->sick && !b->distrusted;
+               b->may_window && b->gen != 0 && b->pieces != NULL &&
+               b->pieces->size <= WINDOW_BLOB_MAX && b->window == NULL && !b->stored && !b->sick &&
+               !b->distrusted;
     lock_drop(&b->lock);
     return may;
 }

@@ -158,8 +158,8 @@ window_begin(struct blob *b, uint64_t size)
     return adopt(b, w, &o);
 }
 
-/* The first piece for those who read a file that is whole up to `held`: a little behind the slowest,
- * but with room for what comes. */
+/* The first piece for those who read a file that is whole up to `held`: a little behind the
+ * slowest, but with room for what comes. */
 static uint32_t
 first_for(struct blob *readers_of, uint64_t held, const struct window *w, uint32_t piece_bytes)
 {

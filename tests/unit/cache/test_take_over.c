@@ -125,7 +125,8 @@ readers_share_what_comes_after_any_write_that_failed(void **state)
         for (size_t k = 0; k < ARRAY_LEN(readers); k++) {
             enter(&readers[k], b, body, k == 2 ? 300 * KIB : 0);
         }
-        uint64_t taken = fill(b, body, fails, readers, 2, &code); /* the third does not come along */
+        uint64_t taken =
+            fill(b, body, fails, readers, 2, &code); /* the third does not come along */
         assert_int_equal(code, fails % 2 == 0 ? ERR_STORE : ERR_FULL);
         blob_release(&b);
         cache_check(r.cache);
