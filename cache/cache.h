@@ -22,9 +22,8 @@
  * in memory instead: the same calls and readers, never WHOLE, and bytes behind the slowest reader
  * go. A reader that it has left behind (blob_state.behind) goes on by itself with a blob from
  * cache_pass_through: same calls, a small ring of memory for one reader, same digest check and
- * hold-back. When the disk fails later the blob FAILS with ERR_FULL or ERR_STORE, and its readers
- * go on together with a window from there (cache_take_over). When there is no memory for one each
- * of them passes through by itself.
+ * hold-back. When the disk fails later the blob FAILS (ERR_FULL, ERR_STORE); its readers go on with
+ * a window (cache_take_over), or each by itself when there is no memory for one.
  */
 #ifndef CACHE_CACHE_H
 #define CACHE_CACHE_H
@@ -113,11 +112,6 @@ struct blob *cache_lead(struct cache *c, const struct digest *d);
  * arrived: reader or fetcher have gone. ERR_FULL when passes_max run. */
 CHECKED int cache_pass_through(struct cache *c, const struct digest *d, const struct gap *want,
                                const struct digester *sent, struct blob *prefix, struct blob **ret);
-/* A blob with a window that goes on where `failed` got to, one that may (blob_set_shared) and whose
- * disk failed after blob_begin: the same for all who ask while it fills. *ret_lead: the caller
- * leads it. Who has read of `failed` goes on at the same byte, and its digest proves what was read
- * there. NULL: that is not possible. */
-struct blob *cache_take_over(struct cache *c, struct blob *failed, bool *ret_lead);
 struct blob *blob_ref(struct blob *b);
 void blob_release(struct blob **b); /* sets NULL; NULL inside is fine */
 

@@ -37,13 +37,10 @@
 #include <stdatomic.h>
 
 /* Hold-back: docs of the swarm, integrity; a piece is never shorter. */
-#define HOLDBACK_BYTES (64u * 1024)
-/* Readers that tell the fetcher where they wait; more wait all the same. */
-#define CURSORS_MAX 64
-/* Readers that a window waits for; more may fall behind it. */
-#define BLOB_READERS_MAX 64
-/* Questions for words that wait. */
-#define WORDS_ASKS_MAX 64
+#define HOLDBACK_BYTES   (64u * 1024)
+#define CURSORS_MAX      64 /* readers that tell the fetcher where they wait; more wait all the same */
+#define BLOB_READERS_MAX 64 /* readers that a window waits for; more may fall behind it */
+#define WORDS_ASKS_MAX   64 /* questions for words that wait */
 
 enum entry_state {
     ENTRY_ABSENT,  /* no file yet */
@@ -224,8 +221,6 @@ struct cache {
     struct hasher hasher;
     struct mailbox mailbox;
     _Atomic bool degraded;
-
-    /* any thread */
     _Atomic uint64_t promised_bytes; /* of blobs that begin, and of those that fill: theirs */
 
     struct content *content; /* NULL: containerd's store is not used */
