@@ -408,7 +408,7 @@ step_locate(struct step *s, int64_t now_ms, const struct digest *blobs, size_t c
     locate_free(s->locate);
     s->locate = locate_new(blobs, count, now_ms);
     for (size_t i = 0; i < count; i++) {
-        struct wire_msg m = {.type = WIRE_WHOHAS, .whohas = {blobs[i]}};
+        struct wire_msg m = {.type = WIRE_COPY_ASK, .copy_ask = {blobs[i], 0}};
         note_known(s, &s->locate->blobs[i]);
         if (s->members.count > 0 && !plan_full(p))
             plan_record(p, PLAN_SHOUT, NULL, &m);

@@ -182,7 +182,7 @@ hear_site_ask(struct swarms *x, const struct swarms_at *at, const struct member 
               const struct digest *digest, struct plan *p)
 {
     struct wire_site_have have;
-    struct wire_msg m = {.type = WIRE_WHOHAS, .whohas = {*digest}};
+    struct wire_msg m = {.type = WIRE_COPY_ASK, .copy_ask = {*digest, 1}};
     if (!swarms_in_office(at))
         return;
     if (tracker_holder(x->tracker, digest, &have)) {

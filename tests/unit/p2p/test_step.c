@@ -197,7 +197,8 @@ a_question_of_a_person_is_asked_of_all_and_answered(void **state)
     plan_clear(&plan);
     assert_null(step_located(one));
     assert_int_equal(step_locate(one, 2000, &d, 1, &plan), 0);
-    assert_int_equal(count_of(WIRE_WHOHAS), 1);
+    assert_int_equal(count_of(WIRE_WHOHAS), 0); /* no request of a client */
+    assert_int_equal(count_of(WIRE_COPY_ASK), 1);
     assert_int_equal(step_locate(one, 2001, &d, 1, &plan), ERR_BUSY);
 
     struct wire_msg m = {.type = WIRE_IHAVE, .ihave = {d, SIZE, {NULL, 0}}};
