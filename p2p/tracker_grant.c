@@ -387,13 +387,11 @@ tracker_nudge(struct tracker *t, const struct digest *digest, int64_t now_ms,
 /* ---- time ---- */
 
 /* How old a piece is before it can be too slow: some times what it takes when all that fetch now
- * share the WAN alike. Where there is another source the slow one is left at once. */
+ * share the WAN alike. */
 static int64_t
 patience_ms(const struct tracker *t, const struct tracker_blob *b)
 {
     int64_t least_ms = climb_full(&t->climb) ? LEASE_REVOKE_FULL_MS : LEASE_REVOKE_MS;
-    if (b->remotes_count > 0)
-        return LEASE_REVOKE_MS;
     if (t->climb.wan == 0)
         return least_ms;
     uint64_t fair_ms = (uint64_t)b->book.piece_bytes * 1000 * t->climb.active / t->climb.wan;

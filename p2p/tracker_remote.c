@@ -53,6 +53,7 @@ tracker_remote_failed(struct tracker *t, struct tracker_blob *b, unsigned source
     for (size_t i = b->remotes_count; i-- > 0;)
         if (b->remotes[i].source == source)
             forget_remote(b, i);
+    b->asks = 1; /* that site may name another holder: it is asked at once */
 }
 
 void

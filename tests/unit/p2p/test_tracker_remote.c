@@ -1,7 +1,7 @@
 #include "tests/unit/p2p/unit.h"
 
 #include "p2p/piece.h"
-#include "p2p/tracker.h"
+#include "p2p/tracker_inside.h"
 
 #define PIECES 16u
 #define SIZE   ((uint64_t)PIECES * PIECE_BYTES_MIN)
@@ -119,6 +119,51 @@ a_remote_holder_that_fails_is_left_and_who_asked_it_not_punished(void **state)
 }
 
 static void
+sites_are_asked_at_once_for_another_holder_when_one_fails(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker();
+    struct wire_grant g;
+    struct digest d;
+    size_t at = 0;
+    announce(t, 1, WANTS, NULL, 0);
+    announce(t, 2, WANTS, NULL, 0);
+    assert_true(tracker_asks(t, 0, &at, &d));
+    remote_has(t, SIZE, 0);
+    assert_true(grant(t, 1, 0, &g));
+    at = 0;
+    assert_false(tracker_asks(t, 1000, &at, &d));
+    report(t, 1, &g, 0, WIRE_FAILED, 1000);
+    at = 0;
+    assert_true(tracker_asks(t, 1000, &at, &d));
+    at = 0;
+    assert_false(tracker_asks(t, 1000 + TRACKER_ASK_AGAIN_MS, &at, &d));
+    tracker_free(t);
+}
+
+/* Beside a full WAN a connection that begins is slow for a while, of whatever source. */
+static void
+a_lease_has_its_fair_time_where_there_is_another_source(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker();
+    struct wire_grant g;
+    struct digest d = unit_blob(1);
+    announce(t, 1, WANTS, NULL, 0);
+    announce(t, 2, WANTS, NULL, 0);
+    remote_has(t, SIZE, 0);
+    assert_true(grant(t, 1, 0, &g));
+    const struct tracker_blob *b = tracker_find(t, &d);
+    struct lease *l = lease_find(&tracker_find(t, &d)->book, b->entries[0]->node, g.lease);
+    assert_non_null(l);
+    l->done_bytes = TRACKER_SIGN_BYTES;
+    t->climb.active = 2;
+    t->climb.wan = PIECE_BYTES_MIN; /* a second for a piece, two when two share */
+    assert_int_equal(tracker_time_ms(t, b, l), TRACKER_FAIR_F * 2000);
+    tracker_free(t);
+}
+
+static void
 a_busy_site_is_asked_again_after_a_while(void **state)
 {
     (void)state;
@@ -202,6 +247,8 @@ main(void)
         cmocka_unit_test(other_sites_are_asked_for_what_nobody_here_has),
         cmocka_unit_test(a_holder_elsewhere_is_the_cheaper_source_while_nothing_is_measured),
         cmocka_unit_test(a_remote_holder_that_fails_is_left_and_who_asked_it_not_punished),
+        cmocka_unit_test(sites_are_asked_at_once_for_another_holder_when_one_fails),
+        cmocka_unit_test(a_lease_has_its_fair_time_where_there_is_another_source),
         cmocka_unit_test(a_busy_site_is_asked_again_after_a_while),
         cmocka_unit_test(a_slow_site_loses_to_a_fast_upstream),
         cmocka_unit_test(who_may_not_read_upstream_may_fetch_from_another_site),
