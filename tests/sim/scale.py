@@ -3,7 +3,11 @@
 
 ONLY='1x1000*' (SITESxNODES/CONDITION, a glob) runs some of the cases. One that fails or is not done in time says so.
 
-    scale.py SIM OUT [QUICK]      OUT/scale.md, .json, .svg
+    scale.py SIM OUT [QUICK]      OUT/scale.md, .json, and scale-time.svg, scale-cost.svg
+
+Rows that OUT/scale.json has stay until they are measured again, so a run may be made in pieces. RECORD=1 puts
+table and pictures into tests/sim/results, too. Last comes what the lab measured of some pulls (results/lab.json,
+written down from tests/netlab/timeline) and what the simulator says of the same.
 
 1 GiB over a WAN of 500 Mbit/s (QUICK: 32 MiB, 100 Mbit/s), LAN 1 Gbit/s, 20 ms.
 
@@ -15,10 +19,19 @@ tracker's time is that of its decisions, measured while they are simulated; it i
 import fnmatch
 import json
 import os
+import shutil
 import subprocess
 import sys
+import time
 
 import study
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path += [os.path.join(HERE, '..', 'lib'), os.path.join(HERE, '..', 'bench')]
+import loss  # noqa: E402
+from node import commit, machine  # noqa: E402
+
+RESULTS = os.path.join(HERE, 'results')
 
 CONDITIONS = {'stable': [], 'congested': ['wan@0=500', 'wan@5000=100', 'wan@20000=400', 'wan@60000=300'],
               'varying': ['wan@3000=300', 'wan@7000=1000', 'wan@12000=100', 'wan@25000=700']}
@@ -35,8 +48,8 @@ def words(sites, nodes, condition, size, wan):
             *CONDITIONS[condition]]
 
 
-def verdict(case, got):
-    missed = [text for text, bad in ((f'{got["ratio"]:.3f} T*', got['ratio'] > RATIO_MOST[case[2]]),
+def verdict(got):
+    missed = [text for text, bad in ((f'{got["ratio"]:.3f} T*', got['ratio'] > RATIO_MOST[got['condition']]),
                                      (f'{got["copies"]:.3f} copies', got['copies'] > COPIES_MOST),
                                      (f'tracker {got["tracker_percent"]:.1f} %',
                                       got['tracker_percent'] > TRACKER_MOST),
@@ -44,21 +57,23 @@ def verdict(case, got):
     return '**missed**: ' + ', '.join(missed) if missed else 'met'
 
 
-def draw(path, rows):
+PANELS = {'time': (('ratio', 'last node / T*', 'ratio', RATIO_MOST['stable']),
+                   ('copies', 'WAN copies', 'copies', COPIES_MOST)),
+          'cost': (('messages', 'bytes/s of messages, mean node', None, None),
+                   ('tracker', 'tracker, % of a core', 'tracker_percent', TRACKER_MOST))}
+
+
+def draw(path, rows, panels):
     import matplotlib
     matplotlib.use('svg')
     from matplotlib import pyplot
     matplotlib.rcParams.update({'svg.fonttype': 'none', 'svg.hashsalt': 'scale', 'axes.spines.top': False,
                                 'axes.spines.right': False, 'figure.constrained_layout.use': True})
-    panels = (('ratio', 'last node / T*', 'ratio', RATIO_MOST['stable']),
-              ('copies', 'WAN copies', 'copies', COPIES_MOST),
-              ('messages', 'bytes/s of messages, mean node', None, None),
-              ('tracker', 'tracker, % of a core', 'tracker_percent', TRACKER_MOST))
-    figure, axes = pyplot.subplots(2, 2, figsize=(9, 6.4))
+    figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.4))
 
     def line(axis, many, key, mark, color, label):
-        points = sorted((case[0] * case[1], got[key]) for case, got in rows
-                        if (case[0] > 1) == many and case[2] == 'stable' and got[key] > 0)
+        points = sorted((r['sites'] * r['nodes'], r[key]) for r in rows
+                        if (r['sites'] > 1) == many and r['condition'] == 'stable' and r[key] > 0)
         axis.plot([x for x, _ in points], [y for _, y in points], mark, color=color, label=label)
     for axis, (title, text, key, goal) in zip(axes.flat, panels):
         if key is None:
@@ -74,6 +89,66 @@ def draw(path, rows):
             axis.axhline(goal, color='#999999', linewidth=1, label='goal')
         axis.legend(frameon=False)
     figure.savefig(path, metadata={'Date': None})
+    with open(path, encoding='utf-8') as f:  # matplotlib leaves spaces at the ends of lines
+        lines = [text.rstrip() for text in f]
+    with open(path, 'w', encoding='utf-8') as f:
+        f.write('\n'.join(lines) + '\n')
+
+
+def table(rows, not_done):
+    runs = dict.fromkeys((r['when'], r['commit']) for r in sorted(rows, key=lambda r: r['when']))
+    yield f'{", ".join(f"{day} at {of}" for day, of in runs)}; {machine()}.'
+    yield ''
+    yield ('| sites x nodes | condition | T* s | last / T* | WAN copies | says B/s | hears B/s | tracker % of a core '
+           '| failed | goal |')
+    yield '|' + '---|' * 10
+    for r in rows:
+        yield (f'| {r["sites"]} x {r["nodes"]} | {r["condition"]} | {r["bound_ms"] / 1000:.1f} | {r["ratio"]:.3f} '
+               f'| {r["copies"]:.3f} | {r["said_bytes_s"]:.0f} | {r["heard_bytes_s"]:.0f} '
+               f'| {r["tracker_percent"]:.2f} | {r["failed"]:.0f} | {verdict(r)} |')
+    for sites, nodes, condition in not_done:
+        yield f'| {sites} x {nodes} | {condition} |' + ' |' * 7 + ' **not done** |'
+
+
+def against_lab(sim):
+    """What the lab measured, and the simulator of the same pull at the rate that was measured."""
+    with open(os.path.join(RESULTS, 'lab.json'), encoding='utf-8') as f:
+        runs = json.load(f)
+    for run in runs:
+        sim_s, sim_copies = loss.simulated(sim, run['nodes'], run['sizes'], run['rate'], run['rtt_ms'])
+        said, _ = loss.compared(run['last_s'], run['copies'], sim_s, sim_copies)
+        yield f'{run["nodes"]} nodes, {sum(run["sizes"]) >> 20} MiB, {run["rate"] * 8e-6:.1f} Mbit/s ({run["when"]} ' \
+              f'at {run["commit"]}): ' + '; '.join(said)
+
+
+def read(path):
+    try:
+        with open(path, encoding='utf-8') as f:
+            return [r for r in json.load(f) if 'commit' in r]
+    except FileNotFoundError:
+        return []
+
+
+def case_of(row):
+    return row['sites'], row['nodes'], row['condition']
+
+
+def in_order(rows):
+    return sorted(rows, key=lambda r: (r['sites'], r['nodes'], list(CONDITIONS).index(r['condition'])))
+
+
+def write(out, rows, text, pictures):
+    os.makedirs(out, exist_ok=True)
+    with open(os.path.join(out, 'scale.json'), 'w', encoding='utf-8') as f:
+        json.dump(rows, f, indent=1)
+    with open(os.path.join(out, 'scale.md'), 'w', encoding='utf-8') as f:
+        f.write(text + '\n')
+    for name in PANELS if pictures else ():
+        draw(os.path.join(out, f'scale-{name}.svg'), rows, PANELS[name])
+        if os.environ.get('RECORD'):
+            shutil.copy(os.path.join(out, f'scale-{name}.svg'), RESULTS)
+    if pictures and os.environ.get('RECORD'):
+        shutil.copy(os.path.join(out, 'scale.md'), RESULTS)
 
 
 def main():
@@ -86,37 +161,28 @@ def main():
     if not cases:
         sys.exit(f'sim-scale: no case is named {only}: expected SITESxNODES/CONDITION, as 1x1000/stable')
     cases.sort(key=lambda c: -c[0] * c[1])
+    head = {'when': time.strftime('%Y-%m-%d'), 'commit': commit()}
 
     def one(case):
         try:
             got = study.pull(sim, words(*case, size, wan))
         except (RuntimeError, subprocess.TimeoutExpired) as why:
             study.say(f'sim-scale: {case[0]} x {case[1]} {case[2]}: {why}')
-            return case, None
+            return None
         study.say(f'sim-scale: {case[0]} x {case[1]} {case[2]}: {got["ratio"]:.3f} T*, {got["copies"]:.3f} copies, '
                   f'says {got["said_bytes_s"]:.0f} B/s, hears {got["heard_bytes_s"]:.0f} B/s')
-        return case, got
-    rows = sorted(study.all_of(one, cases), key=lambda r: (r[0][0], r[0][1], list(CONDITIONS).index(r[0][2])))
-    lines = ['| sites x nodes | condition | T* s | last / T* | WAN copies | says B/s | hears B/s | tracker % of a core '
-             '| failed | goal |', '|' + '---|' * 10]
-    for case, got in rows:
-        if got is None:
-            lines.append(f'| {case[0]} x {case[1]} | {case[2]} |' + ' |' * 7 + ' **not done** |')
-            continue
-        lines.append(f'| {case[0]} x {case[1]} | {case[2]} | {got["bound_ms"] / 1000:.1f} | {got["ratio"]:.3f} '
-                     f'| {got["copies"]:.3f} | {got["said_bytes_s"]:.0f} | {got["heard_bytes_s"]:.0f} '
-                     f'| {got["tracker_percent"]:.2f} | {got["failed"]:.0f} | {verdict(case, got)} |')
-    os.makedirs(out, exist_ok=True)
-    done = [(case, got) for case, got in rows if got is not None]
-    with open(os.path.join(out, 'scale.json'), 'w', encoding='utf-8') as f:
-        json.dump([{'sites': c[0], 'nodes': c[1], 'condition': c[2], **g} for c, g in done], f, indent=1)
-    with open(os.path.join(out, 'scale.md'), 'w', encoding='utf-8') as f:
-        f.write('\n'.join(lines) + '\n')
+        return {**got, 'sites': case[0], 'nodes': case[1], 'condition': case[2], **head}
+    fresh = [r for r in study.all_of(one, cases) if r is not None]
+    not_done = sorted(set(cases) - {case_of(r) for r in fresh})
+    kept = [] if quick else [r for r in read(os.path.join(out, 'scale.json')) if case_of(r) not in cases]
+    rows = in_order(kept + fresh)
+    text = '\n'.join(table(rows, not_done))
     if not quick:
-        draw(os.path.join(out, 'scale.svg'), done)
-    print('\n'.join(lines))
-    twice = quick and any(got['copies'] > COPIES_MOST for _, got in done)
-    sys.exit(len(done) < len(rows) or twice or any(got['failed'] for _, got in done))
+        text += '\n\nThe lab against the simulator:\n\n' + '\n'.join('- ' + x for x in against_lab(sim))
+    write(out, rows, text, not quick)
+    print(text)
+    twice = quick and any(r['copies'] > COPIES_MOST for r in fresh)
+    sys.exit(bool(not_done) or twice or any(r['failed'] for r in fresh))
 
 
 if __name__ == '__main__':

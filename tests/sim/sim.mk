@@ -21,9 +21,10 @@ sim-cache: $(PROGRAMS_sim)
 # Breaks the rules of elections one by one: each break must be noticed.
 sim-mutate: $(PROGRAMS_sim) $(B)/tests/unit/p2p/test_elect
 	@tests/sim/mutate --build $(BUILD)
-# Large sites and many of them: a table, and a picture by Debian's Python. QUICK=1: small ones only.
+# Large sites and many of them: a table, and pictures by Debian's Python. QUICK=1: small ones only;
+# ONLY='1x1000/*': some; RECORD=1: into tests/sim/results, too.
 sim-scale: $(PROGRAMS_sim) $(if $(QUICK),,deps-bench)
-	@ONLY='$(ONLY)' /usr/bin/python3 tests/sim/scale.py $(PROGRAMS_sim) $(BUILD)/sim $(QUICK)
+	@ONLY='$(ONLY)' RECORD='$(RECORD)' /usr/bin/python3 tests/sim/scale.py $(PROGRAMS_sim) $(BUILD)/sim $(QUICK)
 # What each rule of the swarm is worth: one left out at a time.
 sim-ablate: $(PROGRAMS_sim)
 	@python3 tests/sim/ablate.py $(PROGRAMS_sim)
