@@ -195,7 +195,6 @@ bring(const struct blob *failed, struct opening *o, uint32_t end)
             rc = bring_piece(failed->fd, o->fd, (uint64_t)i * p->piece_bytes, filled[i], room);
         }
     }
-    o->pieces = pieces_new(p->size);
     if (rc == 0) {
         rc = pieces_restore(o->pieces, filled, p->count);
     }
@@ -214,6 +213,7 @@ window_take_over(struct blob *b, struct blob *failed)
         return ERR_FULL;
     }
     uint32_t end = p->count;
+    o.pieces = pieces_new(p->size);
     o.first = first_for(failed, pieces_run_end(p, 0), w, p->piece_bytes);
     end = end - o.first < w->length ? end : o.first + w->length;
     o.state = digester_new((enum digest_alg)b->digest.alg);

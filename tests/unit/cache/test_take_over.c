@@ -46,6 +46,14 @@ read_to(struct reader *c, uint64_t end)
     mem_free(block);
 }
 
+static void
+read_all_to(struct reader *readers, size_t count, uint64_t end)
+{
+    for (size_t k = 0; k < count; k++) {
+        read_to(&readers[k], end);
+    }
+}
+
 /* Goes over to the blob that takes over, if there is one. Returns whether it leads it. */
 static bool
 go_over(struct reader *c, struct cache *cache)
@@ -78,9 +86,7 @@ fill(struct blob *b, const uint8_t *body, unsigned fails, struct reader *readers
             *ret_code = blob_write(b, at, body + at, (size_t)n, BLOB_FROM_UPSTREAM);
             taken += *ret_code == 0 ? n : 0;
             at += n;
-            for (size_t k = 0; k < count; k++) {
-                read_to(&readers[k], at);
-            }
+            read_all_to(readers, count, at);
         }
     }
     return taken;
