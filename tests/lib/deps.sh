@@ -16,9 +16,9 @@ packages() {
     package) echo dpkg-dev debhelper lintian mmdebstrap ;;
     cross) echo mmdebstrap qemu-user gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf ;;
     kube) echo python3 python3-venv ;;
-    image) echo python3 ca-certificates binutils libnghttp2-dev libidn2-dev libssh2-1-dev librtmp-dev \
-        libldap-dev libbrotli-dev libzstd-dev zlib1g-dev libgnutls28-dev libgmp-dev nettle-dev libunistring-dev \
-        libtasn1-6-dev libsasl2-dev libp11-kit-dev libkrb5-dev ;;
+    image) echo python3 ca-certificates binutils libnghttp2-dev libidn2-dev libssh2-1-dev \
+        libbrotli-dev libzstd-dev zlib1g-dev libgnutls28-dev libgmp-dev nettle-dev libunistring-dev \
+        libtasn1-6-dev libp11-kit-dev ;;
     page) echo chromium fonts-dejavu-core prometheus nginx-light iproute2 python3 ;;
     bench) echo nginx-light docker-registry python3 python3-matplotlib wrk curl iproute2 iptables util-linux \
         procps git ;;
