@@ -20,6 +20,10 @@ static const struct {
     {"mostly-thin", "crippled=12 size=64M max-ratio=1400 max-wan=1020 max-first=3500"},
     {"lossy", "loss=20 max-ratio=1100 max-wan=1020"},
     {"varying", "wan@8000=200 wan@16000=1000 max-ratio=1150 max-wan=1020"},
+    {"rates", "nodes=15 size=512M wan=200M varies=100 varies-within=20000 queue=100 unfair=1 "
+              "max-ratio=1150 max-wan=1020"},
+    {"congested", "nodes=15 size=512M wan=200M varies=200 varies-within=20000 queue=100 unfair=1 "
+                  "max-ratio=1150 max-wan=1020"},
     {"spread", "spread=20000 max-ratio=1150 max-wan=1020"},
     {"joins-late", "late=19300 max-ratio=1150 max-wan=1020"},
     {"tracker-dies", "tracker@8000 max-ratio=1150 max-wan=1010"},
@@ -99,6 +103,7 @@ pulls_all(uint64_t seed, uint64_t seeds, const char *only, bool traced)
             struct pulls_result r;
             char broken[160];
             must(words_read(USUAL, &c) && words_read(cases[i].words, &c));
+            pulls_draw(&c, seed + n);
             int rc = pulls_run(&c, seed + n, UINT64_MAX, traced, traced, &r, broken);
             line(c.name, &r, broken);
             if (rc < 0 && !c.misses) {
@@ -126,6 +131,7 @@ pulls_words(const char *words, uint64_t seed, bool shrinks)
         (void)fprintf(stderr, "sim: 1 to %d nodes, and rates above 0\n", WORLD_NODES_MAX);
         return 2;
     }
+    pulls_draw(&c, seed);
     int rc = pulls_run(&c, seed, UINT64_MAX, false, c.sites * c.nodes <= WORLD_SMALL, &r, broken);
     head();
     line(c.name, &r, broken);

@@ -181,6 +181,7 @@ flows_add(struct flows *f, unsigned group, const uint32_t links[FLOWS_PER_FLOW],
     struct flow *x = &f->list[i];
     *x = (struct flow){.used = true,
                        .group = group,
+                       .weight = 1,
                        .left = bytes * MILLION,
                        .settled_us = f->now_us,
                        .due_us = INT64_MAX,
@@ -234,6 +235,13 @@ flows_drop(struct flows *f, unsigned flow)
 }
 
 void
+flows_weigh(struct flows *f, unsigned flow, uint32_t weight)
+{
+    f->list[flow].weight = weight;
+    f->stale = true;
+}
+
+void
 flows_rate(struct flows *f, unsigned link, uint64_t bytes_s)
 {
     f->links[link].rate = bytes_s;
@@ -259,15 +267,16 @@ runs_over(const struct flow *x, size_t link)
 }
 
 static void
-fix(struct flows *f, uint32_t flow, uint64_t rate, uint64_t *room, unsigned *open)
+fix(struct flows *f, uint32_t flow, uint64_t part, uint64_t *room, uint64_t *open)
 {
     struct flow *x = &f->list[flow];
+    uint64_t rate = part * x->weight;
     x->frozen = true;
     for (size_t l = 0; l < FLOWS_PER_FLOW; l++) {
         if (x->links[l] == FLOWS_NO_LINK)
             continue;
         room[x->links[l]] -= rate;
-        open[x->links[l]]--;
+        open[x->links[l]] -= x->weight;
     }
     set_rate(f, flow, rate);
 }
@@ -276,10 +285,11 @@ static void
 compute(struct flows *f)
 {
     uint64_t *room = mem_alloc(f->links_count * sizeof *room);
-    unsigned *open = mem_alloc(f->links_count * sizeof *open);
+    uint64_t *open = mem_zalloc(f->links_count * sizeof *open); /* weights not fixed yet */
     for (size_t l = 0; l < f->links_count; l++) {
         room[l] = f->links[l].rate;
-        open[l] = f->links[l].count;
+        for (uint32_t i = 0; i < f->links[l].count; i++)
+            open[l] += f->list[f->links[l].list[i]].weight;
     }
     for (uint32_t i = 0; i < f->count; i++)
         f->list[i].frozen = !f->list[i].used;

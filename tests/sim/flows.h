@@ -1,7 +1,7 @@
 /* Bytes on the move: flows over links of a given rate. Integers only.
  *
- * Shared max-min fairly, all rates anew after each change: exact, for some hundred flows. Or
- * `local`: each link gives its flows equal shares, and what one of them cannot use is lost; only
+ * Shared max-min fairly by weight, all rates anew after each change: exact, for some hundred flows.
+ * Or `local`: each link gives its flows equal shares, and what one of them cannot use is lost; only
  * the flows of touched links are looked at, for tens of thousands. Flows that wait for a full WAN
  * get the same from both. */
 #ifndef TESTS_SIM_FLOWS_H
@@ -20,8 +20,9 @@ struct flow {
     uint64_t rate;                  /* bytes/s since settled_us */
     int64_t settled_us, due_us;     /* due: at the mark, INT64_MAX never */
     uint32_t group, heap_at;
-    uint64_t owner; /* the caller's */
-    bool frozen;    /* while rates are computed */
+    uint32_t weight; /* its share of a link against others' (not if `local`) */
+    uint64_t owner;  /* the caller's */
+    bool frozen;     /* while rates are computed */
 };
 
 struct flows_link {
@@ -56,6 +57,7 @@ unsigned flows_add(struct flows *f, unsigned group, const uint32_t links[FLOWS_P
                    uint64_t bytes, uint64_t owner);
 void flows_mark(struct flows *f, unsigned flow, uint64_t bytes); /* the next mark */
 void flows_drop(struct flows *f, unsigned flow);
+void flows_weigh(struct flows *f, unsigned flow, uint32_t weight); /* 1 at first */
 void flows_rate(struct flows *f, unsigned link, uint64_t bytes_s);
 /* Moves time; no mark of the groups that are asked about next may lie before. */
 void flows_advance(struct flows *f, int64_t now_us);

@@ -12,6 +12,9 @@
 #define CRIPPLED_F   500
 #define CLIENT_BLOBS 3 /* a runtime pulls so many layers at once */
 #define SWEEP_US     500000
+#define WEIGHTS_US   1500000
+#define WEIGHTS      6 /* shares of a WAN: 1 to 2^4 */
+#define NOBODY       UINT64_MAX
 /* More nodes share links by the coarser rule of flows.h. */
 #define EXACT_NODES_MAX 64
 #define FLAGS           (WIRE_WANTS | WIRE_MAY_FETCH | WIRE_CLIENT | WIRE_SERVES)
@@ -145,6 +148,7 @@ fetch(struct world *w, unsigned node, const struct plan_action *a)
                                                 .id = a->get.id,
                                                 .first = a->get.first,
                                                 .end = a->get.first + a->get.count,
+                                                .asked_end = a->get.first + a->get.count,
                                                 .flow = -1,
                                                 .began_us = w->now_us,
                                                 .moved_us = w->now_us,
@@ -229,11 +233,17 @@ is_as_said(const struct model *d, const struct model_get *g)
 /* ---- requests ---- */
 
 static uint64_t
-get_bytes(const struct model *d, const struct model_get *g)
+bytes_until(const struct model *d, const struct model_get *g, uint32_t end)
 {
     uint64_t size = d->c->sizes[g->blob], piece = piece_bytes(size);
-    uint64_t to = g->end * piece;
+    uint64_t to = end * piece;
     return (to < size ? to : size) - g->first * piece;
+}
+
+static uint64_t
+get_bytes(const struct model *d, const struct model_get *g)
+{
+    return bytes_until(d, g, g->end);
 }
 
 static void
@@ -293,6 +303,8 @@ start_flow(struct world *w, struct model *d, size_t i)
     g->began_us = g->moved_us = w->now_us;
     g->flow = (int)flows_add(&d->flows, d->sites > 1 ? site : 0, links,
                              g->wan ? next_step(g, all) : all, i);
+    if (g->wan && d->c->unfair)
+        flows_weigh(&d->flows, (unsigned)g->flow, 1u << rng_below(&w->rng, WEIGHTS));
 }
 
 static void
@@ -346,12 +358,25 @@ upload_ended(struct world *w, struct model *d, unsigned peer, int64_t took_us)
     }
 }
 
+/* What is on the way of a request that was cut comes, and nobody takes it. */
+static void
+leave(struct model *d, const struct model_get *g, uint64_t rest)
+{
+    struct flow *x = &d->flows.list[g->flow];
+    uint64_t way = x->rate * (uint64_t)(d->c->queue_ms + d->c->rtt_ms) / 1000;
+    x->owner = NOBODY;
+    flows_mark(&d->flows, (unsigned)g->flow, (way < rest ? way : rest) + 1);
+}
+
 static void
 drop_flow(struct world *w, struct model *d, size_t i)
 {
     struct model_get *g = &d->gets[i];
     bool flows = g->flow >= 0 && d->flows.list[g->flow].used && d->flows.list[g->flow].owner == i;
-    if (flows)
+    uint64_t rest = g->wan ? bytes_until(d, g, g->asked_end) - g->at : 0;
+    if (flows && rest > 0 && d->c->queue_ms > 0 && w->nodes[g->node].step != NULL)
+        leave(d, g, rest);
+    else if (flows)
         flows_drop(&d->flows, (unsigned)g->flow);
     if (flows && g->peer >= 0)
         upload_ended(w, d, (unsigned)g->peer, w->now_us - g->began_us);
@@ -498,6 +523,10 @@ static void
 reached(struct world *w, struct model *d, unsigned flow)
 {
     size_t i = (size_t)d->flows.list[flow].owner;
+    if (d->flows.list[flow].owner == NOBODY) {
+        flows_drop(&d->flows, flow);
+        return;
+    }
     const struct model_get *g = &d->gets[i];
     if (g->wan) {
         wan_mark(w, d, i);
@@ -549,6 +578,18 @@ sweep(struct world *w, struct model *d)
     for (unsigned n = 0; n < model_total(d->c); n++)
         if (!d->nodes[n].hung)
             sweep_node(w, d, n);
+}
+
+/* Connections beside each other get other shares than a moment ago. */
+static void
+weigh(struct world *w, struct model *d)
+{
+    world_post(w, w->now_us + WEIGHTS_US, MODEL_WEIGHTS, 0, 0);
+    for (unsigned n = 0; n < model_total(d->c); n++)
+        for (int64_t i = d->nodes[n].gets; i >= 0; i = d->gets[i].next)
+            if (d->gets[i].wan && d->gets[i].flow >= 0)
+                flows_weigh(&d->flows, (unsigned)d->gets[i].flow,
+                            1u << rng_below(&w->rng, WEIGHTS));
 }
 
 static void
@@ -629,6 +670,9 @@ on_event(struct world *w, unsigned kind, uint64_t a, uint64_t b)
         break;
     case MODEL_SWEEP:
         sweep(w, d);
+        break;
+    case MODEL_WEIGHTS:
+        weigh(w, d);
         break;
     case MODEL_MISHAP:
         mishaps_happen(w, d, &d->c->mishaps[a]);
@@ -845,4 +889,6 @@ model_set_up(struct world *w, struct model *d)
         if (c->mishaps[i].kind != PULLS_NONE && (d->keep >> i & 1) != 0)
             world_post(w, (MODEL_START_MS + c->mishaps[i].at_ms) * WORLD_US, MODEL_MISHAP, i, 0);
     world_post(w, MODEL_START_MS * WORLD_US, MODEL_SWEEP, 0, 0);
+    if (c->unfair)
+        world_post(w, MODEL_START_MS * WORLD_US, MODEL_WEIGHTS, 0, 0);
 }

@@ -26,16 +26,17 @@ enum model_event {
     MODEL_WORDS,
     MODEL_ARRIVE,
     MODEL_SWEEP,
+    MODEL_WEIGHTS,
     MODEL_MISHAP
 };
 
 struct model_get {
     unsigned node, blob;
-    int peer; /* -1: upstream */
-    bool wan; /* a lease: upstream, or a peer in another site */
-    uint32_t id, first, end;
-    uint64_t at; /* bytes so far */
-    int flow;    /* -1: none */
+    int peer;                           /* -1: upstream */
+    bool wan;                           /* a lease: upstream, or a peer in another site */
+    uint32_t id, first, end, asked_end; /* asked_end: of the request as it was sent */
+    uint64_t at;                        /* bytes so far */
+    int flow;                           /* -1: none */
     int64_t began_us, moved_us;
     bool over;
     bool has_word; /* as the core said */

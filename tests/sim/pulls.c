@@ -10,6 +10,23 @@
 
 #define LIMIT_F 4
 
+void
+pulls_draw(struct pulls_case *c, uint64_t seed)
+{
+    struct rng r;
+    rng_init(&r, seed);
+    unsigned low = c->varies, most = c->varies_most > 0 ? c->varies_most : 1000, i = 0;
+    while (i < PULLS_MISHAPS && c->mishaps[i].kind != PULLS_NONE)
+        i++;
+    for (int64_t at_ms = 1; low > 0 && i < PULLS_MISHAPS; i++) {
+        c->mishaps[i] =
+            (struct pulls_mishap){at_ms, PULLS_WAN, PULLS_ALL,
+                                  low + (uint32_t)rng_below(&r, (most > low ? most - low : 0) + 1)};
+        at_ms += c->varies_ms / 10 + (int64_t)rng_below(&r, (uint64_t)c->varies_ms * 9 / 10 + 1);
+    }
+    c->varies = 0;
+}
+
 uint64_t
 pulls_image(const struct pulls_case *c)
 {
@@ -122,6 +139,8 @@ sum_up(const struct world *w, struct model *d, struct pulls_result *ret)
     for (unsigned i = 0; i < model_total(d->c); i++) {
         sum_node(w, d, i, start_us, ret);
         nodes += d->nodes[i].done_us > 0;
+        if (w->nodes[i].step != NULL)
+            ret->revocations += (unsigned)step_tracker_sum(w->nodes[i].step).revocations;
         ret->lan_bytes += flows_moved(&d->flows, 2 * d->c->sites + 3 * i + 2);
     }
     for (unsigned s = 0; s < d->c->sites; s++) {
@@ -187,11 +206,11 @@ pulls_tell(const struct pulls_case *c, const struct pulls_result *r)
     (void)printf(
         "sum sites=%u nodes=%u bound_ms=%lld last_ms=%lld ratio=%.3f copies=%.3f failed=%u "
         "first_ms=%lld stall_ms=%lld said_bytes_s=%llu heard_bytes_s=%llu "
-        "tracker_percent=%.2f events=%llu\n",
+        "tracker_percent=%.2f revocations=%u events=%llu\n",
         c->sites, c->nodes, (long long)r->bound_ms, (long long)r->last_ms,
         (double)r->ratio_permille / 1000, (double)r->wan_permille / 1000, r->failed,
         (long long)r->first_ms, (long long)r->stall_ms, (unsigned long long)r->said_bytes_s,
-        (unsigned long long)r->heard_bytes_s, (double)r->tracker_ppht / 1000,
+        (unsigned long long)r->heard_bytes_s, (double)r->tracker_ppht / 1000, r->revocations,
         (unsigned long long)r->events);
 }
 

@@ -49,7 +49,11 @@ struct pulls_case {
     unsigned hung;       /* accept leases, and no byte comes */
     int64_t spread_ms;   /* arrivals are spread over it */
     int64_t late_ms;     /* the last node of the first site arrives then; 0: with the others */
-    bool cold;           /* nodes start and pull at once, before there is a tracker */
+    unsigned varies, varies_most; /* thousandths: the WAN's rate is drawn anew between these */
+    int64_t varies_ms;            /* after a tenth of that time to all of it */
+    int64_t queue_ms; /* of a full WAN: what is on the way when a request is cut is lost */
+    bool unfair;      /* connections get unequal shares of a WAN */
+    bool cold;        /* nodes start and pull at once, before there is a tracker */
     struct pulls_mishap mishaps[PULLS_MISHAPS];
     /* What must hold; 0: only told. */
     unsigned ratio_max_permille, wan_max_permille;
@@ -63,9 +67,10 @@ struct pulls_result {
     unsigned wan_permille;    /* the worst site's WAN bytes against the image */
     unsigned prefix_permille; /* mean time until a reader gets a byte, against T* */
     int64_t last_ms;
-    int64_t first_ms; /* the longest wait for the first byte of a blob */
-    int64_t stall_ms; /* the longest time that a reader stood still, first byte aside */
-    unsigned failed;  /* living nodes that did not finish */
+    int64_t first_ms;     /* the longest wait for the first byte of a blob */
+    int64_t stall_ms;     /* the longest time that a reader stood still, first byte aside */
+    unsigned revocations; /* by all trackers together */
+    unsigned failed;      /* living nodes that did not finish */
     uint64_t wan_bytes, lan_bytes;
     uint64_t events, datagrams, hash;
     /* Bytes/s of messages of a mean node, and of the busiest tracker's time in 100,000 (in large
@@ -85,6 +90,9 @@ uint64_t pulls_image(const struct pulls_case *c); /* bytes */
 /* Leaves out of a pull what it breaks without, in the same way: how is what pulls_run said
  * (shrink.c). */
 void pulls_shrink(struct pulls_case *c, uint64_t seed, const char *how, uint64_t *keep);
+
+/* The changes of the WAN's rate that a case wants, as mishaps. */
+void pulls_draw(struct pulls_case *c, uint64_t seed);
 
 /* The table of cases. */
 int pulls_all(uint64_t seed, uint64_t seeds, const char *only, bool traced);
