@@ -17,6 +17,10 @@
 #define TRACKER_ENTRY_TTL_MS  15000 /* three announcements */
 #define TRACKER_QUARANTINE_MS 2000
 #define TRACKER_FAIR_F        3 /* times its fair time a piece may take */
+/* A piece is left to its holder that brings the rest of it in so many times what another one needs:
+ * five long round trips of a new connection beside a full WAN, and the fair time. */
+#define TRACKER_SOON_F   3
+#define TRACKER_BEGIN_MS 1000
 /* A new connection has brought so much by then, also beside a full WAN; a thin one has not. */
 #define TRACKER_SIGN_MS    500
 #define TRACKER_SIGN_BYTES 16384

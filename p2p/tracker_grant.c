@@ -386,6 +386,14 @@ tracker_nudge(struct tracker *t, const struct digest *digest, int64_t now_ms,
 
 /* ---- time ---- */
 
+/* What a piece takes when all that fetch now share the WAN alike. */
+static uint64_t
+fair_ms(const struct tracker *t, const struct tracker_blob *b)
+{
+    uint64_t wan = t->climb.wan;
+    return wan > 0 ? (uint64_t)b->book.piece_bytes * 1000 * t->climb.active / wan : 0;
+}
+
 /* How old a piece is before it can be too slow: some times what it takes when all that fetch now
  * share the WAN alike. */
 static int64_t
@@ -394,8 +402,7 @@ patience_ms(const struct tracker *t, const struct tracker_blob *b)
     int64_t least_ms = climb_full(&t->climb) ? LEASE_REVOKE_FULL_MS : LEASE_REVOKE_MS;
     if (t->climb.wan == 0)
         return least_ms;
-    uint64_t fair_ms = (uint64_t)b->book.piece_bytes * 1000 * t->climb.active / t->climb.wan;
-    int64_t wait_ms = (int64_t)(TRACKER_FAIR_F * fair_ms);
+    int64_t wait_ms = (int64_t)(TRACKER_FAIR_F * fair_ms(t, b));
     return wait_ms > least_ms ? wait_ms : least_ms;
 }
 
@@ -405,8 +412,7 @@ tracker_time_ms(const struct tracker *t, const struct tracker_blob *b, const str
     int64_t most_ms = patience_ms(t, b);
     if (l->done_bytes >= TRACKER_SIGN_BYTES || t->climb.wan == 0)
         return most_ms;
-    uint64_t fair_ms = (uint64_t)b->book.piece_bytes * 1000 * t->climb.active / t->climb.wan;
-    int64_t wait_ms = (int64_t)(TRACKER_FAIR_F * fair_ms);
+    int64_t wait_ms = (int64_t)(TRACKER_FAIR_F * fair_ms(t, b));
     wait_ms = wait_ms > TRACKER_SIGN_MS ? wait_ms : TRACKER_SIGN_MS;
     return wait_ms < most_ms ? wait_ms : most_ms;
 }
@@ -440,6 +446,19 @@ holds_up(const struct tracker *t, const struct tracker_blob *b, const struct lea
             return true;
     }
     return false;
+}
+
+bool
+tracker_brings_soon(const struct tracker *t, const struct tracker_blob *b, const struct lease *l,
+                    int64_t now_ms)
+{
+    uint64_t begun = l->done_bytes % b->book.piece_bytes;
+    uint32_t piece = l->first + (uint32_t)(l->done_bytes / b->book.piece_bytes);
+    if (l->source != 0 || begun == 0 || piece >= l->end)
+        return false;
+    uint64_t left = lease_piece_len(&b->book, piece) - begun;
+    uint64_t left_ms = left * (uint64_t)(now_ms - l->piece_ms) / begun;
+    return left_ms <= TRACKER_SOON_F * (TRACKER_BEGIN_MS + fair_ms(t, b));
 }
 
 /* Could anybody fetch for the others? */
@@ -488,6 +507,8 @@ judge(struct tracker *t, struct tracker_blob *b, struct lease *l, int64_t now_ms
     enum lease_verdict v = lease_judge(&b->book, l, patience_ms(t, b), now_ms);
     if (v == LEASE_KEEP && holds_up(t, b, l, now_ms))
         v = LEASE_SLOW;
+    if (v == LEASE_SLOW && tracker_brings_soon(t, b, l, now_ms))
+        v = LEASE_KEEP;
     bool alone = v != LEASE_KEEP && !tracker_has_other(t, b, l->node, now_ms);
     if (v == LEASE_SILENT && alone && is_forgotten(b, l)) {
         t->sum.expiries++;

@@ -109,7 +109,7 @@ may_race(const struct tracker *t, const struct tracker_blob *b, const struct tra
     int64_t age_ms = now_ms - l->piece_ms;
     if (n->wan_rate > 0)
         return (races > 0 || age_ms > tracker_time_ms(t, b, l)) &&
-               tracker_is_faster(t, e, l, now_ms);
+               !tracker_brings_soon(t, b, l, now_ms) && tracker_is_faster(t, e, l, now_ms);
     return age_ms >= TRACKER_RACE_MS && is_poor(t, l, now_ms) && !n->tried;
 }
 

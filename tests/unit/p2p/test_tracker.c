@@ -388,9 +388,9 @@ a_trim_is_said_again_until_the_holder_agrees(void **state)
     tracker_free(t);
 }
 
-/* Does a node that has had nothing of the last piece lose it to an idle one of that rate? */
+/* Does a node that has had so much of the last piece lose it to an idle one of that rate? */
 static bool
-last_piece_moves(uint64_t idle_rate)
+last_piece_moves(uint64_t done, uint64_t idle_rate)
 {
     static const uint8_t others[2] = {0xfe, 0xff};
     struct tracker *t = tracker_of(1);
@@ -398,7 +398,7 @@ last_piece_moves(uint64_t idle_rate)
     announce_held(t, 2, idle_rate, others, 0);
     assert_true(grant(t, 1, 0, &g));
     assert_int_equal(g.first, 0);
-    report(t, 1, &g, 100, WIRE_RUNS, LEASE_REVOKE_MS);
+    report(t, 1, &g, done, WIRE_RUNS, LEASE_REVOKE_MS);
     orders.count = 0;
     tracker_tick(t, LEASE_REVOKE_MS, &orders);
     assert_int_equal(trims(), 0); /* it has its time */
@@ -412,9 +412,20 @@ static void
 the_last_piece_goes_to_an_idle_node_that_is_much_faster(void **state)
 {
     (void)state;
-    assert_true(last_piece_moves((uint64_t)8 * PIECE_BYTES_MIN));
-    assert_false(last_piece_moves(0));
-    assert_false(last_piece_moves(100));
+    const uint64_t fast = (uint64_t)8 * PIECE_BYTES_MIN;
+    assert_true(last_piece_moves(100, fast));
+    assert_false(last_piece_moves(100, 0));
+    assert_false(last_piece_moves(100, 100));
+}
+
+/* Another one would have to begin, and what is here and on the way would be lost. */
+static void
+a_piece_that_comes_soon_is_left_to_its_holder(void **state)
+{
+    (void)state;
+    const uint64_t fast = (uint64_t)8 * PIECE_BYTES_MIN;
+    assert_true(last_piece_moves(PIECE_BYTES_MIN / 8, fast));
+    assert_false(last_piece_moves(PIECE_BYTES_MIN * 2 / 5, fast));
 }
 
 static void
@@ -772,6 +783,7 @@ main(void)
         cmocka_unit_test(in_company_the_leases_of_the_only_one_double),
         cmocka_unit_test(a_trim_is_said_again_until_the_holder_agrees),
         cmocka_unit_test(the_last_piece_goes_to_an_idle_node_that_is_much_faster),
+        cmocka_unit_test(a_piece_that_comes_soon_is_left_to_its_holder),
         cmocka_unit_test(who_fails_alone_may_try_again_soon),
         cmocka_unit_test(a_registry_without_a_place_is_left_alone_and_then_tried_by_one),
         cmocka_unit_test(who_gave_up_without_fault_may_fetch_again_at_once),
