@@ -190,7 +190,7 @@ swarm_cursor(struct swarm *s, unsigned slot, uint64_t pos, int64_t now_ms)
     if (pos == UINT64_MAX) {
         c->used = false;
     } else if (!c->used || c->pos != pos) {
-        *c = (struct cursor_at){true, !c->used, pos, now_ms};
+        *c = (struct cursor_at){true, !c->used, pos, now_ms, now_ms};
     }
 }
 

@@ -77,6 +77,7 @@ struct swarm {
         bool used, fresh; /* fresh: its reader had no byte yet */
         uint64_t pos;
         int64_t moved_ms;
+        int64_t lacked_ms; /* while it waited: when last no peer had its piece */
     } cursors[PICK_CURSORS_MAX];
     struct duties duties;
     struct swarm_run gets[SWARM_GETS_MAX];

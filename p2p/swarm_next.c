@@ -301,6 +301,17 @@ patience_ms(const struct swarm *s, const struct swarm_moment *at, uint32_t piece
     return tracked && s->avail[piece] == 0 && !failed ? SWARM_PATIENT_MS : SWARM_RESCUE_MS;
 }
 
+/* Since when a reader waits for the piece. One that a peer has at last comes from there now: those
+ * that waited long for it must not all ask upstream at that moment. */
+static int64_t
+waits_since_ms(const struct swarm *s, struct cursor_at *c, uint32_t piece, int64_t now_ms)
+{
+    if (s->avail[piece] > 0)
+        return c->lacked_ms;
+    c->lacked_ms = now_ms;
+    return c->moved_ms;
+}
+
 /* A reader that stands still for long gets its piece straight from upstream. When all readers of
  * the site stand at one piece, one node after the other tries, not all at once. */
 static bool
@@ -309,17 +320,17 @@ take_rescue(struct swarm *s, const struct swarm_moment *at)
     if (at->now_ms - s->rescue_ms < SWARM_RESCUE_MS)
         return false;
     for (size_t i = 0; i < PICK_CURSORS_MAX; i++) {
-        const struct cursor_at *c = &s->cursors[i];
+        struct cursor_at *c = &s->cursors[i];
         if (!c->used || c->pos >= s->size || at->now_ms - c->moved_ms < SWARM_RESCUE_MS)
             continue;
         uint32_t piece = (uint32_t)(c->pos / s->piece_bytes);
         if (swarm_done(s, piece) || bits_get(s->asked, piece))
             continue;
-        int64_t wait_ms = patience_ms(s, at, piece) + turn_ms(s, at, piece);
+        int64_t waited_ms = at->now_ms - waits_since_ms(s, c, piece, at->now_ms);
         /* Without any byte its client would give us up soon, and fetch all of it alone. */
-        if (c->fresh && wait_ms > SWARM_FIRST_MS)
-            wait_ms = SWARM_FIRST_MS;
-        if (at->now_ms - c->moved_ms < wait_ms)
+        bool last = c->fresh && at->now_ms - c->moved_ms >= SWARM_FIRST_MS;
+        if (waited_ms < patience_ms(s, at, piece) + turn_ms(s, at, piece) &&
+            (!last || waited_ms < SWARM_STALL_MS))
             continue;
         s->rescue_ms = at->now_ms;
         return duty_take(&s->duties, piece, 1, false);

@@ -574,6 +574,27 @@ a_reader_without_any_byte_does_not_wait_for_a_thin_wan(void **state)
 }
 
 static void
+a_piece_that_a_peer_has_at_last_is_not_rescued_at_once(void **state)
+{
+    (void)state;
+    const int64_t came_ms = 2 * SWARM_RESCUE_MS;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    swarm_cursor(s, 0, 4 * PIECE, 0);
+    swarm_cursor(s, 0, 5 * PIECE, 0);
+    swarm_taken(s, came_ms);
+    assert_false(next(s, 0, came_ms, &g));
+    peer_has(s, 2, 5, 1);
+    assert_true(next(s, 0, came_ms + 1, &g)); /* and has no place */
+    assert_int_equal(g.source, SWARM_LAN);
+    swarm_end(s, g.id, SWARM_BUSY, 0, 500, came_ms + 1);
+    assert_false(next(s, 0, came_ms + 2, &g));
+    swarm_taken(s, came_ms + SWARM_RESCUE_MS);
+    assert_true(next(s, 0, came_ms + SWARM_RESCUE_MS, &g));
+    swarm_free(s);
+}
+
+static void
 a_piece_that_its_holder_does_not_give_is_rescued_soon(void **state)
 {
     (void)state;
@@ -675,6 +696,7 @@ main(void)
         cmocka_unit_test(a_reader_that_stands_still_is_rescued),
         cmocka_unit_test(while_the_tracker_answers_a_reader_waits_for_a_thin_wan),
         cmocka_unit_test(a_reader_without_any_byte_does_not_wait_for_a_thin_wan),
+        cmocka_unit_test(a_piece_that_a_peer_has_at_last_is_not_rescued_at_once),
         cmocka_unit_test(a_piece_that_its_holder_does_not_give_is_rescued_soon),
         cmocka_unit_test(who_may_not_read_upstream_any_more_gives_its_lease_back),
         cmocka_unit_test(who_may_not_read_upstream_does_not_fetch_there),
