@@ -151,8 +151,8 @@ bool tracker_could_fetch(const struct tracker *t, const struct tracker_blob *b,
 /* How long a holder has for a piece before it is asked whether others could do better. */
 int64_t tracker_time_ms(const struct tracker *t, const struct tracker_blob *b,
                         const struct lease *l);
-/* Does the piece on its way come about as soon as from somebody who begins with it now? What is here
- * and on the way of it would be lost. */
+/* Does the piece on its way come about as soon as from somebody who begins with it now? What is
+ * here and on the way of it would be lost. */
 bool tracker_brings_soon(const struct tracker *t, const struct tracker_blob *b,
                          const struct lease *l, int64_t now_ms);
 /* Would the node fetch so much faster than the holder of the lease, as far as is known? */
