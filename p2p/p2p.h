@@ -189,6 +189,11 @@ struct p2p_state {
     bool multicast_works;
     int64_t reached_ms_ago; /* when a control request of another node came last; -1: never */
     struct tracker_sum tracker_sum; /* of this node's own table, while it is in office */
+    size_t copies_count;
+    struct p2p_copies {
+        struct digest digest;
+        struct replicas_of are;
+    } * copies; /* of this node as tracker: blobs of which the site wants more than one */
     size_t peers_count;
     struct p2p_peer *peers; /* tracker first, then by id */
     struct refused_lately refused[REFUSED_KINDS];

@@ -137,6 +137,33 @@ draw_blobs(const struct p2p *p, struct p2p_state *s)
     qsort(s->blobs, s->blobs_count, sizeof *s->blobs, order_of_blobs);
 }
 
+/* Those that lack most come first. */
+static int
+order_of_copies(const void *a, const void *b)
+{
+    const struct p2p_copies *x = a, *y = b;
+    int lacks_x = (int)x->are.wanted - (int)x->are.counted;
+    int lacks_y = (int)y->are.wanted - (int)y->are.counted;
+    return lacks_x != lacks_y ? lacks_y - lacks_x
+                              : memcmp(&x->digest, &y->digest, sizeof x->digest);
+}
+
+static void
+draw_copies(const struct p2p *p, struct p2p_state *s)
+{
+    const struct replicas *r = step_replicas(p->step);
+    unsigned nodes = (unsigned)member_count(step_members(p->step), step_elect(p->step)->site) + 1;
+    struct p2p_copies one;
+    s->copies = mem_zalloc(REPLICAS_MAX * sizeof *s->copies);
+    for (size_t i = 0; s->role == ELECT_TRACKER && i < REPLICAS_MAX &&
+                       replicas_each(r, i, p->now_ms, nodes, &one.digest, &one.are);
+         i++) {
+        if (one.are.wanted > 1)
+            s->copies[s->copies_count++] = one;
+    }
+    qsort(s->copies, s->copies_count, sizeof *s->copies, order_of_copies);
+}
+
 static void
 draw_sites(const struct p2p *p, struct p2p_state *s)
 {
@@ -175,6 +202,7 @@ p2p_draw(struct p2p *p)
     s->names = step_names(p->step);
     draw_peers(p, s);
     draw_blobs(p, s);
+    draw_copies(p, s);
     p2p_draw_traffic(p, &s->traffic);
     s->flows = copy_flows(p, &s->flows_count);
     draw_sites(p, s);
@@ -186,10 +214,13 @@ p2p_state_release(struct p2p_state *s)
 {
     mem_free(s->peers);
     mem_free(s->blobs);
+    mem_free(s->copies);
     mem_free(s->flows);
     mem_free(s->sites);
     s->peers = NULL;
     s->blobs = NULL;
+    s->copies = NULL;
+    s->copies_count = 0;
     s->flows = NULL;
     s->sites = NULL;
     s->peers_count = s->blobs_count = s->flows_count = s->sites_count = 0;

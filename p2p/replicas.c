@@ -395,6 +395,16 @@ replicas_of(const struct replicas *r, const struct digest *digest, int64_t now_m
     return true;
 }
 
+bool
+replicas_each(const struct replicas *r, size_t i, int64_t now_ms, unsigned nodes,
+              struct digest *ret_digest, struct replicas_of *ret)
+{
+    if (i >= r->count)
+        return false;
+    *ret_digest = r->list[i]->digest;
+    return replicas_of(r, ret_digest, now_ms, nodes, ret);
+}
+
 struct replicas_sum
 replicas_sum(const struct replicas *r, int64_t now_ms, unsigned nodes)
 {

@@ -529,6 +529,12 @@ step_priority(struct step *s, uint32_t priority)
     return true;
 }
 
+const struct replicas *
+step_replicas(const struct step *s)
+{
+    return swarms_replicas(s->swarms);
+}
+
 struct tracker_sum
 step_tracker_sum(const struct step *s)
 {

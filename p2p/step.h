@@ -119,6 +119,7 @@ void step_site(struct step *s, uint64_t site, int64_t now_ms);
 bool step_priority(struct step *s, uint32_t priority);
 
 struct tracker_sum step_tracker_sum(const struct step *s);
+const struct replicas *step_replicas(const struct step *s); /* while it is tracker */
 const struct elect *step_elect(const struct step *s);
 const struct members *step_members(const struct step *s);
 

@@ -342,6 +342,12 @@ swarms_wake_ms(const struct swarms *x, int64_t now_ms)
     return due_ms > now_ms ? due_ms : now_ms + 1;
 }
 
+const struct replicas *
+swarms_replicas(const struct swarms *x)
+{
+    return tracker_replicas(x->tracker);
+}
+
 struct tracker_sum
 swarms_sum(const struct swarms *x)
 {

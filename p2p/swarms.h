@@ -57,6 +57,7 @@ CHECKED int swarms_reply(struct swarms *x, const struct swarms_at *at, struct cu
 void swarms_settle(struct swarms *x, const struct swarms_at *at, struct plan *p);
 int64_t swarms_wake_ms(const struct swarms *x, int64_t now_ms);
 struct tracker_sum swarms_sum(const struct swarms *x);
+const struct replicas *swarms_replicas(const struct swarms *x); /* of the tracker that it may be */
 /* The i-th that is open; NULL: there are no more. */
 const struct swarm *swarms_each(const struct swarms *x, size_t i);
 

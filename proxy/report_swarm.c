@@ -265,6 +265,21 @@ blob(const struct p2p_blob *b)
     return one;
 }
 
+static cJSON *
+copies(const struct p2p_copies *c)
+{
+    cJSON *one = cJSON_CreateObject();
+    char digest[DIGEST_TEXT_MAX];
+    digest_print(&c->digest, digest);
+    report_add_text(one, "digest", digest);
+    json_add_u64(one, "wanted", c->are.wanted);
+    if (c->are.known)
+        json_add_u64(one, "counted", c->are.counted);
+    else
+        cJSON_AddNullToObject(one, "counted");
+    return one;
+}
+
 void
 report_swarm_transfers(const struct report *r, cJSON *list)
 {
@@ -296,6 +311,9 @@ report_swarm_peers(const struct report *r)
     cJSON *blobs = cJSON_AddArrayToObject(doc, "blobs");
     for (size_t i = 0; i < s.blobs_count; i++)
         cJSON_AddItemToArray(blobs, blob(&s.blobs[i]));
+    cJSON *list_of_copies = cJSON_AddArrayToObject(doc, "copies");
+    for (size_t i = 0; i < s.copies_count; i++)
+        cJSON_AddItemToArray(list_of_copies, copies(&s.copies[i]));
     return doc;
 }
 

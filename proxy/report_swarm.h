@@ -22,6 +22,8 @@
  *
  *   blobs       exchanged now: [{digest, size_bytes, wants, pieces, held, peers, lan_requests,
  *               wan_requests}]; wants false: it is only served to others
+ *   copies      of the tracker itself, of blobs that are wanted often: [{digest, wanted, counted}],
+ *               whole copies in the site; counted null: not yet
  *
  *   GET /api/v1/transfers, and the same in /api/v1/status
  *   swarm       of each transfer that the swarm takes part in: {pieces, held, peers, lan_requests,

@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NAME_DIGITS 16 /* of an id: enough to tell nodes apart, as in metrics and logs */
+#define COPIES_SHOWN 10
+#define NAME_DIGITS  16 /* of an id: enough to tell nodes apart, as in metrics and logs */
 
 struct text {
     char is[TEXT_SIZE_MAX];
@@ -136,6 +137,28 @@ print_list(const cJSON *doc, bool same_site)
     }
 }
 
+/* Popular blobs: how many whole copies the site wants, and has. */
+static void
+print_copies(const cJSON *doc)
+{
+    const cJSON *one, *list = json_array(doc, "copies");
+    unsigned shown = 0;
+    if (cJSON_GetArraySize(list) > 0)
+        (void)printf("copies      of %d popular blobs the site wants more than one\n",
+                     cJSON_GetArraySize(list));
+    cJSON_ArrayForEach(one, list)
+    {
+        if (shown++ == COPIES_SHOWN)
+            return;
+        (void)printf("            %.19s  wants %llu, ", cli_text(one, "digest"),
+                     (unsigned long long)cli_number(one, "wanted"));
+        if (cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(one, "counted")))
+            (void)puts("not counted yet");
+        else
+            (void)printf("counted %llu\n", (unsigned long long)cli_number(one, "counted"));
+    }
+}
+
 static int
 print_peers(const struct cli *cli, const cJSON *doc)
 {
@@ -153,6 +176,7 @@ print_peers(const struct cli *cli, const cJSON *doc)
                      (unsigned long long)cli_number(office, "grants"),
                      (unsigned long long)cli_number(office, "revocations"),
                      (unsigned long long)cli_number(office, "expiries"));
+    print_copies(doc);
     print_list(doc, true);
     print_list(doc, false);
     if (!cli_true(doc, "alone") && cJSON_GetArraySize(json_array(doc, "peers")) == 0)
