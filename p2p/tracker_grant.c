@@ -491,6 +491,15 @@ is_forgotten(const struct tracker_blob *b, const struct lease *l)
     return e != NULL && e->announced_ms - l->reported_ms >= LEASE_SILENT_MS;
 }
 
+static enum lease_verdict
+verdict(const struct tracker *t, const struct tracker_blob *b, struct lease *l, int64_t now_ms)
+{
+    enum lease_verdict v = lease_judge(&b->book, l, patience_ms(t, b), now_ms);
+    if (v == LEASE_KEEP && holds_up(t, b, l, now_ms))
+        v = LEASE_SLOW;
+    return v == LEASE_SLOW && tracker_brings_soon(t, b, l, now_ms) ? LEASE_KEEP : v;
+}
+
 static void
 judge(struct tracker *t, struct tracker_blob *b, struct lease *l, int64_t now_ms,
       struct tracker_orders *orders)
@@ -504,11 +513,7 @@ judge(struct tracker *t, struct tracker_blob *b, struct lease *l, int64_t now_ms
     }
     static const uint8_t why[] = {
         [LEASE_SLOW] = WIRE_SLOW, [LEASE_SILENT] = WIRE_SILENT, [LEASE_OVERDUE] = WIRE_EXPIRED};
-    enum lease_verdict v = lease_judge(&b->book, l, patience_ms(t, b), now_ms);
-    if (v == LEASE_KEEP && holds_up(t, b, l, now_ms))
-        v = LEASE_SLOW;
-    if (v == LEASE_SLOW && tracker_brings_soon(t, b, l, now_ms))
-        v = LEASE_KEEP;
+    enum lease_verdict v = verdict(t, b, l, now_ms);
     bool alone = v != LEASE_KEEP && !tracker_has_other(t, b, l->node, now_ms);
     if (v == LEASE_SILENT && alone && is_forgotten(b, l)) {
         t->sum.expiries++;
