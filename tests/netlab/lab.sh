@@ -9,6 +9,7 @@ trap 'rm -f "$out"' EXIT
 bad=0
 count=0
 for scenario in "$here"/../scenarios/swarm-${1:-*}; do
+    [ -e "$scenario" ] || { echo "lab: no scenario swarm-$1 in tests/scenarios" >&2; exit 2; }
     echo "${scenario##*/}"
     count=$((count + 1))
     "$scenario" 2>&1 | tee -a "$out" || bad=$((bad + 1))
