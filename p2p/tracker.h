@@ -29,6 +29,7 @@
 #define TRACKER_RACE_MS   500
 #define TRACKER_AGAIN_MS  250 /* the same for one known to be fast, once it was tried in vain */
 #define TRACKER_RACES_MAX 4   /* for one piece */
+#define TRACKER_HOPELESS  16  /* times slower than another node would be */
 /* There is no sign of it yet: who is fast comes by soon, as its leases are short. */
 #define TRACKER_HURRY_MS          100
 #define TRACKER_SHORT_MS          250  /* of work */

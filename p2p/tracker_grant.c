@@ -225,6 +225,16 @@ solo_bytes(const struct tracker *t, const struct tracker_blob *b)
     return before > LEASE_FIRST_BYTES ? before : LEASE_FIRST_BYTES;
 }
 
+/* How many will fetch the blob at a time: no more than can. */
+static unsigned
+sharers(const struct tracker *t, const struct tracker_blob *b, int64_t now_ms)
+{
+    unsigned most = places(t, b, now_ms), n = 0;
+    for (size_t i = 0; i < b->entries_count && n < most; i++)
+        n += tracker_could_fetch(t, b, b->entries[i], now_ms);
+    return n > 0 ? n : 1;
+}
+
 /* Of a lease among several fetchers: some time of work, and a part of what is left, so that all
  * end at about the same time and no lease has to be split. */
 static uint64_t
@@ -234,7 +244,7 @@ shared_bytes(const struct tracker *t, const struct tracker_blob *b, unsigned nod
     uint64_t bytes = t->nodes[node].wan_rate * most_ms / 1000, left = 0;
     for (uint32_t p = 0; p < b->book.pieces; p++)
         left += piece_free(b, p) ? b->book.piece_bytes : 0;
-    left /= (uint64_t)LEASE_SHARES * places(t, b, now_ms);
+    left /= (uint64_t)LEASE_SHARES * sharers(t, b, now_ms);
     bytes = bytes < left ? bytes : left;
     return bytes < LEASE_BYTES_MAX ? bytes : LEASE_BYTES_MAX;
 }
@@ -504,7 +514,7 @@ static void
 judge(struct tracker *t, struct tracker_blob *b, struct lease *l, int64_t now_ms,
       struct tracker_orders *orders)
 {
-    bool lost = tracker_race_lost(b, l);
+    bool lost = tracker_race_lost(b, l, now_ms);
     if (lost || fetches_in_vain(t, b, l, now_ms)) {
         tracker_order(t, b, l, 0, lost ? WIRE_DOUBLE : WIRE_DOUBTED, orders);
         t->sum.revocations++;

@@ -182,7 +182,7 @@ bool tracker_race_loser(const struct tracker_blob *b, uint32_t piece, unsigned n
 /* The node is gone; another one may get its place. */
 void tracker_race_forget(struct tracker_blob *b, unsigned node);
 /* Is the lease of a piece that somebody else has meanwhile? */
-bool tracker_race_lost(const struct tracker_blob *b, const struct lease *l);
+bool tracker_race_lost(const struct tracker_blob *b, const struct lease *l, int64_t now_ms);
 
 /* Could any other node take a lease over? */
 bool tracker_has_other(const struct tracker *t, const struct tracker_blob *b, unsigned node,

@@ -3,6 +3,7 @@
  * that is slow to begin look like a slow node, again and again. So another node gets the lease and
  * the holder goes on: tracker.c leaves a single piece that its node fetches without a lease alone
  * until somebody has it. What that costs over the WAN is a part of one piece. */
+#include "p2p/duty.h"
 #include "p2p/tracker_inside.h"
 
 /* Does its holder bring next to nothing, also for one that shares the WAN with the others? */
@@ -12,6 +13,18 @@ is_poor(const struct tracker *t, const struct lease *l, int64_t now_ms)
     uint64_t fair = t->climb.wan / (t->climb.active > 0 ? t->climb.active : 1) / LEASE_REVOKE_SLOW;
     uint64_t poor = fair > 0 && fair < CLIMB_POOR_RATE ? fair : CLIMB_POOR_RATE;
     return lease_rate(l, now_ms) < poor;
+}
+
+/* Would the node, of which it is known what it brings, be done with the piece by now, and does its
+ * holder bring next to nothing beside that? Where a WAN became slow for all, a fetcher still brings
+ * more: its own share of a tenth. */
+static bool
+is_hopeless(const struct tracker *t, const struct tracker_blob *b, const struct tracker_node *n,
+            const struct lease *l, int64_t now_ms)
+{
+    uint64_t share = TRACKER_HOPELESS * (uint64_t)(t->climb.active > 0 ? t->climb.active : 1);
+    int64_t own_ms = (int64_t)((uint64_t)b->book.piece_bytes * 1000 / n->wan_rate);
+    return now_ms - l->piece_ms > own_ms && lease_rate(l, now_ms) < n->wan_rate / share;
 }
 
 /* Has its holder had the first piece of the lease for long, and not brought it? */
@@ -90,25 +103,26 @@ tracker_race_forget(struct tracker_blob *b, unsigned node)
             r->losers[i] = r->losers[--r->losers_count];
 }
 
-/* Should the node try the piece, of which nobody or only the holder of the lease has a part? */
+/* Should the node try the piece, of which nobody or only the holder of the lease has a part? One
+ * that is busy comes by when its lease ends, and those are short now. */
 static bool
 may_race(const struct tracker *t, const struct tracker_blob *b, const struct tracker_entry *e,
          uint32_t piece, const struct lease *l, int64_t now_ms)
 {
     unsigned races = b->race.piece == piece ? b->race.losers_count : 0;
     const struct tracker_node *n = &t->nodes[e->node];
-    if (b->rests > 0 || races == TRACKER_RACES_MAX || e->idle == 0 ||
-        tracker_race_loser(b, piece, e->node) ||
+    if (b->rests > 0 || races == TRACKER_RACES_MAX || tracker_race_loser(b, piece, e->node) ||
         (e->end > 0 && (piece < e->first || piece >= e->end)) ||
         !tracker_could_fetch(t, b, e, now_ms) || tracker_is_barren(b, e, now_ms))
         return false;
     if (l == NULL)
-        return (n->wan_rate > 0 || !n->tried) && !tracker_fetches(t, e->node);
+        return (n->wan_rate > 0 || !n->tried) && e->idle > 0 && !tracker_fetches(t, e->node);
     if (l->node == e->node)
         return false;
     int64_t age_ms = now_ms - l->piece_ms;
     if (n->wan_rate > 0)
-        return (races > 0 || age_ms > tracker_time_ms(t, b, l)) &&
+        return (races > 0 || age_ms > tracker_time_ms(t, b, l) ||
+                is_hopeless(t, b, n, l, now_ms)) &&
                !tracker_brings_soon(t, b, l, now_ms) && tracker_is_faster(t, e, l, now_ms);
     return age_ms >= TRACKER_RACE_MS && is_poor(t, l, now_ms) && !n->tried;
 }
@@ -136,7 +150,7 @@ tracker_racer(struct tracker *t, struct tracker_blob *b, int64_t now_ms,
     uint32_t piece = awaited(b, now_ms, &l);
     struct tracker_entry *best = piece < b->book.pieces ? best_of(t, b, piece, l, now_ms) : NULL;
     if (best == NULL || l == NULL || l->end == l->first + 1)
-        return best;
+        return best != NULL && best->idle > 0 ? best : NULL;
     if (l->end_wanted == l->end) /* what is behind it goes to others first */
         tracker_trim(t, b, l, l->first + 1, now_ms, orders);
     return NULL;
@@ -186,11 +200,18 @@ tracker_race_won(struct tracker *t, struct tracker_blob *b, const struct lease *
     r->losers_count = 0;
 }
 
+/* Has another node got the piece that the holder is at: one that raced it, or a reader that helped
+ * itself? The holder takes it from the LAN then. What is half there is left to it. */
 bool
-tracker_race_lost(const struct tracker_blob *b, const struct lease *l)
+tracker_race_lost(const struct tracker_blob *b, const struct lease *l, int64_t now_ms)
 {
-    const struct tracker_race *r = &b->race;
+    uint32_t piece = l->first + (uint32_t)(l->done_bytes / b->book.piece_bytes);
     const struct tracker_entry *e = tracker_entry(b, l->node);
-    return r->losers_count > 0 && l->first == r->piece && l->end == r->piece + 1 &&
-           b->holders[r->piece] > 0 && (e == NULL || !bits_get(e->bits, r->piece));
+    if (piece >= l->end || b->holders[piece] == 0 || (e != NULL && bits_get(e->bits, piece)))
+        return false;
+    const struct tracker_race *r = &b->race;
+    if (r->losers_count > 0 && l->first == r->piece && l->end == r->piece + 1)
+        return true;
+    return l->id > DUTY_OWN_IDS && now_ms - l->piece_ms >= TRACKER_RACE_MS &&
+           l->done_bytes % b->book.piece_bytes < b->book.piece_bytes / 2;
 }

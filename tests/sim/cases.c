@@ -18,6 +18,8 @@ static const struct {
     {"thin-first", "nodes=8 crippled=4 size=48M,16M,16M max-ratio=1150 max-wan=1020 "
                    "max-first=2000"},
     {"mostly-thin", "crippled=12 size=64M max-ratio=1400 max-wan=1020 max-first=3500"},
+    {"one-thin", "nodes=2 crippled=1 wan=4M rtt=100 size=725K max-ratio=2000 max-wan=1050"},
+    {"one-thin-far", "nodes=2 crippled=1 rtt=200 size=10M max-ratio=6000 max-wan=1050"},
     {"lossy", "loss=20 max-ratio=1100 max-wan=1020"},
     {"varying", "wan@8000=200 wan@16000=1000 max-ratio=1150 max-wan=1020"},
     {"rates", "nodes=15 size=512M wan=200M varies=100 varies-within=20000 queue=100 unfair=1 "

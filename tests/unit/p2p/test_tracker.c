@@ -298,18 +298,23 @@ static void
 a_lease_is_as_long_as_its_holder_is_fast_and_what_is_left(void **state)
 {
     (void)state;
-    struct tracker *t = tracker_of(2);
-    struct wire_grant g;
-    announce(t, 1, (uint64_t)3 * PIECE_BYTES_MIN / 2, 1);
-    assert_true(grant(t, 1, 1, &g));
-    assert_int_equal(g.count, 3); /* two seconds of work */
-    report(t, 1, &g, 3 * PIECE_BYTES_MIN, WIRE_DONE, 1);
-    announce(t, 1, (uint64_t)100 * PIECE_BYTES_MIN, 1);
-    assert_true(grant(t, 1, 1, &g));
-    assert_int_equal(g.count, 2); /* a part for each of four fetchers, twice */
-    assert_true(grant(t, 2, 1, &g));
-    assert_int_equal(g.count, 1); /* nothing is known of it */
-    tracker_free(t);
+    const struct {
+        uint8_t nodes, count;
+    } cases[] = {{4, 2}, {9, 2}, {2, 4}}; /* a part for each of four fetchers, or two, twice */
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        struct tracker *t = tracker_of(cases[i].nodes);
+        struct wire_grant g;
+        announce(t, 1, (uint64_t)3 * PIECE_BYTES_MIN / 2, 1);
+        assert_true(grant(t, 1, 1, &g));
+        assert_int_equal(g.count, 3); /* two seconds of work */
+        report(t, 1, &g, 3 * PIECE_BYTES_MIN, WIRE_DONE, 1);
+        announce(t, 1, (uint64_t)100 * PIECE_BYTES_MIN, 1);
+        assert_true(grant(t, 1, 1, &g));
+        assert_int_equal(g.count, cases[i].count);
+        assert_true(grant(t, 2, 1, &g));
+        assert_int_equal(g.count, 1); /* nothing is known of it */
+        tracker_free(t);
+    }
 }
 
 /* A tracker whose only node has the lease of all pieces. */

@@ -130,6 +130,28 @@ who_has_it_first_stops_the_other(void **state)
     tracker_free(t);
 }
 
+/* A reader fetched it for itself: the holder takes it from there, unless most of it is there. */
+static void
+who_helped_itself_stops_the_holder(void **state)
+{
+    (void)state;
+    for (int most = 0; most < 2; most++) {
+        struct wire_grant first;
+        struct tracker *t = two_fetch(&first);
+        int64_t at_ms = 2 * TRACKER_RACE_MS;
+        uint64_t done = most ? PIECE_BYTES_MIN - 1000 : 1000;
+        orders.count = 0;
+        brings(t, 1, &first, done, at_ms);
+        tracker_tick(t, at_ms, &orders);
+        assert_false(is_told(1, first.lease));
+        says(t, 4, 1000000, 1, at_ms);
+        brings(t, 1, &first, done, at_ms + 1);
+        tracker_tick(t, at_ms + 1, &orders);
+        assert_int_equal(is_told(1, first.lease), !most);
+        tracker_free(t);
+    }
+}
+
 /* Both failed, and the first one gets it again. */
 static void
 who_brings_it_at_last_is_not_punished(void **state)
@@ -227,6 +249,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_all_wait_for_goes_to_a_second_node_and_the_first_goes_on),
         cmocka_unit_test(who_has_it_first_stops_the_other),
+        cmocka_unit_test(who_helped_itself_stops_the_holder),
         cmocka_unit_test(who_brings_it_at_last_is_not_punished),
         cmocka_unit_test(nobody_races_itself_after_an_election),
         cmocka_unit_test(who_comes_after_a_loser_left_may_race),
