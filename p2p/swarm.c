@@ -107,6 +107,12 @@ swarm_in_window(const struct swarm *s, uint32_t piece)
 }
 
 bool
+swarm_lacks_at(const struct swarm *s, uint64_t pos)
+{
+    return pos < s->size && s->avail[pos / s->piece_bytes] == 0;
+}
+
+bool
 swarm_wants(const struct swarm *s)
 {
     return (s->flags & WIRE_WANTS) != 0 && !swarm_sated(s);
@@ -190,7 +196,7 @@ swarm_cursor(struct swarm *s, unsigned slot, uint64_t pos, int64_t now_ms)
     if (pos == UINT64_MAX) {
         c->used = false;
     } else if (!c->used || c->pos != pos) {
-        *c = (struct cursor_at){true, !c->used, pos, now_ms, now_ms};
+        *c = (struct cursor_at){true, !c->used, pos, now_ms, now_ms, swarm_lacks_at(s, pos)};
     }
 }
 

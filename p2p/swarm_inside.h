@@ -78,6 +78,7 @@ struct swarm {
         uint64_t pos;
         int64_t moved_ms;
         int64_t lacked_ms; /* while it waited: when last no peer had its piece */
+        bool lacks;        /* none had at the last decision */
     } cursors[PICK_CURSORS_MAX];
     struct duties duties;
     struct swarm_run gets[SWARM_GETS_MAX];
@@ -104,6 +105,7 @@ struct swarm {
 /* Is it held, or gone and not wanted again? */
 bool swarm_done(const struct swarm *s, uint32_t piece);
 bool swarm_in_window(const struct swarm *s, uint32_t piece);
+bool swarm_lacks_at(const struct swarm *s, uint64_t pos); /* has no peer the piece of that byte? */
 int64_t swarm_announce_every_ms(const struct swarm *s);
 uint64_t swarm_piece_len(const struct swarm *s, uint32_t piece);
 /* A peer gave other bytes of the piece than its word says. */

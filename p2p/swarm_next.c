@@ -301,15 +301,26 @@ patience_ms(const struct swarm *s, const struct swarm_moment *at, uint32_t piece
     return tracked && s->avail[piece] == 0 && !failed ? SWARM_PATIENT_MS : SWARM_RESCUE_MS;
 }
 
+/* Whose piece nobody had at the last decision lacks it until now: a peer that has it told since. */
+static void
+note_lacks(struct swarm *s)
+{
+    for (size_t i = 0; i < PICK_CURSORS_MAX; i++) {
+        struct cursor_at *c = &s->cursors[i];
+        if (!c->used)
+            continue;
+        if (c->lacks)
+            c->lacked_ms = s->now_ms;
+        c->lacks = swarm_lacks_at(s, c->pos);
+    }
+}
+
 /* Since when a reader waits for the piece. One that a peer has at last comes from there now: those
  * that waited long for it must not all ask upstream at that moment. */
 static int64_t
-waits_since_ms(const struct swarm *s, struct cursor_at *c, uint32_t piece, int64_t now_ms)
+waits_since_ms(const struct swarm *s, const struct cursor_at *c)
 {
-    if (s->avail[piece] > 0)
-        return c->lacked_ms;
-    c->lacked_ms = now_ms;
-    return c->moved_ms;
+    return swarm_lacks_at(s, c->pos) ? c->moved_ms : c->lacked_ms;
 }
 
 /* A reader that stands still for long gets its piece straight from upstream. When all readers of
@@ -320,13 +331,13 @@ take_rescue(struct swarm *s, const struct swarm_moment *at)
     if (at->now_ms - s->rescue_ms < SWARM_RESCUE_MS)
         return false;
     for (size_t i = 0; i < PICK_CURSORS_MAX; i++) {
-        struct cursor_at *c = &s->cursors[i];
+        const struct cursor_at *c = &s->cursors[i];
         if (!c->used || c->pos >= s->size || at->now_ms - c->moved_ms < SWARM_RESCUE_MS)
             continue;
         uint32_t piece = (uint32_t)(c->pos / s->piece_bytes);
         if (swarm_done(s, piece) || bits_get(s->asked, piece))
             continue;
-        int64_t waited_ms = at->now_ms - waits_since_ms(s, c, piece, at->now_ms);
+        int64_t waited_ms = at->now_ms - waits_since_ms(s, c);
         /* Without any byte its client would give us up soon, and fetch all of it alone. */
         bool last = c->fresh && at->now_ms - c->moved_ms >= SWARM_FIRST_MS;
         if (waited_ms < patience_ms(s, at, piece) + turn_ms(s, at, piece) &&
@@ -364,6 +375,7 @@ swarm_next(struct swarm *s, const struct swarm_moment *at, struct swarm_get *ret
 {
     s->others = member_count(at->members, at->site);
     s->now_ms = at->now_ms;
+    note_lacks(s);
     if (!swarm_wants(s))
         return false;
     /* Between two leases: a node that always has the next one would else never come to it. */

@@ -573,25 +573,80 @@ a_reader_without_any_byte_does_not_wait_for_a_thin_wan(void **state)
     swarm_free(s);
 }
 
+/* A reader stands at piece 5 since 0, and had bytes before. */
+static struct swarm *
+stands_at_five(int64_t now_ms)
+{
+    struct swarm *s = swarm();
+    swarm_cursor(s, 0, 4 * PIECE, 0);
+    swarm_cursor(s, 0, 5 * PIECE, 0);
+    swarm_taken(s, now_ms);
+    return s;
+}
+
+/* A peer has it then, and has no place for long. */
+static void
+comes_to_a_busy_peer(struct swarm *s, int64_t came_ms)
+{
+    struct swarm_get g;
+    peer_has(s, 2, 5, 1);
+    assert_true(next(s, 0, came_ms, &g));
+    assert_int_equal(g.source, SWARM_LAN);
+    swarm_end(s, g.id, SWARM_BUSY, 0, 10 * SWARM_RESCUE_MS, came_ms);
+}
+
+/* From then on it is waited for as long as for any piece that a peer has. */
+static void
+is_rescued_later(struct swarm *s, int64_t came_ms, int64_t now_ms)
+{
+    struct swarm_get g;
+    assert_false(next(s, 0, now_ms, &g));
+    swarm_taken(s, came_ms + SWARM_RESCUE_MS);
+    assert_false(next(s, 0, came_ms + SWARM_RESCUE_MS - 1, &g));
+    assert_true(next(s, 0, came_ms + SWARM_RESCUE_MS, &g));
+    assert_int_equal(g.source, SWARM_WAN);
+    assert_int_equal(g.first, 5);
+    swarm_free(s);
+}
+
 static void
 a_piece_that_a_peer_has_at_last_is_not_rescued_at_once(void **state)
 {
     (void)state;
     const int64_t came_ms = 2 * SWARM_RESCUE_MS;
-    struct swarm *s = swarm();
+    struct swarm *s = stands_at_five(came_ms);
     struct swarm_get g;
-    swarm_cursor(s, 0, 4 * PIECE, 0);
-    swarm_cursor(s, 0, 5 * PIECE, 0);
-    swarm_taken(s, came_ms);
-    assert_false(next(s, 0, came_ms, &g));
-    peer_has(s, 2, 5, 1);
-    assert_true(next(s, 0, came_ms + 1, &g)); /* and has no place */
-    assert_int_equal(g.source, SWARM_LAN);
-    swarm_end(s, g.id, SWARM_BUSY, 0, 500, came_ms + 1);
-    assert_false(next(s, 0, came_ms + 2, &g));
-    swarm_taken(s, came_ms + SWARM_RESCUE_MS);
-    assert_true(next(s, 0, came_ms + SWARM_RESCUE_MS, &g));
-    swarm_free(s);
+    assert_false(next(s, 0, came_ms - 1, &g));
+    comes_to_a_busy_peer(s, came_ms);
+    is_rescued_later(s, came_ms, came_ms + 1);
+}
+
+/* No rescue was near before. */
+static void
+nor_is_one_that_comes_just_before_its_rescue(void **state)
+{
+    (void)state;
+    const int64_t came_ms = SWARM_RESCUE_MS - 100;
+    struct swarm *s = stands_at_five(came_ms);
+    comes_to_a_busy_peer(s, came_ms);
+    is_rescued_later(s, came_ms, SWARM_RESCUE_MS);
+}
+
+/* Nor could this node rescue anything meanwhile. */
+static void
+nor_is_one_that_came_while_a_lease_ran(void **state)
+{
+    (void)state;
+    const int64_t came_ms = 4 * SWARM_RESCUE_MS;
+    struct swarm *s = stands_at_five(came_ms);
+    struct wire_grant grant = {.digest = *swarm_digest(s), .lease = 70000, .first = 0, .count = 2};
+    struct swarm_get lease;
+    swarm_granted(s, &grant);
+    assert_true(next(s, 0, 0, &lease));
+    assert_int_equal(lease.source, SWARM_WAN);
+    comes_to_a_busy_peer(s, came_ms);
+    swarm_end(s, lease.id, SWARM_DONE, 0, 0, came_ms + 100);
+    is_rescued_later(s, came_ms, came_ms + 100);
 }
 
 static void
@@ -697,6 +752,8 @@ main(void)
         cmocka_unit_test(while_the_tracker_answers_a_reader_waits_for_a_thin_wan),
         cmocka_unit_test(a_reader_without_any_byte_does_not_wait_for_a_thin_wan),
         cmocka_unit_test(a_piece_that_a_peer_has_at_last_is_not_rescued_at_once),
+        cmocka_unit_test(nor_is_one_that_comes_just_before_its_rescue),
+        cmocka_unit_test(nor_is_one_that_came_while_a_lease_ran),
         cmocka_unit_test(a_piece_that_its_holder_does_not_give_is_rescued_soon),
         cmocka_unit_test(who_may_not_read_upstream_any_more_gives_its_lease_back),
         cmocka_unit_test(who_may_not_read_upstream_does_not_fetch_there),
