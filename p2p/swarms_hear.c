@@ -141,12 +141,18 @@ hear_words(struct swarms *x, const struct swarms_at *at, const struct member *wh
 }
 
 /* All that is known here, and an end; what must be brought from the disk, or is hashed now since it
- * was here before, is told to all when it comes. */
+ * was here before, is told to all when it comes. Who is asked may have said that it stores the blob
+ * without serving it yet (swarms_copy.c), or serve it no more: an end alone would doubt it. */
 static void
-answer_words(struct swarms *x, const struct member *who, const struct wire_ask_words *asked,
-             struct plan *p)
+answer_words(struct swarms *x, const struct swarms_at *at, const struct member *who,
+             const struct wire_ask_words *asked, struct plan *p)
 {
-    struct swarm *s = swarms_find(x, &asked->digest);
+    struct swarms_one *o = swarms_one(x, &asked->digest);
+    if (o == NULL)
+        o = swarms_open_seed(x, at, &asked->digest);
+    if (o != NULL)
+        o->used_ms = at->now_ms;
+    struct swarm *s = o != NULL ? o->swarm : NULL;
     struct wire_msg m = {.type = WIRE_ATTEST};
     bool told = false;
     for (int read = 1; s != NULL && read >= 0; read--) {
@@ -269,7 +275,7 @@ swarms_hear(struct swarms *x, const struct swarms_at *at, const struct node_id *
     else if (m->type == WIRE_ATTEST)
         hear_words(x, at, who, &m->attest);
     else if (m->type == WIRE_ASK_WORDS)
-        answer_words(x, who, &m->ask_words, p);
+        answer_words(x, at, who, &m->ask_words, p);
     else if (m->type == WIRE_TRIM && node_equal(from, &at->elect->tracker.id))
         obey(x, &m->trim, p);
     else if (m->type == WIRE_NUDGE && node_equal(from, &at->elect->tracker.id))

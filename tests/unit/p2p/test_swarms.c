@@ -711,6 +711,29 @@ who_only_counts_copies_opens_nothing(void **state)
     swarms_free(x);
 }
 
+/* A person asked who has it, or it was served long ago: whoever pulls it asks it for words. */
+static void
+who_stores_a_blob_says_words_of_it_whenever_it_is_asked(void **state)
+{
+    (void)state;
+    struct swarms *x = swarms_new(1);
+    struct swarms_at at = follower(1000);
+    struct digest d = unit_blob(1), other = unit_blob(2);
+    struct node_id nine = unit_node(9);
+    struct wire_msg m = {.type = WIRE_ASK_WORDS, .ask_words = {d, 0, 8}};
+    at.stored = store;
+    at.stored_arg = &d;
+    swarms_hear(x, &at, &nine, &m, &plan);
+    assert_int_equal(count(PLAN_WORDS), 1);    /* from the disk, then to all, */
+    assert_int_equal(count(PLAN_DATAGRAM), 0); /* not that there are none */
+    plan_clear(&plan);
+    m.ask_words.digest = other;
+    swarms_hear(x, &at, &nine, &m, &plan);
+    assert_int_equal(count(PLAN_WORDS), 0);
+    assert_int_equal(count(PLAN_DATAGRAM), 1);
+    swarms_free(x);
+}
+
 int
 main(void)
 {
@@ -733,6 +756,7 @@ main(void)
         cmocka_unit_test(what_moves_within_the_site_is_no_request),
         cmocka_unit_test(a_copy_comes_piece_by_piece_and_waits_for_clients),
         cmocka_unit_test(who_only_counts_copies_opens_nothing),
+        cmocka_unit_test(who_stores_a_blob_says_words_of_it_whenever_it_is_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
