@@ -137,18 +137,22 @@ swarms_copy_settle(struct swarms *x, const struct swarms_at *at, struct plan *p)
 
 /* ---- datagrams ---- */
 
-/* All of it is here: said without a place in the swarm, unless the asker will want pieces. */
+/* What is in the swarm answers as to a client's question. Else what is stored is said without a
+ * place in the swarm, unless the asker will want pieces. */
 static void
 hear_ask(struct swarms *x, const struct swarms_at *at, const struct member *who,
          const struct wire_copy_ask *said, struct plan *p)
 {
-    struct wire_msg m = {.type = WIRE_IHAVE, .ihave = {.digest = said->digest}};
+    struct wire_msg m = {.type = WIRE_IHAVE};
     struct swarms_one *o = swarms_one(x, &said->digest);
     if (o == NULL && said->takes == 1)
         o = swarms_open_seed(x, at, &said->digest);
-    m.ihave.size = at->stored != NULL ? at->stored(at->stored_arg, &said->digest) : 0;
     if (o != NULL && said->takes == 1)
         o->used_ms = at->now_ms;
+    if (o == NULL || !swarm_tell_held(o->swarm, !swarms_tracked(at->elect), &m.ihave))
+        m.ihave = (struct wire_ihave){
+            .digest = said->digest,
+            .size = at->stored != NULL ? at->stored(at->stored_arg, &said->digest) : 0};
     if (m.ihave.size > 0 && !plan_full(p))
         plan_record(p, PLAN_DATAGRAM, who, &m);
 }

@@ -711,6 +711,37 @@ who_only_counts_copies_opens_nothing(void **state)
     swarms_free(x);
 }
 
+/* What it has of a blob that it pulls, as it tells clients of others. */
+static void
+who_counts_copies_hears_of_what_is_in_the_swarm(void **state)
+{
+    (void)state;
+    struct swarms *x = swarms_new(1);
+    struct swarms_at at = follower(1000);
+    struct digest d = unit_blob(1);
+    struct node_id nine = unit_node(9);
+    struct wire_msg m = {.type = WIRE_COPY_ASK, .copy_ask = {d, 0}}, said;
+    struct swarm *s = swarms_open(x, &d, SIZE, WANTS, 1000);
+    swarm_hold(s, 0);
+    swarms_hear(x, &at, &nine, &m, &plan);
+    assert_int_equal(count(PLAN_DATAGRAM), 0); /* the tracker knows what is not whole, */
+    elect.tracker.epoch = 0;
+    swarms_hear(x, &at, &nine, &m, &plan); /* and there is none */
+    assert_int_equal(count(PLAN_DATAGRAM), 1);
+    struct cursor c;
+    cursor_init(&c, plan.bytes + plan.actions[0].at, plan.actions[0].len);
+    assert_int_equal(wire_next(&c, &said), 1);
+    assert_int_equal(said.type, WIRE_IHAVE);
+    assert_true(wire_bit(&said.ihave.held, 0) && !wire_bit(&said.ihave.held, 1));
+    elect.tracker.epoch = 4;
+    plan_clear(&plan);
+    for (uint32_t p = 1; p < swarm_pieces(s); p++)
+        swarm_hold(s, p);
+    swarms_hear(x, &at, &nine, &m, &plan); /* whole, and not stored yet */
+    assert_int_equal(count(PLAN_DATAGRAM), 1);
+    swarms_free(x);
+}
+
 /* A person asked who has it, or it was served long ago: whoever pulls it asks it for words. */
 static void
 who_stores_a_blob_says_words_of_it_whenever_it_is_asked(void **state)
@@ -756,6 +787,7 @@ main(void)
         cmocka_unit_test(what_moves_within_the_site_is_no_request),
         cmocka_unit_test(a_copy_comes_piece_by_piece_and_waits_for_clients),
         cmocka_unit_test(who_only_counts_copies_opens_nothing),
+        cmocka_unit_test(who_counts_copies_hears_of_what_is_in_the_swarm),
         cmocka_unit_test(who_stores_a_blob_says_words_of_it_whenever_it_is_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
