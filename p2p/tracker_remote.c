@@ -53,7 +53,10 @@ tracker_remote_failed(struct tracker *t, struct tracker_blob *b, unsigned source
     for (size_t i = b->remotes_count; i-- > 0;)
         if (b->remotes[i].source == source)
             forget_remote(b, i);
-    b->asks = 1; /* that site may name another holder: it is asked at once */
+    /* That site may name another holder: it is asked at once, unless none of its own gives
+     * anything; where another site still has one, only when that has failed, too. */
+    if (b->remotes_count == 0 && rank_usable(&t->sources[source].rank, now_ms))
+        b->asks = 1;
 }
 
 void

@@ -141,6 +141,40 @@ sites_are_asked_at_once_for_another_holder_when_one_fails(void **state)
     tracker_free(t);
 }
 
+/* Is now the time to ask other sites? */
+static bool
+asks(struct tracker *t, int64_t now_ms)
+{
+    struct digest d;
+    size_t at = 0;
+    return tracker_asks(t, now_ms, &at, &d);
+}
+
+/* Its only holder is dead, and is named again and again; upstream is no choice here. */
+static void
+sites_are_not_asked_on_and_on_for_a_holder_that_fails(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker();
+    struct wire_grant g;
+    int64_t now_ms = 0;
+    announce(t, 1, WIRE_WANTS | WIRE_SERVES, NULL, 0);
+    announce(t, 2, WIRE_WANTS | WIRE_SERVES, NULL, 0);
+    assert_true(asks(t, 0));
+    assert_true(asks(t, TRACKER_ASK_AGAIN_MS));
+    for (unsigned i = 1; i <= RANK_FAIL_MAX; i++) {
+        now_ms += 2 * TRACKER_ASK_AGAIN_MS;
+        remote_has(t, SIZE, now_ms);
+        announce(t, 1, WIRE_WANTS | WIRE_SERVES, NULL, now_ms);
+        assert_true(grant(t, 1, now_ms, &g));
+        assert_int_equal(g.source, WIRE_REMOTE_SITE);
+        report(t, 1, &g, 0, WIRE_FAILED, now_ms);
+        assert_int_equal(asks(t, now_ms), i < RANK_FAIL_MAX);
+    }
+    assert_true(asks(t, now_ms + TRACKER_ASK_MS));
+    tracker_free(t);
+}
+
 /* Beside a full WAN a connection that begins is slow for a while, of whatever source. */
 static void
 a_lease_has_its_fair_time_where_there_is_another_source(void **state)
@@ -248,6 +282,7 @@ main(void)
         cmocka_unit_test(a_holder_elsewhere_is_the_cheaper_source_while_nothing_is_measured),
         cmocka_unit_test(a_remote_holder_that_fails_is_left_and_who_asked_it_not_punished),
         cmocka_unit_test(sites_are_asked_at_once_for_another_holder_when_one_fails),
+        cmocka_unit_test(sites_are_not_asked_on_and_on_for_a_holder_that_fails),
         cmocka_unit_test(a_lease_has_its_fair_time_where_there_is_another_source),
         cmocka_unit_test(a_busy_site_is_asked_again_after_a_while),
         cmocka_unit_test(a_slow_site_loses_to_a_fast_upstream),
