@@ -193,7 +193,8 @@ struct p2p_state {
     struct p2p_copies {
         struct digest digest;
         struct replicas_of are;
-    } * copies; /* of this node as tracker: blobs of which the site wants more than one */
+    } * copies; /* of this node as tracker: blobs of which the site wants more than one, those that
+                 * lack most first, those whose copies were not counted yet last */
     size_t peers_count;
     struct p2p_peer *peers; /* tracker first, then by id */
     struct refused_lately refused[REFUSED_KINDS];

@@ -137,15 +137,12 @@ draw_blobs(const struct p2p *p, struct p2p_state *s)
     qsort(s->blobs, s->blobs_count, sizeof *s->blobs, order_of_blobs);
 }
 
-/* Those that lack most come first. */
 static int
 order_of_copies(const void *a, const void *b)
 {
     const struct p2p_copies *x = a, *y = b;
-    int lacks_x = (int)x->are.wanted - (int)x->are.counted;
-    int lacks_y = (int)y->are.wanted - (int)y->are.counted;
-    return lacks_x != lacks_y ? lacks_y - lacks_x
-                              : memcmp(&x->digest, &y->digest, sizeof x->digest);
+    int order = replicas_compare(&x->are, &y->are);
+    return order != 0 ? order : memcmp(&x->digest, &y->digest, sizeof x->digest);
 }
 
 static void
@@ -154,13 +151,12 @@ draw_copies(const struct p2p *p, struct p2p_state *s)
     const struct replicas *r = step_replicas(p->step);
     unsigned nodes = (unsigned)member_count(step_members(p->step), step_elect(p->step)->site) + 1;
     struct p2p_copies one;
+    if (s->role != ELECT_TRACKER)
+        return;
     s->copies = mem_zalloc(REPLICAS_MAX * sizeof *s->copies);
-    for (size_t i = 0; s->role == ELECT_TRACKER && i < REPLICAS_MAX &&
-                       replicas_each(r, i, p->now_ms, nodes, &one.digest, &one.are);
-         i++) {
+    for (size_t i = 0; replicas_each(r, i, p->now_ms, nodes, &one.digest, &one.are); i++)
         if (one.are.wanted > 1)
             s->copies[s->copies_count++] = one;
-    }
     qsort(s->copies, s->copies_count, sizeof *s->copies, order_of_copies);
 }
 

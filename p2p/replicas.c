@@ -385,24 +385,24 @@ replicas_wake_ms(const struct replicas *r)
 /* ---- for people ---- */
 
 bool
-replicas_of(const struct replicas *r, const struct digest *digest, int64_t now_ms, unsigned nodes,
-            struct replicas_of *ret)
-{
-    const struct blob *b = find(r, digest);
-    if (b == NULL)
-        return false;
-    *ret = (struct replicas_of){wanted(b, now_ms, nodes), b->holders_count, b->counted};
-    return true;
-}
-
-bool
 replicas_each(const struct replicas *r, size_t i, int64_t now_ms, unsigned nodes,
               struct digest *ret_digest, struct replicas_of *ret)
 {
     if (i >= r->count)
         return false;
-    *ret_digest = r->list[i]->digest;
-    return replicas_of(r, ret_digest, now_ms, nodes, ret);
+    const struct blob *b = r->list[i];
+    *ret_digest = b->digest;
+    *ret = (struct replicas_of){wanted(b, now_ms, nodes), b->holders_count, b->counted};
+    return true;
+}
+
+int
+replicas_compare(const struct replicas_of *a, const struct replicas_of *b)
+{
+    if (a->known != b->known)
+        return a->known ? -1 : 1;
+    int lacks_a = (int)a->wanted - (int)a->counted, lacks_b = (int)b->wanted - (int)b->counted;
+    return a->known ? lacks_b - lacks_a : 0;
 }
 
 struct replicas_sum

@@ -83,11 +83,11 @@ bool replicas_next(struct replicas *r, const struct replicas_site *at, struct re
 int64_t replicas_wake_ms(const struct replicas *r);
 
 struct replicas_sum replicas_sum(const struct replicas *r, int64_t now_ms, unsigned nodes);
-bool replicas_of(const struct replicas *r, const struct digest *digest, int64_t now_ms,
-                 unsigned nodes, struct replicas_of *ret);
 /* The i-th that it knows of, in no order; false: there are no more. */
 bool replicas_each(const struct replicas *r, size_t i, int64_t now_ms, unsigned nodes,
                    struct digest *ret_digest, struct replicas_of *ret);
+/* Who lacks most comes first (< 0: a), whose copies are not known last. */
+int replicas_compare(const struct replicas_of *a, const struct replicas_of *b);
 const struct popular *replicas_popular(const struct replicas *r, const struct digest *digest);
 
 #endif

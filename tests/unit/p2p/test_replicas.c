@@ -134,10 +134,27 @@ enough_copies_are_asked_for_ever_less_often(void **state)
     assert_true(asks < 4 + 2 * 110);
     hits(4); /* days have not passed, but counters halve all the same */
     struct replicas_of of;
-    assert_true(replicas_of(r, &blob, site.now_ms, 3, &of));
+    struct digest of_blob;
+    assert_true(replicas_each(r, 0, site.now_ms, 3, &of_blob, &of));
+    assert_true(digest_equal(&of_blob, &blob));
+    assert_false(replicas_each(r, 1, site.now_ms, 3, &of_blob, &of));
     assert_int_equal(of.wanted, 2);
     assert_int_equal(of.counted, 2);
     assert_true(of.known);
+}
+
+/* What lacks most first; what is not known may lack nothing. */
+static void
+who_lacks_copies_is_shown_first(void **state)
+{
+    (void)state;
+    const struct replicas_of none = {3, 0, true}, some = {4, 2, true}, enough = {2, 2, true},
+                             unknown = {8, 0, false}, other = {2, 5, false};
+    assert_true(replicas_compare(&none, &some) < 0);
+    assert_true(replicas_compare(&enough, &some) > 0);
+    assert_true(replicas_compare(&enough, &unknown) < 0);
+    assert_true(replicas_compare(&unknown, &none) > 0);
+    assert_int_equal(replicas_compare(&unknown, &other), 0);
 }
 
 static void
@@ -276,6 +293,7 @@ main(void)
         TEST(what_one_node_wanted_is_not_even_asked_for),
         TEST(what_nobody_has_any_more_is_left),
         TEST(enough_copies_are_asked_for_ever_less_often),
+        TEST(who_lacks_copies_is_shown_first),
         TEST(a_copy_that_left_with_its_node_is_made_again),
         TEST(nothing_happens_while_clients_wait),
         TEST(an_order_is_repeated_and_a_silent_node_is_left),
