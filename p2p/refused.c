@@ -13,6 +13,14 @@ refused_name(enum refused_kind kind)
     return names[kind];
 }
 
+/* Is the bucket of that number counted now? */
+static bool
+is_lately(int64_t number, int64_t now_ms)
+{
+    return number > now_ms / WIDTH_MS - REFUSED_BUCKETS;
+}
+
+/* What is longer than there is place for is no address, and is not kept. */
 static void
 note_from(struct refused_of *of, const char *from, int64_t now_ms)
 {
@@ -45,13 +53,13 @@ refused_note(struct refused *r, enum refused_kind kind, const char *from, int64_
         note_from(of, from, of->last_ms);
 }
 
-/* Those of the span, the newest first. */
+/* Those of the buckets that count, the newest first. */
 static void
 list_from(const struct refused_of *of, int64_t now_ms, struct refused_lately *ret)
 {
     for (size_t i = 0; i < REFUSED_FROM_MAX; i++) {
         int64_t last_ms = of->from[i].last_ms;
-        if (last_ms == 0 || last_ms <= now_ms - REFUSED_SPAN_MS)
+        if (last_ms == 0 || !is_lately(last_ms / WIDTH_MS, now_ms))
             continue;
         size_t at = 0; /* how many are newer */
         for (size_t j = 0; j < REFUSED_FROM_MAX; j++)
@@ -68,7 +76,7 @@ refused_look(const struct refused *r, enum refused_kind kind, int64_t now_ms,
     const struct refused_of *of = &r->of[kind];
     *ret = (struct refused_lately){.last_ms_ago = -1};
     for (size_t i = 0; i < REFUSED_BUCKETS; i++)
-        if (of->buckets[i].number > now_ms / WIDTH_MS - REFUSED_BUCKETS)
+        if (is_lately(of->buckets[i].number, now_ms))
             ret->count += of->buckets[i].count;
     if (ret->count > 0)
         ret->last_ms_ago = now_ms - of->last_ms;

@@ -1,5 +1,6 @@
-/* What was not believed in the last hour: of each kind how many messages, when the last one, and of
- * whom. Counters only rise; this tells whether it still goes on. Pure; times are clock_ms. */
+/* What was not believed in the last hour (55 to 60 minutes): of each kind how many messages, when
+ * the last one, and of whom. Counters only rise; this tells whether it still goes on. Pure; times
+ * are clock_ms. */
 #ifndef P2P_REFUSED_H
 #define P2P_REFUSED_H
 
@@ -8,7 +9,7 @@
 #define REFUSED_SPAN_MS   (INT64_C(3600) * 1000)
 #define REFUSED_BUCKETS   12 /* of that span: what leaves, leaves five minutes at a time */
 #define REFUSED_FROM_MAX  4  /* addresses kept of each kind; the one heard longest ago gives way */
-#define REFUSED_FROM_TEXT 64
+#define REFUSED_FROM_TEXT 64 /* an address is shorter */
 
 enum refused_kind {
     REFUSED_KEY,

@@ -51,6 +51,24 @@ it_is_forgotten_after_an_hour_bit_by_bit(void **state)
     assert_int_equal(look(&r, REFUSED_KEY, begun_ms + 400 * MINUTE_MS).count, 1);
 }
 
+/* A message is counted for 55 to 60 minutes, and its sender named as long. */
+static void
+a_sender_is_named_as_long_as_its_message_counts(void **state)
+{
+    (void)state;
+    const int64_t begun_ms = 1000 * MINUTE_MS + 4 * MINUTE_MS; /* late in its five minutes */
+    for (int64_t ago_ms = 0; ago_ms <= 61 * MINUTE_MS; ago_ms += MINUTE_MS / 2) {
+        struct refused r = {0};
+        refused_note(&r, REFUSED_KEY, "10.0.0.3:5002", begun_ms);
+        struct refused_lately l = look(&r, REFUSED_KEY, begun_ms + ago_ms);
+        assert_int_equal(l.count, l.from_count);
+        if (ago_ms < 55 * MINUTE_MS)
+            assert_int_equal(l.count, 1);
+        if (ago_ms > 60 * MINUTE_MS)
+            assert_int_equal(l.count, 0);
+    }
+}
+
 static void
 the_last_senders_are_named_the_newest_first(void **state)
 {
@@ -76,6 +94,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_was_refused_at_first),
         cmocka_unit_test(it_is_forgotten_after_an_hour_bit_by_bit),
+        cmocka_unit_test(a_sender_is_named_as_long_as_its_message_counts),
         cmocka_unit_test(the_last_senders_are_named_the_newest_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
