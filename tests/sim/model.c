@@ -13,8 +13,9 @@
 #define CLIENT_BLOBS 3 /* a runtime pulls so many layers at once */
 #define SWEEP_US     500000
 #define WEIGHTS_US   1500000
-#define WEIGHTS      6 /* shares of a WAN: 1 to 2^4 */
-#define NOBODY       UINT64_MAX
+#define WEIGHTS      6                /* shares of a WAN: 1 to 2^5 */
+#define NOBODY       (UINT64_MAX - 1) /* owners of what comes in vain: in the site, */
+#define FAR_NOBODY   UINT64_MAX       /* from another site */
 /* More nodes share links by the coarser rule of flows.h. */
 #define EXACT_NODES_MAX 64
 #define FLAGS           (WIRE_WANTS | WIRE_MAY_FETCH | WIRE_CLIENT | WIRE_SERVES)
@@ -358,13 +359,16 @@ upload_ended(struct world *w, struct model *d, unsigned peer, int64_t took_us)
     }
 }
 
-/* What is on the way of a request that was cut comes, and nobody takes it. */
+/* What is on the way of a request that was cut comes, and nobody takes it; until then it lies on
+ * the links of both sites. */
 static void
-leave(struct model *d, const struct model_get *g, uint64_t rest)
+leave(const struct world *w, struct model *d, const struct model_get *g, uint64_t rest)
 {
     struct flow *x = &d->flows.list[g->flow];
     uint64_t way = x->rate * (uint64_t)(d->c->queue_ms + d->c->rtt_ms) / 1000;
-    x->owner = NOBODY;
+    bool far = is_far(w, g->node, g->peer);
+    d->far += far;
+    x->owner = far ? FAR_NOBODY : NOBODY;
     flows_mark(&d->flows, (unsigned)g->flow, (way < rest ? way : rest) + 1);
 }
 
@@ -372,13 +376,15 @@ static void
 drop_flow(struct world *w, struct model *d, size_t i)
 {
     struct model_get *g = &d->gets[i];
-    bool flows = g->flow >= 0 && d->flows.list[g->flow].used && d->flows.list[g->flow].owner == i;
     uint64_t rest = g->wan ? bytes_until(d, g, g->asked_end) - g->at : 0;
-    if (flows && rest > 0 && d->c->queue_ms > 0 && w->nodes[g->node].step != NULL)
-        leave(d, g, rest);
-    else if (flows)
+    if (g->flow < 0)
+        return;
+    if (rest > 0 && d->c->queue_ms > 0 && w->nodes[g->node].step != NULL)
+        leave(w, d, g, rest);
+    else
         flows_drop(&d->flows, (unsigned)g->flow);
-    if (flows && g->peer >= 0)
+    g->flow = -1; /* another one may get that place */
+    if (g->peer >= 0)
         upload_ended(w, d, (unsigned)g->peer, w->now_us - g->began_us);
 }
 
@@ -522,12 +528,14 @@ wan_mark(struct world *w, struct model *d, size_t i)
 static void
 reached(struct world *w, struct model *d, unsigned flow)
 {
-    size_t i = (size_t)d->flows.list[flow].owner;
-    if (d->flows.list[flow].owner == NOBODY) {
+    uint64_t owner = d->flows.list[flow].owner;
+    if (owner >= NOBODY) {
+        d->far -= owner == FAR_NOBODY;
         flows_drop(&d->flows, flow);
         return;
     }
-    const struct model_get *g = &d->gets[i];
+    size_t i = (size_t)owner;
+    struct model_get *g = &d->gets[i];
     if (g->wan) {
         wan_mark(w, d, i);
         return;
@@ -536,6 +544,7 @@ reached(struct world *w, struct model *d, unsigned flow)
     int64_t took_us = w->now_us - g->began_us;
     int64_t at_us = w->now_us + world_delay_us(w, peer, g->node);
     flows_drop(&d->flows, flow);
+    g->flow = -1;
     upload_ended(w, d, peer, took_us);
     world_post_at(w, node, at_us, MODEL_LANDED, i, 0);
 }

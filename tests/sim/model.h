@@ -36,7 +36,7 @@ struct model_get {
     bool wan;                           /* a lease: upstream, or a peer in another site */
     uint32_t id, first, end, asked_end; /* asked_end: of the request as it was sent */
     uint64_t at;                        /* bytes so far */
-    int flow;                           /* -1: none */
+    int flow;                           /* -1: none, or none any more */
     int64_t began_us, moved_us;
     bool over;
     bool has_word; /* as the core said */
@@ -78,7 +78,7 @@ struct model {
     size_t *cut;      /* WAN requests that were told to stop earlier since the last event */
     unsigned sites;   /* of flows: one of each in a world that is split, else one */
     int64_t *mark_us; /* of each: the earliest MODEL_FLOWS event that is posted */
-    unsigned far;     /* requests to other sites */
+    unsigned far;     /* requests to other sites, and what still comes of those that were cut */
     unsigned left;    /* nodes that must still finish */
 };
 
