@@ -173,6 +173,22 @@ read_word(const char *word, struct pulls_case *c)
     return false;
 }
 
+/* Words that say nothing, or the contrary of each other, without another one. */
+static bool
+fit(const struct pulls_case *c)
+{
+    unsigned most = c->varies_most > 0 ? c->varies_most : 1000;
+    if (c->varies > 0 && c->varies_ms <= 0)
+        (void)fprintf(stderr, "sim: varies=%u needs varies-within=MS, the time between rates\n",
+                      c->varies);
+    else if (c->varies > most)
+        (void)fprintf(stderr, "sim: varies=%u is at most varies-most, which is %u\n", c->varies,
+                      most);
+    else
+        return true;
+    return false;
+}
+
 bool
 words_read(const char *words, struct pulls_case *c)
 {
@@ -189,7 +205,7 @@ words_read(const char *words, struct pulls_case *c)
         }
         at += len;
     }
-    return true;
+    return fit(c);
 }
 
 void
