@@ -30,6 +30,7 @@
 #define LANES       8u
 /* The cap of the index is what its files need and this. */
 #define SLACK_BYTES (64u << 20)
+#define NOISE_BYTES (256u << 10) /* between two starts of one size: heaps of threads */
 
 /* What one index costs. Shared by the processes. */
 struct cost {
@@ -55,14 +56,15 @@ digest_no(uint64_t n, uint8_t ret_bytes[16])
     return d;
 }
 
+/* Without pages of programs and libraries: when those come is chance, and they are megabytes. */
 static uint64_t
 resident_bytes(void)
 {
     FILE *f = fopen("/proc/self/statm", "re");
-    unsigned long all = 0, resident = 0;
-    must(f != NULL && fscanf(f, "%lu %lu", &all, &resident) == 2);
+    unsigned long all = 0, resident = 0, of_files = 0;
+    must(f != NULL && fscanf(f, "%lu %lu %lu", &all, &resident, &of_files) == 3);
     (void)fclose(f);
-    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+    return (resident - of_files) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static double
@@ -317,11 +319,12 @@ row(const char *what, double few, double many, double goal, const char *unit)
     return met;
 }
 
-/* Beyond what the cache takes for any number of blobs. */
+/* Beyond what the cache takes for any number of blobs; `noise` of it is chance. */
 static double
-bytes_a_blob(const struct bench *few, const struct bench *many)
+bytes_a_blob(const struct bench *few, const struct bench *many, double noise)
 {
-    return (many->cost->resident_bytes - few->cost->resident_bytes) / (many->blobs - few->blobs);
+    double more = many->cost->resident_bytes - few->cost->resident_bytes - noise;
+    return more / (many->blobs - few->blobs);
 }
 
 static bool
@@ -335,7 +338,7 @@ print(const struct bench *few, const struct bench *many)
     bool met = row("start after a clean stop, ms", f->start_ms, m->start_ms, 2000, "");
     met = row("start after a kill, ms", f->again_ms, m->again_ms, 2000, "") && met;
     met = row("memory a blob, bytes (and of both, MiB)", f->resident_bytes / (1 << 20),
-              bytes_a_blob(few, many), 200, "") &&
+              bytes_a_blob(few, many, 0), 200, "") &&
           met;
     (void)row("looking up what is there, ns", f->look_ns, m->look_ns, 0, "");
     (void)row("looking up what is not, ns", f->gone_ns, m->gone_ns, 0, "");
@@ -352,8 +355,8 @@ static bool
 holds(const struct bench *few, const struct bench *many)
 {
     const struct cost *f = few->cost, *m = many->cost;
-    bool right = bytes_a_blob(few, many) <= 200 && m->look_ns <= 6 * f->look_ns + 200 &&
-                 m->acquire_us <= 3 * f->acquire_us + 20 &&
+    bool right = bytes_a_blob(few, many, NOISE_BYTES) <= 200 &&
+                 m->look_ns <= 6 * f->look_ns + 200 && m->acquire_us <= 3 * f->acquire_us + 20 &&
                  m->evict_p50_us <= 3 * f->evict_p50_us + 100 &&
                  m->start_ms <= 10 * (10 * f->start_ms + 100);
     (void)printf("%s\n", right ? "what ten times the blobs cost is in proportion"
