@@ -458,6 +458,8 @@ holds_up(const struct tracker *t, const struct tracker_blob *b, const struct lea
     return false;
 }
 
+/* What all bring together is no measure where only a hopeless one is at work, or one whose bytes
+ * have ceased to come. */
 bool
 tracker_brings_soon(const struct tracker *t, const struct tracker_blob *b, const struct lease *l,
                     int64_t now_ms)
@@ -467,8 +469,9 @@ tracker_brings_soon(const struct tracker *t, const struct tracker_blob *b, const
     if (l->source != 0 || begun == 0 || piece >= l->end)
         return false;
     uint64_t left = lease_piece_len(&b->book, piece) - begun;
-    uint64_t left_ms = left * (uint64_t)(now_ms - l->piece_ms) / begun;
-    return left_ms <= TRACKER_SOON_F * (TRACKER_BEGIN_MS + fair_ms(t, b));
+    uint64_t age_ms = (uint64_t)(now_ms - l->piece_ms);
+    return left * age_ms / begun <= TRACKER_SOON_F * (TRACKER_BEGIN_MS + fair_ms(t, b)) &&
+           (age_ms <= TRACKER_SOON_F * TRACKER_BEGIN_MS || !tracker_is_outdone(t, b, l, now_ms));
 }
 
 /* Could anybody fetch for the others? */
@@ -514,7 +517,7 @@ static void
 judge(struct tracker *t, struct tracker_blob *b, struct lease *l, int64_t now_ms,
       struct tracker_orders *orders)
 {
-    bool lost = tracker_race_lost(b, l, now_ms);
+    bool lost = tracker_race_lost(t, b, l, now_ms);
     if (lost || fetches_in_vain(t, b, l, now_ms)) {
         tracker_order(t, b, l, 0, lost ? WIRE_DOUBLE : WIRE_DOUBTED, orders);
         t->sum.revocations++;

@@ -155,6 +155,10 @@ int64_t tracker_time_ms(const struct tracker *t, const struct tracker_blob *b,
  * here and on the way of it would be lost. */
 bool tracker_brings_soon(const struct tracker *t, const struct tracker_blob *b,
                          const struct lease *l, int64_t now_ms);
+/* Is there a node that could fetch, would be done with the piece by now, and is known to be
+ * TRACKER_HOPELESS times faster than the holder in its share of the WAN? */
+bool tracker_is_outdone(const struct tracker *t, const struct tracker_blob *b,
+                        const struct lease *l, int64_t now_ms);
 /* Would the node fetch so much faster than the holder of the lease, as far as is known? */
 bool tracker_is_faster(const struct tracker *t, const struct tracker_entry *e,
                        const struct lease *l, int64_t now_ms);
@@ -182,7 +186,8 @@ bool tracker_race_loser(const struct tracker_blob *b, uint32_t piece, unsigned n
 /* The node is gone; another one may get its place. */
 void tracker_race_forget(struct tracker_blob *b, unsigned node);
 /* Is the lease of a piece that somebody else has meanwhile? */
-bool tracker_race_lost(const struct tracker_blob *b, const struct lease *l, int64_t now_ms);
+bool tracker_race_lost(const struct tracker *t, const struct tracker_blob *b, const struct lease *l,
+                       int64_t now_ms);
 
 /* Could any other node take a lease over? */
 bool tracker_has_other(const struct tracker *t, const struct tracker_blob *b, unsigned node,

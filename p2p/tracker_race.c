@@ -16,15 +16,30 @@ is_poor(const struct tracker *t, const struct lease *l, int64_t now_ms)
 }
 
 /* Would the node, of which it is known what it brings, be done with the piece by now, and does its
- * holder bring next to nothing beside that? Where a WAN became slow for all, a fetcher still brings
- * more: its own share of a tenth. */
+ * holder bring next to nothing beside its share? Where a WAN became slow for all, a fetcher still
+ * brings more: its own share of a tenth. */
 static bool
 is_hopeless(const struct tracker *t, const struct tracker_blob *b, const struct tracker_node *n,
             const struct lease *l, int64_t now_ms)
 {
     uint64_t share = TRACKER_HOPELESS * (uint64_t)(t->climb.active > 0 ? t->climb.active : 1);
-    int64_t own_ms = (int64_t)((uint64_t)b->book.piece_bytes * 1000 / n->wan_rate);
-    return now_ms - l->piece_ms > own_ms && lease_rate(l, now_ms) < n->wan_rate / share;
+    int64_t age_ms = now_ms - l->piece_ms;
+    return (uint64_t)age_ms * n->wan_rate > (uint64_t)b->book.piece_bytes * 1000 &&
+           (age_ms >= LEASE_REVOKE_FULL_MS || !climb_full(&t->climb)) &&
+           lease_rate(l, now_ms) < n->wan_rate / share;
+}
+
+bool
+tracker_is_outdone(const struct tracker *t, const struct tracker_blob *b, const struct lease *l,
+                   int64_t now_ms)
+{
+    for (size_t i = 0; i < b->entries_count; i++) {
+        const struct tracker_entry *e = b->entries[i];
+        if (e->node != l->node && is_hopeless(t, b, &t->nodes[e->node], l, now_ms) &&
+            tracker_could_fetch(t, b, e, now_ms))
+            return true;
+    }
+    return false;
 }
 
 /* Has its holder had the first piece of the lease for long, and not brought it? */
@@ -80,8 +95,9 @@ tracker_is_urgent(const struct tracker *t, const struct tracker_blob *b, int64_t
     if (b->of[piece] == 0)
         return is_lost(b, piece, now_ms);
     const struct lease *l = &b->book.list[b->of[piece] - 1];
-    return l->first == piece && l->done_bytes < b->book.piece_bytes && is_poor(t, l, now_ms) &&
-           now_ms - l->granted_ms >= TRACKER_HURRY_MS;
+    return l->first == piece && l->done_bytes < b->book.piece_bytes &&
+           now_ms - l->granted_ms >= TRACKER_HURRY_MS &&
+           (is_poor(t, l, now_ms) || tracker_is_outdone(t, b, l, now_ms));
 }
 
 bool
@@ -127,7 +143,7 @@ may_race(const struct tracker *t, const struct tracker_blob *b, const struct tra
     return age_ms >= TRACKER_RACE_MS && is_poor(t, l, now_ms) && !n->tried;
 }
 
-/* Who is to ask for the piece, or NULL. */
+/* Who is to have the piece, or NULL: an idle one before one that has to end its lease first. */
 static struct tracker_entry *
 best_of(const struct tracker *t, const struct tracker_blob *b, uint32_t piece,
         const struct lease *l, int64_t now_ms)
@@ -135,8 +151,10 @@ best_of(const struct tracker *t, const struct tracker_blob *b, uint32_t piece,
     struct tracker_entry *best = NULL;
     for (size_t i = 0; i < b->entries_count; i++) {
         struct tracker_entry *e = b->entries[i];
-        if ((best == NULL || t->nodes[e->node].wan_rate > t->nodes[best->node].wan_rate) &&
-            may_race(t, b, e, piece, l, now_ms))
+        bool better = best == NULL || (e->idle > 0) > (best->idle > 0) ||
+                      ((e->idle > 0) == (best->idle > 0) &&
+                       t->nodes[e->node].wan_rate > t->nodes[best->node].wan_rate);
+        if (better && may_race(t, b, e, piece, l, now_ms))
             best = e;
     }
     return best;
@@ -201,9 +219,11 @@ tracker_race_won(struct tracker *t, struct tracker_blob *b, const struct lease *
 }
 
 /* Has another node got the piece that the holder is at: one that raced it, or a reader that helped
- * itself? The holder takes it from the LAN then. What is half there is left to it. */
+ * itself? The holder takes it from the LAN then. What a node says that it has is only heard, so
+ * without a race it is left to all but those whose rest others would fetch in no time. */
 bool
-tracker_race_lost(const struct tracker_blob *b, const struct lease *l, int64_t now_ms)
+tracker_race_lost(const struct tracker *t, const struct tracker_blob *b, const struct lease *l,
+                  int64_t now_ms)
 {
     uint32_t piece = l->first + (uint32_t)(l->done_bytes / b->book.piece_bytes);
     const struct tracker_entry *e = tracker_entry(b, l->node);
@@ -213,5 +233,6 @@ tracker_race_lost(const struct tracker_blob *b, const struct lease *l, int64_t n
     if (r->losers_count > 0 && l->first == r->piece && l->end == r->piece + 1)
         return true;
     return l->id > DUTY_OWN_IDS && now_ms - l->piece_ms >= TRACKER_RACE_MS &&
-           l->done_bytes % b->book.piece_bytes < b->book.piece_bytes / 2;
+           l->done_bytes % b->book.piece_bytes < b->book.piece_bytes / 2 &&
+           tracker_is_outdone(t, b, l, now_ms);
 }

@@ -9,7 +9,8 @@
 static struct tracker_orders orders;
 
 static void
-says(struct tracker *t, uint8_t node, uint64_t rate, uint8_t first_held, int64_t now_ms)
+announces(struct tracker *t, uint8_t node, uint64_t rate, uint8_t first_held, uint8_t idle,
+          int64_t now_ms)
 {
     struct node_id id = unit_node(node);
     struct node_addr addr = {.port = node};
@@ -18,9 +19,15 @@ says(struct tracker *t, uint8_t node, uint64_t rate, uint8_t first_held, int64_t
                           .size = SIZE,
                           .flags = WIRE_WANTS | WIRE_MAY_FETCH | WIRE_SERVES,
                           .wan_rate = rate,
-                          .idle_leases = 1,
+                          .idle_leases = idle,
                           .held = {held, sizeof held}};
     tracker_blob(t, &id, &addr, &b, now_ms, &orders);
+}
+
+static void
+says(struct tracker *t, uint8_t node, uint64_t rate, uint8_t first_held, int64_t now_ms)
+{
+    announces(t, node, rate, first_held, 1, now_ms);
 }
 
 static bool
@@ -130,26 +137,111 @@ who_has_it_first_stops_the_other(void **state)
     tracker_free(t);
 }
 
-/* A reader fetched it for itself: the holder takes it from there, unless most of it is there. */
+#define RATE ((uint64_t)PIECE_BYTES_MIN * 40) /* bytes/s of who is fast */
+
+/* Node 1 has the first three pieces and is slow; node 2 is fast and has those behind. */
+static struct tracker *
+slow_first(struct wire_grant *ret_slow, struct wire_grant *ret_fast)
+{
+    struct tracker *t = tracker_new();
+    orders.count = 0;
+    tracker_office(t, 3);
+    says(t, 1, (uint64_t)PIECE_BYTES_MIN * 3 / 2, 0, 0);
+    announces(t, 2, RATE, 0, 0, 0);
+    assert_true(gets(t, 1, 0, ret_slow));
+    assert_int_equal(ret_slow->count, 3);
+    says(t, 2, RATE, 0, 0);
+    assert_true(gets(t, 2, 0, ret_fast));
+    return t;
+}
+
+/* Who is known to be much faster gets what all wait for, when its own lease ends. */
 static void
-who_helped_itself_stops_the_holder(void **state)
+a_busy_one_that_is_much_faster_comes_by(void **state)
 {
     (void)state;
-    for (int most = 0; most < 2; most++) {
+    struct wire_grant slow, fast, g;
+    struct tracker *t = slow_first(&slow, &fast);
+    int64_t at_ms = LEASE_REVOKE_FULL_MS + 100;
+    brings(t, 2, &fast, (uint64_t)fast.count * PIECE_BYTES_MIN - 1, at_ms);
+    announces(t, 2, RATE, 0, 0, at_ms);
+    brings(t, 1, &slow, 1000, at_ms);
+    tracker_tick(t, at_ms, &orders);
+    assert_true(is_told(1, slow.lease)); /* what is behind it is free for others */
+    assert_false(is_told(2, 0));
+    slow.count = 1;
+    reports(t, 1, &slow, 1000, WIRE_RUNS, at_ms + 1);
+    brings(t, 2, &fast, (uint64_t)fast.count * PIECE_BYTES_MIN, at_ms + 2);
+    says(t, 2, RATE, 0, at_ms + 2);
+    assert_true(gets(t, 2, at_ms + 2, &g));
+    assert_int_equal(g.first, 0);
+    assert_int_equal(g.count, 1);
+    tracker_free(t);
+}
+
+static void
+an_idle_one_races_before_a_busy_one(void **state)
+{
+    (void)state;
+    struct wire_grant slow, fast;
+    struct tracker *t = slow_first(&slow, &fast);
+    int64_t at_ms = LEASE_REVOKE_FULL_MS + 100;
+    slow.count = 1;
+    reports(t, 1, &slow, 1000, WIRE_RUNS, at_ms);
+    announces(t, 2, RATE, 0, 0, at_ms);
+    says(t, 4, RATE / 2, 0, at_ms);
+    brings(t, 2, &fast, 1000, at_ms);
+    orders.count = 0;
+    tracker_tick(t, at_ms, &orders);
+    assert_true(is_told(4, 0));
+    tracker_free(t);
+}
+
+/* A reader fetched it for itself: a hopeless holder takes it from there, unless most of it is there.
+ * One that is as fast as all goes on, whatever a node says that it has. */
+static void
+who_helped_itself_stops_a_hopeless_holder(void **state)
+{
+    (void)state;
+    const struct {
+        uint64_t rate, done;
+        bool stops;
+    } cases[] = {{RATE, 1000, true},
+                 {RATE, PIECE_BYTES_MIN - 1000, false},
+                 {PIECE_BYTES_MIN / 16, PIECE_BYTES_MIN / 16, false}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct wire_grant first;
         struct tracker *t = two_fetch(&first);
-        int64_t at_ms = 2 * TRACKER_RACE_MS;
-        uint64_t done = most ? PIECE_BYTES_MIN - 1000 : 1000;
+        int64_t at_ms = LEASE_REVOKE_FULL_MS + 100;
+        brings(t, 1, &first, cases[i].done, at_ms);
+        says(t, 4, cases[i].rate, 1, at_ms);
         orders.count = 0;
-        brings(t, 1, &first, done, at_ms);
-        tracker_tick(t, at_ms, &orders);
-        assert_false(is_told(1, first.lease));
-        says(t, 4, 1000000, 1, at_ms);
-        brings(t, 1, &first, done, at_ms + 1);
+        brings(t, 1, &first, cases[i].done, at_ms + 1);
         tracker_tick(t, at_ms + 1, &orders);
-        assert_int_equal(is_told(1, first.lease), !most);
+        assert_int_equal(is_told(1, first.lease), cases[i].stops);
         tracker_free(t);
     }
+}
+
+/* Much of the piece came soon, and then nothing more. */
+static void
+a_holder_that_stops_in_the_middle_is_not_waited_for(void **state)
+{
+    (void)state;
+    struct wire_grant first, g;
+    struct tracker *t = two_fetch(&first);
+    int64_t at_ms = TRACKER_SOON_F * (TRACKER_BEGIN_MS + 1000);
+    brings(t, 1, &first, PIECE_BYTES_MIN * 9 / 10, 600);
+    for (int64_t ms = 800; ms < at_ms; ms += 200) {
+        brings(t, 1, &first, PIECE_BYTES_MIN * 9 / 10, ms);
+        says(t, 4, RATE, 0, ms);
+        tracker_tick(t, ms, &orders);
+        orders.count = 0;
+    }
+    says(t, 4, RATE, 0, at_ms);
+    assert_true(gets(t, 4, at_ms, &g));
+    assert_int_equal(g.first, 0);
+    tracker_free(t);
 }
 
 /* Both failed, and the first one gets it again. */
@@ -249,7 +341,10 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_all_wait_for_goes_to_a_second_node_and_the_first_goes_on),
         cmocka_unit_test(who_has_it_first_stops_the_other),
-        cmocka_unit_test(who_helped_itself_stops_the_holder),
+        cmocka_unit_test(a_busy_one_that_is_much_faster_comes_by),
+        cmocka_unit_test(an_idle_one_races_before_a_busy_one),
+        cmocka_unit_test(who_helped_itself_stops_a_hopeless_holder),
+        cmocka_unit_test(a_holder_that_stops_in_the_middle_is_not_waited_for),
         cmocka_unit_test(who_brings_it_at_last_is_not_punished),
         cmocka_unit_test(nobody_races_itself_after_an_election),
         cmocka_unit_test(who_comes_after_a_loser_left_may_race),
