@@ -46,17 +46,30 @@ fault_count(void)
     return atomic_load(&calls);
 }
 
+/* Not by the count of calls: one that began before it was armed may count late. */
+static bool
+is_the_next(const char *name, const char *only)
+{
+    uint64_t one = 1;
+    return strcmp(only, name) == 0 && atomic_compare_exchange_strong(&armed_nth, &one, 0);
+}
+
+static bool
+is_the_nth(uint64_t nth, uint64_t call)
+{
+    return nth != 0 && (call == nth || (call > nth && atomic_load(&armed_every)));
+}
+
 int
 fault_point(const char *name)
 {
+    uint64_t nth = atomic_load(&armed_nth); /* before the name, which was stored before it */
     const char *only = atomic_load(&armed_name);
+    uint64_t call = 0;
 
-    if (only != NULL && strcmp(only, name) != 0)
-        return 0;
-    uint64_t call = atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed) + 1;
-    uint64_t nth = atomic_load(&armed_nth);
-
-    if (nth == 0 || call < nth || (call > nth && !atomic_load(&armed_every)))
+    if (only == NULL || strcmp(only, name) == 0)
+        call = atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed) + 1;
+    if (only != NULL ? !is_the_next(name, only) : !is_the_nth(nth, call))
         return 0;
     int error_number = atomic_load(&armed_error);
     if (error_number == 0) {
