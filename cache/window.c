@@ -33,6 +33,13 @@ start_of(const struct blob *b, uint32_t piece)
     return start < b->size ? start : b->size;
 }
 
+/* Of a window that begins at `first`, of a blob of `count` pieces. */
+static uint32_t
+end_for(const struct window *w, uint32_t first, uint32_t count)
+{
+    return count - first < w->length ? count : first + w->length;
+}
+
 static uint32_t
 piece_of(const struct blob *b, uint64_t pos)
 {
@@ -97,9 +104,9 @@ window_new(struct cache *c, uint64_t size)
     return w;
 }
 
-/* What a window begins with: its first piece and what there is of it and those that follow. */
+/* What a window begins with: where, and what there is of it. */
 struct opening {
-    uint32_t first;
+    uint32_t first, end;
     struct digester *state; /* at the start of that piece; NULL: nothing was hashed yet */
     struct pieces *pieces;
     int fd;
@@ -120,7 +127,7 @@ adopt(struct blob *b, struct window *w, struct opening *o)
     uint32_t count = o->pieces->count;
     w->states = mem_zalloc((count + 1) * sizeof(struct digester *));
     w->first = w->hashed = o->first;
-    w->end = count - o->first < w->length ? count : o->first + w->length;
+    w->end = o->end;
     lock_take(&b->lock);
     bool asked = b->phase == BLOB_ASKED;
     int rc = asked ? 0 : b->error;
@@ -155,6 +162,7 @@ window_begin(struct blob *b, uint64_t size)
         return ERR_FULL;
     }
     o.pieces = pieces_new(size);
+    o.end = end_for(w, 0, o.pieces->count);
     return adopt(b, w, &o);
 }
 
@@ -183,13 +191,13 @@ bring_piece(int from_fd, int to_fd, uint64_t pos, uint32_t len, uint8_t *room)
 
 /* What the file holds of the window comes along; what it holds behind that has to come again. */
 static int
-bring(const struct blob *failed, struct opening *o, uint32_t end)
+bring(const struct blob *failed, struct opening *o)
 {
     const struct pieces *p = failed->pieces;
     uint32_t *filled = mem_zalloc(p->count * sizeof filled[0]);
     uint8_t *room = mem_alloc(p->piece_bytes);
     int rc = 0;
-    for (uint32_t i = 0; i < end && rc == 0; i++) {
+    for (uint32_t i = 0; i < o->end && rc == 0; i++) {
         filled[i] = i < o->first ? pieces_piece_len(p, i) : p->filled[i];
         if (i >= o->first && filled[i] > 0) {
             rc = bring_piece(failed->fd, o->fd, (uint64_t)i * p->piece_bytes, filled[i], room);
@@ -212,17 +220,16 @@ window_take_over(struct blob *b, struct blob *failed)
     if (w == NULL) {
         return ERR_FULL;
     }
-    uint32_t end = p->count;
     o.pieces = pieces_new(p->size);
     o.first = first_for(failed, pieces_run_end(p, 0), w, p->piece_bytes);
-    end = end - o.first < w->length ? end : o.first + w->length;
+    o.end = end_for(w, o.first, p->count);
     o.state = digester_new((enum digest_alg)b->digest.alg);
     int rc = blob_hash_again(failed, 0, (uint64_t)o.first * p->piece_bytes, o.state);
     if (rc == 0) {
         rc = fs_open_memory(p->size, &o.fd);
     }
     if (rc == 0) {
-        rc = bring(failed, &o, end);
+        rc = bring(failed, &o);
     }
     if (rc < 0) {
         window_discard(b->cache, w);
@@ -306,7 +313,7 @@ slide_locked(struct blob *b, uint64_t *ret_start, uint64_t *ret_end)
     *ret_start = start_of(b, w->first);
     *ret_end = start_of(b, first);
     w->first = first;
-    w->end = b->pieces->count - first < w->length ? b->pieces->count : first + w->length;
+    w->end = end_for(w, first, b->pieces->count);
     bool wake = w->refused;
     w->refused = false;
     cond_wake(&b->grew); /* who was left behind must hear of it */
