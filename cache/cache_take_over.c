@@ -1,13 +1,13 @@
-/* A blob whose disk failed under its readers goes on in memory. Its bytes up to there are as good
- * as they were: the digest goes on from them, so who reads on from the one to the other needs no
- * other proof. */
+/* A blob whose disk failed under its readers goes on in memory. Its digest is of the bytes that the
+ * file held when it was taken over: who reads on from the one to the other compares at its end what
+ * it read. */
 #include "base/log.h"
 #include "cache/blob.h"
 #include "cache/entry.h"
 #include "cache/window.h"
 
-static bool
-may_be_taken_over(struct blob *b)
+bool
+cache_may_take_over(struct blob *b)
 {
     lock_take(&b->lock);
     bool may = b->phase == BLOB_FAILED && (b->error == ERR_FULL || b->error == ERR_STORE) &&
@@ -45,7 +45,7 @@ cache_take_over(struct cache *c, struct blob *failed, bool *ret_lead)
 {
     char text[DIGEST_TEXT_MAX];
     *ret_lead = false;
-    if (!may_be_taken_over(failed)) {
+    if (!cache_may_take_over(failed)) {
         return NULL;
     }
     struct blob *b = find_or_add(c, failed, ret_lead);

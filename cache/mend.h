@@ -41,10 +41,13 @@ unsigned blob_repairs(struct blob *b);
  * what it has may be wrong. Sets *since to now. */
 CHECKED bool blob_spoilt(struct blob *b, uint64_t start, uint64_t end, unsigned *since);
 
-/* A blob with a window that goes on where `failed` got to, one that may (blob_set_shared) and whose
- * disk failed after blob_begin: the same for all who ask while it fills. *ret_lead: the caller
- * leads it. Who has read of `failed` goes on at the same byte, and its digest proves what was read
- * there. NULL: that is not possible. */
+/* May this one be taken over? One that may (blob_set_shared) and whose disk failed after
+ * blob_begin. */
+bool cache_may_take_over(struct blob *b);
+/* A blob with a window that goes on where `failed` got to, the same for all who ask while it fills.
+ * Takes as long as it takes to hash the file up to there: not the fetch thread, under no lock. The
+ * caller releases it, and when *ret_lead it has to be fetched, or failed (blob_fail). Its digest
+ * proves nothing of what was read of `failed`. NULL: that is not possible. */
 struct blob *cache_take_over(struct cache *c, struct blob *failed, bool *ret_lead);
 
 #endif

@@ -17,7 +17,7 @@
  * fit:
  *
  *   what goes on           proves what was sent before
- *   in memory, amid it     its digest goes on from what was there
+ *   in memory, amid it     at its end the digest of what was sent; a part that has begun passes
  *   passing, whole blob    its digest goes on from what was sent
  *   passing, a part        it begins where the part does; what is dropped is compared
  *   joined once more       the same file; else at its end: of the whole blob the digest of what was
@@ -260,23 +260,33 @@ pass_through(struct reading *g, uint64_t at)
     return 0;
 }
 
-/* With the other readers of a blob whose disk failed. */
+/* With the other readers of a blob whose disk failed. Its digest is of what the file held when the
+ * first of them came; of this one it proves nothing. */
 static int
 take_over(struct reading *g, uint64_t at)
 {
     struct rooms *rooms = g->r->rooms;
-    bool lead, proven = !g->before || blob_same_file(g->before, g->blob);
-    int err = recall(g, at); /* of a file that may be gone soon */
-    struct blob *heir = err == 0 ? cache_take_over(rooms->cache, g->blob, &lead) : NULL;
+    bool lead, sent = g->begun && at > g->span.start;
+    if ((sent && g->span.start > 0) || !cache_may_take_over(g->blob))
+        return ERR_NOT_FOUND;
+    struct blob *heir = cache_take_over(rooms->cache, g->blob, &lead);
     if (!heir)
         return ERR_NOT_FOUND;
+    int place = blob_enter(heir, at); /* before what takes time: it waits for its readers */
+    int err = recall(g, at);          /* of a file that may be gone soon */
+    if (lead)
+        fetch_blob(rooms->fetch, &g->r->origin, heir, g->size, false);
+    if (err < 0) {
+        blob_leave(heir, place);
+        blob_release(&heir);
+        return ERR_NOT_FOUND;
+    }
     release(g);
     blob_release(&g->before);
     g->blob = heir;
-    g->unproven = g->unproven || !proven;
-    enter(g, at);
-    if (lead)
-        fetch_blob(rooms->fetch, &g->r->origin, heir, g->size, false);
+    g->place = place;
+    g->repairs = g->begun ? 0 : blob_repairs(heir);
+    g->unproven = g->unproven || sent;
     return 0;
 }
 

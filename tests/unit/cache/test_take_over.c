@@ -158,7 +158,7 @@ readers_share_what_comes_after_any_write_that_failed(void **state)
     room_release(&r);
 }
 
-/* What was read of the file is proven by the digest of the one that took over. */
+/* What the file held when it was taken over is hashed with the rest. */
 static void
 wrong_bytes_of_the_file_do_not_complete_in_memory(void **state)
 {
@@ -257,6 +257,26 @@ without_memory_nothing_takes_over(void **state)
     room_release(&r);
 }
 
+/* There it would be hashed for nothing. */
+static void
+what_is_stored_is_not_taken_over(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d;
+    enum cache_got got;
+    room_init(&r, 64 * MIB);
+    uint8_t *body = make_body(5, SIZE, &d);
+    store_body(&r, &d, body, SIZE);
+    struct blob *b = cache_acquire(r.cache, &d, &got);
+    assert_int_equal(got, CACHE_HIT);
+    assert_false(cache_may_take_over(b));
+    blob_release(&b);
+    cache_check(r.cache);
+    mem_free(body);
+    room_release(&r);
+}
+
 int
 main(void)
 {
@@ -265,6 +285,7 @@ main(void)
         cmocka_unit_test(wrong_bytes_of_the_file_do_not_complete_in_memory),
         cmocka_unit_test(only_a_window_is_taken_over),
         cmocka_unit_test(without_memory_nothing_takes_over),
+        cmocka_unit_test(what_is_stored_is_not_taken_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #include "base/fault.h"
 #include "base/metric.h"
 #include "base/thread.h"
+#include "cache/inside.h"
 #include "tests/unit/proxy/node.h"
 
 #define MIB (1024u * 1024)
@@ -22,22 +23,26 @@ pull(void *arg)
     node_ask(c->node, "GET", target, "", &c->got);
 }
 
-/* The first MiB is on the disk, and sent to whom it may be. */
+/* So much of it is on the disk, and so many clients read it. */
 static void
-wait_for_first_mib(struct node *n, const struct object *layer)
+wait_for_readers(struct node *n, const struct object *layer, uint64_t bytes, unsigned readers)
 {
     struct digest d;
     struct blob_state s = {0};
+    unsigned count = 0;
     int64_t until_ms = clock_ms() + 20000;
     assert_int_equal(digest_parse(layer->digest, strlen(layer->digest), &d), 0);
-    while (s.have_bytes < MIB && clock_ms() < until_ms) {
+    while ((s.have_bytes < bytes || count < readers) && clock_ms() < until_ms) {
         struct blob *b = cache_find(n->cache, &d);
-        if (b)
+        if (b) {
             blob_look(b, 0, &s);
+            count = blob_readers(b);
+        }
         blob_release(&b);
         clock_sleep_ms(1);
     }
-    assert_int_equal(s.have_bytes, MIB);
+    assert_int_equal(s.have_bytes, bytes);
+    assert_int_equal(count, readers);
 }
 
 static void
@@ -55,9 +60,7 @@ clients_go_on_together_when_the_disk_fails(void **state)
         clients[i].layer = layer;
         assert_int_equal(thread_start(&clients[i].thread, "client", pull, &clients[i]), 0);
     }
-    while (metric_get(M_connections) < ARRAY_LEN(clients))
-        clock_sleep_ms(1);
-    wait_for_first_mib(n, layer);
+    wait_for_readers(n, layer, MIB, ARRAY_LEN(clients));
     fault_arm_next("write", EIO);
     atomic_store(&layer->hold_at, 0);
     for (size_t i = 0; i < ARRAY_LEN(clients); i++) {
@@ -75,11 +78,120 @@ clients_go_on_together_when_the_disk_fails(void **state)
     node_close(n);
 }
 
+/* ---- what a slow one reads of the file after another has taken it over ---- */
+
+#define HELD    (12 * MIB) /* when the disk fails; a client's sockets hold less */
+#define SIZE    (14 * MIB)
+#define FLIPPED (11 * MIB)
+
+static void
+receive(int fd, struct buf *ret, size_t enough)
+{
+    char block[65536];
+    ssize_t n = 1;
+    while (ret->len < enough && (n = recv(fd, block, sizeof block, 0)) > 0)
+        assert_int_equal(buf_add(ret, block, (size_t)n), 0);
+}
+
+static int
+ask(struct node *n, const struct object *layer, const char *range)
+{
+    int fd = node_connect(n), small = 65536;
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+    char *text = mem_printf("GET /v2/%s HTTP/1.1\r\nHost: node\r\nConnection: close\r\n%s\r\n",
+                            layer->path, range);
+    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+    mem_free(text);
+    return fd;
+}
+
+/* The disk refuses a byte behind what is held. */
+static void
+fail_disk(struct blob *b, const struct object *layer)
+{
+    struct gap gap;
+    int rc = 0;
+    assert_true(blob_claim_in(b, HELD, SIZE, &gap));
+    for (uint64_t at = HELD; rc == 0 && at < HELD + 100; at++) {
+        fault_arm_next("write", EIO);
+        rc = blob_write(b, at, layer->bytes + at, 1, BLOB_FROM_UPSTREAM);
+    }
+    fault_disarm();
+    assert_int_equal(rc, ERR_STORE);
+}
+
+static struct blob *
+wait_for_heir(struct node *n, const struct digest *d)
+{
+    int64_t until_ms = clock_ms() + 20000;
+    struct blob *heir = NULL;
+    while (!heir && clock_ms() < until_ms) {
+        heir = cache_find(n->cache, d);
+        clock_sleep_ms(1);
+    }
+    assert_non_null(heir);
+    return heir;
+}
+
+static void
+a_slow_client_does_not_complete(const char *range)
+{
+    struct node *n = node_open("", "prefetch: {enabled: false}\n");
+    struct object *layer = node_add_blob(n, "library/x", SIZE);
+    struct digest d;
+    struct gap gap;
+    struct got slow = {0}, fast = {0};
+    enum cache_got got;
+    assert_int_equal(digest_parse(layer->digest, strlen(layer->digest), &d), 0);
+    cache_set_memory(n->cache, 64 * MIB);
+    struct blob *b = cache_acquire(n->cache, &d, &got);
+    blob_set_shared(b, true);
+    assert_int_equal(blob_begin(b, SIZE), 0);
+    assert_true(blob_claim_in(b, 0, HELD, &gap));
+    assert_int_equal(blob_write(b, 0, layer->bytes, HELD, BLOB_FROM_UPSTREAM), 0);
+    int slow_fd = ask(n, layer, range), fast_fd = ask(n, layer, "");
+    wait_for_readers(n, layer, HELD, 2);
+    fail_disk(b, layer);
+    atomic_store(&layer->hold_at, HELD + MIB);
+    buf_init(&fast.body, 2 * SIZE);
+    receive(fast_fd, &fast.body, HELD);
+    struct blob *heir = wait_for_heir(n, &d);
+    atomic_store(&layer->hold_at, 0);
+    receive(fast_fd, &fast.body, SIZE_MAX);
+    char wrong = (char)(layer->bytes[FLIPPED] ^ 1);
+    assert_int_equal(pwrite(b->fd, &wrong, 1, FLIPPED), 1);
+    buf_init(&slow.body, 2 * SIZE);
+    receive(slow_fd, &slow.body, SIZE_MAX);
+    split_head(&fast, false);
+    split_head(&slow, false);
+    assert_true(fast.whole);
+    assert_memory_equal(fast.body.data, layer->bytes, SIZE);
+    assert_true(slow.status == 200 || slow.status == 206);
+    assert_false(slow.whole);
+    assert_true(slow.body.len > MIB);
+    blob_release(&heir);
+    blob_release(&b);
+    fd_close(&slow_fd);
+    fd_close(&fast_fd);
+    got_release(&slow);
+    got_release(&fast);
+    node_close(n);
+}
+
+static void
+what_a_slow_client_reads_of_the_file_is_compared(void **state)
+{
+    (void)state;
+    a_slow_client_does_not_complete("");
+    a_slow_client_does_not_complete("Range: bytes=1000-\r\n");
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(clients_go_on_together_when_the_disk_fails),
+        cmocka_unit_test(what_a_slow_client_reads_of_the_file_is_compared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
