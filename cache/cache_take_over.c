@@ -12,8 +12,9 @@ cache_may_take_over(struct blob *b)
     lock_take(&b->lock);
     bool may = b->phase == BLOB_FAILED && (b->error == ERR_FULL || b->error == ERR_STORE) &&
                b->may_window && b->gen != 0 && b->pieces != NULL &&
-               b->pieces->size <= WINDOW_BLOB_MAX && b->window == NULL && !b->stored && !b->sick &&
-               !b->distrusted;
+               b->pieces->size <= WINDOW_BLOB_MAX &&
+               pieces_run_end(b->pieces, 0) <= TAKE_OVER_MAX && b->window == NULL && !b->stored &&
+               !b->sick && !b->distrusted;
     lock_drop(&b->lock);
     return may;
 }

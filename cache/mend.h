@@ -41,8 +41,12 @@ unsigned blob_repairs(struct blob *b);
  * what it has may be wrong. Sets *since to now. */
 CHECKED bool blob_spoilt(struct blob *b, uint64_t start, uint64_t end, unsigned *since);
 
+/* What is hashed of a blob that is taken over, at most, while its readers and every new pull of it
+ * wait: about a second. */
+#define TAKE_OVER_MAX (UINT64_C(1) << 30)
+
 /* May this one be taken over? One that may (blob_set_shared) and whose disk failed after
- * blob_begin. */
+ * blob_begin, before more than TAKE_OVER_MAX of its beginning was here. */
 bool cache_may_take_over(struct blob *b);
 /* A blob with a window that goes on where `failed` got to, the same for all who ask while it fills.
  * Takes as long as it takes to hash the file up to there: not the fetch thread, under no lock. The

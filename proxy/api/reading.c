@@ -388,6 +388,18 @@ judge_state(struct reading *g, uint64_t at, const struct blob_state *state)
     return verified && at >= state->size ? 0 : ERR_AGAIN;
 }
 
+/* To hash what was sent is no silence: the deadline moves with it. */
+static int
+judge_in_time(struct reading *g, uint64_t at, const struct blob_state *state, int64_t *deadline_ms)
+{
+    const struct blob *before = g->blob;
+    int64_t since_ms = clock_ms();
+    int err = judge_state(g, at, state);
+    if (g->begun && g->blob != before)
+        *deadline_ms += clock_ms() - since_ms;
+    return err;
+}
+
 /* `at` UINT64_MAX waits for the size only. */
 static int
 wait_for(struct reading *g, uint64_t at, int64_t deadline_ms)
@@ -401,7 +413,7 @@ wait_for(struct reading *g, uint64_t at, int64_t deadline_ms)
         blob_wait(g->blob, pos, slice_ms, &state);
         if (size_only)
             state.readable = 0;
-        int err = judge_state(g, size_only ? 0 : at, &state);
+        int err = judge_in_time(g, size_only ? 0 : at, &state, &deadline_ms);
         if (size_only && (err == 0 || err == ERR_AGAIN) && g->size != CACHE_SIZE_UNKNOWN)
             return 0;
         if (err != ERR_AGAIN)
@@ -492,6 +504,8 @@ reading_read(void *reading, uint64_t pos, char *buf, size_t max)
         int64_t since_us = clock_us();
         int err = n < 0 ? go_on(g, at, (int)n) : wait_for(g, at, deadline_ms);
         g->r->starved_us += clock_us() - since_us;
+        if (n < 0)
+            deadline_ms = clock_ms() + SILENCE_MS; /* it may have hashed what was sent */
         if (err < 0)
             return cut(g, err);
     }
