@@ -651,7 +651,6 @@ cache_check(struct cache *c)
     }
     must(entries == c->map.count && used == c->used_bytes && open == c->open_bytes);
     must(filling == c->filling_count && touched == c->touched_count);
-    must(filling > 0 || atomic_load(&c->promised_bytes) == 0);
     must(packed == c->packed_count && saved == c->saved_bytes);
     must(stored == c->stored_count && partial == c->partial_count && listed == stored + partial);
     lock_drop(&c->lock);
