@@ -56,7 +56,8 @@ take_parked(struct cache *c, struct entry *e, struct beginning *w)
     }
 }
 
-/* So much of the file system's free bytes is its own, though they are still free. */
+/* So much of the file system's free bytes is its own, though they are still free: it cannot keep
+ * them for the file. */
 static void
 promise(struct cache *c, struct beginning *w, uint64_t bytes)
 {
@@ -68,6 +69,7 @@ static int
 reserve_account(struct blob *b, uint64_t free_bytes, struct beginning *w)
 {
     struct cache *c = b->cache;
+    bool reserves = c->store.reserves;
     int rc = 0;
     lock_take(&c->lock);
     struct entry *e = b->entry;
@@ -75,9 +77,14 @@ reserve_account(struct blob *b, uint64_t free_bytes, struct beginning *w)
         rc = ERR_CLOSED; /* somebody failed it meanwhile */
     } else {
         take_parked(c, e, w);
-        if (w->pieces == NULL) {
-            rc = room_make(c, &b->digest, w->size, free_bytes);
-            promise(c, w, rc == 0 ? w->size : 0);
+        uint64_t held = w->pieces != NULL ? w->pieces->have_bytes : 0;
+        rc = w->pieces == NULL ? room_make(c, &b->digest, w->size, free_bytes)
+             : reserves        ? 0 /* it has its room since it began */
+                               : room_go_on(c, &b->digest, w->size, held, free_bytes);
+        promise(c, w, rc == 0 && !reserves ? w->size - held : 0);
+        if (rc == ERR_AGAIN && w->pieces != NULL) {
+            e->parked = w->pieces;
+            w->pieces = NULL;
         }
         if (w->pieces == NULL && rc == 0) {
             e->gen = w->gen = c->next_gen++;
@@ -111,13 +118,11 @@ create_file(struct blob *b, struct beginning *w)
     if (rc < 0) {
         return rc;
     }
-    bool reserved;
-    rc = fs_reserve(w->fd, w->size, &reserved);
+    rc = fs_reserve(w->fd, w->size, NULL);
     if (rc == -ENOSPC) {
         disk_drain(c, clock_ms() + DRAIN_MS);
-        rc = fs_reserve(w->fd, w->size, &reserved);
+        rc = fs_reserve(w->fd, w->size, NULL);
     }
-    promise(c, w, reserved ? 0 : w->size);
     return rc;
 }
 

@@ -149,6 +149,15 @@ room_gc(struct cache *c, uint64_t need_bytes, bool dry_run,
 
 /* ---- a blob that begins ---- */
 
+/* So much more cannot be written, when the file system has free_bytes. */
+static uint64_t scarce(const struct cache *c, uint64_t bytes, uint64_t free_bytes) NEEDS(c->lock);
+static uint64_t
+scarce(const struct cache *c, uint64_t bytes, uint64_t free_bytes)
+{
+    uint64_t promised = atomic_load(&c->promised_bytes);
+    return minus(bytes + promised + c->min_free_bytes, free_bytes + c->dooming_bytes);
+}
+
 /* Bytes that have to leave before `size` more may come, when so many may be used and the file
  * system has free_bytes. */
 static uint64_t lacking(const struct cache *c, uint64_t size, uint64_t limit_bytes,
@@ -157,9 +166,8 @@ static uint64_t
 lacking(const struct cache *c, uint64_t size, uint64_t limit_bytes, uint64_t free_bytes)
 {
     uint64_t over = minus(c->used_bytes + c->packing_bytes + size, limit_bytes);
-    uint64_t promised = atomic_load(&c->promised_bytes);
-    uint64_t scarce = minus(size + promised + c->min_free_bytes, free_bytes + c->dooming_bytes);
-    return over > scarce ? over : scarce;
+    uint64_t lacks = scarce(c, size, free_bytes);
+    return over > lacks ? over : lacks;
 }
 
 /* What has to leave for it is worth less than it, and may go: 0. Else ERR_FULL; ERR_AGAIN: the site
@@ -213,6 +221,18 @@ room_make(struct cache *c, const struct digest *d, uint64_t size, uint64_t free_
     uint64_t freed = evict(c, over, M_evict_size, false);
     (void)evict(c, minus(need, freed), M_evict_min_free, false);
     return 0;
+}
+
+int
+room_go_on(struct cache *c, const struct digest *d, uint64_t size, uint64_t held_bytes,
+           uint64_t free_bytes)
+{
+    uint64_t need = scarce(c, size - held_bytes, free_bytes);
+    int rc = need > 0 ? admits(c, d, size, need, false) : 0;
+    if (rc == 0) {
+        (void)evict(c, need, M_evict_min_free, false);
+    }
+    return rc;
 }
 
 int
@@ -278,16 +298,16 @@ room_turn(struct cache *c)
     uint64_t low = c->limit_bytes / 100 * ROOM_LOW_PERCENT;
     uint64_t over = c->used_bytes > high ? c->used_bytes - low : 0;
     uint64_t have = free_bytes + c->dooming_bytes;
-    uint64_t scarce =
+    uint64_t lacks =
         have < c->min_free_bytes ? c->min_free_bytes - have + c->min_free_bytes / SPARE_PART : 0;
     int64_t expires_ms = leaving_expire(c);
-    bool unasked = is_pressed(c, scarce > 0);
+    bool unasked = is_pressed(c, lacks > 0);
     if (unasked) {
         leaving_release(c);
     }
-    uint64_t need = over >= scarce ? over : scarce;
+    uint64_t need = over >= lacks ? over : lacks;
     (void)evict(c, unasked ? need : minus(need, leaving_bytes(c)),
-                over >= scarce ? M_evict_size : M_evict_min_free, unasked);
+                over >= lacks ? M_evict_size : M_evict_min_free, unasked);
     int64_t pressed_ms = c->pressed_ms;
     lock_drop(&c->lock);
     leaving_send(c);

@@ -164,7 +164,12 @@ store_open(struct store *s, const char *dir, struct err *e)
     }
     AUTO(fd_close) int partial_fd = -1;
     rc = store_open_sub(s, "partial", true, &partial_fd);
-    return rc < 0 ? err_set(e, rc, "%s/partial: %s", dir, err_text(rc)) : 0;
+    if (rc < 0) {
+        return err_set(e, rc, "%s/partial: %s", dir, err_text(rc));
+    }
+    rc = fs_reserve(s->lock_fd, 1, &s->reserves);
+    (void)rc; /* full, or broken: the first blob tells of it */
+    return 0;
 }
 
 void

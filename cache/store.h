@@ -26,8 +26,9 @@ struct buf;
 struct frames;
 
 struct store {
-    char *dir;   /* fixed at open */
-    int lock_fd; /* held for the life of the store */
+    char *dir;     /* fixed at open */
+    int lock_fd;   /* held for the life of the store */
+    bool reserves; /* the file system can keep room for a file; fixed at open */
 };
 
 /* ERR_VERSION: a later version was here; then nothing was changed. */
