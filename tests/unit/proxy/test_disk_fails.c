@@ -5,7 +5,8 @@
 #include "cache/inside.h"
 #include "tests/unit/proxy/node.h"
 
-#define MIB (1024u * 1024)
+#define MIB  (1024u * 1024)
+#define STEP (256u * 1024)
 
 struct client {
     struct thread thread;
@@ -45,6 +46,31 @@ wait_for_readers(struct node *n, const struct object *layer, uint64_t bytes, uns
     assert_int_equal(count, readers);
 }
 
+/* A write of the blob, after its first MiB: of the next step, where another thread's came first. */
+static void
+fail_a_write(struct node *n, struct object *layer)
+{
+    struct digest d;
+    struct blob_state s = {0};
+    int64_t until_ms = clock_ms() + 20000;
+    assert_int_equal(digest_parse(layer->digest, strlen(layer->digest), &d), 0);
+    struct blob *b = cache_find(n->cache, &d);
+    assert_non_null(b);
+    for (uint64_t at = MIB; s.phase != BLOB_FAILED && clock_ms() < until_ms;) {
+        at += STEP;
+        fault_arm_next("write", EIO);
+        atomic_store(&layer->hold_at, at);
+        for (s.have_bytes = 0; s.phase != BLOB_FAILED && s.have_bytes < at;) {
+            assert_true(clock_ms() < until_ms);
+            blob_look(b, 0, &s);
+            clock_sleep_ms(1);
+        }
+    }
+    assert_int_equal(s.phase, BLOB_FAILED);
+    atomic_store(&layer->hold_at, 0);
+    blob_release(&b);
+}
+
 static void
 clients_go_on_together_when_the_disk_fails(void **state)
 {
@@ -61,8 +87,7 @@ clients_go_on_together_when_the_disk_fails(void **state)
         assert_int_equal(thread_start(&clients[i].thread, "client", pull, &clients[i]), 0);
     }
     wait_for_readers(n, layer, MIB, ARRAY_LEN(clients));
-    fault_arm_next("write", EIO);
-    atomic_store(&layer->hold_at, 0);
+    fail_a_write(n, layer);
     for (size_t i = 0; i < ARRAY_LEN(clients); i++) {
         thread_join(&clients[i].thread);
         assert_int_equal(clients[i].got.status, 200);
