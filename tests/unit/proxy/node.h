@@ -496,15 +496,23 @@ got_header(const struct got *g, const char *name)
     return "";
 }
 
+/* Until so much is there, or the end: what the last recv said. */
+static inline ssize_t
+receive(int fd, struct buf *ret, size_t enough)
+{
+    char block[65536];
+    ssize_t n = 1;
+    while (ret->len < enough && (n = recv(fd, block, sizeof block, 0)) > 0)
+        assert_int_equal(buf_add(ret, block, (size_t)n), 0);
+    return n;
+}
+
 /* Everything until the other side ends. */
 static inline void
 read_all(int fd, struct got *ret)
 {
     buf_init(&ret->body, 128u << 20);
-    char block[65536];
-    ssize_t n;
-    while ((n = recv(fd, block, sizeof block, 0)) > 0)
-        assert_int_equal(buf_add(&ret->body, block, (size_t)n), 0);
+    ssize_t n = receive(fd, &ret->body, SIZE_MAX);
     ret->reset = n < 0 && errno == ECONNRESET;
 }
 
