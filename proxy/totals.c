@@ -76,7 +76,9 @@ totals_decode(const void *record, size_t len, struct totals *ret)
         return ERR_VERSION;
     t.since_wall_s = (int64_t)cursor_u64(&c);
     uint32_t count = cursor_u32(&c);
-    for (size_t i = 0; i < count && i < TOTALS; i++)
+    if (count > TOTALS)
+        return ERR_VERSION;
+    for (size_t i = 0; i < count; i++)
         t.bytes[i] = cursor_u64(&c);
     if (!cursor_done(&c))
         return ERR_SYNTAX;

@@ -32,7 +32,7 @@ const char *totals_name(enum total which); /* static */
 /* The record, pure: a magic with a version, a checksum at the end. */
 #define TOTALS_RECORD_MAX 256
 CHECKED int totals_encode(const struct totals *t, struct buf *ret);
-/* 0; ERR_VERSION: a later program wrote it; ERR_SYNTAX. */
+/* 0; ERR_VERSION: a later program wrote it, or one with more totals; ERR_SYNTAX. */
 CHECKED int totals_decode(const void *record, size_t len, struct totals *ret);
 
 /* Of this run's counters alone. */

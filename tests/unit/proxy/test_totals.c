@@ -129,16 +129,13 @@ what_cannot_be_read_begins_anew_and_is_told(void **state)
 }
 
 static void
-a_later_programs_record_is_left_as_it_is(void **state)
+is_left_as_it_is(const struct buf *record)
 {
-    (void)state;
     struct room r;
     struct totals_kept k;
-    AUTO(buf_release) struct buf record, back;
-    encode(&some, &record);
-    change(&record, 4, 2);
+    AUTO(buf_release) struct buf back;
     room_init(&r, 64 * MIB);
-    cache_note_put(r.cache, record.data, record.len);
+    cache_note_put(r.cache, record->data, record->len);
     room_reopen(&r);
     totals_load(&k, r.cache);
     assert_true(was_told("left as it is"));
@@ -147,9 +144,31 @@ a_later_programs_record_is_left_as_it_is(void **state)
     room_reopen(&r);
     buf_init(&back, CACHE_NOTE_MAX);
     assert_int_equal(cache_note_get(r.cache, &back), 0);
-    assert_int_equal(back.len, record.len);
-    assert_memory_equal(back.data, record.data, record.len);
+    assert_int_equal(back.len, record->len);
+    assert_memory_equal(back.data, record->data, record->len);
     room_release(&r);
+}
+
+static void
+a_later_programs_record_is_left_as_it_is(void **state)
+{
+    (void)state;
+    AUTO(buf_release) struct buf record;
+    encode(&some, &record);
+    change(&record, 4, 2);
+    is_left_as_it_is(&record);
+}
+
+static void
+a_record_with_more_totals_is_left_as_it_is(void **state)
+{
+    (void)state;
+    AUTO(buf_release) struct buf record;
+    encode(&some, &record);
+    buf_cut(&record, record.len - 4);
+    assert_int_equal(buf_add(&record, "one more and sum", 8 + 4), 0);
+    change(&record, 16, TOTALS + 1);
+    is_left_as_it_is(&record);
 }
 
 static void
@@ -175,6 +194,7 @@ main(void)
         cmocka_unit_test(a_start_goes_on_where_the_last_run_ended),
         cmocka_unit_test(what_cannot_be_read_begins_anew_and_is_told),
         cmocka_unit_test(a_later_programs_record_is_left_as_it_is),
+        cmocka_unit_test(a_record_with_more_totals_is_left_as_it_is),
         cmocka_unit_test(the_record_of_an_earlier_program_lacks_what_came_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
