@@ -20,8 +20,8 @@
 
 /* Records wait this long, so that a burst of tags costs one fsync. */
 #define JOURNAL_BATCH_MS 1000
-/* After a failed write of the journal. */
-#define JOURNAL_RETRY_MS 10000
+/* After a failed write of the journal or the note. */
+#define RETRY_MS 10000
 /* Ages, and the way out of degraded. */
 #define TICK_MS 60000
 /* A blob is in the mailbox at most once; this many blobs are not in memory at a time. */
@@ -472,7 +472,7 @@ write_journal(struct cache *c)
         return;
     }
     (void)cache_disk_failed(c, "journal", rc);
-    c->journal_retry_ms = clock_ms() + JOURNAL_RETRY_MS;
+    c->journal_retry_ms = clock_ms() + RETRY_MS;
     lock_take(&c->facts_lock);
     c->rewrite = true;
     lock_drop(&c->facts_lock);
@@ -494,6 +494,17 @@ journal_due_ms(struct cache *c)
 
 /* ---- the note ---- */
 
+/* When the note has to be written; INT64_MAX when none waits. */
+static int64_t
+note_due_ms(struct cache *c)
+{
+    lock_take(&c->facts_lock);
+    bool waiting = c->note.len > 0;
+    lock_drop(&c->facts_lock);
+    return waiting ? c->note_retry_ms : INT64_MAX;
+}
+
+/* A note that the disk did not take waits for the next try, unless a later one is there. */
 static void
 write_note(struct cache *c)
 {
@@ -503,9 +514,17 @@ write_note(struct cache *c)
     buf_init(&c->note, note.limit);
     lock_drop(&c->facts_lock);
     int rc = note.len == 0 ? 0 : store_write_file(&c->store, STORE_NOTE, &note);
-    if (rc < 0) {
-        (void)cache_disk_failed(c, "note", rc); /* the next one says more */
+    if (rc == 0) {
+        return;
     }
+    (void)cache_disk_failed(c, "note", rc);
+    c->note_retry_ms = clock_ms() + RETRY_MS;
+    lock_take(&c->facts_lock);
+    if (c->note.len == 0) {
+        c->note = note;
+        buf_init(&note, note.limit);
+    }
+    lock_drop(&c->facts_lock);
 }
 
 /* ---- the way out of degraded, ages ---- */
@@ -531,6 +550,8 @@ sleep_until_due(struct cache *c)
 {
     int64_t now_ms = clock_ms();
     int64_t due_ms = journal_due_ms(c);
+    int64_t note_ms = note_due_ms(c);
+    due_ms = due_ms < note_ms ? due_ms : note_ms;
     due_ms = due_ms < c->tick_ms ? due_ms : c->tick_ms;
     due_ms = due_ms < c->room_ms ? due_ms : c->room_ms;
     struct pollfd fd = {.fd = mailbox_fd(&c->mailbox), .events = POLLIN};
@@ -556,7 +577,9 @@ turn(struct cache *c)
     if (clock_ms() >= journal_due_ms(c)) {
         write_journal(c);
     }
-    write_note(c);
+    if (clock_ms() >= note_due_ms(c)) {
+        write_note(c);
+    }
     return !stopping;
 }
 
@@ -571,6 +594,7 @@ run(void *arg)
     if (journal_due_ms(c) != INT64_MAX) {
         write_journal(c);
     }
+    write_note(c);
 }
 
 int

@@ -214,7 +214,7 @@ struct cache {
 
     /* disk thread only */
     struct journal journal;
-    int64_t journal_retry_ms, tick_ms, room_ms;
+    int64_t journal_retry_ms, note_retry_ms, tick_ms, room_ms;
     bool leftovers; /* a file that should be gone is there; the next start must not trust it */
 
     /* have their own locks */

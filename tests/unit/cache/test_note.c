@@ -31,6 +31,19 @@ the_last_note_is_there_after_a_restart(void **state)
     room_release(&r);
 }
 
+/* The disk thread has tried, and had no room for it. */
+static void
+put_in_vain(struct room *r, const char *note)
+{
+    int64_t limit_ms = clock_ms() + SOON_MS;
+    fault_arm_next("rename", ENOSPC);
+    cache_note_put(r->cache, note, strlen(note));
+    while (!atomic_load(&r->cache->degraded) && clock_ms() < limit_ms)
+        (void)usleep(1000);
+    fault_disarm();
+    assert_true(atomic_load(&r->cache->degraded));
+}
+
 static void
 a_note_that_cannot_be_written_leaves_the_one_before(void **state)
 {
@@ -39,15 +52,23 @@ a_note_that_cannot_be_written_leaves_the_one_before(void **state)
     room_init(&r, 64 * MIB);
     cache_note_put(r.cache, "first", 5);
     room_reopen(&r);
-    fault_arm(1, ENOSPC, true, NULL);
-    cache_note_put(r.cache, "second", 6);
-    while (!atomic_load(&r.cache->degraded)) /* the disk thread has tried */
-        (void)usleep(1000);
-    fault_disarm();
+    put_in_vain(&r, "second");
     note_is(&r, "first");
     cache_note_put(r.cache, "third", 5);
     room_reopen(&r);
     note_is(&r, "third");
+    room_release(&r);
+}
+
+static void
+a_note_that_could_not_be_written_is_tried_again(void **state)
+{
+    (void)state;
+    struct room r;
+    room_init(&r, 64 * MIB);
+    put_in_vain(&r, "the last word");
+    room_reopen(&r);
+    note_is(&r, "the last word");
     room_release(&r);
 }
 
@@ -57,6 +78,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_note_is_there_after_a_restart),
         cmocka_unit_test(a_note_that_cannot_be_written_leaves_the_one_before),
+        cmocka_unit_test(a_note_that_could_not_be_written_is_tried_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
