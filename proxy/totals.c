@@ -103,6 +103,15 @@ totals_now(const struct totals *before, struct totals *ret)
         ret->bytes[i] += before->bytes[i];
 }
 
+static bool
+is_empty(const struct totals *t)
+{
+    uint64_t any = 0;
+    for (size_t i = 0; i < TOTALS; i++)
+        any |= t->bytes[i];
+    return any == 0;
+}
+
 void
 totals_load(struct totals_kept *k, struct cache *c)
 {
@@ -118,7 +127,8 @@ totals_load(struct totals_kept *k, struct cache *c)
         LOG(totals_unread, LOG_S("error", err_text(bad)),
             LOG_S("record", k->foreign ? "left as it is; nothing is added to it" : "begun anew"));
     k->noted = k->before;
-    if (k->before.since_wall_s < CLOCK_MIN_S)
+    /* Sums that a run without a clock began are older than this one. */
+    if (is_empty(&k->before))
         k->before.since_wall_s = clock_wall_s() < CLOCK_MIN_S ? 0 : clock_wall_s();
 }
 
@@ -130,10 +140,10 @@ totals_keep(struct totals_kept *k, struct cache *c, bool closing)
     buf_init(&record, TOTALS_RECORD_MAX);
     if (k->foreign || (!closing && clock_ms() - k->noted_ms < TOTALS_EVERY_MS))
         return;
-    k->noted_ms = clock_ms();
     totals_now(&k->before, &now);
-    if (memcmp(&now, &k->noted, sizeof now) == 0)
+    if (is_empty(&now) || memcmp(&now, &k->noted, sizeof now) == 0)
         return;
+    k->noted_ms = clock_ms();
     int bad = totals_encode(&now, &record);
     must(bad == 0);
     cache_note_put(c, record.data, record.len);

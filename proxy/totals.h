@@ -1,6 +1,6 @@
 /* What was saved, over all starts of the daemon: the counters of bytes go on from the record that
- * the last run left in the cache (its note). The record is made anew every TOTALS_EVERY_MS while
- * they move, so that kill -9 costs a minute of counting at most.
+ * the last run left in the cache (its note). The record is made anew once they move, then every
+ * TOTALS_EVERY_MS while they do, so that kill -9 costs half a minute of counting at most.
  *
  * totals_load and totals_keep: the main thread. */
 #ifndef PROXY_TOTALS_H
@@ -44,7 +44,7 @@ void totals_now(const struct totals *before, struct totals *ret);
 struct totals_kept {
     struct totals before; /* of earlier runs; fixed by totals_load */
     struct totals noted;  /* as the cache has it */
-    int64_t noted_ms;     /* clock_ms of that */
+    int64_t noted_ms;     /* clock_ms of that, or long ago */
     bool foreign;         /* a later program's record is there: it stays as it is */
 };
 /* A record that cannot be read is told of, and counting begins anew. */

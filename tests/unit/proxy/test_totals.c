@@ -67,6 +67,50 @@ served(const struct totals_kept *k)
     return now.bytes[TOTAL_served];
 }
 
+/* The first of all tests: no counter of this process has moved yet. */
+static void
+what_moves_first_is_noted_at_once_and_nothing_before(void **state)
+{
+    (void)state;
+    struct room r;
+    struct totals_kept k;
+    AUTO(buf_release) struct buf record;
+    buf_init(&record, CACHE_NOTE_MAX);
+    room_init(&r, 64 * MIB);
+    totals_load(&k, r.cache);
+    totals_keep(&k, r.cache, false);
+    totals_keep(&k, r.cache, true);
+    room_reopen(&r);
+    assert_int_equal(cache_note_get(r.cache, &record), -ENOENT);
+    totals_load(&k, r.cache);
+    totals_keep(&k, r.cache, false);
+    metric_add(M_served_bytes, 3);
+    totals_keep(&k, r.cache, false);
+    room_reopen(&r);
+    totals_load(&k, r.cache);
+    assert_int_equal(k.before.bytes[TOTAL_served], 3);
+    room_release(&r);
+}
+
+static void
+sums_that_began_without_a_clock_have_no_start(void **state)
+{
+    (void)state;
+    struct room r;
+    struct totals_kept k;
+    AUTO(buf_release) struct buf record;
+    struct totals without_clock = some;
+    without_clock.since_wall_s = 0;
+    encode(&without_clock, &record);
+    room_init(&r, 64 * MIB);
+    cache_note_put(r.cache, record.data, record.len);
+    room_reopen(&r);
+    totals_load(&k, r.cache);
+    assert_int_equal(k.before.bytes[TOTAL_served], 1000);
+    assert_int_equal(k.before.since_wall_s, 0);
+    room_release(&r);
+}
+
 /* The counters of this process only rise: what a "run" had before is in `before`. */
 static void
 a_start_goes_on_where_the_last_run_ended(void **state)
@@ -189,9 +233,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_moves_first_is_noted_at_once_and_nothing_before),
         cmocka_unit_test(a_record_comes_back_and_no_bit_of_it_may_be_wrong),
         cmocka_unit_test(what_crossed_the_wan_was_not_saved),
         cmocka_unit_test(a_start_goes_on_where_the_last_run_ended),
+        cmocka_unit_test(sums_that_began_without_a_clock_have_no_start),
         cmocka_unit_test(what_cannot_be_read_begins_anew_and_is_told),
         cmocka_unit_test(a_later_programs_record_is_left_as_it_is),
         cmocka_unit_test(a_record_with_more_totals_is_left_as_it_is),
