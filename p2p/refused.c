@@ -62,8 +62,10 @@ list_from(const struct refused_of *of, int64_t now_ms, struct refused_lately *re
         if (last_ms == 0 || !is_lately(last_ms / WIDTH_MS, now_ms))
             continue;
         size_t at = 0; /* how many are newer */
-        for (size_t j = 0; j < REFUSED_FROM_MAX; j++)
-            at += of->from[j].last_ms > last_ms || (of->from[j].last_ms == last_ms && j < i);
+        for (size_t j = 0; j < REFUSED_FROM_MAX; j++) {
+            int64_t other_ms = of->from[j].last_ms;
+            at += other_ms > last_ms || (other_ms == last_ms && j < i);
+        }
         memcpy(ret->from[at], of->from[i].text, REFUSED_FROM_TEXT);
         ret->from_count++;
     }
