@@ -225,6 +225,7 @@ ask_docker(const char *root)
         return -1;
     (void)curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
     (void)curl_easy_setopt(curl, CURLOPT_URL, "http://docker/info");
+    (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http");
     (void)curl_easy_setopt(curl, CURLOPT_PROXY, "");
     (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, DOCKER_INFO_MS);

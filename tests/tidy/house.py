@@ -7,6 +7,7 @@
               bar.h declares
   words       TODO, FIXME, XXX; commented-out banners
   shape       trailing space, tabs in C, missing last newline, executable bits, large files
+  protocols   who makes requests with libcurl says by which protocols: the image leaves parts of it out
   magic       a magic number of a cookie occurs once
   metrics     every metric of base/metric.def is used somewhere
 
@@ -71,6 +72,8 @@ def look_at_c(path, text):
             wrong(path, n, 'shape', 'a tab')
         if BANNER.match(line):
             wrong(path, n, 'words', 'a banner')
+    if 'curl_easy_init(' in text and 'PROTOCOLS_STR' not in text and path.startswith(FLOORS):
+        wrong(path, 1, 'protocols', 'curl_easy_init without PROTOCOLS_STR (see deploy/image.mk)')
     limit = LINES_MAX[os.path.splitext(path)[1]]
     if len(lines) > limit and path.startswith(FLOORS):
         wrong(path, limit, 'lengths', f'{len(lines)} lines, at most {limit}')
