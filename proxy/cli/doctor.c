@@ -258,7 +258,7 @@ check_refused(struct doctor *d, const cJSON *p)
                  (unsigned long long)l.count, l.from, kinds[i].key, l.last);
         any = any || l.count;
     }
-    if (!any)
+    if (!any && json_array(p, "refused_lately")) /* an older daemon has no such list */
         tell(d, GOOD, "swarm clock",
              "no message was refused for its clock, key or version in the last hour");
 }
