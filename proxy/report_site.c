@@ -187,7 +187,7 @@ add_sites(const struct p2p_state *s, cJSON *to)
     }
 }
 
-/* A node without a swarm: what comes, comes from upstream. */
+/* A node without a swarm, or whose swarm does not answer: its own counters are all there is. */
 static cJSON *
 alone(const struct report *r, const char *reason)
 {
@@ -196,7 +196,10 @@ alone(const struct report *r, const char *reason)
     report_add_text(doc, "reason", reason);
     struct transfer_info *infos = mem_alloc(REPORT_TRANSFERS_MAX * sizeof *infos);
     size_t count = r->fetch ? fetch_list(r->fetch, infos, REPORT_TRANSFERS_MAX) : 0;
-    struct sums s = {.wan = metric_get(M_body_upstream), .told = 1, .here = 1};
+    struct sums s = {.wan = metric_get(M_body_upstream) + metric_get(M_body_remote_peer),
+                     .lan = metric_get(M_body_peer),
+                     .told = 1,
+                     .here = 1};
     for (size_t i = 0; i < count; i++)
         s.wan_rate += infos[i].rate_bytes_s;
     mem_free(infos);
