@@ -156,7 +156,8 @@ print_pulls(const cJSON *doc, FILE *to)
 
 /* ---- one picture ---- */
 
-/* Lines, cut at the width; what is left of an old one is cleared behind it. */
+/* Lines, cut at the width; what is left of an old one is cleared behind it, but never from the end
+ * of a full line: the cursor stands on its last letter still, which would go. */
 static void
 put_lines(const struct screen *s, const char *text)
 {
@@ -173,11 +174,12 @@ put_lines(const struct screen *s, const char *text)
             escape = escape && *text != 'm';
         }
         text += *text == '\n';
-        (void)fputs("\033[0m\033[K", stdout);
-        if (++row < s->rows && *text)
+        (void)fputs(column < s->columns ? "\033[0m\033[K" : "\033[0m", stdout);
+        if (++row < s->rows)
             (void)putchar('\n');
     }
-    (void)fputs("\033[J", stdout);
+    if (row < s->rows)
+        (void)fputs("\033[J", stdout);
     (void)fflush(stdout);
 }
 
