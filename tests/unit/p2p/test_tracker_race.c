@@ -197,8 +197,8 @@ an_idle_one_races_before_a_busy_one(void **state)
     tracker_free(t);
 }
 
-/* A reader fetched it for itself: a hopeless holder takes it from there, unless most of it is there.
- * One that is as fast as all goes on, whatever a node says that it has. */
+/* A reader fetched it for itself: a hopeless holder takes it from there, unless most of it is
+ * there. One that is as fast as all goes on, whatever a node says that it has. */
 static void
 who_helped_itself_stops_a_hopeless_holder(void **state)
 {
