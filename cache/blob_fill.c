@@ -135,6 +135,7 @@ start_clean(struct blob *b, struct beginning *w)
     w->pieces = NULL;
     lock_take(&c->lock);
     entry_doom_partial(c, &b->digest, w->gen, 0);
+    promise(c, w, c->store.reserves ? 0 : w->size);
     w->gen = c->next_gen++;
     if (b->entry != NULL) {
         b->entry->gen = w->gen;

@@ -227,12 +227,14 @@ int
 room_go_on(struct cache *c, const struct digest *d, uint64_t size, uint64_t held_bytes,
            uint64_t free_bytes)
 {
-    uint64_t need = scarce(c, size - held_bytes, free_bytes);
+    uint64_t rest = size - held_bytes, promised = atomic_load(&c->promised_bytes);
+    uint64_t need = scarce(c, rest, free_bytes);
     int rc = need > 0 ? admits(c, d, size, need, false) : 0;
     if (rc == 0) {
         (void)evict(c, need, M_evict_min_free, false);
     }
-    return rc;
+    /* What is here is not fetched again to spare cache.min_free. */
+    return rest + promised <= free_bytes + c->dooming_bytes ? 0 : rc;
 }
 
 int

@@ -225,7 +225,7 @@ the_same_room_is_not_given_twice(void **state)
 
 /* Without room for its rest a parked file does not go on. */
 static void
-a_parked_file_goes_on_only_where_the_rest_has_room(void **state)
+a_parked_file_goes_on_where_its_rest_has_room(void **state)
 {
     (void)state;
     struct room r;
@@ -233,22 +233,30 @@ a_parked_file_goes_on_only_where_the_rest_has_room(void **state)
     struct cache_stats s;
     struct gap gap;
     enum cache_got got;
+    const struct {
+        bool reserves, crowded; /* all that is free is promised to others */
+        int rc;
+    } cases[] = {{true, true, 0}, {false, false, 0}, {false, true, ERR_FULL}};
     room_init(&r, 64 * MIB);
-    for (int reserves = 0; reserves < 2; reserves++) {
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
         cache_set_limits(r.cache, 64 * MIB, 0, 0);
-        r.cache->store.reserves = reserves == 1;
-        uint8_t *body = make_body(25 + (uint64_t)reserves, 3 * MIB, &d);
+        r.cache->store.reserves = cases[i].reserves;
+        uint8_t *body = make_body(25 + i, 3 * MIB, &d);
         struct blob *b = cache_acquire(r.cache, &d, &got);
         assert_int_equal(blob_begin(b, 3 * MIB), 0);
-        assert_int_equal(atomic_load(&r.cache->promised_bytes), reserves == 1 ? 0 : 3 * MIB);
+        assert_int_equal(atomic_load(&r.cache->promised_bytes), cases[i].reserves ? 0 : 3 * MIB);
         assert_true(blob_claim(b, MIB, &gap));
         assert_int_equal(blob_write(b, 0, body, MIB, BLOB_FROM_UPSTREAM), 0);
         blob_fail(b, ERR_LATER);
         blob_release(&b);
         b = cache_acquire(r.cache, &d, &got); /* so that it does not leave */
         cache_get_stats(r.cache, &s);
-        cache_set_limits(r.cache, 64 * MIB, 0, s.disk_free_bytes + 1024 * (uint64_t)MIB);
-        assert_int_equal(blob_begin(b, 3 * MIB), reserves == 1 ? 0 : ERR_FULL);
+        uint64_t much = s.disk_free_bytes + 1024 * (uint64_t)MIB;
+        cache_set_limits(r.cache, 64 * MIB, 0, much); /* min_free alone throws nothing away */
+        atomic_fetch_add(&r.cache->promised_bytes, cases[i].crowded ? much : 0);
+        assert_int_equal(blob_begin(b, 3 * MIB), cases[i].rc);
+        atomic_fetch_sub(&r.cache->promised_bytes, cases[i].crowded ? much : 0);
+        blob_fail(b, ERR_LATER);
         blob_release(&b);
         cache_check(r.cache);
         assert_int_equal(atomic_load(&r.cache->promised_bytes), 0);
@@ -362,7 +370,7 @@ main(void)
         cmocka_unit_test(old_blobs_leave_for_new_ones_and_the_cap_holds),
         cmocka_unit_test(what_cannot_fit_fails_full_and_evicts_nothing),
         cmocka_unit_test(the_same_room_is_not_given_twice),
-        cmocka_unit_test(a_parked_file_goes_on_only_where_the_rest_has_room),
+        cmocka_unit_test(a_parked_file_goes_on_where_its_rest_has_room),
         cmocka_unit_test(min_free_is_kept_for_others),
         cmocka_unit_test(lower_limits_evict_without_being_asked),
     };
