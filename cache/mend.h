@@ -42,8 +42,8 @@ unsigned blob_repairs(struct blob *b);
 CHECKED bool blob_spoilt(struct blob *b, uint64_t start, uint64_t end, unsigned *since);
 
 /* What is hashed of a blob that is taken over, at most, while its readers and every new pull of it
- * wait: about a second. */
-#define TAKE_OVER_MAX (UINT64_C(1) << 30)
+ * wait: half a second, some seconds on a slow machine. */
+#define TAKE_OVER_MAX (UINT64_C(256) << 20)
 
 /* May this one be taken over? One that may (blob_set_shared) and whose disk failed after
  * blob_begin, before more than TAKE_OVER_MAX of its beginning was here. */
