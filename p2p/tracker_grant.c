@@ -471,7 +471,8 @@ tracker_brings_soon(const struct tracker *t, const struct tracker_blob *b, const
     uint64_t left = lease_piece_len(&b->book, piece) - begun;
     uint64_t age_ms = (uint64_t)(now_ms - l->piece_ms);
     return left * age_ms / begun <= TRACKER_SOON_F * (TRACKER_BEGIN_MS + fair_ms(t, b)) &&
-           (age_ms <= TRACKER_SOON_F * TRACKER_BEGIN_MS || !tracker_is_outdone(t, b, l, now_ms));
+           (age_ms <= TRACKER_SOON_F * TRACKER_BEGIN_MS ||
+            !tracker_is_outdone(t, b, l, begun * 1000 / age_ms, now_ms));
 }
 
 /* Could anybody fetch for the others? */

@@ -156,9 +156,9 @@ int64_t tracker_time_ms(const struct tracker *t, const struct tracker_blob *b,
 bool tracker_brings_soon(const struct tracker *t, const struct tracker_blob *b,
                          const struct lease *l, int64_t now_ms);
 /* Is there a node that could fetch, would be done with the piece by now, and is known to be
- * TRACKER_HOPELESS times faster than the holder in its share of the WAN? */
+ * TRACKER_HOPELESS times faster than the holder, that brings rate bytes/s, in its share? */
 bool tracker_is_outdone(const struct tracker *t, const struct tracker_blob *b,
-                        const struct lease *l, int64_t now_ms);
+                        const struct lease *l, uint64_t rate, int64_t now_ms);
 /* Would the node fetch so much faster than the holder of the lease, as far as is known? */
 bool tracker_is_faster(const struct tracker *t, const struct tracker_entry *e,
                        const struct lease *l, int64_t now_ms);

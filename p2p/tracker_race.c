@@ -16,26 +16,25 @@ is_poor(const struct tracker *t, const struct lease *l, int64_t now_ms)
 }
 
 /* Would the node, of which it is known what it brings, be done with the piece by now, and does its
- * holder bring next to nothing beside its share? Where a WAN became slow for all, a fetcher still
- * brings more: its own share of a tenth. */
+ * holder bring next to nothing (rate, bytes/s) beside its share? Where a WAN became slow for all, a
+ * fetcher still brings more: its own share of a tenth. */
 static bool
 is_hopeless(const struct tracker *t, const struct tracker_blob *b, const struct tracker_node *n,
-            const struct lease *l, int64_t now_ms)
+            const struct lease *l, uint64_t rate, int64_t now_ms)
 {
     uint64_t share = TRACKER_HOPELESS * (uint64_t)(t->climb.active > 0 ? t->climb.active : 1);
     int64_t age_ms = now_ms - l->piece_ms;
     return (uint64_t)age_ms * n->wan_rate > (uint64_t)b->book.piece_bytes * 1000 &&
-           (age_ms >= LEASE_REVOKE_FULL_MS || !climb_full(&t->climb)) &&
-           lease_rate(l, now_ms) < n->wan_rate / share;
+           (age_ms >= LEASE_REVOKE_FULL_MS || !climb_full(&t->climb)) && rate < n->wan_rate / share;
 }
 
 bool
 tracker_is_outdone(const struct tracker *t, const struct tracker_blob *b, const struct lease *l,
-                   int64_t now_ms)
+                   uint64_t rate, int64_t now_ms)
 {
     for (size_t i = 0; i < b->entries_count; i++) {
         const struct tracker_entry *e = b->entries[i];
-        if (e->node != l->node && is_hopeless(t, b, &t->nodes[e->node], l, now_ms) &&
+        if (e->node != l->node && is_hopeless(t, b, &t->nodes[e->node], l, rate, now_ms) &&
             tracker_could_fetch(t, b, e, now_ms))
             return true;
     }
@@ -97,7 +96,7 @@ tracker_is_urgent(const struct tracker *t, const struct tracker_blob *b, int64_t
     const struct lease *l = &b->book.list[b->of[piece] - 1];
     return l->first == piece && l->done_bytes < b->book.piece_bytes &&
            now_ms - l->granted_ms >= TRACKER_HURRY_MS &&
-           (is_poor(t, l, now_ms) || tracker_is_outdone(t, b, l, now_ms));
+           (is_poor(t, l, now_ms) || tracker_is_outdone(t, b, l, lease_rate(l, now_ms), now_ms));
 }
 
 bool
@@ -138,7 +137,7 @@ may_race(const struct tracker *t, const struct tracker_blob *b, const struct tra
     int64_t age_ms = now_ms - l->piece_ms;
     if (n->wan_rate > 0)
         return (races > 0 || age_ms > tracker_time_ms(t, b, l) ||
-                is_hopeless(t, b, n, l, now_ms)) &&
+                is_hopeless(t, b, n, l, lease_rate(l, now_ms), now_ms)) &&
                !tracker_brings_soon(t, b, l, now_ms) && tracker_is_faster(t, e, l, now_ms);
     return age_ms >= TRACKER_RACE_MS && is_poor(t, l, now_ms) && !n->tried;
 }
@@ -234,5 +233,5 @@ tracker_race_lost(const struct tracker *t, const struct tracker_blob *b, const s
         return true;
     return l->id > DUTY_OWN_IDS && now_ms - l->piece_ms >= TRACKER_RACE_MS &&
            l->done_bytes % b->book.piece_bytes < b->book.piece_bytes / 2 &&
-           tracker_is_outdone(t, b, l, now_ms);
+           tracker_is_outdone(t, b, l, lease_rate(l, now_ms), now_ms);
 }
