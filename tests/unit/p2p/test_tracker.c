@@ -1,27 +1,12 @@
-#include "tests/unit/p2p/unit.h"
+#include "tests/unit/p2p/tracker_unit.h"
 
 #include "p2p/bits.h"
-#include "p2p/piece.h"
-#include "p2p/tracker.h"
-
-#define PIECES 16u
-#define SIZE   ((uint64_t)PIECES * PIECE_BYTES_MIN)
-#define WANTS  (WIRE_WANTS | WIRE_MAY_FETCH | WIRE_SERVES)
-
-static struct tracker_orders orders;
 
 static void
 announce_held(struct tracker *t, uint8_t node, uint64_t rate, const uint8_t held[2], int64_t now_ms)
 {
-    struct node_id id = unit_node(node);
-    struct node_addr addr = {.port = node};
-    struct wire_blob b = {.digest = unit_blob(1),
-                          .size = SIZE,
-                          .flags = WANTS,
-                          .wan_rate = rate,
-                          .idle_leases = 1,
-                          .held = {held, 2}};
-    tracker_blob(t, &id, &addr, &b, now_ms, &orders);
+    struct wire_blob b = wants(rate, held);
+    announces(t, node, &b, now_ms);
 }
 
 static void
@@ -29,23 +14,6 @@ announce(struct tracker *t, uint8_t node, uint64_t rate, int64_t now_ms)
 {
     static const uint8_t nothing[2] = {0};
     announce_held(t, node, rate, nothing, now_ms);
-}
-
-static bool
-grant(struct tracker *t, uint8_t node, int64_t now_ms, struct wire_grant *ret)
-{
-    struct node_id id = unit_node(node);
-    struct digest d = unit_blob(1);
-    return tracker_grant(t, &id, &d, now_ms, ret, &orders);
-}
-
-static void
-report(struct tracker *t, uint8_t node, const struct wire_grant *g, uint64_t done, uint8_t how,
-       int64_t now_ms)
-{
-    struct node_id id = unit_node(node);
-    struct wire_fetching f = {g->digest, g->epoch, g->lease, g->first, g->count, done, how};
-    tracker_fetching(t, &id, &f, now_ms, &orders);
 }
 
 static unsigned
@@ -61,9 +29,7 @@ trims(void)
 static struct tracker *
 tracker_of(uint8_t nodes)
 {
-    struct tracker *t = tracker_new();
-    orders.count = 0;
-    tracker_office(t, 3);
+    struct tracker *t = tracker_in_office();
     for (uint8_t i = 1; i <= nodes; i++)
         announce(t, i, 0, 0);
     return t;
@@ -729,10 +695,9 @@ static void
 announce_size(struct tracker *t, uint8_t node, uint64_t size, uint8_t flags)
 {
     static const uint8_t nothing[3] = {0};
-    struct node_id id = unit_node(node);
     struct wire_blob b = {
         .digest = unit_blob(1), .size = size, .flags = flags, .held = {nothing, 3}};
-    tracker_blob(t, &id, &(struct node_addr){.port = node}, &b, 0, &orders);
+    announces(t, node, &b, 0);
 }
 
 /* Anybody's manifest may name any size. */

@@ -1,57 +1,26 @@
-#include "tests/unit/p2p/unit.h"
-
-#include "p2p/piece.h"
-#include "p2p/tracker.h"
-
-#define PIECES 16u
-#define SIZE   ((uint64_t)PIECES * PIECE_BYTES_MIN)
-
-static struct tracker_orders orders;
+#include "tests/unit/p2p/tracker_unit.h"
 
 static void
-announces(struct tracker *t, uint8_t node, uint64_t rate, uint8_t first_held, uint8_t idle,
-          int64_t now_ms)
+asks(struct tracker *t, uint8_t node, uint64_t rate, uint8_t first_held, uint8_t idle,
+     int64_t now_ms)
 {
-    struct node_id id = unit_node(node);
-    struct node_addr addr = {.port = node};
     const uint8_t held[2] = {first_held, 0};
-    struct wire_blob b = {.digest = unit_blob(1),
-                          .size = SIZE,
-                          .flags = WIRE_WANTS | WIRE_MAY_FETCH | WIRE_SERVES,
-                          .wan_rate = rate,
-                          .idle_leases = idle,
-                          .held = {held, sizeof held}};
-    tracker_blob(t, &id, &addr, &b, now_ms, &orders);
+    struct wire_blob b = wants(rate, held);
+    b.idle_leases = idle;
+    announces(t, node, &b, now_ms);
 }
 
 static void
 says(struct tracker *t, uint8_t node, uint64_t rate, uint8_t first_held, int64_t now_ms)
 {
-    announces(t, node, rate, first_held, 1, now_ms);
-}
-
-static bool
-gets(struct tracker *t, uint8_t node, int64_t now_ms, struct wire_grant *ret)
-{
-    struct node_id id = unit_node(node);
-    struct digest d = unit_blob(1);
-    return tracker_grant(t, &id, &d, now_ms, ret, &orders);
-}
-
-static void
-reports(struct tracker *t, uint8_t node, const struct wire_grant *g, uint64_t done, uint8_t state,
-        int64_t now_ms)
-{
-    struct node_id id = unit_node(node);
-    struct wire_fetching f = {g->digest, g->epoch, g->lease, g->first, g->count, done, state};
-    tracker_fetching(t, &id, &f, now_ms, &orders);
+    asks(t, node, rate, first_held, 1, now_ms);
 }
 
 static void
 brings(struct tracker *t, uint8_t node, const struct wire_grant *g, uint64_t done, int64_t now_ms)
 {
     bool all = done == (uint64_t)g->count * PIECE_BYTES_MIN;
-    reports(t, node, g, done, all ? WIRE_DONE : WIRE_RUNS, now_ms);
+    report(t, node, g, done, all ? WIRE_DONE : WIRE_RUNS, now_ms);
 }
 
 static void
@@ -83,8 +52,8 @@ two_fetch(struct wire_grant *ret_first)
     tracker_office(t, 3);
     for (uint8_t i = 1; i <= 4; i++)
         says(t, i, 0, 0, 0);
-    assert_true(gets(t, 1, 0, ret_first));
-    assert_true(gets(t, 2, 0, &g));
+    assert_true(grant(t, 1, 0, ret_first));
+    assert_true(grant(t, 2, 0, &g));
     return t;
 }
 
@@ -97,7 +66,7 @@ raced(struct wire_grant *ret_first, struct wire_grant *ret_second)
     says(t, 3, 0, 0, TRACKER_RACE_MS);
     tracker_tick(t, TRACKER_RACE_MS, &orders);
     assert_true(is_told(3, 0));
-    assert_true(gets(t, 3, TRACKER_RACE_MS, ret_second));
+    assert_true(grant(t, 3, TRACKER_RACE_MS, ret_second));
     assert_int_equal(ret_second->first, 0);
     assert_int_equal(ret_second->count, 1);
     return t;
@@ -143,15 +112,13 @@ who_has_it_first_stops_the_other(void **state)
 static struct tracker *
 slow_first(struct wire_grant *ret_slow, struct wire_grant *ret_fast)
 {
-    struct tracker *t = tracker_new();
-    orders.count = 0;
-    tracker_office(t, 3);
+    struct tracker *t = tracker_in_office();
     says(t, 1, (uint64_t)PIECE_BYTES_MIN * 3 / 2, 0, 0);
-    announces(t, 2, RATE, 0, 0, 0);
-    assert_true(gets(t, 1, 0, ret_slow));
+    asks(t, 2, RATE, 0, 0, 0);
+    assert_true(grant(t, 1, 0, ret_slow));
     assert_int_equal(ret_slow->count, 3);
     says(t, 2, RATE, 0, 0);
-    assert_true(gets(t, 2, 0, ret_fast));
+    assert_true(grant(t, 2, 0, ret_fast));
     return t;
 }
 
@@ -164,16 +131,16 @@ a_busy_one_that_is_much_faster_comes_by(void **state)
     struct tracker *t = slow_first(&slow, &fast);
     int64_t at_ms = LEASE_REVOKE_FULL_MS + 100;
     brings(t, 2, &fast, (uint64_t)fast.count * PIECE_BYTES_MIN - 1, at_ms);
-    announces(t, 2, RATE, 0, 0, at_ms);
+    asks(t, 2, RATE, 0, 0, at_ms);
     brings(t, 1, &slow, 1000, at_ms);
     tracker_tick(t, at_ms, &orders);
     assert_true(is_told(1, slow.lease)); /* what is behind it is free for others */
     assert_false(is_told(2, 0));
     slow.count = 1;
-    reports(t, 1, &slow, 1000, WIRE_RUNS, at_ms + 1);
+    report(t, 1, &slow, 1000, WIRE_RUNS, at_ms + 1);
     brings(t, 2, &fast, (uint64_t)fast.count * PIECE_BYTES_MIN, at_ms + 2);
     says(t, 2, RATE, 0, at_ms + 2);
-    assert_true(gets(t, 2, at_ms + 2, &g));
+    assert_true(grant(t, 2, at_ms + 2, &g));
     assert_int_equal(g.first, 0);
     assert_int_equal(g.count, 1);
     tracker_free(t);
@@ -187,8 +154,8 @@ an_idle_one_races_before_a_busy_one(void **state)
     struct tracker *t = slow_first(&slow, &fast);
     int64_t at_ms = LEASE_REVOKE_FULL_MS + 100;
     slow.count = 1;
-    reports(t, 1, &slow, 1000, WIRE_RUNS, at_ms);
-    announces(t, 2, RATE, 0, 0, at_ms);
+    report(t, 1, &slow, 1000, WIRE_RUNS, at_ms);
+    asks(t, 2, RATE, 0, 0, at_ms);
     says(t, 4, RATE / 2, 0, at_ms);
     brings(t, 2, &fast, 1000, at_ms);
     orders.count = 0;
@@ -239,7 +206,7 @@ a_holder_that_stops_in_the_middle_is_not_waited_for(void **state)
         orders.count = 0;
     }
     says(t, 4, RATE, 0, at_ms);
-    assert_true(gets(t, 4, at_ms, &g));
+    assert_true(grant(t, 4, at_ms, &g));
     assert_int_equal(g.first, 0);
     tracker_free(t);
 }
@@ -252,15 +219,15 @@ who_brings_it_at_last_is_not_punished(void **state)
     struct wire_grant first, second, again, next;
     struct tracker *t = raced(&first, &second);
     goes(t, 4);
-    reports(t, 3, &second, 0, WIRE_FAILED, TRACKER_RACE_MS + 100);
-    reports(t, 1, &first, 1000, WIRE_FAILED, TRACKER_RACE_MS + 110);
+    report(t, 3, &second, 0, WIRE_FAILED, TRACKER_RACE_MS + 100);
+    report(t, 1, &first, 1000, WIRE_FAILED, TRACKER_RACE_MS + 110);
     says(t, 1, 0, 0, TRACKER_RACE_MS + 120);
-    assert_true(gets(t, 1, TRACKER_RACE_MS + 120, &again));
+    assert_true(grant(t, 1, TRACKER_RACE_MS + 120, &again));
     assert_int_equal(again.first, 0);
     int64_t done_ms = TRACKER_RACE_MS + 200;
     brings(t, 1, &again, (uint64_t)again.count * PIECE_BYTES_MIN, done_ms);
     says(t, 1, 1000000, 1, done_ms);
-    assert_true(gets(t, 1, done_ms, &next));
+    assert_true(grant(t, 1, done_ms, &next));
     tracker_free(t);
 }
 
@@ -278,7 +245,7 @@ nobody_races_itself_after_an_election(void **state)
     brings(t, 1, &first, 1000, 10);
     says(t, 1, 0, 0, TRACKER_RACE_MS + 100);
     brings(t, 1, &first, 2000, TRACKER_RACE_MS + 100);
-    if (gets(t, 1, TRACKER_RACE_MS + 100, &g))
+    if (grant(t, 1, TRACKER_RACE_MS + 100, &g))
         assert_int_not_equal(g.first, 0);
     tracker_free(t);
 }
@@ -294,7 +261,7 @@ who_comes_after_a_loser_left_may_race(void **state)
     int64_t at_ms = 2 * TRACKER_RACE_MS + 100;
     goes(t, 4);
     says(t, 5, 0, 0, at_ms);
-    assert_true(gets(t, 5, at_ms, &third));
+    assert_true(grant(t, 5, at_ms, &third));
     assert_int_equal(third.first, 0);
     tracker_free(t);
 }
@@ -306,14 +273,14 @@ a_sign_or_too_little_time_and_there_is_no_race(void **state)
     struct wire_grant first, g;
     struct tracker *t = two_fetch(&first);
     says(t, 3, 0, 0, TRACKER_RACE_MS - 1);
-    if (gets(t, 3, TRACKER_RACE_MS - 1, &g))
+    if (grant(t, 3, TRACKER_RACE_MS - 1, &g))
         assert_int_not_equal(g.first, 0);
     tracker_free(t);
 
     t = two_fetch(&first);
     brings(t, 1, &first, TRACKER_SIGN_BYTES, TRACKER_RACE_MS - 10);
     says(t, 3, 0, 0, TRACKER_RACE_MS);
-    if (gets(t, 3, TRACKER_RACE_MS, &g))
+    if (grant(t, 3, TRACKER_RACE_MS, &g))
         assert_int_not_equal(g.first, 0);
     tracker_free(t);
 }
@@ -327,10 +294,10 @@ one_that_has_been_tried_is_not_tried_again(void **state)
     says(t, 1, 0, 0, 2 * TRACKER_RACE_MS);
     says(t, 2, 0, 0, 2 * TRACKER_RACE_MS);
     for (uint8_t i = 1; i <= 2; i++)
-        if (gets(t, i, 2 * TRACKER_RACE_MS, &g))
+        if (grant(t, i, 2 * TRACKER_RACE_MS, &g))
             assert_int_not_equal(g.first, 0);
     says(t, 4, 0, 0, 2 * TRACKER_RACE_MS);
-    assert_true(gets(t, 4, 2 * TRACKER_RACE_MS, &g));
+    assert_true(grant(t, 4, 2 * TRACKER_RACE_MS, &g));
     assert_int_equal(g.first, 0);
     tracker_free(t);
 }

@@ -1,43 +1,13 @@
-#include "tests/unit/p2p/unit.h"
+#include "tests/unit/p2p/tracker_unit.h"
 
-#include "p2p/piece.h"
 #include "p2p/tracker_inside.h"
-
-#define PIECES 16u
-#define SIZE   ((uint64_t)PIECES * PIECE_BYTES_MIN)
-#define WANTS  (WIRE_WANTS | WIRE_MAY_FETCH | WIRE_SERVES)
-
-static struct tracker_orders orders;
 
 static void
 announce(struct tracker *t, uint8_t node, uint8_t flags, const uint8_t held[2], int64_t now_ms)
 {
-    struct node_id id = unit_node(node);
-    struct node_addr addr = {.port = node};
-    struct wire_blob b = {.digest = unit_blob(1),
-                          .size = SIZE,
-                          .flags = flags,
-                          .wan_rate = (uint64_t)8 * PIECE_BYTES_MIN,
-                          .idle_leases = 1,
-                          .held = {held, held != NULL ? 2 : 0}};
-    tracker_blob(t, &id, &addr, &b, now_ms, &orders);
-}
-
-static bool
-grant(struct tracker *t, uint8_t node, int64_t now_ms, struct wire_grant *ret)
-{
-    struct node_id id = unit_node(node);
-    struct digest d = unit_blob(1);
-    return tracker_grant(t, &id, &d, now_ms, ret, &orders);
-}
-
-static void
-report(struct tracker *t, uint8_t node, const struct wire_grant *g, uint64_t done, uint8_t how,
-       int64_t now_ms)
-{
-    struct node_id id = unit_node(node);
-    struct wire_fetching f = {g->digest, g->epoch, g->lease, g->first, g->count, done, how};
-    tracker_fetching(t, &id, &f, now_ms, &orders);
+    struct wire_blob b = wants((uint64_t)8 * PIECE_BYTES_MIN, held);
+    b.flags = flags;
+    announces(t, node, &b, now_ms);
 }
 
 static void
@@ -47,20 +17,11 @@ remote_has(struct tracker *t, uint64_t size, int64_t now_ms)
     tracker_remote(t, &have, 77, now_ms, &orders);
 }
 
-static struct tracker *
-tracker(void)
-{
-    struct tracker *t = tracker_new();
-    orders.count = 0;
-    tracker_office(t, 3);
-    return t;
-}
-
 static void
 other_sites_are_asked_for_what_nobody_here_has(void **state)
 {
     (void)state;
-    struct tracker *t = tracker();
+    struct tracker *t = tracker_in_office();
     struct digest d;
     size_t at = 0;
     const uint8_t all[2] = {0xff, 0xff};
@@ -82,7 +43,7 @@ static void
 a_holder_elsewhere_is_the_cheaper_source_while_nothing_is_measured(void **state)
 {
     (void)state;
-    struct tracker *t = tracker();
+    struct tracker *t = tracker_in_office();
     struct wire_grant g;
     announce(t, 1, WANTS, NULL, 0);
     remote_has(t, SIZE + 1, 0); /* another blob */
@@ -103,7 +64,7 @@ static void
 a_remote_holder_that_fails_is_left_and_who_asked_it_not_punished(void **state)
 {
     (void)state;
-    struct tracker *t = tracker();
+    struct tracker *t = tracker_in_office();
     struct wire_grant g, again;
     announce(t, 1, WANTS, NULL, 0);
     announce(t, 2, WANTS, NULL, 0);
@@ -122,7 +83,7 @@ static void
 sites_are_asked_at_once_for_another_holder_when_one_fails(void **state)
 {
     (void)state;
-    struct tracker *t = tracker();
+    struct tracker *t = tracker_in_office();
     struct wire_grant g;
     struct digest d;
     size_t at = 0;
@@ -155,7 +116,7 @@ static void
 sites_are_not_asked_on_and_on_for_a_holder_that_fails(void **state)
 {
     (void)state;
-    struct tracker *t = tracker();
+    struct tracker *t = tracker_in_office();
     struct wire_grant g;
     int64_t now_ms = 0;
     announce(t, 1, WIRE_WANTS | WIRE_SERVES, NULL, 0);
@@ -180,7 +141,7 @@ static void
 a_lease_has_its_fair_time_where_there_is_another_source(void **state)
 {
     (void)state;
-    struct tracker *t = tracker();
+    struct tracker *t = tracker_in_office();
     struct wire_grant g;
     struct digest d = unit_blob(1);
     announce(t, 1, WANTS, NULL, 0);
@@ -201,7 +162,7 @@ static void
 a_busy_site_is_asked_again_after_a_while(void **state)
 {
     (void)state;
-    struct tracker *t = tracker();
+    struct tracker *t = tracker_in_office();
     struct wire_grant g;
     announce(t, 1, WANTS, NULL, 0);
     announce(t, 2, WANTS, NULL, 0);
@@ -222,7 +183,7 @@ static void
 a_slow_site_loses_to_a_fast_upstream(void **state)
 {
     (void)state;
-    struct tracker *t = tracker();
+    struct tracker *t = tracker_in_office();
     struct wire_grant g;
     announce(t, 1, WANTS, NULL, 0);
     announce(t, 2, WANTS, NULL, 0);
@@ -240,7 +201,7 @@ static void
 who_may_not_read_upstream_may_fetch_from_another_site(void **state)
 {
     (void)state;
-    struct tracker *t = tracker();
+    struct tracker *t = tracker_in_office();
     struct wire_grant g;
     announce(t, 1, WIRE_WANTS | WIRE_SERVES, NULL, 0);
     assert_false(grant(t, 1, 0, &g));
@@ -254,7 +215,7 @@ static void
 holders_are_named_in_turn_and_only_those_of_all(void **state)
 {
     (void)state;
-    struct tracker *t = tracker();
+    struct tracker *t = tracker_in_office();
     struct digest d = unit_blob(1);
     struct wire_site_have have, next;
     const uint8_t all[2] = {0xff, 0xff}, half[2] = {0xff, 0};
