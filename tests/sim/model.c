@@ -18,7 +18,8 @@
 #define FAR_NOBODY   UINT64_MAX       /* from another site */
 /* More nodes share links by the coarser rule of flows.h. */
 #define EXACT_NODES_MAX 64
-#define FLAGS           (WIRE_WANTS | WIRE_MAY_FETCH | WIRE_CLIENT | WIRE_SERVES)
+#define FULL_FLAGS      (WIRE_WANTS | WIRE_CLIENT)
+#define FLAGS           (FULL_FLAGS | WIRE_MAY_FETCH | WIRE_SERVES)
 
 unsigned
 model_total(const struct pulls_case *c)
@@ -398,7 +399,7 @@ open_blobs(struct world *w, struct model *d, unsigned node)
         unsigned b = n->opened++;
         n->readers[b] = (struct model_reader){.asked_us = w->now_us, .moved_us = w->now_us};
         struct swarm *s = step_open(w->nodes[node].step, world_node_ms(w, node), &d->digests[b],
-                                    d->c->sizes[b], FLAGS);
+                                    d->c->sizes[b], n->full ? FULL_FLAGS : FLAGS);
         must(s != NULL);
         swarm_cursor(s, 0, 0, world_node_ms(w, node));
     }
