@@ -1,4 +1,4 @@
-/* What was not believed in the last hour (55 to 60 minutes): of each kind how many messages, when
+/* What was not believed in the last hour (59 to 60 minutes): of each kind how many messages, when
  * the last one, and of whom. Counters only rise; this tells whether it still goes on. Pure; times
  * are clock_ms. */
 #ifndef P2P_REFUSED_H
@@ -7,7 +7,7 @@
 #include "base/must.h"
 
 #define REFUSED_SPAN_MS   (INT64_C(3600) * 1000)
-#define REFUSED_BUCKETS   12 /* of that span: what leaves, leaves five minutes at a time */
+#define REFUSED_BUCKETS   60 /* of that span: what leaves, leaves a minute at a time */
 #define REFUSED_FROM_MAX  4  /* addresses kept of each kind; the one heard longest ago gives way */
 #define REFUSED_FROM_TEXT 64 /* an address is shorter */
 
