@@ -31,30 +31,37 @@ locate_find(struct locate *l, const struct digest *blob)
 }
 
 void
-locate_note(struct locate_blob *b, const struct node_id *node, const struct node_addr *addr,
-            uint32_t held, uint32_t pieces)
+locate_note(struct locate_blob *b, const struct locate_holder *is)
 {
     size_t i = 0;
-    while (i < b->count && !node_equal(&b->holders[i].node, node))
+    while (i < b->count && !node_equal(&b->holders[i].node, &is->node))
         i++;
-    if (held == 0 && i < b->count)
+    if (is->held == 0 && i < b->count)
         b->holders[i] = b->holders[--b->count];
-    if (held == 0 || i == LOCATE_HOLDERS_MAX)
+    if (is->held == 0 || i == LOCATE_HOLDERS_MAX)
         return;
-    b->holders[i] = (struct locate_holder){*node, *addr, held, pieces};
+    b->holders[i] = *is;
     if (i == b->count)
         b->count++;
 }
 
 void
-locate_hear(struct locate *l, const struct node_id *node, const struct node_addr *addr,
-            const struct wire_ihave *said)
+locate_hear(struct locate *l, struct locate_holder who, const struct wire_ihave *said)
 {
     struct locate_blob *b = locate_find(l, &said->digest);
     if (b == NULL || said->size == 0 || said->size > PIECE_BLOB_MAX)
         return;
-    uint32_t pieces = piece_count(said->size), held = 0;
-    for (uint32_t i = 0; i < pieces; i++)
-        held += said->held.len == 0 || wire_bit(&said->held, i);
-    locate_note(b, node, addr, held, pieces);
+    who.pieces = piece_count(said->size);
+    who.held = 0;
+    for (uint32_t i = 0; i < who.pieces; i++)
+        who.held += said->held.len == 0 || wire_bit(&said->held, i);
+    locate_note(b, &who);
+}
+
+void
+locate_hear_wanted(struct locate *l, const struct wire_copies_wanted *said)
+{
+    struct locate_blob *b = locate_find(l, &said->digest);
+    if (b != NULL)
+        b->wanted = said->copies;
 }

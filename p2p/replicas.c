@@ -384,6 +384,14 @@ replicas_wake_ms(const struct replicas *r)
 
 /* ---- for people ---- */
 
+unsigned
+replicas_wanted(const struct replicas *r, const struct digest *digest, int64_t now_ms,
+                unsigned nodes)
+{
+    const struct blob *b = find(r, digest);
+    return b != NULL ? wanted(b, now_ms, nodes) : 1;
+}
+
 bool
 replicas_each(const struct replicas *r, size_t i, int64_t now_ms, unsigned nodes,
               struct digest *ret_digest, struct replicas_of *ret)

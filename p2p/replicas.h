@@ -83,6 +83,9 @@ bool replicas_next(struct replicas *r, const struct replicas_site *at, struct re
 int64_t replicas_wake_ms(const struct replicas *r);
 
 struct replicas_sum replicas_sum(const struct replicas *r, int64_t now_ms, unsigned nodes);
+/* Copies of it that a site of so many nodes wants; one of what nobody asked for lately. */
+unsigned replicas_wanted(const struct replicas *r, const struct digest *digest, int64_t now_ms,
+                         unsigned nodes);
 /* The i-th that it knows of, in no order; false: there are no more. */
 bool replicas_each(const struct replicas *r, size_t i, int64_t now_ms, unsigned nodes,
                    struct digest *ret_digest, struct replicas_of *ret);

@@ -277,6 +277,17 @@ hear_traffic(struct step *s, int64_t now_ms, const struct step_from *from, const
         hear_traffic_ask(s, now_ms, who, m, p);
 }
 
+/* Answers to the question of a person. */
+static void
+hear_located(struct step *s, const struct member *who, const struct wire_msg *m)
+{
+    struct locate_holder is = {who->id, who->addr, who->site == s->elect.site, 0, 0};
+    if (m->type == WIRE_IHAVE)
+        locate_hear(s->locate, is, &m->ihave);
+    else if (m->type == WIRE_COPIES_WANTED && node_equal(&who->id, &s->elect.tracker.id))
+        locate_hear_wanted(s->locate, &m->copies_wanted);
+}
+
 static void
 hear_others(struct step *s, const struct swarms_at *here, const struct node_id *from,
             const struct wire_msg *m, struct plan *p)
@@ -284,8 +295,8 @@ hear_others(struct step *s, const struct swarms_at *here, const struct node_id *
     const struct member *who = member_find(&s->members, from);
     if (who != NULL && who->site == here->elect->site)
         keeper_hear(s->keeper, here, who, m, p);
-    if (m->type == WIRE_IHAVE && s->locate != NULL && who != NULL)
-        locate_hear(s->locate, &who->id, &who->addr, &m->ihave);
+    if (who != NULL && s->locate != NULL)
+        hear_located(s, who, m);
     swarms_hear(s->swarms, here, from, m, p);
 }
 
@@ -393,10 +404,14 @@ step_swarm(struct step *s, const struct digest *digest)
 static void
 note_known(const struct step *s, struct locate_blob *to)
 {
-    struct locate_holder h;
+    struct locate_holder h = {0};
     const struct swarm *swarm = swarms_find(s->swarms, &to->digest);
-    for (size_t i = 0; swarm != NULL && swarm_other(swarm, i, &h.node, &h.addr, &h.held); i++)
-        locate_note(to, &h.node, &h.addr, h.held, swarm_pieces(swarm));
+    for (size_t i = 0; swarm != NULL && swarm_other(swarm, i, &h.node, &h.addr, &h.held); i++) {
+        const struct member *who = member_find(&s->members, &h.node);
+        h.same_site = who != NULL && who->site == s->elect.site;
+        h.pieces = swarm_pieces(swarm);
+        locate_note(to, &h);
+    }
 }
 
 int
@@ -405,11 +420,13 @@ step_locate(struct step *s, int64_t now_ms, const struct digest *blobs, size_t c
 {
     if (s->locate != NULL && now_ms - s->locate->since_ms < STEP_LOCATE_MS)
         return ERR_BUSY;
+    struct swarms_at here = at(s, now_ms);
     locate_free(s->locate);
     s->locate = locate_new(blobs, count, now_ms);
     for (size_t i = 0; i < count; i++) {
         struct wire_msg m = {.type = WIRE_COPY_ASK, .copy_ask = {blobs[i], 0}};
         note_known(s, &s->locate->blobs[i]);
+        s->locate->blobs[i].wanted = swarms_wanted(s->swarms, &here, &blobs[i]);
         if (s->members.count > 0 && !plan_full(p))
             plan_record(p, PLAN_SHOUT, NULL, &m);
     }

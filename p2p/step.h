@@ -67,9 +67,9 @@ void step_leave(struct step *s, int64_t now_ms, const struct digest *digest);
 struct swarm *step_swarm(struct step *s, const struct digest *digest); /* NULL: not open */
 const struct swarm *step_each(const struct step *s, size_t i);         /* NULL: no more */
 
-/* Who has these blobs, for people: asks all. One question at a time; what is known and answered
- * until then is taken, and freed, by the caller of step_located (NULL: nothing was asked).
- * ERR_BUSY: another one is running for less than STEP_LOCATE_MS. */
+/* Who has these blobs, and how many copies the site wants, for people: asks all. One question at a
+ * time; what is known and answered until then is taken, and freed, by the caller of step_located
+ * (NULL: nothing was asked). ERR_BUSY: another one is running for less than STEP_LOCATE_MS. */
 #define STEP_LOCATE_MS 2000
 CHECKED int step_locate(struct step *s, int64_t now_ms, const struct digest *blobs, size_t count,
                         struct plan *p);

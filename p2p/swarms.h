@@ -58,6 +58,9 @@ void swarms_settle(struct swarms *x, const struct swarms_at *at, struct plan *p)
 int64_t swarms_wake_ms(const struct swarms *x, int64_t now_ms);
 struct tracker_sum swarms_sum(const struct swarms *x);
 const struct replicas *swarms_replicas(const struct swarms *x); /* of the tracker that it may be */
+/* Whole copies of it that the site wants; 0: this node is not in office, and cannot tell. */
+unsigned swarms_wanted(const struct swarms *x, const struct swarms_at *at,
+                       const struct digest *digest);
 /* The i-th that is open; NULL: there are no more. */
 const struct swarm *swarms_each(const struct swarms *x, size_t i);
 

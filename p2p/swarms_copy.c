@@ -135,6 +135,15 @@ swarms_copy_settle(struct swarms *x, const struct swarms_at *at, struct plan *p)
     x->copy.settle_ms = wake_ms > least_ms ? wake_ms : least_ms;
 }
 
+unsigned
+swarms_wanted(const struct swarms *x, const struct swarms_at *at, const struct digest *digest)
+{
+    unsigned nodes = (unsigned)member_count(at->members, at->elect->site) + 1;
+    if (!swarms_in_office(at))
+        return 0;
+    return replicas_wanted(tracker_replicas(x->tracker), digest, at->now_ms, nodes);
+}
+
 /* ---- datagrams ---- */
 
 /* What is in the swarm answers as to a client's question. Else what is stored is said without a
@@ -154,6 +163,11 @@ hear_ask(struct swarms *x, const struct swarms_at *at, const struct member *who,
             .digest = said->digest,
             .size = at->stored != NULL ? at->stored(at->stored_arg, &said->digest) : 0};
     if (m.ihave.size > 0 && !plan_full(p))
+        plan_record(p, PLAN_DATAGRAM, who, &m);
+    unsigned wanted = swarms_wanted(x, at, &said->digest);
+    m = (struct wire_msg){.type = WIRE_COPIES_WANTED,
+                          .copies_wanted = {said->digest, (uint16_t)wanted}};
+    if (wanted > 0 && said->takes == 0 && who->site == at->elect->site && !plan_full(p))
         plan_record(p, PLAN_DATAGRAM, who, &m);
 }
 

@@ -369,7 +369,7 @@ static void
 add_holders(const struct locate_blob *b, cJSON *to)
 {
     cJSON *list = cJSON_AddArrayToObject(to, "holders");
-    for (size_t i = 0; b && i < b->count; i++) {
+    for (size_t i = 0; i < b->count; i++) {
         cJSON *one = cJSON_CreateObject();
         add_id(one, &b->holders[i].node);
         add_address(one, &b->holders[i].addr);
@@ -377,6 +377,22 @@ add_holders(const struct locate_blob *b, cJSON *to)
         json_add_u64(one, "pieces", b->holders[i].pieces);
         cJSON_AddItemToArray(list, one);
     }
+}
+
+/* Whole copies in the site: what its tracker wants, and what there is. */
+static void
+add_copies(const struct locate_blob *b, cJSON *to)
+{
+    const char *phase = json_text(to, "phase");
+    unsigned counted = strcmp(phase, "whole") == 0 || strcmp(phase, "verified") == 0;
+    for (size_t i = 0; i < b->count; i++)
+        counted += b->holders[i].same_site && b->holders[i].held == b->holders[i].pieces;
+    cJSON *copies = cJSON_AddObjectToObject(to, "copies");
+    if (b->wanted > 0)
+        json_add_u64(copies, "wanted", b->wanted);
+    else
+        cJSON_AddNullToObject(copies, "wanted");
+    json_add_u64(copies, "counted", counted);
 }
 
 void
@@ -388,8 +404,12 @@ report_swarm_holders(const struct report *r, cJSON *doc)
         find_named(doc, 3, &n);
     if (n.count == 0 || p2p_locate(r->p2p, n.digests, n.count, &l))
         return;
-    for (size_t i = 0; i < n.count; i++)
-        add_holders(locate_find(l, &n.digests[i]), n.docs[i]);
+    for (size_t i = 0; i < n.count; i++) {
+        const struct locate_blob *b = locate_find(l, &n.digests[i]);
+        must(b);
+        add_holders(b, n.docs[i]);
+        add_copies(b, n.docs[i]);
+    }
     locate_free(l);
 }
 

@@ -32,6 +32,8 @@
  *   GET /api/v1/blobs/DIGEST?holders=1   /api/v1/images?...&holders=1
  *   holders     of each blob: [{id, address, held_pieces, pieces}], other nodes that say now that
  *               they have it; not there on a node that runs alone
+ *   copies      of each blob, as there: {wanted, counted} whole copies in this site, this node's
+ *               included; wanted null: no tracker told
  *
  *   POST /api/v1/reach     asks a few nodes to connect to this one's p2p port
  *   asked       how many; reached: true when one could

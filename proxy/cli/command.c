@@ -69,8 +69,8 @@ const struct command commands[] = {
      "Example: peersync pull busybox registry.local/app@sha256:...\n"},
     {"explain", cli_explain, "cAoqh", 1, 1, "IMAGE|DIGEST",
      "where it is and where its bytes came from",
-     "What this node knows, which other nodes have it now, and of an image the last pulls with\n"
-     "why they took their time; asks no registry.\n\n"
+     "What this node knows, which other nodes have it now, how many copies this site has and\n"
+     "wants, and of an image the last pulls with why they took their time; asks no registry.\n\n"
      "Example: peersync explain docker.io/library/busybox:latest\n"},
     {"gc", cli_gc, "cAoqDTh", 0, 0, "", "evict now",
      "Evicts until the cache is within its limit or --to, what is worth least to the site first,\n"

@@ -18,6 +18,18 @@ print_amount(const char *what, uint64_t bytes, const char **sep)
     *sep = ", ";
 }
 
+/* Whole copies in the site; an older daemon does not tell. */
+static void
+print_copies(const cJSON *copies)
+{
+    uint64_t counted = cli_number(copies, "counted"), wanted = cli_number(copies, "wanted");
+    if (copies)
+        (void)printf("; %llu %s in this site", (unsigned long long)counted,
+                     counted == 1 ? "copy" : "copies");
+    if (wanted > 0)
+        (void)printf(", %llu wanted", (unsigned long long)wanted);
+}
+
 /* Other nodes that have it, by the address that leads to them. */
 static void
 print_holders(const cJSON *b, const char *margin)
@@ -36,7 +48,9 @@ print_holders(const cJSON *b, const char *margin)
                          (unsigned long long)pieces);
         sep = ", ";
     }
-    (void)puts(*sep ? "" : "none has it");
+    (void)fputs(*sep ? "" : "none has it", stdout);
+    print_copies(json_object(b, "copies"));
+    (void)putchar('\n');
 }
 
 static const char *

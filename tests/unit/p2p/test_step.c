@@ -211,8 +211,44 @@ a_question_of_a_person_is_asked_of_all_and_answered(void **state)
     assert_int_equal(l->blobs[0].count, 1);
     assert_int_equal(l->blobs[0].holders[0].held, 8);
     assert_int_equal(l->blobs[0].holders[0].addr.port, 2);
+    assert_true(l->blobs[0].holders[0].same_site);
     locate_free(l);
     assert_null(step_located(one));
+    step_free(one);
+    step_free(two);
+}
+
+/* `from` tells `to` how many copies the site wants. */
+static void
+tell_wanted(struct step *to, uint8_t from, uint64_t seq, const struct digest *d, uint16_t copies)
+{
+    struct step_from who = {.node = unit_node(from), .boot = 1, .seq = seq};
+    struct wire_msg m = {.type = WIRE_COPIES_WANTED, .copies_wanted = {*d, copies}};
+    uint8_t body[WIRE_DATAGRAM_MAX];
+    struct scribe s;
+    scribe_init(&s, body, sizeof body);
+    wire_put(&s, &m);
+    assert_int_equal(step_datagram(to, 2002, &who, body, scribe_len(&s), &plan), 0);
+}
+
+static void
+the_tracker_tells_how_many_copies_the_site_wants(void **state)
+{
+    (void)state;
+    struct step *one, *two;
+    struct digest d = unit_blob(1);
+    pair(&one, &two);
+    plan_clear(&plan);
+    assert_int_equal(step_locate(one, 2000, &d, 1, &plan), 0);
+    assert_int_equal(step_locate(two, 2000, &d, 1, &plan), 0);
+    tell_wanted(one, 2, 7, &d, 5); /* it is no tracker */
+    tell_wanted(two, 1, 7, &d, 3);
+    struct locate *l = step_located(one);
+    assert_int_equal(l->blobs[0].wanted, 1); /* it knows by itself */
+    locate_free(l);
+    l = step_located(two);
+    assert_int_equal(l->blobs[0].wanted, 3);
+    locate_free(l);
     step_free(one);
     step_free(two);
 }
@@ -324,6 +360,7 @@ main(void)
         cmocka_unit_test(malformed_bodies_are_refused),
         cmocka_unit_test(a_newcomer_is_greeted_at_once),
         cmocka_unit_test(a_question_of_a_person_is_asked_of_all_and_answered),
+        cmocka_unit_test(the_tracker_tells_how_many_copies_the_site_wants),
         cmocka_unit_test(what_a_swarm_knows_of_others_is_told),
         cmocka_unit_test(a_knock_is_answered_by_a_control_request_but_not_often),
     };

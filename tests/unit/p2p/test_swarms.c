@@ -711,6 +711,36 @@ who_only_counts_copies_opens_nothing(void **state)
     swarms_free(x);
 }
 
+/* Of its own site, that is: what another one wants, its own tracker tells. */
+static void
+who_counts_copies_hears_of_the_tracker_how_many_are_wanted(void **state)
+{
+    (void)state;
+    struct swarms *x = swarms_new(1);
+    struct swarms_at at = follower(1000);
+    struct digest d = unit_blob(1);
+    struct node_id nine = unit_node(9), eight = unit_node(8);
+    struct member far = {.id = eight, .site = 2, .seq = 1};
+    struct wire_msg m = {.type = WIRE_COPY_ASK, .copy_ask = {d, 0}}, said;
+    assert_true(member_heard(&members, &far, 1000));
+    swarms_hear(x, &at, &nine, &m, &plan);
+    assert_int_equal(count(PLAN_DATAGRAM), 0);
+    elect.role = ELECT_TRACKER;
+    swarms_hear(x, &at, &eight, &m, &plan);
+    assert_int_equal(count(PLAN_DATAGRAM), 0);
+    swarms_hear(x, &at, &nine, &m, &plan);
+    assert_int_equal(count(PLAN_DATAGRAM), 1);
+    struct cursor c;
+    cursor_init(&c, plan.bytes + plan.actions[0].at, plan.actions[0].len);
+    assert_int_equal(wire_next(&c, &said), 1);
+    assert_int_equal(said.type, WIRE_COPIES_WANTED);
+    assert_int_equal(said.copies_wanted.copies, 1);
+    m.copy_ask.takes = 1;
+    swarms_hear(x, &at, &nine, &m, &plan);
+    assert_int_equal(count(PLAN_DATAGRAM), 1); /* it will ask for pieces, and knows why */
+    swarms_free(x);
+}
+
 /* What it has of a blob that it pulls, as it tells clients of others. */
 static void
 who_counts_copies_hears_of_what_is_in_the_swarm(void **state)
@@ -787,6 +817,7 @@ main(void)
         cmocka_unit_test(what_moves_within_the_site_is_no_request),
         cmocka_unit_test(a_copy_comes_piece_by_piece_and_waits_for_clients),
         cmocka_unit_test(who_only_counts_copies_opens_nothing),
+        cmocka_unit_test(who_counts_copies_hears_of_the_tracker_how_many_are_wanted),
         cmocka_unit_test(who_counts_copies_hears_of_what_is_in_the_swarm),
         cmocka_unit_test(who_stores_a_blob_says_words_of_it_whenever_it_is_asked),
     };
