@@ -11,7 +11,6 @@ void blob_set_whole(struct blob *b, int fd, uint64_t size);
 void blob_set_unsure(struct blob *b, int fd, uint64_t size);
 
 bool blob_readable_locked(const struct blob *b, uint64_t pos, uint64_t *ret_end) NEEDS(b->lock);
-uint64_t blob_tail_start(uint64_t size);
 
 /* [pos, pos + len), which is here, in a file of its own in memory, at the same place: 0 or -errno.
  */

@@ -500,10 +500,16 @@ cache_lead(struct cache *c, const struct digest *d)
 }
 
 int
-cache_pass_through(struct cache *c, const struct digest *d, const struct gap *want,
+cache_pass_through(struct cache *c, const struct digest *d, uint64_t from,
                    const struct digester *sent, struct blob *prefix, struct blob **ret)
 {
-    return pass_new(c, d, want, sent, prefix, ret);
+    return pass_new(c, d, from, sent, prefix, ret);
+}
+
+int
+cache_pass_part(struct cache *c, const struct digest *d, const struct gap *want, struct blob **ret)
+{
+    return pass_new_part(c, d, want, ret);
 }
 
 /* ---- small bodies ---- */

@@ -102,16 +102,22 @@ struct blob *cache_acquire(struct cache *c, const struct digest *d, enum cache_g
 struct blob *cache_find(struct cache *c, const struct digest *d);
 /* Leads a blob that no client asked for; NULL when it is here or on its way. Counts for nothing. */
 struct blob *cache_lead(struct cache *c, const struct digest *d);
-/* A private blob that passes through memory, for one reader of `want`. Where that is a part
- * that ends before the held-back tail of `prefix`, it alone comes, unproven. Else all comes from
- * its start on: what the bytes before it hash to is `sent`, when the reader got them
+/* A private blob that passes through memory, for one reader, which reads from `from` to the end:
+ * what the bytes before it hash to is `sent`, when the reader got them
  * (its blob's digest proves them then, too), else what `prefix` knows, a blob of the same digest
  * that FAILED or left this reader behind; both may be NULL. Where it is not known they are fetched
  * again and skipped. Only the reader's calls hash, so VERIFIED comes when it waits or reads. The
  * caller leads it. It FAILS with ERR_CLOSED when only one reference is left before all bytes have
  * arrived: reader or fetcher have gone. ERR_FULL when passes_max run. */
-CHECKED int cache_pass_through(struct cache *c, const struct digest *d, const struct gap *want,
+CHECKED int cache_pass_through(struct cache *c, const struct digest *d, uint64_t from,
                                const struct digester *sent, struct blob *prefix, struct blob **ret);
+/* The same for a reader of `want`, which alone comes: nothing proves it, so nothing of it is held
+ * back, and it never is VERIFIED. The caller answers for the source and for what a client can make
+ * of it. */
+CHECKED int cache_pass_part(struct cache *c, const struct digest *d, const struct gap *want,
+                            struct blob **ret);
+/* Where the held-back tail of a blob begins. Pure. */
+uint64_t blob_tail_start(uint64_t size);
 struct blob *blob_ref(struct blob *b);
 void blob_release(struct blob **b); /* sets NULL; NULL inside is fine */
 

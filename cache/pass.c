@@ -10,7 +10,7 @@
  * Invariants:
  *  1. base <= end <= base + cap; only the reader moves base, only the writer end.
  *  2. digester has seen exactly the bytes before base, until it is gone (VERIFIED, FAILED); a part
- *     that ends before the tail has none. */
+ *     has none. */
 #include "cache/pass.h"
 #include "base/log.h"
 #include "cache/blob.h"
@@ -23,7 +23,7 @@
 struct pass {
     /* fixed at birth */
     size_t cap;
-    uint64_t to;
+    uint64_t to; /* CACHE_SIZE_UNKNOWN: to the end of the blob, which is proven; else a part */
 
     /* blob->lock */
     uint8_t *ring; /* bytes at position x stand at x % cap */
@@ -66,20 +66,6 @@ begin_at(struct pass *p, struct blob *prefix, uint64_t from)
     p->base = p->end = state != NULL ? start : 0;
 }
 
-/* Does such a reader end before the tail? Its bytes are as good as those of a blob that
- * fills on the disk: nothing of it can be proven before all of it is here, and it asks for less. */
-static bool
-is_part(struct blob *prefix, const struct gap *want)
-{
-    if (prefix == NULL || want->start == 0) {
-        return false;
-    }
-    lock_take(&prefix->lock);
-    bool part = want->end <= blob_tail_start(prefix->told_size);
-    lock_drop(&prefix->lock);
-    return part;
-}
-
 static bool
 take_place(struct cache *c)
 {
@@ -90,29 +76,41 @@ take_place(struct cache *c)
     return free;
 }
 
-int
-pass_new(struct cache *c, const struct digest *d, const struct gap *want,
-         const struct digester *sent, struct blob *prefix, struct blob **ret)
+/* Of bytes from `from` to `to`, without a digester. */
+static struct blob *
+new_blob(struct cache *c, const struct digest *d, uint64_t from, uint64_t to)
 {
-    uint64_t from = want->start;
-    if (!take_place(c)) {
-        return ERR_FULL;
-    }
     struct blob *b = blob_new(c, d);
     struct pass *p = mem_zalloc(sizeof *p);
     p->cap = c->pass_bytes;
-    p->to = CACHE_SIZE_UNKNOWN;
+    p->base = p->end = from;
+    p->to = to;
     b->pass = p;
-    if (sent == NULL && is_part(prefix, want)) {
-        p->base = p->end = from;
-        p->to = want->end;
-        *ret = b;
-        return 0;
+    return b;
+}
+
+int
+pass_new_part(struct cache *c, const struct digest *d, const struct gap *want, struct blob **ret)
+{
+    must(want->start < want->end && want->end != CACHE_SIZE_UNKNOWN);
+    if (!take_place(c)) {
+        return ERR_FULL;
     }
+    *ret = new_blob(c, d, want->start, want->end);
+    return 0;
+}
+
+int
+pass_new(struct cache *c, const struct digest *d, uint64_t from, const struct digester *sent,
+         struct blob *prefix, struct blob **ret)
+{
+    if (!take_place(c)) {
+        return ERR_FULL;
+    }
+    struct blob *b = new_blob(c, d, sent != NULL ? from : 0, CACHE_SIZE_UNKNOWN);
+    struct pass *p = b->pass;
     p->digester = sent != NULL ? digester_copy(sent) : digester_new((enum digest_alg)d->alg);
-    if (sent != NULL) {
-        p->base = p->end = from;
-    } else if (prefix != NULL && from > 0) {
+    if (sent == NULL && prefix != NULL && from > 0) {
         must(digest_equal(&prefix->digest, d));
         begin_at(p, prefix, from);
     }
@@ -147,7 +145,7 @@ pass_begin(struct blob *b, uint64_t size)
         rc = b->error;
     } else if (b->phase != BLOB_ASKED) {
         rc = b->size == size ? 0 : ERR_SIZE;
-    } else if (size < p->end || (p->to != CACHE_SIZE_UNKNOWN && p->to > blob_tail_start(size))) {
+    } else if (size < p->end || (p->to != CACHE_SIZE_UNKNOWN && p->to > size)) {
         rc = ERR_SIZE;
     } else {
         p->ring = mem_alloc(p->cap);
@@ -296,7 +294,8 @@ pass_readable_locked(const struct blob *b, uint64_t pos)
     }
     uint64_t end = p->end;
     uint64_t tail = blob_tail_start(b->size);
-    if (!b->verified && end > tail) {
+    bool part = p->to != CACHE_SIZE_UNKNOWN;
+    if (!part && !b->verified && end > tail) {
         end = tail > pos ? tail : pos;
     }
     return end;

@@ -8,9 +8,11 @@
 /* Longest blob_write; a window always has room for one beside the held-back tail. */
 #define PASS_WRITE_MAX BLOB_WRITE_MAX
 
-/* As cache_pass_through says. */
-CHECKED int pass_new(struct cache *c, const struct digest *d, const struct gap *want,
+/* As cache_pass_through and cache_pass_part say. */
+CHECKED int pass_new(struct cache *c, const struct digest *d, uint64_t from,
                      const struct digester *sent, struct blob *prefix, struct blob **ret);
+CHECKED int pass_new_part(struct cache *c, const struct digest *d, const struct gap *want,
+                          struct blob **ret);
 void pass_free(struct blob *b); /* no pass is fine */
 CHECKED int pass_begin(struct blob *b, uint64_t size);
 bool pass_claim(struct blob *b, uint64_t max_bytes, struct gap *ret);

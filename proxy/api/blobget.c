@@ -175,6 +175,20 @@ must_resume_elsewhere(struct request *r, const struct range *range)
     return phase != BLOB_VERIFIED && phase != BLOB_WHOLE;
 }
 
+/* Only this part is to be asked for, of the registry. */
+static bool
+comes_alone(struct request *r, const struct range *range, uint64_t size, struct span *ret)
+{
+    if (size == CACHE_SIZE_UNKNOWN || range_apply(range, size, true, ret) != RANGE_PART ||
+        !ret->apart)
+        return false;
+    struct blob_state state = look_in_cache(r);
+    bool all =
+        state.have_bytes == size || state.phase == BLOB_VERIFIED || state.phase == BLOB_WHOLE;
+    return !all && range_comes_alone(ret, size, state.phase != BLOB_FAILED) &&
+           !fetch_is_down(r->rooms->fetch, r->origin.host);
+}
+
 enum reason
 blobget_acquire(struct request *r)
 {
@@ -188,7 +202,9 @@ blobget_acquire(struct request *r)
     enum reason why = open_access(r, false, &link);
     if (why)
         return why;
-    r->reading = reading_open(r, &r->route.ref.digest, link.size);
+    struct span part;
+    bool alone = comes_alone(r, &range, link.size, &part);
+    r->reading = reading_open(r, &r->route.ref.digest, link.size, alone ? &part : NULL);
     return begin(r, &range);
 }
 

@@ -1,6 +1,7 @@
 /* Parses a Range header and applies it to a length. */
 #include "proxy/api/range.h"
 #include "base/text.h"
+#include "cache/cache.h"
 #include <string.h>
 #include <strings.h>
 
@@ -45,7 +46,7 @@ range_parse(const char *text, struct range *ret)
 enum range_verdict
 range_apply(const struct range *r, uint64_t size, bool whole, struct span *ret)
 {
-    *ret = (struct span){0, size};
+    *ret = (struct span){.end = size};
     switch (r->kind) {
     case RANGE_NONE:
         return RANGE_FULL;
@@ -54,6 +55,7 @@ range_apply(const struct range *r, uint64_t size, bool whole, struct span *ret)
             return RANGE_BAD;
         if (r->suffix < size)
             ret->start = size - r->suffix;
+        ret->apart = true;
         return RANGE_PART;
     case RANGE_FROM:
         break;
@@ -63,7 +65,19 @@ range_apply(const struct range *r, uint64_t size, bool whole, struct span *ret)
     if (r->first >= size || r->last < r->first)
         return RANGE_BAD;
     ret->start = r->first;
+    ret->apart = r->last != UINT64_MAX;
     if (r->last < size)
         ret->end = r->last + 1;
     return RANGE_PART;
+}
+
+bool
+range_comes_alone(const struct span *part, uint64_t size, bool fetched)
+{
+    uint64_t len = part->end - part->start;
+    if (!part->apart || part->start == 0)
+        return false;
+    if (fetched)
+        return part->end > blob_tail_start(size) && len <= size / 64;
+    return part->end > size - size / 8 && len <= size / 2;
 }

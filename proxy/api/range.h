@@ -22,9 +22,18 @@ void range_parse(const char *text, struct range *ret);
 enum range_verdict { RANGE_FULL, RANGE_PART, RANGE_BAD };
 struct span {
     uint64_t start, end; /* half-open */
+    /* Asked for for its own sake: it has an end of its own. Who wants the rest of what was cut
+     * leaves the end open (all runtimes do). */
+    bool apart;
 };
 /* What to answer for a blob of `size` bytes: FULL is 200, PART 206, BAD 416. "bytes=0-" is
  * FULL unless the blob is whole on disk: 200 keeps containerd on a single stream. */
 enum range_verdict range_apply(const struct range *r, uint64_t size, bool whole, struct span *ret);
+
+/* May it be asked of the registry alone, while nobody fetches the blob, or while others do? Then it
+ * does not wait for all of the blob, and does not make it come: a footer, a table of contents. It
+ * ends in the last eighth. Beside others' fetch it reaches the held-back tail, and is small, so
+ * that who reads the whole in parts fetches little of it twice. */
+bool range_comes_alone(const struct span *part, uint64_t size, bool fetched);
 
 #endif

@@ -23,6 +23,10 @@
  *   joined once more       the same file; else at its end: of the whole blob the digest of what was
  *                          sent, of a part that of the same bytes in its file
  *
+ * A part that passes comes alone, unproven, where it ends before the held-back tail or is wanted
+ * for its own sake (span.apart): all of it is the registry's then, as it would be without this
+ * node.
+ *
  * What was sent is read again for that; of a blob in memory it is gone, so it is hashed as it goes.
  *
  * `passed` is where a pass-through blob stands: it gives each byte once.
@@ -114,8 +118,32 @@ acquire(struct reading *g)
         fetch_hurry(rooms->fetch, &g->r->origin, g->blob);
 }
 
+/* Nobody else is to get what comes. */
+static void
+read_privately(struct reading *g, struct blob *fresh, uint64_t from)
+{
+    g->blob = fresh;
+    g->repairs = 0;
+    g->passing = true;
+    g->passed = from;
+    g->r->source = "passed";
+    fetch_blob(g->r->rooms->fetch, &g->r->origin, fresh, g->size, false);
+}
+
+static bool
+open_alone(struct reading *g, const struct span *part)
+{
+    struct blob *fresh;
+    struct gap want = {part->start, part->end};
+    if (cache_pass_part(g->r->rooms->cache, &g->digest, &want, &fresh) < 0)
+        return false;
+    g->got = CACHE_JOIN; /* it may be tried once more, with all of the blob */
+    read_privately(g, fresh, part->start);
+    return true;
+}
+
 struct reading *
-reading_open(struct request *r, const struct digest *d, uint64_t size)
+reading_open(struct request *r, const struct digest *d, uint64_t size, const struct span *alone)
 {
     static const char *const sources[] = {
         [CACHE_HIT] = "cache", [CACHE_JOIN] = "joined", [CACHE_LEAD] = "upstream"};
@@ -125,6 +153,8 @@ reading_open(struct request *r, const struct digest *d, uint64_t size)
     g->r = r;
     g->digest = *d;
     g->size = size;
+    if (alone && open_alone(g, alone))
+        return g;
     acquire(g);
     r->source = sources[g->got];
     return g;
@@ -231,32 +261,34 @@ may_send(struct reading *g, uint64_t at, const char *bytes, size_t n)
 
 /* ---- going on ---- */
 
+static int
+new_pass(struct reading *g, uint64_t from, struct blob **ret)
+{
+    struct cache *c = g->r->rooms->cache;
+    bool part = g->span.start > 0, known = g->size != CACHE_SIZE_UNKNOWN;
+    if (part && known && (g->span.apart || g->span.end <= blob_tail_start(g->size)))
+        return cache_pass_part(c, &g->digest, &(struct gap){from, g->span.end}, ret);
+    return cache_pass_through(c, &g->digest, from, part ? NULL : g->sent, g->blob, ret);
+}
+
 /* A blob of its own for this reader. */
 static int
 pass_through(struct reading *g, uint64_t at)
 {
-    struct rooms *rooms = g->r->rooms;
-    bool part = g->span.start > 0;
-    uint64_t from = part ? g->span.start : at;
-    struct blob *fresh = NULL;
+    uint64_t from = g->span.start > 0 ? g->span.start : at;
+    struct blob *fresh;
     int err = recall(g, at);
     if (err == 0)
-        err = cache_pass_through(rooms->cache, &g->digest, &(struct gap){from, g->span.end},
-                                 part ? NULL : g->sent, g->blob, &fresh);
+        err = new_pass(g, from, &fresh);
     if (err < 0)
         return err;
     release(g);
     blob_release(&g->before);
-    g->blob = fresh;
-    g->repairs = 0;
-    g->passing = true;
-    g->passed = from;
+    read_privately(g, fresh, from);
     g->unproven = false;
     forget_digester(&g->again);
     if (from < at)
         g->again = digester_new((enum digest_alg)g->digest.alg);
-    g->r->source = "passed";
-    fetch_blob(rooms->fetch, &g->r->origin, fresh, g->size, false);
     return 0;
 }
 
@@ -444,9 +476,16 @@ reading_size(struct reading *g, int64_t deadline_ms, uint64_t *ret)
 int
 reading_begin(struct reading *g, const struct span *span, int64_t deadline_ms)
 {
+    int64_t now_ms = clock_ms();
+    bool alone = g->passing;
     g->span = *span;
     enter(g, span->start);
-    int err = wait_for(g, span->start, deadline_ms);
+    int err = wait_for(g, span->start, alone ? now_ms + (deadline_ms - now_ms) / 2 : deadline_ms);
+    if (err == ERR_TIMEOUT && alone && !g->tried_again) {
+        err = join_again(g, span->start); /* another node may have it */
+        if (err == 0)
+            err = wait_for(g, span->start, deadline_ms);
+    }
     if (err < 0)
         return err;
     g->begun = true;

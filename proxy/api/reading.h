@@ -19,8 +19,10 @@ enum reading_next {
 };
 enum reading_next reading_judge(int code, bool passing, bool may_try_again, bool fresh);
 
-/* Joins or leads the blob. Never NULL. `size` from a link, or CACHE_SIZE_UNKNOWN. */
-struct reading *reading_open(struct request *r, const struct digest *d, uint64_t size);
+/* Joins or leads the blob. Never NULL. `size` from a link, or CACHE_SIZE_UNKNOWN. `alone`: only
+ * this part is asked for, of the registry, unless it fails; NULL: it is not, or not known yet. */
+struct reading *reading_open(struct request *r, const struct digest *d, uint64_t size,
+                             const struct span *alone);
 void reading_close(void *reading); /* NULL is fine */
 enum cache_got reading_got(const struct reading *g);
 struct blob *reading_blob(struct reading *g);

@@ -46,6 +46,7 @@ struct object {
     size_t len;
     char digest[DIGEST_TEXT_MAX]; /* of the bytes, also as Docker-Content-Digest */
     atomic_uint gets, heads;
+    atomic_ulong sent_bytes;
     atomic_int status;     /* 200, or an error without a body */
     atomic_ulong cut_at;   /* ends the connection behind this byte, once; 0: never */
     atomic_ulong wrong_at; /* flips this byte; 0: none */
@@ -109,6 +110,7 @@ send_some(void *cls, uint64_t pos, char *buf, size_t max)
     if (hold > 0 && at + len > hold)
         len = hold - at;
     memcpy(buf, o->bytes + at, len);
+    atomic_fetch_add(&o->sent_bytes, len);
     size_t wrong = atomic_load(&o->wrong_at);
     if (wrong > 0 && wrong >= at && wrong < at + len)
         buf[wrong - at] = (char)~buf[wrong - at];

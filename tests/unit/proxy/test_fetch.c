@@ -621,9 +621,7 @@ a_slow_reader_of_a_passing_blob_holds_it_up_without_loss(void **state)
     struct origin o = origin_at(b, "reg.test", "plain");
     struct blob *blob = NULL;
     struct blob_state st;
-    assert_int_equal(cache_pass_through(b->cache, &b->fake.digest, &(struct gap){0, UINT64_MAX},
-                                        NULL, NULL, &blob),
-                     0);
+    assert_int_equal(cache_pass_through(b->cache, &b->fake.digest, 0, NULL, NULL, &blob), 0);
     fetch_blob(b->fetch, &o, blob, FAKE_BYTES, false);
     blob_wait(blob, 0, clock_ms() + 5000, &st);
     clock_sleep_ms(STALL_MS + 500); /* the slow reader: longer than a source may be silent */
@@ -641,9 +639,7 @@ open_blobs(struct bench *b, unsigned count, bool background, struct blob **ret)
     struct origin o = origin_at(b, "reg.test", "plain");
     for (unsigned i = 0; i < count; i++) {
         struct blob_state st;
-        assert_int_equal(cache_pass_through(b->cache, &b->fake.digest, &(struct gap){0, UINT64_MAX},
-                                            NULL, NULL, &ret[i]),
-                         0);
+        assert_int_equal(cache_pass_through(b->cache, &b->fake.digest, 0, NULL, NULL, &ret[i]), 0);
         fetch_blob(b->fetch, &o, ret[i], FAKE_BYTES, background);
         blob_wait(ret[i], 0, clock_ms() + 10000, &st);
         assert_true(st.readable > 0);
@@ -675,9 +671,7 @@ a_background_blob_that_a_client_joins_waits_no_longer(void **state)
     struct blob_state st;
     struct origin o = origin_at(b, "reg.test", "plain");
     open_blobs(b, ARRAY_LEN(blobs), true, blobs);
-    assert_int_equal(cache_pass_through(b->cache, &b->fake.digest, &(struct gap){0, UINT64_MAX},
-                                        NULL, NULL, &late),
-                     0);
+    assert_int_equal(cache_pass_through(b->cache, &b->fake.digest, 0, NULL, NULL, &late), 0);
     fetch_blob(b->fetch, &o, late, FAKE_BYTES, true);
     while (fetch_list(b->fetch, info, ARRAY_LEN(info)) < ARRAY_LEN(info))
         clock_sleep_ms(1); /* the newest comes first */
@@ -703,9 +697,7 @@ pull_two(struct bench *b)
     struct blob *kept = cache_acquire(b->cache, &b->fake.digest, &got);
     if (got == CACHE_LEAD)
         fetch_blob(b->fetch, &o, kept, FAKE_BYTES, false);
-    assert_int_equal(cache_pass_through(b->cache, &b->fake.digest, &(struct gap){0, UINT64_MAX},
-                                        NULL, NULL, &past),
-                     0);
+    assert_int_equal(cache_pass_through(b->cache, &b->fake.digest, 0, NULL, NULL, &past), 0);
     fetch_blob(b->fetch, &o, past, FAKE_BYTES, false);
     assert_int_equal(read_all(b, past), 0);
     assert_int_equal(read_all(b, kept), 0);

@@ -104,6 +104,39 @@ all_from_zero_is_full_until_the_blob_is_whole(void **state)
     check(whole, ARRAY_LEN(whole), 1000, true);
 }
 
+/* Footers and tables of contents, not what resumes, nor the parts of who reads all in parts. */
+static void
+what_is_wanted_at_the_end_comes_alone(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *header;
+        bool idle, fetched; /* it comes alone when nobody, or somebody, fetches the blob */
+    } rows[] = {
+        {"bytes=-51", true, true},
+        {"bytes=-65536", true, true},
+        {"bytes=67043328-67108863", true, true},
+        {"bytes=67043328-", false, false},
+        {"bytes=-1048576", true, true},
+        {"bytes=-1048577", true, false},
+        {"bytes=-33554432", true, false},
+        {"bytes=-33554433", false, false},
+        {"bytes=-67108864", false, false},
+        {"bytes=-70000000", false, false},
+        {"bytes=60000000-60000999", true, false},
+        {"bytes=50000000-50000999", false, false},
+        {"bytes=0-67108863", false, false},
+        {"bytes=0-999", false, false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct span s;
+        assert_int_equal(apply(rows[i].header, 64u << 20, true, &s), RANGE_PART);
+        if (range_comes_alone(&s, 64u << 20, false) != rows[i].idle ||
+            range_comes_alone(&s, 64u << 20, true) != rows[i].fetched)
+            fail_msg("%s", rows[i].header);
+    }
+}
+
 int
 main(void)
 {
@@ -112,6 +145,7 @@ main(void)
         cmocka_unit_test(what_lies_outside_is_unsatisfiable),
         cmocka_unit_test(what_is_not_one_range_of_bytes_gets_all),
         cmocka_unit_test(all_from_zero_is_full_until_the_blob_is_whole),
+        cmocka_unit_test(what_is_wanted_at_the_end_comes_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -122,12 +122,106 @@ what_was_sent_is_the_beginning_of_what_is_right(void **state)
     }
 }
 
+/* ---- parts that come alone ---- */
+
+static void
+ask_part(int fd, const struct object *o, const char *range)
+{
+    char *text = mem_printf(
+        "GET /v2/%s HTTP/1.1\r\nHost: node\r\nConnection: close\r\nRange: bytes=%s\r\n\r\n",
+        o->path, range);
+    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+    mem_free(text);
+}
+
+static void
+expect_part(struct node *n, const struct object *o, const char *range, size_t start)
+{
+    struct got g = {0};
+    buf_init(&g.body, 2 * SIZE);
+    int fd = node_connect(n);
+    ask_part(fd, o, range);
+    (void)receive(fd, &g.body, SIZE_MAX);
+    split_head(&g, false);
+    if (g.status != 206 || !g.whole || g.body.len != o->len - start)
+        fail_msg("%s: %d, %zu bytes", range, g.status, g.body.len);
+    assert_memory_equal(g.body.data, o->bytes + start, o->len - start);
+    fd_close(&fd);
+    got_release(&g);
+}
+
+static void
+a_footer_costs_its_own_bytes_only(void **state)
+{
+    (void)state;
+    struct node *n = node_open("", "prefetch: {enabled: false}\n");
+    struct object *o = node_add_blob(n, "library/x", SIZE);
+    struct object *cut = node_add_blob(n, "library/x", SIZE);
+    struct object *begun = node_add_blob(n, "library/x", SIZE);
+
+    expect_part(n, o, "-65536", SIZE - 65536);
+    expect_part(n, o, "2097000-2097151", 2097000);
+    assert_int_equal(atomic_load(&o->sent_bytes), 65536 + 152);
+    expect_part(n, o, "65536-", 65536); /* perhaps the rest of what was cut: proven, and kept */
+    uint64_t sent = atomic_load(&o->sent_bytes);
+    assert_true(sent >= SIZE);
+    expect_part(n, o, "-65536", SIZE - 65536);
+    assert_int_equal(atomic_load(&o->sent_bytes), sent);
+
+    /* The registry fails amid it: then all of the blob is asked for, as by anybody. */
+    atomic_store(&cut->cut_at, SIZE - 1000);
+    expect_part(n, cut, "-65536", SIZE - 65536);
+
+    /* Another client's fetch goes on slowly. */
+    struct way w = {.range = ""};
+    struct blob *b = begin_blob(n, begun, &w);
+    expect_part(n, begun, "-32768", SIZE - 32768);
+    assert_int_equal(atomic_load(&begun->sent_bytes), 32768);
+    blob_fail(b, ERR_CLOSED);
+    blob_release(&b);
+    node_close(n);
+}
+
+/* What the registry does not give, others may: the reader waits for the blob then. */
+static void
+a_footer_that_does_not_come_is_waited_for(void **state)
+{
+    (void)state;
+    struct node *n = node_open("", "prefetch: {enabled: false}\n");
+    struct object *o = node_add_blob(n, "library/x", SIZE);
+    struct way w = {.range = ""};
+    struct gap rest;
+    struct got g = {0};
+    expect_part(n, o, "-1000", SIZE - 1000); /* this node knows now how long it is */
+    atomic_store(&o->status, 404);
+    struct blob *b = begin_blob(n, o, &w);
+    buf_init(&g.body, SIZE);
+    int fd = node_connect(n);
+    ask_part(fd, o, "-1000");
+    int64_t until_ms = clock_ms() + 20000;
+    while (blob_readers(b) == 0 && clock_ms() < until_ms)
+        clock_sleep_ms(1);
+    assert_true(blob_claim_in(b, FIRST, SIZE, &rest));
+    assert_int_equal(blob_write(b, FIRST, o->bytes + FIRST, SIZE - FIRST, BLOB_FROM_PEER), 0);
+    (void)receive(fd, &g.body, SIZE_MAX);
+    split_head(&g, false);
+    assert_int_equal(g.status, 206);
+    assert_int_equal(g.body.len, 1000);
+    assert_memory_equal(g.body.data, o->bytes + SIZE - 1000, 1000);
+    blob_release(&b);
+    fd_close(&fd);
+    got_release(&g);
+    node_close(n);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_failure_has_its_way_on),
         cmocka_unit_test(what_was_sent_is_the_beginning_of_what_is_right),
+        cmocka_unit_test(a_footer_costs_its_own_bytes_only),
+        cmocka_unit_test(a_footer_that_does_not_come_is_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
