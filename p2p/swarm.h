@@ -183,8 +183,10 @@ void swarm_ban(struct swarm *s, const struct node_id *node);
 
 /* Should all members be asked now who has it? Then leases wait for the answers. */
 bool swarm_shout_due(struct swarm *s, const struct swarm_moment *at);
-/* The answer to a WHOHAS; false: nothing that would help. partly: say also what is not whole. */
-bool swarm_tell_held(const struct swarm *s, bool partly, struct wire_ihave *ret);
+/* The answer to who asks for a blob; false: nothing that would help. PARTLY: say also what is not
+ * whole; BY_PIECES: say all of it like that, so that nobody counts on a copy. */
+enum swarm_tell { SWARM_TELL_WHOLE, SWARM_TELL_PARTLY, SWARM_TELL_BY_PIECES };
+bool swarm_tell_held(const struct swarm *s, enum swarm_tell how, struct wire_ihave *ret);
 
 /* Announcements. */
 /* due: it must be now; near: it may as well go along with that of another blob. */

@@ -19,14 +19,15 @@ swarm_shout_due(struct swarm *s, const struct swarm_moment *at)
 }
 
 bool
-swarm_tell_held(const struct swarm *s, bool partly, struct wire_ihave *ret)
+swarm_tell_held(const struct swarm *s, enum swarm_tell how, struct wire_ihave *ret)
 {
     size_t bytes = BITS_BYTES(s->pieces);
-    bool whole = swarm_whole(s);
-    if ((s->flags & WIRE_SERVES) == 0 || (!whole && (!partly || bytes > SWARM_IHAVE_BYTES)))
+    bool whole = swarm_whole(s), by_pieces = !whole || how == SWARM_TELL_BY_PIECES;
+    if ((s->flags & WIRE_SERVES) == 0 || (!whole && how == SWARM_TELL_WHOLE) ||
+        (by_pieces && bytes > SWARM_IHAVE_BYTES))
         return false;
     *ret = (struct wire_ihave){.digest = s->digest, .size = s->size};
-    if (!whole)
+    if (by_pieces)
         ret->held = (struct wire_bits){s->held, (uint16_t)bytes};
     return s->held_count > 0;
 }

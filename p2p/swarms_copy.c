@@ -146,6 +146,17 @@ swarms_wanted(const struct swarms *x, const struct swarms_at *at, const struct d
 
 /* ---- datagrams ---- */
 
+/* How what is in the swarm answers. Where copies are counted only what is stored is one: what is
+ * whole in memory goes with its pull. */
+static enum swarm_tell
+tell_how(const struct swarms_at *at, const struct wire_copy_ask *said, const struct swarm *s,
+         uint64_t stored)
+{
+    if (said->takes == 0 && swarm_whole(s) && stored != swarm_size(s))
+        return SWARM_TELL_BY_PIECES;
+    return swarms_tracked(at->elect) ? SWARM_TELL_WHOLE : SWARM_TELL_PARTLY;
+}
+
 /* What is in the swarm answers as to a client's question. Else what is stored is said without a
  * place in the swarm, unless the asker will want pieces. */
 static void
@@ -153,15 +164,14 @@ hear_ask(struct swarms *x, const struct swarms_at *at, const struct member *who,
          const struct wire_copy_ask *said, struct plan *p)
 {
     struct wire_msg m = {.type = WIRE_IHAVE};
+    uint64_t stored = at->stored != NULL ? at->stored(at->stored_arg, &said->digest) : 0;
     struct swarms_one *o = swarms_one(x, &said->digest);
     if (o == NULL && said->takes == 1)
         o = swarms_open_seed(x, at, &said->digest);
     if (o != NULL && said->takes == 1)
         o->used_ms = at->now_ms;
-    if (o == NULL || !swarm_tell_held(o->swarm, !swarms_tracked(at->elect), &m.ihave))
-        m.ihave = (struct wire_ihave){
-            .digest = said->digest,
-            .size = at->stored != NULL ? at->stored(at->stored_arg, &said->digest) : 0};
+    if (o == NULL || !swarm_tell_held(o->swarm, tell_how(at, said, o->swarm, stored), &m.ihave))
+        m.ihave = (struct wire_ihave){.digest = said->digest, .size = stored};
     if (m.ihave.size > 0 && !plan_full(p))
         plan_record(p, PLAN_DATAGRAM, who, &m);
     unsigned wanted = swarms_wanted(x, at, &said->digest);

@@ -78,8 +78,8 @@ hear_whohas(struct swarms *x, const struct swarms_at *at, const struct member *w
     struct swarms_one *o = swarms_one(x, digest);
     if (o == NULL)
         o = swarms_open_seed(x, at, digest);
-    if (o == NULL || plan_full(p) ||
-        !swarm_tell_held(o->swarm, !swarms_tracked(at->elect), &m.ihave))
+    enum swarm_tell how = swarms_tracked(at->elect) ? SWARM_TELL_WHOLE : SWARM_TELL_PARTLY;
+    if (o == NULL || plan_full(p) || !swarm_tell_held(o->swarm, how, &m.ihave))
         return;
     o->used_ms = at->now_ms;
     plan_record(p, PLAN_DATAGRAM, who, &m);

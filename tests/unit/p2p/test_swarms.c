@@ -767,8 +767,22 @@ who_counts_copies_hears_of_what_is_in_the_swarm(void **state)
     plan_clear(&plan);
     for (uint32_t p = 1; p < swarm_pieces(s); p++)
         swarm_hold(s, p);
-    swarms_hear(x, &at, &nine, &m, &plan); /* whole, and not stored yet */
+    /* Whole, and not stored: in memory, perhaps for ever. It is said, but is no copy. */
+    swarms_hear(x, &at, &nine, &m, &plan);
     assert_int_equal(count(PLAN_DATAGRAM), 1);
+    cursor_init(&c, plan.bytes + plan.actions[0].at, plan.actions[0].len);
+    assert_int_equal(wire_next(&c, &said), 1);
+    assert_true(said.ihave.held.len > 0);
+    for (uint32_t p = 0; p < swarm_pieces(s); p++)
+        assert_true(wire_bit(&said.ihave.held, p));
+    plan_clear(&plan);
+    at.stored = store;
+    at.stored_arg = &d;
+    swarms_hear(x, &at, &nine, &m, &plan);
+    assert_int_equal(count(PLAN_DATAGRAM), 1);
+    cursor_init(&c, plan.bytes + plan.actions[0].at, plan.actions[0].len);
+    assert_int_equal(wire_next(&c, &said), 1);
+    assert_int_equal(said.ihave.held.len, 0);
     swarms_free(x);
 }
 
