@@ -533,6 +533,21 @@ loss(const struct evict_blob *b, double base)
     return exp2((double)b->key - base) * (double)b->size;
 }
 
+/* Moves the base of two losses up to `key` before 2^(key - base) would be infinite: what was never
+ * asked for, or not for a year, is worth nothing beside it. */
+#define BASE_SPAN 500
+static void
+raise_base(double key, double *base, double *lost, double *best)
+{
+    if (key - *base < BASE_SPAN)
+        return;
+    double scale = exp2(*base - key);
+    *base = key;
+    *lost *= scale;
+    if (isfinite(*best))
+        *best *= scale;
+}
+
 /* The least loss that frees enough is a knapsack's; this takes at most twice that: least value
  * first, but whatever would free more than is needed only ends a set, and the cheapest set counts
  * (Csirik et al., Heuristics for the 0-1 min-knapsack problem, 1991). */
@@ -550,6 +565,7 @@ choose(const struct evict_heap *h, uint64_t need_bytes, double below, size_t max
     base = f.count > 0 ? (double)blob_at(&f, 0)->key : 0;
     while (f.count > 0 && seen++ < max && bytes < need_bytes) {
         double key = (double)blob_at(&f, 0)->key;
+        raise_base(key, &base, &lost, &best);
         if (key >= below || lost + exp2(key - base) * (double)(need_bytes - bytes) >= best)
             break;
         struct evict_blob *b = frontier_pop(&f);

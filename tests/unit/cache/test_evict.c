@@ -209,6 +209,30 @@ probation_is_worth_what_was_learned(void **state)
     assert_true(newcomer_after(60, EVICT_OTHER) > 0);
 }
 
+/* However far their values are apart: what nobody ever asked for is 10^6 octaves away. */
+static void
+worthless_ones_do_not_shield_the_others(void **state)
+{
+    struct evict_blob unasked[2], large, old, new;
+    struct evict_blob *chosen[EVICT_CHOOSE_MAX];
+    uint64_t bytes;
+    uint32_t now_s = T0 + 2000 * DAY;
+    (void)state;
+    add(&unasked[0], 1, 5 * MIB, 1, 0, T0);
+    add(&unasked[1], 2, 5 * MIB, 1, 0, T0);
+    add(&old, 3, 5 * MIB, 1, 1, T0);
+    add(&new, 4, 5 * MIB, 1, 1, now_s);
+    assert_int_equal(evict_choose(&x, 9 * MIB, (double)INFINITY, chosen, &bytes), 2);
+    assert_ptr_equal(chosen[0], &unasked[0]);
+    assert_ptr_equal(chosen[1], &unasked[1]);
+    assert_int_equal(evict_choose(&x, 12 * MIB, (double)INFINITY, chosen, &bytes), 3);
+    assert_ptr_equal(chosen[2], &old);
+    assert_int_equal(evict_choose(&x, 19 * MIB, (double)INFINITY, chosen, &bytes), 4);
+    assert_int_equal(bytes, 20 * MIB);
+    add(&large, 5, 30 * MIB, 1, 0, now_s); /* enough by itself */
+    assert_int_equal(evict_choose(&x, 19 * MIB, (double)INFINITY, chosen, &bytes), 1);
+}
+
 static void
 probation_ends(void **state)
 {
@@ -370,6 +394,7 @@ main(void)
         TEST(a_giant_does_not_leave_for_a_dwarf),
         TEST(one_request_does_not_push_out_what_is_popular),
         TEST(probation_is_worth_what_was_learned),
+        TEST(worthless_ones_do_not_shield_the_others),
         TEST(probation_ends),
         TEST(probation_has_a_bound),
         TEST(what_left_is_remembered),
