@@ -102,22 +102,19 @@ struct blob *cache_acquire(struct cache *c, const struct digest *d, enum cache_g
 struct blob *cache_find(struct cache *c, const struct digest *d);
 /* Leads a blob that no client asked for; NULL when it is here or on its way. Counts for nothing. */
 struct blob *cache_lead(struct cache *c, const struct digest *d);
-/* A private blob that passes through memory, for one reader, which reads from `from` to the end:
- * what the bytes before it hash to is `sent`, when the reader got them
- * (its blob's digest proves them then, too), else what `prefix` knows, a blob of the same digest
- * that FAILED or left this reader behind; both may be NULL. Where it is not known they are fetched
- * again and skipped. Only the reader's calls hash, so VERIFIED comes when it waits or reads. The
- * caller leads it. It FAILS with ERR_CLOSED when only one reference is left before all bytes have
- * arrived: reader or fetcher have gone. ERR_FULL when passes_max run. */
+/* A private blob that passes through memory for one reader, from `from` to the end. What the bytes
+ * before hash to is `sent`, when the reader got them (the digest proves them then, too), else what
+ * `prefix` knows: a blob of the same digest that FAILED or left this reader behind; both may be
+ * NULL. Where it is not known they come again and are skipped. Only the reader's calls hash, so
+ * VERIFIED comes when it waits or reads. The caller leads it. ERR_FULL when passes_max run. It
+ * FAILS with ERR_CLOSED when only one reference is left before all bytes have come. */
 CHECKED int cache_pass_through(struct cache *c, const struct digest *d, uint64_t from,
                                const struct digester *sent, struct blob *prefix, struct blob **ret);
-/* The same for a reader of `want`, which alone comes: nothing proves it, so nothing of it is held
- * back, and it never is VERIFIED. The caller answers for the source and for what a client can make
- * of it. */
+/* The same of `want` alone: nothing proves it, nothing of it is held back, it is never VERIFIED.
+ * The caller answers for where it comes from, and for what a client makes of it. */
 CHECKED int cache_pass_part(struct cache *c, const struct digest *d, const struct gap *want,
                             struct blob **ret);
-/* Where the held-back tail of a blob begins. Pure. */
-uint64_t blob_tail_start(uint64_t size);
+uint64_t blob_tail_start(uint64_t size); /* where the held-back tail begins; pure */
 struct blob *blob_ref(struct blob *b);
 void blob_release(struct blob **b); /* sets NULL; NULL inside is fine */
 
@@ -241,11 +238,6 @@ void cache_link_put(struct cache *c, const char *repository, uint64_t principal,
                     const struct digest *d, const struct link *l);
 /* Some repository that names d, for explain and for healing: false when none. */
 bool cache_link_any(struct cache *c, const struct digest *d, char ret_repository[CACHE_NAME_MAX]);
-
-/* All names, those put longest ago first: tags, and manifests that a link opens to all as
- * "registry/repository@digest". `each` is called under a lock: it looks and copies. */
-void cache_each_name(struct cache *c,
-                     void (*each)(void *arg, const char *name, const struct tag *t), void *arg);
 
 #include "cache/leave.h"
 #include "cache/look.h"

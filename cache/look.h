@@ -74,6 +74,11 @@ bool cache_has_room(struct cache *c, const struct digest *d, uint64_t size, unsi
  */
 CHECKED int cache_pin(struct cache *c, const struct digest *d, bool pinned);
 
+/* All names, those put longest ago first: tags, and manifests that a link opens to all as
+ * "registry/repository@digest". `each` is called under a lock: it looks and copies. */
+void cache_each_name(struct cache *c,
+                     void (*each)(void *arg, const char *name, const struct tag *t), void *arg);
+
 /* Evicts down to target_bytes (what is worth least first, never what is open or pinned), or only
  * tells. Waits CACHE_GC_ASK_MS at most for what the site says; what it needs stays. `report` (may
  * be NULL) is called for each that goes. Returns bytes freed. */
