@@ -45,7 +45,7 @@ static void
 take_parked(struct cache *c, struct entry *e, struct beginning *w)
 {
     lock_must_hold(&c->lock);
-    if (e->state == ENTRY_PARTIAL && e->worth.size == w->size) {
+    if (e->state == ENTRY_PARTIAL && entry_size(e) == w->size) {
         w->pieces = e->parked;
         w->gen = e->gen;
         e->parked = NULL;
@@ -88,6 +88,8 @@ reserve_account(struct blob *b, uint64_t free_bytes, struct beginning *w)
         }
         if (w->pieces == NULL && rc == 0) {
             e->gen = w->gen = c->next_gen++;
+        }
+        if (rc == 0) {
             entry_set(c, e, ENTRY_PARTIAL, w->size);
         }
     }
@@ -539,6 +541,7 @@ settle_entry(struct cache *c, struct blob *b, enum blob_fate fate)
                 b->pieces->have_bytes > 0;
     if (park) {
         e->parked = pieces_copy(b->pieces);
+        entry_set(c, e, ENTRY_PARTIAL, entry_parked_bytes(c, e->parked));
         entry_add_sources(c, e, b);
         entry_detach(c, e);
     } else {

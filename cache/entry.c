@@ -47,7 +47,16 @@ entry_name(const struct entry *e)
 uint64_t
 entry_size(const struct entry *e)
 {
+    if (e->state != ENTRY_STORED && e->parked != NULL) {
+        return e->parked->size;
+    }
     return e->packed ? e->plain_bytes : e->worth.size;
+}
+
+uint64_t
+entry_parked_bytes(const struct cache *c, const struct pieces *parked)
+{
+    return c->store.reserves ? parked->size : parked->have_bytes;
 }
 
 static void

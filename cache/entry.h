@@ -27,6 +27,9 @@ void entry_set(struct cache *c, struct entry *e, enum entry_state state, uint64_
     NEEDS(c->lock);
 /* Of the blob itself, whatever its file takes. */
 uint64_t entry_size(const struct entry *e);
+/* What a parked file takes: where the file system cannot keep room for the rest, others may have
+ * that. */
+uint64_t entry_parked_bytes(const struct cache *c, const struct pieces *parked);
 /* STORED, and from now on packed, in a file of so many bytes. */
 void entry_set_packed(struct cache *c, struct entry *e, uint64_t file_bytes, uint64_t plain_bytes)
     NEEDS(c->lock);

@@ -4,7 +4,8 @@
  * the hasher's (HASHER) before the disk thread's mailbox (MAILBOX). None is held during I/O.
  *
  * Whenever cache->lock is free:
- *  1. used_bytes is the sum of size (packed: of its file) over entries that are PARTIAL or STORED.
+ *  1. used_bytes is the sum of size (packed: of its file; parked: entry_parked_bytes) over entries
+ *     that are PARTIAL or STORED.
  *  2. open_bytes is the same sum over those with a blob in memory.
  *  3. an entry is on the age list iff it is PARTIAL or STORED.
  *  4. entry->blob and blob->entry point to each other, or are NULL.

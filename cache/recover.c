@@ -195,7 +195,7 @@ add_partial(void *arg, const struct digest *d, uint64_t gen)
         e = entry_take(c, d);
         e->gen = gen;
         e->parked = p;
-        entry_set(c, e, ENTRY_PARTIAL, p->size);
+        entry_set(c, e, ENTRY_PARTIAL, entry_parked_bytes(c, p));
     }
     lock_drop(&c->lock);
 }

@@ -228,13 +228,15 @@ room_go_on(struct cache *c, const struct digest *d, uint64_t size, uint64_t held
            uint64_t free_bytes)
 {
     uint64_t rest = size - held_bytes, promised = atomic_load(&c->promised_bytes);
-    uint64_t need = scarce(c, rest, free_bytes);
+    uint64_t need = lacking(c, rest, c->limit_bytes, free_bytes);
+    uint64_t over = minus(c->used_bytes + rest, c->limit_bytes);
     int rc = need > 0 ? admits(c, d, size, need, false) : 0;
     if (rc == 0) {
-        (void)evict(c, need, M_evict_min_free, false);
+        uint64_t freed = evict(c, over, M_evict_size, false);
+        (void)evict(c, minus(need, freed), M_evict_min_free, false);
     }
     /* What is here is not fetched again to spare cache.min_free. */
-    return rest + promised <= free_bytes + c->dooming_bytes ? 0 : rc;
+    return over == 0 && rest + promised <= free_bytes + c->dooming_bytes ? 0 : rc;
 }
 
 int

@@ -36,8 +36,8 @@ uint64_t room_gc(struct cache *c, uint64_t need_bytes, bool dry_run,
  * asked about what has to leave for it. */
 CHECKED int room_make(struct cache *c, const struct digest *d, uint64_t size, uint64_t free_bytes)
     NEEDS(c->lock);
-/* The same for the rest of a partial file that goes on: it counts in the accounts already, but what
- * it does not hold yet may have been given away where the file system cannot reserve. */
+/* The same for the rest of a partial file that goes on, which the file system did not keep room
+ * for: what it holds counts in the accounts already. */
 CHECKED int room_go_on(struct cache *c, const struct digest *d, uint64_t size, uint64_t held_bytes,
                        uint64_t free_bytes) NEEDS(c->lock);
 /* The same for another node's last copy (cache_invite). */

@@ -265,6 +265,71 @@ a_parked_file_goes_on_where_its_rest_has_room(void **state)
     room_release(&r);
 }
 
+/* Begins a blob that no client asks for, writes a MiB of it and leaves it. */
+static void
+park(struct room *r, uint64_t seed, uint64_t size, struct digest *ret)
+{
+    struct gap gap;
+    uint8_t *body = make_body(seed, size, ret);
+    struct blob *b = cache_lead(r->cache, ret);
+    assert_int_equal(blob_begin(b, size), 0);
+    assert_true(blob_claim(b, MIB, &gap));
+    assert_int_equal(blob_write(b, 0, body, MIB, BLOB_FROM_UPSTREAM), 0);
+    blob_fail(b, ERR_LATER);
+    blob_release(&b);
+    mem_free(body);
+}
+
+static uint64_t
+used_bytes(const struct room *r)
+{
+    struct cache_stats s;
+    cache_get_stats(r->cache, &s);
+    return s.used_bytes;
+}
+
+/* Where nothing is reserved a parked file gives back no more than it holds, and takes no more; its
+ * rest is asked for again. */
+static void
+a_parked_file_counts_for_what_it_holds(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest parked, other, asked;
+    struct cache_stats s;
+    enum cache_got got;
+    room_init(&r, 64 * MIB);
+    cache_set_limits(r.cache, 64 * MIB, 0, 0);
+    r.cache->store.reserves = false;
+    park(&r, 41, 8 * MIB, &parked);
+    uint8_t *body = make_body(42, 2 * MIB, &other);
+    assert_int_equal(put_whole(r.cache, &other, body, 2 * MIB), 0);
+    assert_int_equal(used_bytes(&r), 3 * MIB);
+    cache_check(r.cache);
+    mem_free(make_body(24, 10, &asked));
+    cache_asked(r.cache, &asked);
+    assert_int_equal(make_room(&r, 3 * MIB, MIB), 0); /* lacks 2 MiB */
+    assert_in_range(used_bytes(&r), 0, MIB);
+    cache_check(r.cache);
+
+    park(&r, 43, 6 * MIB, &parked);
+    assert_int_equal(put_whole(r.cache, &other, body, 2 * MIB), 0);
+    assert_int_equal(cache_pin(r.cache, &other, true), 0);
+    room_reopen(&r);
+    assert_int_equal(r.cache->store.reserves ? 8 * MIB : 3 * MIB, used_bytes(&r));
+    r.cache->store.reserves = false;
+    cache_set_limits(r.cache, 7 * MIB, 0, 0);
+    struct blob *b = cache_acquire(r.cache, &parked, &got);
+    int rc = blob_begin(b, 6 * MIB);
+    cache_get_stats(r.cache, &s);
+    assert_in_range(s.used_bytes, 0, s.limit_bytes); /* whatever may leave for it */
+    assert_int_equal(rc, ERR_FULL);
+    blob_release(&b);
+    cache_check(r.cache);
+    mem_free(body);
+    room_release(&r);
+}
+
 static void
 min_free_is_kept_for_others(void **state)
 {
@@ -371,6 +436,7 @@ main(void)
         cmocka_unit_test(what_cannot_fit_fails_full_and_evicts_nothing),
         cmocka_unit_test(the_same_room_is_not_given_twice),
         cmocka_unit_test(a_parked_file_goes_on_where_its_rest_has_room),
+        cmocka_unit_test(a_parked_file_counts_for_what_it_holds),
         cmocka_unit_test(min_free_is_kept_for_others),
         cmocka_unit_test(lower_limits_evict_without_being_asked),
     };
