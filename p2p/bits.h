@@ -41,4 +41,23 @@ bits_add(uint8_t *to, const uint8_t *from, size_t bytes)
         *to++ |= *from++;
 }
 
+/* Are all of a in b, too? */
+static inline bool
+bits_within(const uint8_t *a, const uint8_t *b, size_t bytes)
+{
+    for (; bytes >= sizeof(uint64_t); bytes -= sizeof(uint64_t)) {
+        uint64_t x, y;
+        memcpy(&x, a, sizeof x);
+        memcpy(&y, b, sizeof y);
+        if ((x & ~y) != 0)
+            return false;
+        a += sizeof x;
+        b += sizeof y;
+    }
+    for (; bytes > 0; bytes--)
+        if ((*a++ & ~*b++) != 0)
+            return false;
+    return true;
+}
+
 #endif

@@ -93,6 +93,7 @@ lease_grant(struct lease_book *b, unsigned node, uint32_t first, uint32_t count,
                         .order = ++b->orders};
     set_expiry(b, l, now_ms);
     go(l, LEASE_GRANTED);
+    b->used = i < b->used ? b->used : i + 1;
     for (uint32_t p = first; p < first + count; p++) {
         must(b->of[p] == 0);
         b->of[p] = (uint8_t)(i + 1);
@@ -103,7 +104,7 @@ lease_grant(struct lease_book *b, unsigned node, uint32_t first, uint32_t count,
 struct lease *
 lease_find(struct lease_book *b, unsigned node, uint32_t id)
 {
-    for (unsigned i = 0; i < LEASES_MAX; i++) {
+    for (unsigned i = 0; i < b->used; i++) {
         struct lease *l = &b->list[i];
         if (lease_running(l) && l->node == node && l->id == id)
             return l;
@@ -121,7 +122,7 @@ free_pieces(struct lease_book *b, uint32_t first, uint32_t end)
 bool
 lease_waits(const struct lease_book *b, const struct lease *l)
 {
-    for (unsigned i = 0; i < LEASES_MAX && l->source == 0; i++) {
+    for (unsigned i = 0; i < b->used && l->source == 0; i++) {
         const struct lease *o = &b->list[i];
         if (o != l && lease_running(o) && o->node == l->node && o->source == 0 &&
             (int32_t)(o->order - l->order) < 0)
@@ -136,6 +137,8 @@ lease_end(struct lease_book *b, struct lease *l, enum lease_phase phase)
     free_pieces(b, l->first, l->end);
     go(l, phase);
     go(l, LEASE_FREE);
+    while (b->used > 0 && b->list[b->used - 1].phase == LEASE_FREE)
+        b->used--;
 }
 
 static void
@@ -210,7 +213,7 @@ slower_than_others(const struct lease_book *b, const struct lease *l, int64_t no
 {
     uint64_t mine = lease_rate(l, now_ms) * LEASE_REVOKE_SLOW;
     unsigned others = 0, faster = 0;
-    for (unsigned i = 0; i < LEASES_MAX; i++) {
+    for (unsigned i = 0; i < b->used; i++) {
         const struct lease *o = &b->list[i];
         if (o == l || !lease_running(o) || now_ms - o->granted_ms < LEASE_REVOKE_MS ||
             lease_waits(b, o))
@@ -271,7 +274,7 @@ lease_longest(struct lease_book *b, unsigned idle_node, int64_t now_ms, uint32_t
 {
     struct lease *longest = NULL;
     uint32_t most = 1; /* a single piece is not worth the talk */
-    for (unsigned i = 0; i < LEASES_MAX; i++) {
+    for (unsigned i = 0; i < b->used; i++) {
         struct lease *l = &b->list[i];
         if (!lease_running(l) || l->node == idle_node || l->end_wanted < l->end)
             continue;

@@ -67,6 +67,7 @@ struct lease_book {
     uint64_t size;        /* fixed at init: of the blob */
     uint32_t piece_bytes; /* fixed at init */
     uint32_t pieces;      /* fixed at init */
+    unsigned used;        /* all behind the first so many are free */
     struct lease list[LEASES_MAX];
     uint32_t times_ms[LEASE_TIMES]; /* what the last pieces took */
     unsigned times_next, times_count;

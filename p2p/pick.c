@@ -124,8 +124,8 @@ scatter(uint64_t a)
     return a ^ a >> 31;
 }
 
-static uint64_t
-fold(const struct node_id *id)
+uint64_t
+pick_hash(const struct node_id *id)
 {
     uint64_t a, b;
     memcpy(&a, id->bytes, sizeof a);
@@ -134,9 +134,9 @@ fold(const struct node_id *id)
 }
 
 bool
-pick_near(const struct node_id *a, const struct node_id *b, size_t others)
+pick_near(uint64_t a, uint64_t b, size_t others)
 {
-    return others <= PICK_NEAR || scatter(fold(a) + fold(b)) < UINT64_MAX / others * PICK_NEAR;
+    return others <= PICK_NEAR || scatter(a + b) < UINT64_MAX / others * PICK_NEAR;
 }
 
 uint64_t

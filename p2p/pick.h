@@ -46,9 +46,10 @@ bool pick_room(const struct pick_source *s, int64_t now_ms);
 int pick_source(const struct pick_source *sources, size_t count, int64_t now_ms, uint64_t len,
                 struct rng *r);
 
-/* Are the two neighbours in a swarm where each has so many others? By hash, so that both and the
- * tracker come to the same, and each node has about PICK_NEAR of them. */
-bool pick_near(const struct node_id *a, const struct node_id *b, size_t others);
+/* Are two nodes of these pick_hash() neighbours in a swarm where each has so many others? Each node
+ * has about PICK_NEAR of them, and is one of theirs. */
+bool pick_near(uint64_t a, uint64_t b, size_t others);
+uint64_t pick_hash(const struct node_id *id);
 
 /* Owner of a run of pieces while there is no tracker: highest hash of (blob, run, node) wins.
  * Returns the weight to compare. */

@@ -14,11 +14,19 @@ tracker_new(void)
 }
 
 static void
+free_entry(struct tracker_entry *e)
+{
+    mem_free(e->near);
+    mem_free(e);
+}
+
+static void
 blob_free(struct tracker_blob *b)
 {
     for (size_t i = 0; i < b->entries_count; i++)
-        mem_free(b->entries[i]);
+        free_entry(b->entries[i]);
     mem_free(b->entries);
+    mem_free(b->hashes);
     mem_free(b->of);
     mem_free(b->holders);
     mem_free(b);
@@ -67,7 +75,7 @@ make_room(struct tracker *t)
 {
     size_t oldest = TRACKER_BLOBS_MAX;
     for (size_t i = 0; i < t->blobs_count; i++)
-        if (tracker_wanting(t->blobs[i]) == 0 &&
+        if (t->blobs[i]->wanting == 0 &&
             (oldest == TRACKER_BLOBS_MAX || t->blobs[i]->touched_ms < t->blobs[oldest]->touched_ms))
             oldest = i;
     if (oldest == TRACKER_BLOBS_MAX)
@@ -134,7 +142,7 @@ tracker_entry(const struct tracker_blob *b, unsigned node)
 }
 
 static struct tracker_entry *
-make_entry(struct tracker_blob *b, unsigned node, int64_t now_ms)
+make_entry(const struct tracker *t, struct tracker_blob *b, unsigned node, int64_t now_ms)
 {
     struct tracker_entry *e = tracker_entry(b, node);
     if (e != NULL)
@@ -142,13 +150,16 @@ make_entry(struct tracker_blob *b, unsigned node, int64_t now_ms)
     if (b->entries_count == b->entries_cap) {
         b->entries_cap = b->entries_cap > 0 ? 2 * b->entries_cap : 16;
         b->entries = mem_realloc(b->entries, b->entries_cap * sizeof(struct tracker_entry *));
+        b->hashes = mem_realloc(b->hashes, b->entries_cap * sizeof *b->hashes);
     }
     e = mem_zalloc(sizeof *e + BITS_BYTES(b->book.pieces));
     e->node = node;
     e->since_ms = now_ms;
     e->peers_ms = e->nudged_ms = INT64_MIN / 2;
     b->entry_at[node] = (uint16_t)b->entries_count;
+    b->hashes[b->entries_count] = pick_hash(&t->nodes[node].id);
     b->entries[b->entries_count++] = e;
+    b->moves++;
     return e;
 }
 
@@ -166,6 +177,20 @@ set_bit(struct tracker_blob *b, struct tracker_entry *e, uint32_t piece, bool he
     }
 }
 
+/* It holds just these from now on. */
+static void
+set_bits(struct tracker_blob *b, struct tracker_entry *e, const struct wire_bits *held)
+{
+    for (uint32_t at = 0; at < BITS_BYTES(b->book.pieces); at++) {
+        unsigned news = (unsigned)e->bits[at] ^ (at < held->len ? held->bytes[at] : 0u);
+        for (; news != 0; news &= news - 1) {
+            uint32_t p = 8 * at + (uint32_t)__builtin_ctz(news);
+            if (p < b->book.pieces)
+                set_bit(b, e, p, !bits_get(e->bits, p));
+        }
+    }
+}
+
 bool
 tracker_doubted(const struct tracker_blob *b, const struct tracker_entry *e, int64_t now_ms)
 {
@@ -174,7 +199,7 @@ tracker_doubted(const struct tracker_blob *b, const struct tracker_entry *e, int
         doubters += now_ms < e->doubters[i].until_ms;
     if (doubters == 0)
         return false;
-    unsigned others = tracker_wanting(b) - tracker_wants(e->flags);
+    unsigned others = b->wanting - tracker_wants(e->flags);
     return doubters == TRACKER_DOUBTERS_MAX || 2 * doubters >= others;
 }
 
@@ -220,6 +245,7 @@ tracker_doubt(struct tracker *t, const struct node_id *node, const struct wire_d
     }
     if (place != NULL)
         *place = (struct tracker_doubter){(unsigned)from, now_ms + TRACKER_DOUBT_MS};
+    b->doubts_ms = now_ms + TRACKER_DOUBT_MS;
     tracker_recount(b, e, now_ms);
 }
 
@@ -227,15 +253,17 @@ static void
 drop_entry(struct tracker_blob *b, size_t at)
 {
     struct tracker_entry *e = b->entries[at];
-    for (uint32_t p = 0; p < b->book.pieces; p++)
-        set_bit(b, e, p, false);
-    for (unsigned i = 0; i < LEASES_MAX; i++)
+    set_bits(b, e, &(struct wire_bits){0});
+    for (unsigned i = 0; i < b->book.used; i++)
         if (lease_running(&b->book.list[i]) && b->book.list[i].node == e->node)
             lease_end(&b->book, &b->book.list[i], LEASE_EXPIRED);
     tracker_race_forget(b, e->node);
+    b->wanting -= tracker_wants(e->flags);
     b->entries[at] = b->entries[--b->entries_count];
+    b->hashes[at] = b->hashes[b->entries_count];
     b->entry_at[b->entries[at]->node] = (uint16_t)at;
-    mem_free(e);
+    b->moves++;
+    free_entry(e);
 }
 
 void
@@ -283,7 +311,7 @@ tracker_shorten(struct tracker *t, struct tracker_blob *b, int64_t now_ms,
 {
     uint32_t keeps = LEASE_FIRST_BYTES / b->book.piece_bytes;
     keeps = keeps > 2 ? keeps : 2;
-    for (unsigned i = 0; i < LEASES_MAX; i++) {
+    for (unsigned i = 0; i < b->book.used; i++) {
         struct lease *l = &b->book.list[i];
         uint32_t kept = (uint32_t)(l->done_bytes / b->book.piece_bytes) + keeps;
         if (!lease_running(l) || l->end - l->first <= kept || l->end_wanted < l->end)
@@ -291,15 +319,6 @@ tracker_shorten(struct tracker *t, struct tracker_blob *b, int64_t now_ms,
         t->sum.trims++;
         tracker_trim(t, b, l, l->first + kept, now_ms, orders);
     }
-}
-
-unsigned
-tracker_wanting(const struct tracker_blob *b)
-{
-    unsigned n = 0;
-    for (size_t i = 0; i < b->entries_count; i++)
-        n += tracker_wants(b->entries[i]->flags);
-    return n;
 }
 
 /* ---- announcements ---- */
@@ -351,8 +370,9 @@ tracker_blob(struct tracker *t, const struct node_id *node, const struct node_ad
     n->addr = *addr;
     if (said->wan_rate > 0)
         n->wan_rate = said->wan_rate;
-    struct tracker_entry *e = make_entry(b, (unsigned)at, now_ms);
+    struct tracker_entry *e = make_entry(t, b, (unsigned)at, now_ms);
     bool newly = tracker_wants(said->flags) && !tracker_wants(e->flags);
+    b->wanting += tracker_wants(said->flags) - tracker_wants(e->flags);
     e->flags = said->flags;
     e->idle = said->idle_leases;
     e->cursor = said->cursor;
@@ -360,13 +380,12 @@ tracker_blob(struct tracker *t, const struct node_id *node, const struct node_ad
     e->announced_ms = now_ms;
     b->touched_ms = now_ms;
     tracker_recount(b, e, now_ms);
-    for (uint32_t p = 0; p < b->book.pieces; p++)
-        set_bit(b, e, p, wire_bit(&said->held, p));
+    set_bits(b, e, &said->held);
     if (!newly)
         return;
     if (wire_is_request(said->flags))
         replicas_hit(t->replicas, &b->digest, b->book.size, now_ms);
-    if (tracker_wanting(b) == 2)
+    if (b->wanting == 2)
         tracker_shorten(t, b, now_ms, orders);
 }
 
@@ -535,59 +554,34 @@ tracker_fetching(struct tracker *t, const struct node_id *node, const struct wir
         ended_early(t, b, l, said->state, now_ms);
 }
 
-static bool
-lacks(const struct tracker_entry *e, const struct tracker_entry *holder, size_t bytes)
+/* What ends by itself: doubts, and entries that are not announced any more. Both have a time before
+ * which there is nothing to look for. */
+static void
+forget_entries(struct tracker_blob *b, int64_t now_ms)
 {
-    for (size_t i = 0; i < bytes; i++)
-        if ((holder->bits[i] & ~e->bits[i]) != 0)
-            return true;
-    return false;
-}
-
-bool
-tracker_peer(struct tracker *t, const struct node_id *node, const struct digest *digest,
-             int64_t now_ms, size_t *at, struct wire_peer *ret)
-{
-    struct tracker_blob *b = tracker_find(t, digest);
-    int asker = tracker_node(t, node);
-    struct tracker_entry *e = b != NULL && asker >= 0 ? tracker_entry(b, (unsigned)asker) : NULL;
-    if (e == NULL || (*at == 0 && e->peers_helped && now_ms - e->peers_ms < TRACKER_PEERS_MS))
-        return false;
-    size_t bytes = BITS_BYTES(b->book.pieces);
-    /* A newcomer in a large swarm hears of its neighbours also while they have nothing: it will
-     * tell them what it gets. */
-    size_t others = b->entries_count - 1;
-    bool meets = others > PICK_NEAR && now_ms - e->since_ms < TRACKER_PEERS_MS;
-    if (*at == 0)
-        e->peers_helped = false;
-    e->peers_ms = now_ms;
-    while (*at < b->entries_count) {
-        const struct tracker_entry *o = b->entries[(*at)++];
-        if (o == e || !o->counts || !pick_near(&t->nodes[o->node].id, node, others))
-            continue;
-        bool helps = lacks(e, o, bytes);
-        if (!helps && !meets)
-            continue;
-        e->peers_helped = e->peers_helped || helps;
-        *ret = (struct wire_peer){
-            t->nodes[o->node].id, t->nodes[o->node].addr, *digest, {o->bits, (uint16_t)bytes}};
-        return true;
+    bool doubts = b->doubts_ms > 0, over = now_ms - b->oldest_ms > TRACKER_ENTRY_TTL_MS;
+    if (!doubts && !over)
+        return;
+    if (now_ms >= b->doubts_ms)
+        b->doubts_ms = 0;
+    b->oldest_ms = now_ms;
+    for (size_t j = b->entries_count; j-- > 0;) {
+        struct tracker_entry *e = b->entries[j];
+        tracker_recount(b, e, now_ms);
+        if (now_ms - e->announced_ms > TRACKER_ENTRY_TTL_MS)
+            drop_entry(b, j);
+        else if (e->announced_ms < b->oldest_ms)
+            b->oldest_ms = e->announced_ms;
     }
-    return false;
 }
 
 void
 tracker_forget_old(struct tracker *t, int64_t now_ms)
 {
     for (size_t i = t->blobs_count; i-- > 0;) {
-        struct tracker_blob *b = t->blobs[i];
-        for (size_t j = b->entries_count; j-- > 0;) {
-            tracker_recount(b, b->entries[j], now_ms);
-            if (now_ms - b->entries[j]->announced_ms > TRACKER_ENTRY_TTL_MS)
-                drop_entry(b, j);
-        }
-        if (b->entries_count == 0)
-            forget_blob(t, b);
+        forget_entries(t->blobs[i], now_ms);
+        if (t->blobs[i]->entries_count == 0)
+            forget_blob(t, t->blobs[i]);
     }
 }
 
@@ -602,7 +596,7 @@ bool
 tracker_quiet(const struct tracker *t)
 {
     for (size_t i = 0; i < t->blobs_count; i++)
-        if (tracker_wanting(t->blobs[i]) > 0)
+        if (t->blobs[i]->wanting > 0)
             return false;
     return true;
 }

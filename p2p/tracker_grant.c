@@ -10,7 +10,7 @@ fetchers(const struct tracker_blob *b, uint8_t ret[BITS_BYTES(TRACKER_NODES_MAX)
 {
     unsigned n = 0;
     memset(ret, 0, BITS_BYTES(TRACKER_NODES_MAX));
-    for (unsigned i = 0; i < LEASES_MAX; i++) {
+    for (unsigned i = 0; i < b->book.used; i++) {
         const struct lease *l = &b->book.list[i];
         if (!lease_running(l) || bits_get(ret, l->node))
             continue;
@@ -60,7 +60,7 @@ bool
 tracker_fetches(const struct tracker *t, unsigned node)
 {
     for (size_t i = 0; i < t->blobs_count; i++)
-        for (unsigned k = 0; k < LEASES_MAX; k++)
+        for (unsigned k = 0; k < t->blobs[i]->book.used; k++)
             if (lease_running(&t->blobs[i]->book.list[k]) && t->blobs[i]->book.list[k].node == node)
                 return true;
     return false;
@@ -254,7 +254,7 @@ run_length(const struct tracker *t, const struct tracker_blob *b, const struct t
            uint32_t first, int64_t now_ms)
 {
     uint64_t bytes = shared_bytes(t, b, e->node, now_ms);
-    if (tracker_wanting(b) == 1 && b->remotes_count == 0)
+    if (b->wanting == 1 && b->remotes_count == 0)
         bytes = solo_bytes(t, b);
     uint32_t most = (uint32_t)(bytes / b->book.piece_bytes), count = 1;
     while (count < most && first + count < window_end(b, e) && piece_free(b, first + count))
@@ -573,7 +573,7 @@ tracker_tick(struct tracker *t, int64_t now_ms, struct tracker_orders *orders)
 {
     if (t->epoch != 0) {
         for (size_t i = 0; i < t->blobs_count; i++) {
-            for (unsigned k = 0; k < LEASES_MAX; k++)
+            for (unsigned k = 0; k < t->blobs[i]->book.used; k++)
                 if (lease_running(&t->blobs[i]->book.list[k]))
                     judge(t, t->blobs[i], &t->blobs[i]->book.list[k], now_ms, orders);
             struct tracker_entry *racer = tracker_racer(t, t->blobs[i], now_ms, orders);

@@ -1,5 +1,6 @@
 /* What the files of the tracker share: tracker.c (what is announced), tracker_grant.c (who fetches
- * what) and tracker_race.c (what all wait for is given to a second node).
+ * what), tracker_race.c (what all wait for is given to a second node) and tracker_peers.c (who is
+ * named to whom).
  *
  *   tracker -- blob -- book of leases, of[] per piece
  *           |       `- entries: node, bits held, cursor, what it may and wants
@@ -42,12 +43,15 @@ struct tracker_entry {
     uint32_t first, end; /* its window of pieces; end 0: it takes all */
     int64_t since_ms, announced_ms, peers_ms, nudged_ms;
     bool peers_helped; /* the last list of peers named pieces that it lacked */
-    bool counts;
     int64_t barren_ms; /* until then it fetches for nobody, as it was doubted by too many */
     struct tracker_doubter {
         unsigned node;
         int64_t until_ms; /* 0: free */
     } doubters[TRACKER_DOUBTERS_MAX];
+    uint16_t *near; /* its neighbours: where their entries stand, while near_moves is the blob's */
+    size_t near_count;
+    uint32_t near_moves;
+    bool counts;
     uint8_t bits[];
 };
 
@@ -77,6 +81,11 @@ struct tracker_blob {
     struct lease_book book;
     size_t entries_count, entries_cap;
     struct tracker_entry **entries;
+    uint64_t *hashes;                     /* of their nodes, in the same order: pick_hash() */
+    uint32_t moves;                       /* how often one came, or went */
+    unsigned wanting;                     /* how many want bytes for a client: tracker_wants() */
+    int64_t oldest_ms;                    /* none was announced before */
+    int64_t doubts_ms;                    /* until then one of them may be doubted; 0: none is */
     uint16_t entry_at[TRACKER_NODES_MAX]; /* by node: where its entry stands, if it has one */
     uint8_t *of;                          /* per piece, for the book */
     uint16_t *holders;                    /* per piece */
@@ -130,7 +139,6 @@ tracker_wants(uint8_t flags)
 {
     return (flags & (WIRE_WANTS | WIRE_FOR_COPY)) == WIRE_WANTS;
 }
-unsigned tracker_wanting(const struct tracker_blob *b); /* how many do */
 /* Its leases are long because one node wanted it alone, from upstream: that is over. */
 void tracker_shorten(struct tracker *t, struct tracker_blob *b, int64_t now_ms,
                      struct tracker_orders *orders);

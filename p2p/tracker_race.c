@@ -75,7 +75,7 @@ static uint32_t
 awaited(struct tracker_blob *b, int64_t now_ms, struct lease **ret)
 {
     bool some = now_ms - b->lost_ms < TRACKER_LOST_MS;
-    for (unsigned i = 0; i < LEASES_MAX && !some; i++)
+    for (unsigned i = 0; i < b->book.used && !some; i++)
         some = is_late(b, &b->book.list[i], now_ms);
     uint32_t piece = some ? lowest_cursor(b) : b->book.pieces;
     if (piece == b->book.pieces)

@@ -89,7 +89,7 @@ count_inflight(struct tracker *t)
         t->sources[i].rank.inflight_bytes = 0;
     for (size_t i = 0; i < t->blobs_count; i++) {
         const struct lease_book *book = &t->blobs[i]->book;
-        for (unsigned k = 0; k < LEASES_MAX; k++)
+        for (unsigned k = 0; k < book->used; k++)
             if (lease_running(&book->list[k]))
                 t->sources[book->list[k].source].rank.inflight_bytes +=
                     lease_bytes(book, &book->list[k]) - book->list[k].done_bytes;
@@ -129,8 +129,7 @@ static bool
 asks(struct tracker_blob *b, int64_t now_ms)
 {
     int64_t every_ms = b->asks == 1 ? TRACKER_ASK_AGAIN_MS : TRACKER_ASK_MS;
-    if (b->remotes_count > 0 || (b->asks > 0 && now_ms - b->asked_ms < every_ms) ||
-        tracker_wanting(b) == 0)
+    if (b->remotes_count > 0 || (b->asks > 0 && now_ms - b->asked_ms < every_ms) || b->wanting == 0)
         return false;
     for (uint32_t p = 0; p < b->book.pieces; p++)
         if (b->holders[p] == 0)
