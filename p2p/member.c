@@ -14,10 +14,58 @@ member_priority(unsigned configured, bool wired, int64_t up_ms, unsigned cpus)
     return p << 8 | (cpus < CPUS_MAX ? cpus : CPUS_MAX);
 }
 
+bool
+member_better(uint32_t a_priority, const struct node_id *a, uint32_t b_priority,
+              const struct node_id *b)
+{
+    return a_priority != b_priority ? a_priority > b_priority : node_compare(a, b) > 0;
+}
+
+bool
+member_doubts_itself(const struct members *m, uint64_t site)
+{
+    size_t banned = 0;
+    for (size_t i = 0; i < m->count && m->banned > 0; i++)
+        banned += m->list[i].site == site && m->list[i].banned;
+    return 2 * banned > member_count(m, site) + 1;
+}
+
+static bool
+shunned(const struct members *m, const struct member *o)
+{
+    return o->banned && !member_doubts_itself(m, o->site);
+}
+
+bool
+member_shunned(const struct members *m, const struct node_id *id)
+{
+    const struct member *o = member_find(m, id);
+    return o != NULL && shunned(m, o);
+}
+
+static bool
+is_better(const struct member *a, const struct member *b)
+{
+    return member_better(a->priority, &a->id, b->priority, &b->id);
+}
+
+/* Where the best node of a site stands that is not shunned; MEMBERS_MAX: there is none. */
+static size_t
+best_of(const struct members *m, uint64_t site)
+{
+    size_t best = MEMBERS_MAX;
+    for (size_t i = 0; i < m->count; i++)
+        if (m->list[i].site == site && !shunned(m, &m->list[i]) &&
+            (best == MEMBERS_MAX || is_better(&m->list[i], &m->list[best])))
+            best = i;
+    return best;
+}
+
 void
 member_init(struct members *m, uint64_t home)
 {
     m->count = m->banned = m->home_count = 0;
+    m->best = MEMBERS_MAX;
     m->home = home;
     m->bury_ms = INT64_MAX;
     memset(m->first, 0, sizeof m->first);
@@ -30,6 +78,18 @@ member_move(struct members *m, uint64_t home)
     m->home_count = 0;
     for (size_t i = 0; i < m->count; i++)
         m->home_count += m->list[i].site == home;
+    m->best = best_of(m, home);
+}
+
+/* The one at i is new, or says something else of itself. Who is shunned depends on all. */
+static void
+compare(struct members *m, size_t i)
+{
+    if (m->banned > 0 || i == m->best)
+        m->best = best_of(m, m->home);
+    else if (m->list[i].site == m->home &&
+             (m->best == MEMBERS_MAX || is_better(&m->list[i], &m->list[m->best])))
+        m->best = i;
 }
 
 /* Ids are hashes. */
@@ -69,6 +129,10 @@ drop(struct members *m, size_t i)
         link_in(m, i);
     }
     m->count = last;
+    if (m->banned > 0 || i == m->best)
+        m->best = best_of(m, m->home);
+    else if (m->best == last)
+        m->best = i;
 }
 
 /* Where it stands; count: nowhere. */
@@ -122,6 +186,7 @@ member_heard(struct members *m, const struct member *said, int64_t now_ms)
         m->count++;
         link_in(m, i);
     }
+    compare(m, i);
     at->heard_ms = now_ms;
     if (dead_ms(at) < m->bury_ms)
         m->bury_ms = dead_ms(at);
@@ -168,35 +233,6 @@ member_bury(struct members *m, int64_t now_ms, struct node_id *ret_dead)
     return false;
 }
 
-bool
-member_better(uint32_t a_priority, const struct node_id *a, uint32_t b_priority,
-              const struct node_id *b)
-{
-    return a_priority != b_priority ? a_priority > b_priority : node_compare(a, b) > 0;
-}
-
-bool
-member_doubts_itself(const struct members *m, uint64_t site)
-{
-    size_t banned = 0;
-    for (size_t i = 0; i < m->count && m->banned > 0; i++)
-        banned += m->list[i].site == site && m->list[i].banned;
-    return 2 * banned > member_count(m, site) + 1;
-}
-
-static bool
-shunned(const struct members *m, const struct member *o)
-{
-    return o->banned && !member_doubts_itself(m, o->site);
-}
-
-bool
-member_shunned(const struct members *m, const struct node_id *id)
-{
-    const struct member *o = member_find(m, id);
-    return o != NULL && shunned(m, o);
-}
-
 unsigned
 member_rank(const struct members *m, uint64_t site, uint32_t priority, const struct node_id *id,
             const struct node_id *except)
@@ -225,12 +261,6 @@ member_count(const struct members *m, uint64_t site)
 const struct member *
 member_best(const struct members *m, uint64_t site)
 {
-    const struct member *best = NULL;
-    for (size_t i = 0; i < m->count; i++) {
-        const struct member *o = &m->list[i];
-        if (o->site == site && !shunned(m, o) &&
-            (best == NULL || member_better(o->priority, &o->id, best->priority, &best->id)))
-            best = o;
-    }
-    return best;
+    size_t i = site == m->home ? m->best : best_of(m, site);
+    return i < MEMBERS_MAX ? &m->list[i] : NULL;
 }

@@ -35,6 +35,7 @@ struct members {
     size_t count, banned;
     uint64_t home; /* site of this node, and how many are of it */
     size_t home_count;
+    size_t best; /* of them: where it stands, as member_best() says; MEMBERS_MAX: there is none */
     int64_t bury_ms;                 /* nobody is dead before */
     struct member list[MEMBERS_MAX]; /* unordered */
     /* By id: index + 1 of the first in a bucket, and of the one behind it; 0: none. */

@@ -1,6 +1,7 @@
 #include "tests/unit/p2p/unit.h"
 
 #include "base/mem.h"
+#include "base/rng.h"
 #include "p2p/member.h"
 
 static struct members *
@@ -106,6 +107,46 @@ rank_counts_the_better_nodes_of_the_site(void **state)
     mem_free(m);
 }
 
+/* The best one is kept; here it is looked for. */
+static const struct member *
+looked_for(const struct members *m, uint64_t site)
+{
+    const struct member *best = NULL;
+    for (size_t i = 0; i < m->count; i++) {
+        const struct member *o = &m->list[i];
+        if (o->site == site && !member_shunned(m, &o->id) &&
+            (best == NULL || member_better(o->priority, &o->id, best->priority, &best->id)))
+            best = o;
+    }
+    return best;
+}
+
+static void
+the_best_is_right_after_each_change(void **state)
+{
+    (void)state;
+    struct members *m = mem_zalloc(sizeof *m);
+    struct rng r;
+    rng_init(&r, 1);
+    member_init(m, 1);
+    for (unsigned i = 0; i < 4000; i++) {
+        struct member said = {.id = unit_node((uint8_t)(1 + rng_below(&r, 12))),
+                              .site = 1 + (rng_below(&r, 8) == 0),
+                              .priority = (uint32_t)rng_below(&r, 3),
+                              .banned = i > 2000 && rng_below(&r, 4) == 0,
+                              .seq = i + 1};
+        if (rng_below(&r, 4) == 0)
+            member_forget(m, &said.id);
+        else
+            assert_true(member_heard(m, &said, i));
+        if (rng_below(&r, 50) == 0)
+            member_move(m, 1 + rng_below(&r, 2));
+        assert_ptr_equal(member_best(m, 1), looked_for(m, 1));
+        assert_ptr_equal(member_best(m, 2), looked_for(m, 2));
+    }
+    mem_free(m);
+}
+
 static void
 a_full_table_lets_nobody_in(void **state)
 {
@@ -144,6 +185,7 @@ main(void)
         cmocka_unit_test(a_node_of_another_site_is_not_counted_at_home),
         cmocka_unit_test(an_older_word_of_a_node_is_not_taken),
         cmocka_unit_test(rank_counts_the_better_nodes_of_the_site),
+        cmocka_unit_test(the_best_is_right_after_each_change),
         cmocka_unit_test(a_full_table_lets_nobody_in),
         cmocka_unit_test(what_was_configured_outweighs_all_else),
     };
