@@ -117,6 +117,7 @@ fill_start(struct fill *f, struct source *s, const struct gap *gap, const char *
     r->call.source = s;
     r->call.want.origin = &f->origin;
     r->call.want.class = class;
+    r->call.want.part_only = !peer && f->ordered != NULL;
     set_path(f, &r->call.want, peer);
     s->blob_calls++;
     s->background_calls += f->background;

@@ -11,6 +11,7 @@
 
 #include "base/rng.h"
 #include "proxy/upstream/call.h"
+#include "proxy/upstream/reach.h"
 #include "proxy/upstream/upstream.h"
 
 #define BLOB_CALLS_MAX       64 /* open requests for blobs in all */
@@ -29,6 +30,7 @@ struct fill_world {
     struct peers *peers;
     struct bans bans;
     struct p2p *p2p;         /* NULL: this node is alone */
+    struct reach reach;      /* of the other nodes of the site */
     unsigned blob_calls;     /* open now, at registries */
     unsigned peer_calls;     /* open now, at other nodes */
     uint64_t buffer_bytes;   /* that all of them hold at most */

@@ -9,6 +9,10 @@
  *   registry   ASKED --failed, asked to wait--> RESTS: we may not fetch --time--> ASKED
  *              ASKED --final no--> REFUSED
  *
+ * Two things that no order can help are left to each node alone, as without a swarm: a registry
+ * that knows no ranges, of which each would read nearly all for its part, and other nodes of which
+ * none answers (reach).
+ *
  * A registry that fails fails the blob only when nobody else can bring it: there is no other node,
  * or none gave anything for GRACE_MS after a final no. Else patience decides.
  */
@@ -50,6 +54,7 @@ struct ordered {
     uint32_t piece_bytes;
     uint8_t flags; /* as told */
     bool any;      /* an order came */
+    bool no_parts; /* the registry sends whole blobs only */
     int64_t since_ms;
     int64_t rest_until_ms; /* of the registry; 0: it does not rest */
     int refused;           /* code of its final no, or 0 */
@@ -108,6 +113,8 @@ ordered_open(struct fill *f, int64_t now_ms)
     /* What is read with a client's own secret is nobody else's business. */
     bool secret = !f->copy && f->origin.registry->auth == AUTH_PASS;
     if (p2p == NULL || secret || f->size == 0 || f->size > PIECE_BLOB_MAX || blob_passes(f->blob))
+        return false;
+    if (reach_is_lost(&f->world->reach, p2p_others(p2p), now_ms))
         return false;
     f->ordered = mem_zalloc(sizeof *f->ordered);
     f->ordered->p2p = p2p;
@@ -300,6 +307,10 @@ go_on(struct fill *f, struct order *o, int64_t now_ms)
         finish(f, o, SWARM_DONE);
         return;
     }
+    if (!is_peer(o->source) && now_ms < f->upstream->no_ranges_until_ms) {
+        f->ordered->no_parts = true;
+        return;
+    }
     /* A peer gives one piece at a time. */
     uint64_t end = is_peer(o->source) ? piece_start(f, o->piece + 1) : o->end;
     if (!fill_has_place(f, o->source, !f->background && fill_runs(f) == 0) ||
@@ -325,12 +336,25 @@ how_it_ended(const struct order *o, const struct run *r)
     return denied ? SWARM_DENIED : SWARM_FAILED;
 }
 
+static void
+note_reach(struct reach *reach, const struct run *r, int64_t now_ms)
+{
+    const struct source *s = r->call.source;
+    if (s->body_source != BLOB_FROM_PEER)
+        return;
+    if (r->call.exchange.head.status != 0)
+        reach_answered(reach);
+    else if (r->code == ERR_UPSTREAM || r->code == ERR_TIMEOUT)
+        reach_failed(reach, &s->node, now_ms);
+}
+
 /* Its request is over. */
 static void
 settle(struct fill *f, struct order *o, int64_t now_ms)
 {
     const struct run *r = *o->run;
     bool peer = is_peer(o->source);
+    note_reach(&f->world->reach, r, now_ms);
     if (!peer)
         fill_keep_etag(f, r);
     if (r->code == 0 && piece_start(f, o->piece) >= o->end) {
@@ -340,6 +364,10 @@ settle(struct fill *f, struct order *o, int64_t now_ms)
     if (r->code == 0) {
         fill_stop(f, o->run);
         o->run = NULL;
+        return;
+    }
+    if (!peer && now_ms < f->upstream->no_ranges_until_ms) {
+        f->ordered->no_parts = true;
         return;
     }
     fill_log_failure(f, r);
@@ -499,6 +527,16 @@ is_stranded(struct fill *f, int64_t now_ms)
     return now_ms - from_ms >= limit_ms;
 }
 
+/* NULL: orders may help. */
+static const char *
+hopeless_why(const struct fill *f, int64_t now_ms)
+{
+    if (f->ordered->no_parts)
+        return "the registry sends no ranges";
+    bool lost = reach_is_lost(&f->world->reach, p2p_others(f->ordered->p2p), now_ms);
+    return lost ? "no other node answers" : NULL;
+}
+
 void
 ordered_step(struct fill *f, int64_t now_ms, bool woken)
 {
@@ -508,6 +546,11 @@ ordered_step(struct fill *f, int64_t now_ms, bool woken)
             step_order(f, &f->ordered->orders[i], now_ms, woken);
     if (f->over || blob_held_end(f->blob, 0) == f->size)
         return;
+    const char *hopeless = hopeless_why(f, now_ms);
+    if (hopeless != NULL) {
+        leave(f, hopeless);
+        return;
+    }
     tell_cursors(f, now_ms, woken);
     watch_registry(f, now_ms);
     if (!f->over && is_stranded(f, now_ms))

@@ -26,6 +26,7 @@ struct want {
     const char *class; /* of a peer: a value of PIECE_CLASS */
     bool ask;          /* a small answer of any status, not a blob */
     bool head;
+    bool part_only; /* of a blob: a registry that sends all of it instead is refused */
     struct gap gap; /* of a blob; end CACHE_SIZE_UNKNOWN: all that there is */
     uint64_t size;  /* of a blob as we know it, or CACHE_SIZE_UNKNOWN */
     char etag[128]; /* for If-Range, or "" */
@@ -70,13 +71,14 @@ struct source {
     const struct source_ops *ops;
     char name[SOURCE_NAME_MAX]; /* for people: host of a registry, address of a peer */
     enum blob_source body_source;
-    int64_t head_wait_ms;      /* a request is left without a head after this; 0: by patience */
-    struct node_id node;       /* none: a registry */
-    unsigned refs;             /* fills and asks that hold it */
-    unsigned blob_calls;       /* open now, for blobs */
-    unsigned asks;             /* open now, small ones */
-    unsigned background_calls; /* of those, for blobs that no client asked for */
-    struct backoff wait;       /* no calls while it is active: the source asked for it */
+    int64_t head_wait_ms;       /* a request is left without a head after this; 0: by patience */
+    struct node_id node;        /* none: a registry */
+    unsigned refs;              /* fills and asks that hold it */
+    unsigned blob_calls;        /* open now, for blobs */
+    unsigned asks;              /* open now, small ones */
+    unsigned background_calls;  /* of those, for blobs that no client asked for */
+    int64_t no_ranges_until_ms; /* a registry that sent all when it was asked for a part */
+    struct backoff wait;        /* no calls while it is active: the source asked for it */
     struct budget retries;
 };
 

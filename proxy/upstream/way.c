@@ -16,7 +16,8 @@
 #include "proxy/upstream/upstream_inside.h"
 #include <string.h>
 
-#define TOKEN_ROUNDS_MAX 2 /* a stale token and a fresh one */
+#define TOKEN_ROUNDS_MAX 2     /* a stale token and a fresh one */
+#define NO_RANGES_MS     60000 /* a storage host that sends none may be another one then */
 
 /* The way of one want so far. */
 struct trail {
@@ -299,6 +300,19 @@ note_health(struct upstream *u, const struct head *h, int64_t now_ms)
     }
 }
 
+/* All of a blob came although a part was asked for, and not because it had changed. */
+static bool
+ignores_range(struct source *s, const struct want *w, const struct head *h, int64_t now_ms)
+{
+    bool part = w->gap.start > 0 || w->gap.end != CACHE_SIZE_UNKNOWN;
+    if (!w->ask && part && h->status == 206)
+        s->no_ranges_until_ms = 0;
+    if (w->ask || !part || h->status != 200 || w->etag[0] != '\0')
+        return false;
+    s->no_ranges_until_ms = now_ms + NO_RANGES_MS;
+    return w->part_only && w->gap.start > 0;
+}
+
 static struct verdict
 judge(struct source *s, struct want *w, const struct exchange *x, int64_t now_ms)
 {
@@ -316,6 +330,9 @@ judge(struct source *s, struct want *w, const struct exchange *x, int64_t now_ms
     if (!t->own && (h->status == 401 || h->status == 403)) /* a signed URL that has expired */
         return (struct verdict){
             .kind = VERDICT_BROKEN, .code = ERR_UPSTREAM, .reason = "storage host refused"};
+    if (ignores_range(s, w, h, now_ms))
+        return (struct verdict){
+            .kind = VERDICT_BROKEN, .code = ERR_UPSTREAM, .reason = "sends no ranges"};
     return w->ask ? judge_ask(h) : judge_blob(h, &w->gap, w->size);
 }
 

@@ -1386,6 +1386,45 @@ pieces_that_are_compared_as_a_whole_have_bounded_memory(void **state)
     assert_true(fill_has_place(&small, &peer, false));
 }
 
+/* With orders for parts each node would read nearly all of it, for each part. */
+static void
+a_registry_without_ranges_is_asked_for_all_by_each_node(void **state)
+{
+    struct bench *b = *state;
+    static struct pull p;
+    struct fake_seen seen[4];
+    start_pull(b, "reg.test", "norange", &p);
+    swarm_wait(is_wanted, 1);
+    order_wan(b, 1, 5, 2);
+    swarm_wait(is_left, 1);
+    assert_int_equal(swarm.progress_bytes[1], 0);
+    assert_int_equal(end_pull(&p), 0);
+    size_t asked = fake_asked(&b->fake, "/norange/", seen, 4);
+    assert_true(asked >= 2 && asked <= 3); /* the fake cuts its first answer */
+    assert_string_equal(seen[1].range, "");
+}
+
+static void
+nodes_of_whom_none_answers_are_left(void **state)
+{
+    struct bench *b = *state;
+    static struct pull p;
+    uint32_t id = 0;
+    start_pull(b, "reg.test", "plain", &p);
+    swarm_wait(is_wanted, 1);
+    for (bool left = false; !left && id + 1 < ARRAY_LEN(swarm.ended);) {
+        struct timespec pause = {.tv_nsec = 50 * 1000000};
+        order_at(b, 1, ++id, 3);
+        (void)nanosleep(&pause, NULL);
+        swarm_lock();
+        left = is_left(1);
+        swarm_unlock();
+    }
+    swarm_wait(is_left, 1);
+    assert_true(id >= REACH_TRIES_MIN);
+    assert_int_equal(end_pull(&p), 0);
+}
+
 int
 main(void)
 {
@@ -1433,6 +1472,8 @@ main(void)
         WITH_NODE(a_banned_node_is_asked_for_nothing),
         WITH_NODE(who_passed_a_few_wrong_pieces_on_is_not_banned),
         WITH_NODE(a_registry_that_lies_alone_fails_the_blob),
+        WITH_NODE(a_registry_without_ranges_is_asked_for_all_by_each_node),
+        WITH_NODE(nodes_of_whom_none_answers_are_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
