@@ -76,6 +76,7 @@ static const struct conn_rules rules = {
     .idle_ms = 30000,
     .slow_ms = 30000,
     .slow_bytes = 30ull * 1024, /* 1 KiB/s */
+    .still_ms = 60000,
     .mute_ms = 60000,
     .port = "registry",
     .open = M_connections,

@@ -43,24 +43,27 @@ open_window(struct conn_watch *w, const struct conn_gauge *g, int64_t now_ms)
     w->acked_bytes = g->acked_bytes;
 }
 
-/* Nothing is queued and nothing was for long: our side hangs, e.g. libmicrohttpd turns in circles
- * on a file that got shorter under it. */
+/* Nothing has moved for long. With bytes in the queue it is the client: it has lost its power, or
+ * its window is closed. Without, our side hangs, e.g. libmicrohttpd turns in circles on a file that
+ * got shorter under it. */
 static bool
-is_mute(const struct conn_rules *rules, struct conn_watch *w, const struct conn_gauge *g,
-        int64_t now_ms)
+is_stuck(const struct conn_rules *rules, struct conn_watch *w, const struct conn_gauge *g,
+         int64_t now_ms)
 {
-    if (g->acked_bytes != w->heard_bytes || g->queued_bytes > 0) {
+    bool queued = g->queued_bytes > 0;
+    if (g->acked_bytes != w->heard_bytes || queued != w->heard_queued) {
         w->heard_bytes = g->acked_bytes;
+        w->heard_queued = queued;
         w->heard_ms = now_ms;
     }
-    return now_ms - w->heard_ms >= rules->mute_ms;
+    return now_ms - w->heard_ms >= (queued ? rules->still_ms : rules->mute_ms);
 }
 
 static bool
 judge_reader(const struct conn_rules *rules, struct conn_watch *w, const struct conn_gauge *g,
              int64_t now_ms)
 {
-    if (is_mute(rules, w, g, now_ms))
+    if (is_stuck(rules, w, g, now_ms))
         return false;
     if (g->queued_bytes > 0 && now_ms - w->since_ms < rules->slow_ms)
         return true;
@@ -78,6 +81,7 @@ conn_judge(const struct conn_rules *rules, struct conn_watch *w, const struct co
         w->state = move->state;
         w->heard_ms = move->at_ms;
         w->heard_bytes = g->acked_bytes;
+        w->heard_queued = g->queued_bytes > 0;
         open_window(w, g, move->at_ms);
     }
     switch (move->state) {

@@ -3,7 +3,8 @@
  *
  *   HEADER  a header is on its way          header_ms from its first byte
  *   BUSY    a request is being answered     the client takes at least slow_bytes in slow_ms, and
- *                                           something goes out at least every mute_ms
+ *                                           something in still_ms; something to send is there at
+ *                                           least every mute_ms
  *   IDLE    between two requests            idle_ms
  *
  * A connection in none of these bounds is shut down (FIN); its thread sees that and ends.
@@ -20,6 +21,7 @@ struct conn_rules {
     int64_t header_ms, idle_ms;
     int64_t slow_ms; /* over which the rate of a reader is judged */
     uint64_t slow_bytes;
+    int64_t still_ms;         /* nothing is acknowledged of what was sent: the client is gone */
     int64_t mute_ms;          /* nothing to send: beyond every wait of an answer */
     const char *port;         /* for people */
     enum metric open, reaped; /* how many there are; ended by these rules */
@@ -45,8 +47,9 @@ struct conn_watch {
     enum conn_state state;
     int64_t since_ms; /* of the state, or of the window in which a reader is judged */
     uint64_t acked_bytes;
-    int64_t heard_ms; /* when heard_bytes was reached */
+    int64_t heard_ms; /* since when these two are so */
     uint64_t heard_bytes;
+    bool heard_queued; /* something was in the queue */
 };
 
 /* Pure: false when the connection has to end. */

@@ -28,12 +28,15 @@ struct port {
     bool said;
 };
 
-/* Another node that takes nothing has lost its slot after ten seconds: two windows. */
+/* A few nodes that lost their power must not keep the slots of this one for long: 4 to 6 s, the
+ * sweep comes once a second. TCP_USER_TIMEOUT would cut slow readers, too: a window that never
+ * opens for the whole next segment is as one that is closed, to the kernel. */
 static const struct conn_rules rules = {
     .header_ms = ACCEPTOR_HEADER_MS,
     .idle_ms = 60000, /* connections between nodes are kept */
     .slow_ms = 5000,
     .slow_bytes = 5ull * 1024,
+    .still_ms = 4000,
     .mute_ms = 30000,
     .port = "peer",
     .open = M_peer_connections,

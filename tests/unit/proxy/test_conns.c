@@ -12,6 +12,7 @@ static const struct conn_rules rules = {.header_ms = 10000,
                                         .idle_ms = 30000,
                                         .slow_ms = 30000,
                                         .slow_bytes = 30 * 1024,
+                                        .still_ms = 60000,
                                         .mute_ms = 60000,
                                         .port = "test",
                                         .open = M_connections,
@@ -116,6 +117,32 @@ a_client_that_took_all_is_not_slow_when_upstream_is(void **state)
     assert_true(judge(&w, CONN_BUSY, 1000, &g, 50000));
     assert_true(judge(&w, CONN_BUSY, 1000, &g, 78000));
     assert_false(judge(&w, CONN_BUSY, 1000, &g, 80000));
+}
+
+static void
+who_acknowledges_nothing_is_gone_and_who_takes_little_is_not(void **state)
+{
+    (void)state;
+    struct conn_rules strict = rules;
+    strict.still_ms = 4000;
+    struct conn_watch w = {0};
+    struct conn_move move = {.state = CONN_BUSY, .at_ms = 1000};
+    struct conn_gauge g = {.acked_bytes = 100, .queued_bytes = 5000};
+    for (int64_t now = 1000; now <= 28000; now += 3000) {
+        g.acked_bytes++;
+        assert_true(conn_judge(&strict, &w, &move, &g, now));
+    }
+    assert_true(conn_judge(&strict, &w, &move, &g, 30999));
+    g.queued_bytes = 0; /* it has all; what is next comes when it comes */
+    assert_true(conn_judge(&strict, &w, &move, &g, 34000));
+    assert_true(conn_judge(&strict, &w, &move, &g, 60000));
+    g.queued_bytes = 5000;
+    assert_true(conn_judge(&strict, &w, &move, &g, 61000));
+    assert_true(conn_judge(&strict, &w, &move, &g, 64999));
+    assert_false(conn_judge(&strict, &w, &move, &g, 65000));
+    /* What was not taken of the last answer does not count against the next one. */
+    move.at_ms = 65000;
+    assert_true(conn_judge(&strict, &w, &move, &g, 66000));
 }
 
 static void
@@ -276,6 +303,7 @@ main(void)
         cmocka_unit_test(a_reader_under_one_kib_a_second_is_ended),
         cmocka_unit_test(a_steady_reader_stays_for_ever),
         cmocka_unit_test(a_client_that_took_all_is_not_slow_when_upstream_is),
+        cmocka_unit_test(who_acknowledges_nothing_is_gone_and_who_takes_little_is_not),
         cmocka_unit_test(an_answer_that_sends_nothing_for_a_minute_is_ended),
         cmocka_unit_test(a_new_request_starts_a_new_window),
         cmocka_unit_test(addresses_are_compared_without_ports),
