@@ -7,7 +7,10 @@
 
 #include "base/must.h"
 
-#define SLOTS_MAX         64 /* config may ask for fewer, not for more */
+#define SLOTS_MAX 64 /* config may ask for fewer, not for more */
+/* Of these for nodes of the same site: what is passed on by many at a time is whole late, and only
+ * then may be passed on again (simulated). */
+#define SLOTS_NEAR        4
 #define SLOTS_WAITING_MAX 64
 #define SLOTS_BUSY_MS     20 /* a longer wait is answered with busy */
 

@@ -54,8 +54,9 @@ struct demand {
 
     /* account */
     unsigned status;
-    bool uploads; /* has a slot */
-    bool packed;  /* the body is a zstd frame, packed_bytes of it so far */
+    bool uploads;           /* has a slot */
+    enum uploads_room room; /* there */
+    bool packed;            /* the body is a zstd frame, packed_bytes of it so far */
     uint64_t packed_bytes;
     int64_t turn_us;
     uint64_t acked_bytes; /* of the connection, before the body */
@@ -254,12 +255,19 @@ release_paced(void *arg)
     mem_free(p);
 }
 
-/* The other node is in another site and can undo it, and it pays here. */
+/* Is the other node in another site? Only then it takes what is packed. */
+static bool
+is_far(const struct demand *d)
+{
+    const char *accept = header(d, PIECE_ACCEPT);
+    return accept && strcmp(accept, PIECE_ZSTD) == 0;
+}
+
+/* The other node can undo it, and it pays here. */
 static bool
 shall_pack(const struct demand *d, int fd)
 {
-    const char *accept = header(d, PIECE_ACCEPT);
-    return accept && strcmp(accept, PIECE_ZSTD) == 0 && d->parcel.kind == PARCEL_BLOB &&
+    return is_far(d) && d->parcel.kind == PARCEL_BLOB &&
            squeeze_start(d->rooms->squeeze, fd, d->start, d->body_bytes, conn_rate(d->conn));
 }
 
@@ -314,8 +322,9 @@ answer_bytes(struct demand *d)
     if (d->parcel.kind == PARCEL_MANIFEST)
         cache_heard(d->rooms->cache, &d->parcel.digest);
     bool small = d->parcel.kind == PARCEL_MANIFEST && d->body_bytes <= PIECE_BYTES_MIN;
-    int rc =
-        small ? 0 : uploads_start(d->rooms->uploads, d->parcel.class, is_gone, d->conn, &busy_ms);
+    int rc = small ? 0
+                   : uploads_start(d->rooms->uploads, d->parcel.class, is_far(d), is_gone, d->conn,
+                                   &d->room, &busy_ms);
     if (rc == ERR_BUSY)
         return refuse_busy(d, busy_ms);
     if (rc < 0)
@@ -396,7 +405,7 @@ demand_account(struct demand *d, bool complete)
     if (d->status == MHD_HTTP_OK || d->status == MHD_HTTP_PARTIAL_CONTENT)
         sent = bytes_sent(d, complete);
     if (d->uploads) {
-        uploads_end(d->rooms->uploads, clock_us() - d->turn_us);
+        uploads_end(d->rooms->uploads, d->room, clock_us() - d->turn_us);
         metric_add(M_peer_upload, sent);
         if (sent > 0)
             p2p_carried(d->rooms->p2p, &d->from, FLOW_OUT, sent);

@@ -20,11 +20,11 @@ struct waiter {
 struct uploads {
     struct lock lock;
     struct cond moved; /* a turn was given, or all is over */
-    struct slots slots;
+    struct slots slots[UPLOADS_ROOMS];
     struct throttle throttle;
     struct waiter *waiters;
     uint64_t next_who;
-    bool off, closed;
+    bool off, closed, shared; /* shared: there is no room of its own for other sites */
 };
 
 struct uploads *
@@ -33,7 +33,8 @@ uploads_new(const struct uploads_limits *limits)
     struct uploads *u = mem_zalloc(sizeof *u);
     lock_init(&u->lock, LOCK_UPLOADS);
     cond_init(&u->moved);
-    slots_init(&u->slots, 1);
+    for (size_t i = 0; i < UPLOADS_ROOMS; i++)
+        slots_init(&u->slots[i], 1);
     uploads_set_limits(u, limits);
     return u;
 }
@@ -55,8 +56,11 @@ uploads_set_limits(struct uploads *u, const struct uploads_limits *limits)
     unsigned running = limits->running < SLOTS_MAX ? limits->running : SLOTS_MAX;
     lock_take(&u->lock);
     u->off = running == 0;
+    u->shared = running <= SLOTS_NEAR;
     if (!u->off)
-        u->slots.running_max = running;
+        u->slots[UPLOADS_NEAR].running_max = u->shared ? running : SLOTS_NEAR;
+    if (!u->shared)
+        u->slots[UPLOADS_FAR].running_max = running - SLOTS_NEAR;
     if (u->throttle.rate != limits->rate)
         throttle_set(&u->throttle, limits->rate, clock_us());
     lock_drop(&u->lock);
@@ -96,12 +100,12 @@ wait_turn(struct uploads *u, struct waiter *w, bool (*gone)(void *arg), void *ar
     }
 }
 
-static void end_one(struct uploads *u, int64_t took_us) NEEDS(u->lock);
+static void end_one(struct uploads *u, enum uploads_room room, int64_t took_us) NEEDS(u->lock);
 static void
-end_one(struct uploads *u, int64_t took_us)
+end_one(struct uploads *u, enum uploads_room room, int64_t took_us)
 {
     uint64_t who = 0;
-    if (!slots_done(&u->slots, took_us > 0 ? (uint64_t)took_us : 0, &who))
+    if (!slots_done(&u->slots[room], took_us > 0 ? (uint64_t)took_us : 0, &who))
         return;
     struct waiter *w = NULL;
     DL_SEARCH_SCALAR(u->waiters, w, who, who);
@@ -111,16 +115,18 @@ end_one(struct uploads *u, int64_t took_us)
 }
 
 int
-uploads_start(struct uploads *u, enum slots_class class, bool (*gone)(void *arg), void *arg,
-              unsigned *ret_busy_ms)
+uploads_start(struct uploads *u, enum slots_class class, bool far, bool (*gone)(void *arg),
+              void *arg, enum uploads_room *ret_room, unsigned *ret_busy_ms)
 {
     struct waiter w = {0};
     int rc = ERR_BUSY;
     unsigned busy_ms = UPLOADS_OFF_MS;
     lock_take(&u->lock);
     w.who = u->next_who++;
+    *ret_room = far && !u->shared ? UPLOADS_FAR : UPLOADS_NEAR;
+    struct slots *slots = &u->slots[*ret_room];
     enum slots_answer answer =
-        u->off || u->closed ? SLOTS_BUSY : slots_ask(&u->slots, w.who, class, &busy_ms);
+        u->off || u->closed ? SLOTS_BUSY : slots_ask(slots, w.who, class, &busy_ms);
     if (answer == SLOTS_START) {
         rc = 0;
     } else if (answer == SLOTS_WAIT) {
@@ -128,11 +134,12 @@ uploads_start(struct uploads *u, enum slots_class class, bool (*gone)(void *arg)
         rc = wait_turn(u, &w, gone, arg);
         DL_DELETE(u->waiters, &w);
         if (rc < 0 && w.granted)
-            end_one(u, (int64_t)u->slots.service_us); /* it came too late: to the next one */
+            end_one(u, *ret_room,
+                    (int64_t)slots->service_us); /* it came too late: to the next one */
         else if (rc < 0)
-            slots_leave(&u->slots, w.who);
+            slots_leave(slots, w.who);
         if (rc == ERR_TIMEOUT) {
-            busy_ms = slots_wait_ms(&u->slots);
+            busy_ms = slots_wait_ms(slots);
             rc = ERR_BUSY;
         }
     }
@@ -143,10 +150,10 @@ uploads_start(struct uploads *u, enum slots_class class, bool (*gone)(void *arg)
 }
 
 void
-uploads_end(struct uploads *u, int64_t took_us)
+uploads_end(struct uploads *u, enum uploads_room room, int64_t took_us)
 {
     lock_take(&u->lock);
-    end_one(u, took_us);
+    end_one(u, room, took_us);
     lock_drop(&u->lock);
 }
 
@@ -175,7 +182,7 @@ unsigned
 uploads_queue_ms(struct uploads *u)
 {
     lock_take(&u->lock);
-    unsigned wait_ms = u->off ? UPLOADS_OFF_MS : slots_wait_ms(&u->slots);
+    unsigned wait_ms = u->off ? UPLOADS_OFF_MS : slots_wait_ms(&u->slots[UPLOADS_NEAR]);
     lock_drop(&u->lock);
     return wait_ms;
 }

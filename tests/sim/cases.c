@@ -50,7 +50,7 @@ static const struct {
     {"warm", "warm=1 max-ratio=1150 max-wan=20 misses=1"},
     {"three-sites", "sites=3 nodes=4 between=10 size=64M max-ratio=1100 max-wan=1020 misses=1"},
     {"far-warm", "sites=3 nodes=4 warm=4 warm-sites=1 registry=20M between=10 size=64M "
-                 "max-ratio=2300 max-wan=1050"},
+                 "max-ratio=2000 max-wan=1050"},
     {"many-sites", "sites=8 nodes=12 between=10 size=32M max-ratio=1100 max-wan=1020"},
     {"many-warm", "sites=3 nodes=24 warm=24 warm-sites=1 between=10 size=32M rtt=60 max-ratio=1150 "
                   "max-wan=1050"},

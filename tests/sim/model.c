@@ -8,7 +8,7 @@
 
 #define BLOCK        (128u * 1024)
 #define FIRST_STEP   (16u * 1024) /* of a WAN request, until the first block is there */
-#define UPLOADS      4
+#define UPLOADS      12           /* as the daemon has, SLOTS_NEAR of them for its own site */
 #define CRIPPLED_F   500
 #define CLIENT_BLOBS 3 /* a runtime pulls so many layers at once */
 #define SWEEP_US     500000
@@ -317,6 +317,13 @@ answer(struct world *w, struct model *d, size_t i, enum swarm_end how, unsigned 
     world_post_at(w, g->node, w->now_us + delay_us, MODEL_ENDED, i, how | (uint64_t)wait_ms << 8);
 }
 
+/* Those of its peer that it needs: of its own site, or of others. */
+static struct slots *
+slots_for(const struct world *w, struct model *d, const struct model_get *g)
+{
+    return &d->nodes[g->peer].slots[w->nodes[g->node].site != w->nodes[g->peer].site];
+}
+
 static void
 begin_lan(struct world *w, struct model *d, size_t i)
 {
@@ -335,7 +342,7 @@ begin_lan(struct world *w, struct model *d, size_t i)
         answer(w, d, i, SWARM_DENIED, 0);
         return;
     }
-    switch (slots_ask(&n->slots, i, SLOTS_FILL, &wait_ms)) {
+    switch (slots_ask(slots_for(w, d, g), i, SLOTS_FILL, &wait_ms)) {
     case SLOTS_START:
         start_flow(w, d, i);
         break;
@@ -348,10 +355,12 @@ begin_lan(struct world *w, struct model *d, size_t i)
 }
 
 static void
-upload_ended(struct world *w, struct model *d, unsigned peer, int64_t took_us)
+upload_ended(struct world *w, struct model *d, const struct model_get *ended, int64_t took_us)
 {
+    struct slots *slots = slots_for(w, d, ended);
+    unsigned peer = (unsigned)ended->peer;
     uint64_t next;
-    while (slots_done(&d->nodes[peer].slots, (uint64_t)took_us, &next)) {
+    while (slots_done(slots, (uint64_t)took_us, &next)) {
         const struct model_get *g = &d->gets[next];
         if (w->nodes[g->node].step != NULL && !g->over && world_alive(w, peer)) {
             start_flow(w, d, (size_t)next);
@@ -386,7 +395,7 @@ drop_flow(struct world *w, struct model *d, size_t i)
         flows_drop(&d->flows, (unsigned)g->flow);
     g->flow = -1; /* another one may get that place */
     if (g->peer >= 0)
-        upload_ended(w, d, (unsigned)g->peer, w->now_us - g->began_us);
+        upload_ended(w, d, g, w->now_us - g->began_us);
 }
 
 /* ---- readers ---- */
@@ -546,7 +555,7 @@ reached(struct world *w, struct model *d, unsigned flow)
     int64_t at_us = w->now_us + world_delay_us(w, peer, g->node);
     flows_drop(&d->flows, flow);
     g->flow = -1;
-    upload_ended(w, d, peer, took_us);
+    upload_ended(w, d, g, took_us);
     world_post_at(w, node, at_us, MODEL_LANDED, i, 0);
 }
 
@@ -870,7 +879,8 @@ set_up_node(struct world *w, struct model *d, unsigned node)
     flows_rate(&d->flows, port(d, node, 0), slow ? c->wan / CRIPPLED_F : c->lan);
     flows_rate(&d->flows, port(d, node, 1), c->lan);
     flows_rate(&d->flows, port(d, node, 2), c->lan);
-    slots_init(&n->slots, UPLOADS);
+    slots_init(&n->slots[0], SLOTS_NEAR);
+    slots_init(&n->slots[1], UPLOADS - SLOTS_NEAR);
     w->nodes[node].site = node / c->nodes;
 }
 

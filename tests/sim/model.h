@@ -51,7 +51,7 @@ struct model {
     unsigned blobs;
     struct digest digests[PULLS_BLOBS];
     struct model_node {
-        struct slots slots;
+        struct slots slots[2];       /* for its site, for others */
         bool warm, liar, hung, full; /* full: its disk */
         bool flips;                  /* gives wrong bytes of what it has */
         bool forges;                 /* has wrong bytes of what it reads upstream, and says so */

@@ -35,7 +35,8 @@ want(void *arg)
 {
     struct wanting *w = arg;
     unsigned busy_ms = 0;
-    int rc = uploads_start(w->uploads, w->class, w->gone, &w->left, &busy_ms);
+    enum uploads_room room;
+    int rc = uploads_start(w->uploads, w->class, false, w->gone, &w->left, &room, &busy_ms);
     atomic_store(&w->busy_ms, busy_ms);
     atomic_store(&w->result, rc);
 }
@@ -48,11 +49,19 @@ start(struct wanting *w, struct uploads *u, enum slots_class class)
     assert_int_equal(thread_start(&w->thread, "want", want, w), 0);
 }
 
+static int
+ask(struct uploads *u, bool far, enum uploads_room *ret_room, unsigned *ret_busy_ms)
+{
+    return uploads_start(u, SLOTS_CURSOR, far, never_gone, NULL, ret_room, ret_busy_ms);
+}
+
 static void
 begin(struct uploads *u)
 {
     unsigned busy_ms = 0;
-    assert_int_equal(uploads_start(u, SLOTS_FILL, never_gone, NULL, &busy_ms), 0);
+    enum uploads_room room;
+    assert_int_equal(ask(u, false, &room, &busy_ms), 0);
+    assert_int_equal(room, UPLOADS_NEAR);
 }
 
 /* Teaches the slots that an upload takes that long. */
@@ -63,7 +72,7 @@ open_with(unsigned running, int64_t took_us)
     struct uploads *u = uploads_new(&limits);
     for (int i = 0; i < 64; i++) {
         begin(u);
-        uploads_end(u, took_us);
+        uploads_end(u, UPLOADS_NEAR, took_us);
     }
     return u;
 }
@@ -80,11 +89,11 @@ the_next_one_starts_when_one_ends(void **state)
     while (uploads_queue_ms(u) < 2)
         clock_sleep_ms(1);
     assert_int_equal(atomic_load(&w.result), 1);
-    uploads_end(u, 1000);
+    uploads_end(u, UPLOADS_NEAR, 1000);
     thread_join(&w.thread);
     assert_int_equal(atomic_load(&w.result), 0);
-    uploads_end(u, 1000);
-    uploads_end(u, 1000);
+    uploads_end(u, UPLOADS_NEAR, 1000);
+    uploads_end(u, UPLOADS_NEAR, 1000);
     assert_int_equal(uploads_queue_ms(u), 0);
     uploads_free(u);
 }
@@ -95,10 +104,11 @@ a_long_queue_is_told_and_not_joined(void **state)
     (void)state;
     struct uploads *u = open_with(1, 100000);
     unsigned busy_ms = 0;
+    enum uploads_room room;
     begin(u);
-    assert_int_equal(uploads_start(u, SLOTS_CURSOR, never_gone, NULL, &busy_ms), ERR_BUSY);
+    assert_int_equal(ask(u, false, &room, &busy_ms), ERR_BUSY);
     assert_in_range(busy_ms, 90, 110);
-    uploads_end(u, 1);
+    uploads_end(u, UPLOADS_NEAR, 1);
     uploads_free(u);
 }
 
@@ -113,9 +123,9 @@ an_estimate_that_was_wrong_ends_in_busy(void **state)
     thread_join(&w.thread);
     assert_int_equal(atomic_load(&w.result), ERR_BUSY);
     assert_true(atomic_load(&w.busy_ms) > 0);
-    uploads_end(u, 1000);
+    uploads_end(u, UPLOADS_NEAR, 1000);
     begin(u); /* nobody holds a place in the queue */
-    uploads_end(u, 1000);
+    uploads_end(u, UPLOADS_NEAR, 1000);
     uploads_free(u);
 }
 
@@ -133,7 +143,7 @@ who_has_left_gives_its_place_back(void **state)
     thread_join(&w.thread);
     assert_int_equal(atomic_load(&w.result), ERR_CLOSED);
     assert_in_range(uploads_queue_ms(u), 1, 2);
-    uploads_end(u, 1000);
+    uploads_end(u, UPLOADS_NEAR, 1000);
     uploads_free(u);
 }
 
@@ -144,15 +154,37 @@ without_slots_none_is_served(void **state)
     struct uploads_limits limits = {0};
     struct uploads *u = uploads_new(&limits);
     unsigned busy_ms = 0;
-    assert_int_equal(uploads_start(u, SLOTS_CURSOR, never_gone, NULL, &busy_ms), ERR_BUSY);
+    enum uploads_room room;
+    assert_int_equal(ask(u, false, &room, &busy_ms), ERR_BUSY);
     assert_int_equal(busy_ms, UPLOADS_OFF_MS);
-    limits.running = 1000;
-    uploads_set_limits(u, &limits);
-    for (unsigned i = 0; i < SLOTS_MAX; i++)
+    assert_int_equal(ask(u, true, &room, &busy_ms), ERR_BUSY);
+    uploads_free(u);
+}
+
+static void
+other_sites_have_the_slots_that_the_own_does_not_use(void **state)
+{
+    (void)state;
+    struct uploads_limits limits = {.running = 1000};
+    struct uploads *u = uploads_new(&limits);
+    unsigned busy_ms = 0;
+    enum uploads_room room;
+    for (unsigned i = 0; i < SLOTS_NEAR; i++)
         begin(u);
     assert_true(uploads_queue_ms(u) > 0);
-    for (unsigned i = 0; i < SLOTS_MAX; i++)
-        uploads_end(u, 1);
+    for (unsigned i = SLOTS_NEAR; i < SLOTS_MAX; i++) {
+        assert_int_equal(ask(u, true, &room, &busy_ms), 0);
+        assert_int_equal(room, UPLOADS_FAR);
+    }
+    limits.running = SLOTS_NEAR; /* what runs ends where it began */
+    uploads_set_limits(u, &limits);
+    for (unsigned i = SLOTS_NEAR; i < SLOTS_MAX; i++)
+        uploads_end(u, UPLOADS_FAR, 1);
+    uploads_end(u, UPLOADS_NEAR, 1);
+    assert_int_equal(ask(u, true, &room, &busy_ms), 0);
+    assert_int_equal(room, UPLOADS_NEAR);
+    for (unsigned i = 0; i < SLOTS_NEAR; i++)
+        uploads_end(u, UPLOADS_NEAR, 1);
     uploads_free(u);
 }
 
@@ -169,12 +201,12 @@ fewer_slots_count_at_once(void **state)
     start(&w, u, SLOTS_FILL);
     while (uploads_queue_ms(u) < 3)
         clock_sleep_ms(1);
-    uploads_end(u, 1000);
+    uploads_end(u, UPLOADS_NEAR, 1000);
     assert_int_equal(atomic_load(&w.result), 1);
-    uploads_end(u, 1000);
+    uploads_end(u, UPLOADS_NEAR, 1000);
     thread_join(&w.thread);
     assert_int_equal(atomic_load(&w.result), 0);
-    uploads_end(u, 1000);
+    uploads_end(u, UPLOADS_NEAR, 1000);
     uploads_free(u);
 }
 
@@ -194,7 +226,7 @@ closing_ends_all_waits(void **state)
     thread_join(&w.thread);
     assert_int_equal(atomic_load(&w.result), ERR_CLOSED);
     assert_int_equal(uploads_take(u, 100), 0);
-    uploads_end(u, 1000);
+    uploads_end(u, UPLOADS_NEAR, 1000);
     uploads_free(u);
 }
 
@@ -207,6 +239,7 @@ main(void)
         cmocka_unit_test(an_estimate_that_was_wrong_ends_in_busy),
         cmocka_unit_test(who_has_left_gives_its_place_back),
         cmocka_unit_test(without_slots_none_is_served),
+        cmocka_unit_test(other_sites_have_the_slots_that_the_own_does_not_use),
         cmocka_unit_test(fewer_slots_count_at_once),
         cmocka_unit_test(closing_ends_all_waits),
     };
