@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -272,6 +273,8 @@ json_u64(const cJSON *obj, const char *key, uint64_t *ret)
 
     if (item == NULL)
         return ERR_NOT_FOUND;
+    if (cJSON_IsRaw(item)) /* json_add_u64 made it */
+        return text_u64(item->valuestring, strlen(item->valuestring), ret);
     if (!cJSON_IsNumber(item))
         return ERR_SYNTAX;
     double v = item->valuedouble;

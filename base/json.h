@@ -18,7 +18,8 @@ void json_free(cJSON **doc); /* for AUTO */
 const char *json_text(const cJSON *obj, const char *key);
 const cJSON *json_array(const cJSON *obj, const char *key);
 const cJSON *json_object(const cJSON *obj, const char *key);
-/* 0; ERR_NOT_FOUND when absent, ERR_SYNTAX when no integer of 0 .. 2^53-1. */
+/* 0; ERR_NOT_FOUND when absent, ERR_SYNTAX when no integer of 0 .. 2^53-1 (any that json_add_u64
+ * added). */
 CHECKED int json_u64(const cJSON *obj, const char *key, uint64_t *ret);
 /* Building: numbers as decimal digits, exact up to 2^64. */
 void json_add_u64(cJSON *obj, const char *key, uint64_t value);

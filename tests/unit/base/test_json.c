@@ -258,6 +258,9 @@ built_documents_print_exact_numbers(void **state)
     AUTO(json_free) cJSON *doc = cJSON_CreateObject();
     json_add_u64(doc, "big", UINT64_MAX);
     json_add_u64(doc, "zero", 0);
+    uint64_t v;
+    assert_int_equal(json_u64(doc, "big", &v), 0); /* and can be read before */
+    assert_true(v == UINT64_MAX);
     char *text = json_print(doc, false);
     assert_string_equal(text, "{\"big\":18446744073709551615,\"zero\":0}");
     mem_free(text);
