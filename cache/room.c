@@ -93,13 +93,18 @@ let_go(struct cache *c, struct entry *e, enum metric reason)
     entry_evict(c, e, reason);
 }
 
+enum evict_how {
+    EVICT_ASKED,   /* those that the site was not asked about stay, and it is asked */
+    EVICT_GENTLY,  /* the same, and small ones do not leave in vain: the marks are no limit */
+    EVICT_UNASKED, /* whatever the site says */
+};
+
 /* Evicts idle entries, worth least first, until need_bytes are free or none is left; returns bytes
- * freed. Unless `unasked`, those that the site was not asked about stay, and it is asked: less may
- * become free then. */
-static uint64_t evict(struct cache *c, uint64_t need_bytes, enum metric reason, bool unasked)
+ * freed, which may be less. */
+static uint64_t evict(struct cache *c, uint64_t need_bytes, enum metric reason, enum evict_how how)
     NEEDS(c->lock);
 static uint64_t
-evict(struct cache *c, uint64_t need_bytes, enum metric reason, bool unasked)
+evict(struct cache *c, uint64_t need_bytes, enum metric reason, enum evict_how how)
 {
     struct evict_blob *chosen[EVICT_CHOOSE_MAX];
     uint64_t freed = 0, comes = 0, bytes = 1;
@@ -107,10 +112,14 @@ evict(struct cache *c, uint64_t need_bytes, enum metric reason, bool unasked)
     while (freed + comes < need_bytes && bytes > 0) {
         size_t count =
             evict_choose(&c->evict, need_bytes - freed - comes, (double)INFINITY, chosen, &bytes);
+        bool vain =
+            how == EVICT_GENTLY && count < EVICT_CHOOSE_MAX && freed + comes + bytes < need_bytes;
         for (size_t i = 0; i < count; i++) {
             struct entry *e = room_entry(chosen[i]);
             uint64_t size = e->worth.size;
-            if (unasked || leaving_may(c, e)) {
+            if (vain && size < EVICT_SMALL) {
+                bytes = 0; /* the large ones are in use or pinned: later */
+            } else if (how == EVICT_UNASKED || leaving_may(c, e)) {
                 let_go(c, e, reason);
                 freed += size;
             } else if (leaving_ask(c, e)) {
@@ -218,8 +227,8 @@ room_make(struct cache *c, const struct digest *d, uint64_t size, uint64_t free_
     }
     /* What was chosen is chosen again, and may go. */
     uint64_t over = minus(c->used_bytes + size, c->limit_bytes);
-    uint64_t freed = evict(c, over, M_evict_size, false);
-    (void)evict(c, minus(need, freed), M_evict_min_free, false);
+    uint64_t freed = evict(c, over, M_evict_size, EVICT_ASKED);
+    (void)evict(c, minus(need, freed), M_evict_min_free, EVICT_ASKED);
     return 0;
 }
 
@@ -232,8 +241,8 @@ room_go_on(struct cache *c, const struct digest *d, uint64_t size, uint64_t held
     uint64_t over = minus(c->used_bytes + rest, c->limit_bytes);
     int rc = need > 0 ? admits(c, d, size, need, false) : 0;
     if (rc == 0) {
-        uint64_t freed = evict(c, over, M_evict_size, false);
-        (void)evict(c, minus(need, freed), M_evict_min_free, false);
+        uint64_t freed = evict(c, over, M_evict_size, EVICT_ASKED);
+        (void)evict(c, minus(need, freed), M_evict_min_free, EVICT_ASKED);
     }
     /* What is here is not fetched again to spare cache.min_free. */
     return over == 0 && rest + promised <= free_bytes + c->dooming_bytes ? 0 : rc;
@@ -245,7 +254,7 @@ room_invite(struct cache *c, const struct digest *d, uint64_t size)
     uint64_t need = minus(c->used_bytes + size, c->limit_bytes / 100 * ROOM_LOW_PERCENT);
     int rc = need > 0 || size > c->limit_bytes ? admits(c, d, size, need, true) : 0;
     if (rc == 0) {
-        (void)evict(c, need, M_evict_size, false);
+        (void)evict(c, need, M_evict_size, EVICT_ASKED);
     }
     return rc;
 }
@@ -310,8 +319,12 @@ room_turn(struct cache *c)
         leaving_release(c);
     }
     uint64_t need = over >= lacks ? over : lacks;
+    bool marks_only = lacks == 0 && c->used_bytes <= c->limit_bytes;
     (void)evict(c, unasked ? need : minus(need, leaving_bytes(c)),
-                over >= lacks ? M_evict_size : M_evict_min_free, unasked);
+                over >= lacks ? M_evict_size : M_evict_min_free,
+                unasked      ? EVICT_UNASKED
+                : marks_only ? EVICT_GENTLY
+                             : EVICT_ASKED);
     int64_t pressed_ms = c->pressed_ms;
     lock_drop(&c->lock);
     leaving_send(c);
