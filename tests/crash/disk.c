@@ -9,7 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PAGE_BYTES 4096u
+#define PAGE_BYTES   4096u
+#define SECTOR_BYTES 512
 
 struct inode {
     ino_t number;
@@ -206,7 +207,7 @@ do_torn(struct disk *d, const struct op *op, uint64_t bytes)
 }
 
 static void
-do_shuffled(struct disk *d, const struct op *op, struct rng *rng)
+do_shuffled(struct disk *d, const struct op *op, uint64_t grain, struct rng *rng)
 {
     if (op->kind != OP_WRITE) {
         if (rng_below(rng, 2) == 0) {
@@ -217,17 +218,18 @@ do_shuffled(struct disk *d, const struct op *op, struct rng *rng)
     if (rng_below(rng, 2) == 0) {
         do_size(d, op);
     }
-    for (uint64_t at = 0; at < op->len; at += PAGE_BYTES) {
+    for (uint64_t at = 0, len; at < op->len; at += len) {
+        uint64_t left = op->len - at, to_edge = grain - (op->at + at) % grain;
+        len = left < to_edge ? left : to_edge;
         if (rng_below(rng, 2) == 0) {
-            uint64_t left = op->len - at;
-            put_bytes(inode_of(d, op->inode), op->at + at, op->bytes + at,
-                      left < PAGE_BYTES ? left : PAGE_BYTES);
+            put_bytes(inode_of(d, op->inode), op->at + at, op->bytes + at, len);
         }
     }
 }
 
 static void
-do_unsynced(struct disk *d, const struct op *op, enum cut how, bool last_write, struct rng *rng)
+do_unsynced(struct disk *d, const struct op *op, enum cut how, bool last_write, uint64_t grain,
+            struct rng *rng)
 {
     switch (how) {
     case CUT_NOTHING:
@@ -255,7 +257,7 @@ do_unsynced(struct disk *d, const struct op *op, enum cut how, bool last_write, 
         }
         break;
     case CUT_SHUFFLED:
-        do_shuffled(d, op, rng);
+        do_shuffled(d, op, grain, rng);
         break;
     }
 }
@@ -267,6 +269,7 @@ disk_after(const struct oplog *log, const size_t *kept_by, size_t count, enum cu
     struct disk *d = mem_zalloc(sizeof *d);
     struct rng rng;
     size_t last_write = SIZE_MAX;
+    uint64_t grain = seed % 2 == 0 ? PAGE_BYTES : SECTOR_BYTES;
     rng_init(&rng, seed);
     d->root = log->root;
     d->inodes = mem_alloc((count + 1) * sizeof d->inodes[0]);
@@ -280,7 +283,7 @@ disk_after(const struct oplog *log, const size_t *kept_by, size_t count, enum cu
         if (kept_by[i] < count) {
             do_all(d, &log->ops[i]);
         } else {
-            do_unsynced(d, &log->ops[i], how, i == last_write, &rng);
+            do_unsynced(d, &log->ops[i], how, i == last_write, grain, &rng);
         }
     }
     return d;

@@ -17,7 +17,7 @@ enum cut {
     CUT_DATA,      /* bytes, as far as the file was long */
     CUT_TORN_512,  /* all, but the last write stops after 512 bytes */
     CUT_TORN_4096, /* the same after 4096 */
-    CUT_SHUFFLED,  /* any of them, by a seed; writes in pages */
+    CUT_SHUFFLED,  /* any of them, by a seed; writes in pages or, of an odd seed, in sectors */
     CUTS
 };
 const char *cut_name(enum cut how);
