@@ -30,6 +30,7 @@ struct call {
     struct source *source; /* held by the owner */
     struct want want;
     int64_t head_wait_ms; /* for each exchange */
+    int64_t stall_ms;     /* the same; 0: STALL_MS */
 
     enum call_phase phase;
     struct verdict verdict; /* of the last head */

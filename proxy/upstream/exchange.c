@@ -372,6 +372,7 @@ exchange_start(struct exchange *x, struct wire *w, const struct errand *what)
     }
     x->started_us = clock_us();
     x->head_deadline_ms = clock_ms() + what->head_wait_ms;
+    x->stall_ms = what->stall_ms > 0 ? what->stall_ms : STALL_MS;
     x->phase = EXCHANGE_HEAD;
     must(curl_multi_add_handle(w->multi, x->easy) == CURLM_OK);
     return 0;
@@ -424,11 +425,11 @@ exchange_step(struct exchange *x, int64_t now_ms)
         else
             wire_wake_at(x->wire, x->head_deadline_ms);
     } else if (x->phase == EXCHANGE_BODY && !x->paused) {
-        if (seen_ms - x->last_byte_ms >= STALL_MS) {
+        if (seen_ms - x->last_byte_ms >= x->stall_ms) {
             x->stalled = true;
-            finish(x, ERR_TIMEOUT, "no byte for 2 s");
+            finish(x, ERR_TIMEOUT, "no byte in time");
         } else {
-            wire_wake_at(x->wire, x->last_byte_ms + STALL_MS);
+            wire_wake_at(x->wire, x->last_byte_ms + x->stall_ms);
         }
     }
 }

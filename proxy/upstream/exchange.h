@@ -57,6 +57,7 @@ struct errand {
     /* A peer: no proxy, none of the registries' counters, its own time to connect. */
     bool to_peer;
     int64_t connect_wait_ms; /* 0: as head_wait_ms */
+    int64_t stall_ms;        /* without a byte of the body; 0: STALL_MS */
     bool limited;            /* the body counts for the wire's throttle */
     struct errand_line {
         const char *name, *value;
@@ -82,7 +83,7 @@ struct exchange {
 
     enum exchange_phase phase;
     int code;       /* DONE: 0 or why it ended */
-    bool stalled;   /* DONE: left because no byte came for STALL_MS */
+    bool stalled;   /* DONE: left because no byte came for so long */
     struct err err; /* DONE: sentence without secrets */
     struct head head;
     char peer_ip[64]; /* "" before it is connected */
@@ -96,6 +97,7 @@ struct exchange {
     struct curl_slist *lines;
     X509_STORE *store; /* reference held, or NULL */
     char curl_text[CURL_ERROR_SIZE];
+    int64_t stall_ms;
     int verdict; /* what an owner or the address rule said; wins over curl's code */
     bool draining, paused, enough;
     size_t drained;

@@ -37,6 +37,12 @@ patience_head_wait_ms(const struct patience *p, int64_t now_ms)
 }
 
 int64_t
+patience_stall_ms(const struct patience *p)
+{
+    return p->idle_tries == 0 ? STALL_MS : STALL_LATER_MS;
+}
+
+int64_t
 patience_retry_ms(struct patience *p, struct budget *b, struct rng *r, int64_t now_ms)
 {
     bool progressed = p->progressed;

@@ -8,6 +8,7 @@
 #define FIRST_BYTE_MARGIN_MS 500  /* for the answer to reach the client within FIRST_BYTE_MS */
 #define HEAD_WAIT_MS         2200 /* a silent connect or head is left after this, if there is time */
 #define HEAD_WAIT_LATER_MS   5000  /* for tries after a silent one */
+#define STALL_LATER_MS       5000  /* a body that is silent, after a try without progress */
 #define SILENCE_MS           20000 /* no byte for so long in spite of retries */
 #define BUSY_WAIT_MS         10000 /* longest wait for a registry that says "later" */
 #define TRIES_MAX            4     /* in a row without progress */
@@ -28,6 +29,9 @@ void patience_bytes(struct patience *p, int64_t now_ms, uint64_t bytes);
 int64_t patience_end_ms(const struct patience *p);
 /* How long the next try may take to its head. */
 int64_t patience_head_wait_ms(const struct patience *p, int64_t now_ms);
+/* How long its body may then say nothing. A registry that stalls in each answer for longer than the
+ * first try waited would never be read to the end. */
+int64_t patience_stall_ms(const struct patience *p);
 /* A try failed: the time of the next one, or -1 to give up. */
 int64_t patience_retry_ms(struct patience *p, struct budget *b, struct rng *r, int64_t now_ms);
 /* The source asked to be left alone until then: is it worth waiting? */

@@ -22,6 +22,7 @@ and any of
   status, headers, body   this answer instead            redirect  307 to this URL
   revoke   tokens of this repository become void when the fault strikes
   hang     "head", or the content position where the silence begins
+  pause    the same, for pause_s seconds
   rate     bytes per second of the body                  flip   position of the wrong bit
   cut      position where the connection ends            rst    it ends with RST, not FIN
   length   added to Content-Length and to what is sent   claim  added to Content-Length only
@@ -362,7 +363,7 @@ class Connection:
         if position <= flip < position + len(view):
             view = memoryview(bytearray(view))
             view[flip - position] ^= 0x20
-        stops = [self.rule[k] for k in ('cut', 'hang') if isinstance(self.rule.get(k), int)]
+        stops = [self.rule[k] for k in ('cut', 'hang', 'pause') if isinstance(self.rule.get(k), int)]
         for stop in sorted(stops):
             if position <= stop < position + len(view):
                 self.send(view[:stop - position])
@@ -373,6 +374,8 @@ class Connection:
     def strike(self, position):
         if self.rule.get('hang') == position:
             self.hang()
+        if self.rule.get('pause') == position:
+            self.pause(self.rule['pause_s'])
         if self.rule.get('cut') == position:
             if 'revoke' in self.rule:
                 self.state.revoke(self.rule['revoke'])

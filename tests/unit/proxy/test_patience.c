@@ -27,6 +27,24 @@ a_silent_first_try_leaves_time_for_a_second(void **state)
     assert_int_equal(patience_retry_ms(&p, &b, &r, again_ms + second_ms), -1);
 }
 
+/* It may stall so in each answer. */
+static void
+a_silent_body_gets_more_time_until_there_is_progress(void **state)
+{
+    (void)state;
+    struct patience p;
+    struct budget b;
+    struct rng r;
+    rng_init(&r, 5);
+    budget_init(&b);
+    patience_start(&p, NOW, true);
+    assert_int_equal(patience_stall_ms(&p), STALL_MS);
+    assert_true(patience_retry_ms(&p, &b, &r, NOW) > NOW);
+    assert_int_equal(patience_stall_ms(&p), STALL_LATER_MS);
+    patience_bytes(&p, NOW, PROGRESS_BYTES);
+    assert_int_equal(patience_stall_ms(&p), STALL_MS);
+}
+
 static void
 four_tries_without_progress_end_it(void **state)
 {
@@ -103,6 +121,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_silent_first_try_leaves_time_for_a_second),
+        cmocka_unit_test(a_silent_body_gets_more_time_until_there_is_progress),
         cmocka_unit_test(four_tries_without_progress_end_it),
         cmocka_unit_test(progress_makes_tries_free_without_end),
         cmocka_unit_test(bytes_below_the_bound_add_up_to_progress),
