@@ -14,6 +14,7 @@
  * that header has it; "GET PATH" when there is none. All of a small stored blob, e.g. a manifest,
  * is at PIECE_MANIFEST_PATH<digest>. PIECE_CRC in a 206: the CRC32C of each PIECE_BLOCK_BYTES of
  * the body counted from its start, the last one shorter: 8 lower-case hex digits a block, joined.
+ * PIECE_CRC in a request, PIECE_CRC_NONE: who asks knows what the piece hashes to, and needs none.
  * PIECE_BUSY in a 503: milliseconds. PIECE_CLASS: cursor, fill or background. PIECE_ACCEPT, zstd:
  * the body may be one zstd frame of the same range, of 256 KiB of history and piece_packed_max()
  * bytes at most; then the answer has PIECE_CODING, zstd. Range and checksums are of the bytes
@@ -23,6 +24,7 @@
 #define PIECE_AUTH          "Ps-Auth"
 #define PIECE_CLASS         "Ps-Class"
 #define PIECE_CRC           "Ps-Crc32c"
+#define PIECE_CRC_NONE      "none"
 #define PIECE_BUSY          "Ps-Busy-Ms"
 #define PIECE_ACCEPT        "Ps-Accept"
 #define PIECE_CODING        "Ps-Coding"

@@ -38,7 +38,7 @@ void wire_wake_at(struct wire *w, int64_t at_ms);
 /* Moves all transfers as far as they go without waiting. */
 void wire_perform(struct wire *w);
 
-#define ERRAND_LINES_MAX 3
+#define ERRAND_LINES_MAX 4
 
 /* What to send. The texts need to live only until exchange_start returns. */
 struct errand {

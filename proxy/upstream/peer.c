@@ -91,8 +91,11 @@ prepare(struct source *s, struct want *w, int64_t now_ms, struct errand *ret, st
                            .to_peer = true,
                            .connect_wait_ms = PEER_CONNECT_MS,
                            .more = {{PIECE_AUTH, p->auth}, {PIECE_CLASS, w->class}}};
+    size_t lines = 2;
     if (far(s))
-        ret->more[2] = (struct errand_line){PIECE_ACCEPT, PIECE_ZSTD};
+        ret->more[lines++] = (struct errand_line){PIECE_ACCEPT, PIECE_ZSTD};
+    if (w->vouched)
+        ret->more[lines] = (struct errand_line){PIECE_CRC, PIECE_CRC_NONE};
     return 0;
 }
 
@@ -110,18 +113,19 @@ right_length(const struct head *h, uint64_t len)
 }
 
 static struct verdict
-judge_partial(const struct head *h, const struct gap *asked, uint64_t size, bool may_pack)
+judge_partial(const struct head *h, const struct want *w, bool may_pack)
 {
-    uint64_t len = asked->end - asked->start;
+    struct gap asked = asked_range(w);
+    uint64_t len = asked.end - asked.start;
     struct verdict v = {.kind = VERDICT_GO,
                         .size = h->range_size,
                         .packed_max = h->zstd ? piece_packed_max(len) : 0};
-    if (!h->has_range || h->range.start != asked->start || h->range.end != asked->end ||
-        h->range_size != size)
+    if (!h->has_range || h->range.start != asked.start || h->range.end != asked.end ||
+        h->range_size != w->size)
         return broken("another range than asked");
     if (!right_length(h, len) || h->encoded || (h->zstd && !may_pack))
         return broken("body that is not its range");
-    if (blocksum_parse(h->crcs, len, &v.sums) != 0)
+    if (!w->vouched && blocksum_parse(h->crcs, len, &v.sums) != 0)
         return broken("without a checksum for each block");
     return v;
 }
@@ -130,10 +134,9 @@ static struct verdict
 judge(struct source *s, struct want *w, const struct exchange *x, int64_t now_ms)
 {
     const struct head *h = &x->head;
-    struct gap asked = asked_range(w);
     (void)now_ms;
     if (h->status == 206)
-        return judge_partial(h, &asked, w->size, far(s));
+        return judge_partial(h, w, far(s));
     if (h->status == 503 && h->busy_ms >= 0)
         return (struct verdict){.kind = VERDICT_WAIT,
                                 .code = ERR_BUSY,

@@ -302,8 +302,8 @@ fake_serve_token(struct fake *f, int fd, const char *head)
     return true;
 }
 
-/* A piece as another node sends it: 206 with checksums. The wrong one has a flipped bit in the
- * middle, the short one ends there. */
+/* A piece as another node sends it: 206 with checksums, unless it shall be without. The wrong one
+ * has a flipped bit in the middle, the short one ends there. */
 static bool
 fake_serve_piece(struct fake *f, int fd, const char *head)
 {
@@ -328,7 +328,7 @@ fake_serve_piece(struct fake *f, int fd, const char *head)
         size_t n = len - at < BLOCK ? len - at : BLOCK;
         (void)snprintf(sums + strlen(sums), 9, "%08x", hash_crc32c(f->bytes + start + at, n));
     }
-    if (f->peer == FAKE_BARE)
+    if (f->peer == FAKE_BARE || strstr(head, "\r\nPs-Crc32c: none\r\n") != NULL)
         sums[0] = '\0';
     (void)snprintf(text, sizeof text,
                    "HTTP/1.1 206 Partial\r\nContent-Length: %zu\r\nContent-Range: bytes "

@@ -197,6 +197,24 @@ ask_as(struct house *h, struct p2p *by, const char *path, const char *range, str
     return ret->status;
 }
 
+/* The answer to another node that says one thing more. */
+static void
+ask_saying(struct house *h, const char *path, const char *range, const char *line, struct got *ret)
+{
+    char auth[SEAL_TEXT_MAX];
+    char *what = mem_printf("GET %s %s", path, range);
+    assert_int_equal(p2p_sign(h->other, what, auth), 0);
+    char *text = mem_printf("GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nPs-Auth: %s\r\n"
+                            "Range: %s\r\n%s\r\n\r\n",
+                            path, auth, range, line);
+    int fd = dial(h);
+    say(fd, text, strlen(text));
+    take(fd, ret);
+    fd_close(&fd);
+    mem_free(what);
+    mem_free(text);
+}
+
 static int
 status_of(struct house *h, struct p2p *by, const char *path, const char *range)
 {
@@ -264,6 +282,12 @@ a_stored_blob_comes_in_parts_and_whole(void **state)
     char range[64];
     (void)snprintf(range, sizeof range, "bytes 1000000-2100000/%zu", size);
     assert_string_equal(header(&g, "Content-Range"), range);
+    buf_release(&g.body);
+    ask_saying(&h, path, "bytes=1000000-2100000", "Ps-Crc32c: none", &g);
+    assert_int_equal(g.status, 206);
+    assert_string_equal(header(&g, PIECE_CRC), "");
+    assert_int_equal(g.body.len, 1100001);
+    assert_memory_equal(g.body.data, body + 1000000, 1100001);
     buf_release(&g.body);
     char digest[DIGEST_TEXT_MAX];
     digest_print(&d, digest);
@@ -350,24 +374,6 @@ join_chunks(struct buf *body, struct buf *ret)
     }
 }
 
-/* The answer to a node of another site that can undo zstd. */
-static void
-ask_far(struct house *h, const char *path, const char *range, struct got *ret)
-{
-    char auth[SEAL_TEXT_MAX];
-    char *what = mem_printf("GET %s %s", path, range);
-    assert_int_equal(p2p_sign(h->other, what, auth), 0);
-    char *text = mem_printf("GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nPs-Auth: %s\r\n"
-                            "Range: %s\r\nPs-Accept: zstd\r\n\r\n",
-                            path, auth, range);
-    int fd = dial(h);
-    say(fd, text, strlen(text));
-    take(fd, ret);
-    fd_close(&fd);
-    mem_free(what);
-    mem_free(text);
-}
-
 /* What can be packed is, range and checksums are of the bytes themselves; noise comes as ever. */
 static void
 pieces_for_another_site_are_packed_when_that_pays(const char *limit)
@@ -375,6 +381,7 @@ pieces_for_another_site_are_packed_when_that_pays(const char *limit)
     struct house h;
     struct digest d, noisy;
     struct got g;
+    static const char zstd[] = "Ps-Accept: zstd";
     char path[256], sums[PIECE_BLOCKS_MAX * 8 + 1];
     size_t size = 3 * MIB, from = 300000, len = MIB + 5;
     uint8_t *noise = make_body(21, size, &noisy), *body = mem_alloc(size);
@@ -386,7 +393,7 @@ pieces_for_another_site_are_packed_when_that_pays(const char *limit)
     assert_int_equal(put_whole(h.room.cache, &noisy, noise, size), 0);
     uint64_t uploaded = metric_get(M_peer_upload), saved = metric_get(M_saved_sent);
     path_of(&d, path);
-    ask_far(&h, path, "bytes=300000-1348580", &g);
+    ask_saying(&h, path, "bytes=300000-1348580", zstd, &g);
     assert_int_equal(g.status, 206);
     assert_string_equal(header(&g, PIECE_CODING), PIECE_ZSTD);
     assert_string_equal(header(&g, "Content-Range"), "bytes 300000-1348580/3145728");
@@ -402,7 +409,7 @@ pieces_for_another_site_are_packed_when_that_pays(const char *limit)
     (void)snprintf(sums, sizeof sums, "%s", header(&g, PIECE_CRC));
     buf_release(&g.body);
     path_of(&noisy, path);
-    ask_far(&h, path, "bytes=300000-1348580", &g);
+    ask_saying(&h, path, "bytes=300000-1348580", zstd, &g);
     assert_string_equal(header(&g, PIECE_CODING), "");
     check(&g, noise + from, len);
     buf_release(&g.body);
