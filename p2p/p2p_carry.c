@@ -40,6 +40,20 @@ tell_election(struct p2p *p, enum elect_event event)
 }
 
 static void
+tell_wan(const struct plan_action *a)
+{
+    char digest[DIGEST_TEXT_MAX];
+    digest_print(&a->blob, digest);
+    const struct swarm_get *g = &a->get;
+    if (a->kind == PLAN_GET)
+        LOG(wan_get, LOG_S("digest", digest), LOG_U("get", g->id), LOG_U("lease", g->lease),
+            LOG_U("first", g->first), LOG_U("count", g->count));
+    else
+        LOG(wan_cut, LOG_S("digest", digest), LOG_U("get", g->id), LOG_U("lease", g->lease),
+            LOG_U("end", g->first), LOG_S("why", wire_trim_text(a->why)));
+}
+
+static void
 act(struct p2p *p, const struct plan_action *a)
 {
     switch (a->kind) {
@@ -60,9 +74,12 @@ act(struct p2p *p, const struct plan_action *a)
         p2p_reply(p, p->plan.bytes + a->at, a->len);
         break;
     case PLAN_GET:
+        if (a->get.source == SWARM_WAN)
+            tell_wan(a);
         p->ops.get(p->ops.arg, &a->blob, &a->get);
         break;
     case PLAN_STOP:
+        tell_wan(a);
         p->ops.stop(p->ops.arg, &a->blob, a->get.id, a->get.first);
         break;
     case PLAN_KEEP:

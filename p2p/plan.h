@@ -37,6 +37,7 @@ struct plan_action {
     struct digest blob;
     uint64_t size;
     struct swarm_get get;
+    uint8_t why; /* STOP: enum wire_trim_why */
     uint32_t ask;
     struct names_answer name;
     struct parting parting;

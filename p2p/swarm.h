@@ -66,7 +66,8 @@ struct swarm_get {
     struct node_id node; /* none: upstream */
     struct node_addr addr;
     uint32_t first, count;
-    bool has_word; /* LAN: what the piece must hash to is known */
+    uint32_t lease; /* WAN: its id, or what duty_take gave; for people */
+    bool has_word;  /* LAN: what the piece must hash to is known */
     uint8_t word[ATTEST_BYTES];
 };
 

@@ -56,6 +56,7 @@ next_wan(struct swarm *s, int64_t now_ms, struct swarm_get *ret)
         start(s, g, -1, a->first, a->end, ret);
         ret->node = a->node;
         ret->addr = a->addr;
+        ret->lease = a->lease;
         duty_run(a, g->id, now_ms);
         return true;
     }

@@ -13,6 +13,8 @@ obey(struct swarms *x, const struct wire_trim *t, struct plan *p)
     a->blob = t->digest;
     a->get.id = get;
     a->get.first = end;
+    a->get.lease = t->lease;
+    a->why = t->why;
 }
 
 static void

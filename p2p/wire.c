@@ -183,6 +183,16 @@ wire_hint(const struct wire_have *h, uint32_t i, bool *ret_held)
     return i < h->count || i / 8 < h->held.len;
 }
 
+const char *
+wire_trim_text(uint8_t why)
+{
+    static const char *const texts[WIRE_TRIM_WHYS] = {
+        [WIRE_SPLIT] = "split",     [WIRE_SLOW] = "slow", [WIRE_SILENT] = "silent",
+        [WIRE_EXPIRED] = "expired", [WIRE_HELD] = "held", [WIRE_DOUBLE] = "double",
+        [WIRE_DOUBTED] = "doubted"};
+    return why < WIRE_TRIM_WHYS ? texts[why] : "unknown";
+}
+
 bool
 wire_bit(const struct wire_bits *b, uint32_t i)
 {

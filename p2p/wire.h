@@ -55,7 +55,8 @@ enum wire_trim_why {
     WIRE_EXPIRED,
     WIRE_HELD,
     WIRE_DOUBLE,
-    WIRE_DOUBTED
+    WIRE_DOUBTED,
+    WIRE_TRIM_WHYS
 };
 
 /* Lives as long as the bytes that it was read from. */
@@ -103,6 +104,7 @@ void wire_put(struct scribe *s, const struct wire_msg *m);
 /* The next record of a kind that this version knows: 1; 0 at the end; or ERR_SYNTAX. */
 CHECKED int wire_next(struct cursor *c, struct wire_msg *ret);
 
+const char *wire_trim_text(uint8_t why);              /* for people */
 bool wire_bit(const struct wire_bits *b, uint32_t i); /* false behind the end */
 /* The i-th piece of which the hint could tell, from 0 on: false when there are no more; *ret_held:
  * does it tell of that one? */
