@@ -13,7 +13,9 @@
 #define CLIENT_BLOBS 3 /* a runtime pulls so many layers at once */
 #define SWEEP_US     500000
 #define WEIGHTS_US   1500000
-#define WEIGHTS      6                /* shares of a WAN: 1 to 2^5 */
+#define WEIGHT_LEAST 8 /* shares of a WAN: 8 to 8 * 2^5, and 1 of who begins */
+#define WEIGHTS      6
+#define BUSY_US      200000           /* a connection that is idle for longer begins anew */
 #define NOBODY       (UINT64_MAX - 1) /* owners of what comes in vain: in the site, */
 #define FAR_NOBODY   UINT64_MAX       /* from another site */
 /* More nodes share links by the coarser rule of flows.h. */
@@ -284,6 +286,14 @@ next_step(const struct model_get *g, uint64_t all)
     return all - g->at < step ? all - g->at : step;
 }
 
+/* A connection that was idle begins with next to nothing beside others; one that goes from request
+ * to request keeps its share. */
+static uint32_t
+weight_of(const struct world *w, const struct model_node *n)
+{
+    return n->wan_weight > 0 && w->now_us - n->wan_us <= BUSY_US ? n->wan_weight : 1;
+}
+
 static void
 start_flow(struct world *w, struct model *d, size_t i)
 {
@@ -306,7 +316,7 @@ start_flow(struct world *w, struct model *d, size_t i)
     g->flow = (int)flows_add(&d->flows, d->sites > 1 ? site : 0, links,
                              g->wan ? next_step(g, all) : all, i);
     if (g->wan && d->c->unfair)
-        flows_weigh(&d->flows, (unsigned)g->flow, 1u << rng_below(&w->rng, WEIGHTS));
+        flows_weigh(&d->flows, (unsigned)g->flow, weight_of(w, &d->nodes[g->node]));
 }
 
 static void
@@ -389,6 +399,8 @@ drop_flow(struct world *w, struct model *d, size_t i)
     uint64_t rest = g->wan ? bytes_until(d, g, g->asked_end) - g->at : 0;
     if (g->flow < 0)
         return;
+    if (g->wan)
+        d->nodes[g->node].wan_us = rest == 0 ? w->now_us : INT64_MIN / 2;
     if (rest > 0 && d->c->queue_ms > 0 && w->nodes[g->node].step != NULL)
         leave(w, d, g, rest);
     else
@@ -604,11 +616,12 @@ static void
 weigh(struct world *w, struct model *d)
 {
     world_post(w, w->now_us + WEIGHTS_US, MODEL_WEIGHTS, 0, 0);
-    for (unsigned n = 0; n < model_total(d->c); n++)
+    for (unsigned n = 0; n < model_total(d->c); n++) {
+        d->nodes[n].wan_weight = WEIGHT_LEAST << rng_below(&w->rng, WEIGHTS);
         for (int64_t i = d->nodes[n].gets; i >= 0; i = d->gets[i].next)
             if (d->gets[i].wan && d->gets[i].flow >= 0)
-                flows_weigh(&d->flows, (unsigned)d->gets[i].flow,
-                            1u << rng_below(&w->rng, WEIGHTS));
+                flows_weigh(&d->flows, (unsigned)d->gets[i].flow, d->nodes[n].wan_weight);
+    }
 }
 
 static void

@@ -68,7 +68,9 @@ struct model {
         uint8_t *lies[PULLS_BLOBS];  /* per piece: whose bytes it has, 0: the registry's */
         uint8_t *read[PULLS_BLOBS];  /* per piece: it came from upstream */
         unsigned wan_gets[PULLS_BLOBS];
-        int64_t gets; /* the newest one that runs, -1: none */
+        int64_t gets;        /* the newest one that runs, -1: none */
+        uint32_t wan_weight; /* of its connection, 0: none was given yet */
+        int64_t wan_us;      /* when it last ended a request in full */
     } * nodes;
     uint64_t prefix_area; /* sum over nodes and bytes of the time until readable, us * MiB */
     int64_t stall_us;

@@ -52,8 +52,8 @@ struct pulls_case {
     unsigned varies, varies_most; /* thousandths: the WAN's rate is drawn anew between these */
     int64_t varies_ms;            /* after a tenth of that time to all of it */
     int64_t queue_ms; /* of a full WAN: what is on the way when a request is cut is lost */
-    bool unfair;      /* connections get unequal shares of a WAN */
-    bool cold;        /* nodes start and pull at once, before there is a tracker */
+    bool unfair; /* connections get unequal shares of a WAN, and next to nothing as they begin */
+    bool cold;   /* nodes start and pull at once, before there is a tracker */
     struct pulls_mishap mishaps[PULLS_MISHAPS];
     /* What must hold; 0: only told. */
     unsigned ratio_max_permille, wan_max_permille;
