@@ -505,13 +505,35 @@ is_forgotten(const struct tracker_blob *b, const struct lease *l)
     return e != NULL && e->announced_ms - l->reported_ms >= LEASE_SILENT_MS;
 }
 
+/* Its holder brought its share before, and others have something else to do: that it brings little
+ * now is the queue of the WAN, in which a connection stands still for a second or two. */
+static bool
+is_trusted(const struct tracker *t, const struct tracker_blob *b, const struct lease *l,
+           int64_t now_ms)
+{
+    uint64_t share = t->climb.wan / (t->climb.active > 0 ? t->climb.active : 1);
+    return l->source == 0 && now_ms - l->piece_ms <= TRACKER_SOON_F * TRACKER_BEGIN_MS &&
+           t->climb.wan > 0 && t->nodes[l->node].wan_rate * LEASE_REVOKE_SLOW >= share &&
+           lowest_free(b, b->book.pieces) < b->book.pieces;
+}
+
 static enum lease_verdict
 verdict(const struct tracker *t, const struct tracker_blob *b, struct lease *l, int64_t now_ms)
 {
     enum lease_verdict v = lease_judge(&b->book, l, patience_ms(t, b), now_ms);
     if (v == LEASE_KEEP && holds_up(t, b, l, now_ms))
         v = LEASE_SLOW;
-    return v == LEASE_SLOW && tracker_brings_soon(t, b, l, now_ms) ? LEASE_KEEP : v;
+    return v;
+}
+
+/* The lease stays. The order to shorten it goes by datagram, and those are lost. */
+static void
+keep(const struct tracker *t, const struct tracker_blob *b, struct lease *l, uint32_t end,
+     int64_t now_ms, struct tracker_orders *orders)
+{
+    end = end < l->end_wanted ? end : l->end_wanted;
+    if (end < l->end && (end < l->end_wanted || now_ms - l->trimmed_ms >= LEASE_TRIM_MS))
+        tracker_trim(t, b, l, end, now_ms, orders);
 }
 
 static void
@@ -535,9 +557,13 @@ judge(struct tracker *t, struct tracker_blob *b, struct lease *l, int64_t now_ms
         return;
     }
     if (v == LEASE_KEEP || alone) {
-        /* The order goes by datagram, and those are lost. */
-        if (l->end_wanted < l->end && now_ms - l->trimmed_ms >= LEASE_TRIM_MS)
-            tracker_trim(t, b, l, l->end_wanted, now_ms, orders);
+        keep(t, b, l, l->end, now_ms, orders);
+        return;
+    }
+    if ((v == LEASE_SLOW || v == LEASE_OVERDUE) &&
+        (is_trusted(t, b, l, now_ms) || tracker_brings_soon(t, b, l, now_ms))) {
+        uint32_t next = l->first + (uint32_t)(l->done_bytes / b->book.piece_bytes) + 1;
+        keep(t, b, l, v == LEASE_OVERDUE ? next : l->end, now_ms, orders);
         return;
     }
     tracker_order(t, b, l, 0, (enum wire_trim_why)why[v], orders);

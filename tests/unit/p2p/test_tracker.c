@@ -399,6 +399,88 @@ a_piece_that_comes_soon_is_left_to_its_holder(void **state)
     assert_false(last_piece_moves(PIECE_BYTES_MIN * 2 / 5, fast));
 }
 
+#define FAST     ((uint64_t)8 * PIECE_BYTES_MIN)
+#define BEGAN_MS 400
+
+/* Node 2 has brought four pieces in that time, of which node 1, that asks now, got none. */
+static struct tracker *
+tracker_of_fast(uint64_t rate, struct wire_grant *ret)
+{
+    static const uint8_t four[2] = {0x0f, 0};
+    struct tracker *t = tracker_of(0);
+    struct wire_grant g = {.count = 0};
+    announce(t, 1, rate, 0);
+    announce(t, 2, FAST, 0);
+    for (unsigned piece = 0, at = 0; piece < 4; piece++, at++) {
+        int64_t now_ms = (int64_t)piece * BEGAN_MS / 4;
+        if (at == g.count) {
+            announce(t, 2, FAST, now_ms);
+            assert_true(grant(t, 2, now_ms, &g));
+            at = 0;
+        }
+        tracker_tick(t, now_ms, &orders);
+        report(t, 2, &g, (uint64_t)(at + 1) * PIECE_BYTES_MIN, WIRE_RUNS, now_ms + BEGAN_MS / 4);
+    }
+    report(t, 2, &g, (uint64_t)g.count * PIECE_BYTES_MIN, WIRE_DONE, BEGAN_MS);
+    announce_held(t, 2, FAST, four, BEGAN_MS);
+    assert_true(grant(t, 1, BEGAN_MS, ret));
+    return t;
+}
+
+/* Is a holder stopped that brought nothing for so long, beside one that goes on? */
+static bool
+standing_still_is_lost(uint64_t rate, int64_t age_ms)
+{
+    struct wire_grant g, other;
+    struct tracker *t = tracker_of_fast(rate, &g);
+    int64_t now_ms = BEGAN_MS + age_ms;
+    assert_true(grant(t, 2, BEGAN_MS, &other));
+    for (int64_t ms = BEGAN_MS; ms <= now_ms; ms += 100) {
+        report(t, 1, &g, 0, WIRE_RUNS, ms);
+        report(t, 2, &other, PIECE_BYTES_MIN * 3 / 4, WIRE_RUNS, ms);
+    }
+    orders.count = 0;
+    tracker_tick(t, now_ms, &orders);
+    bool lost = tracker_sum(t).revocations == 1;
+    assert_int_equal(trims(), lost);
+    tracker_free(t);
+    return lost;
+}
+
+/* In the queue of a full WAN a connection stands still for a while, and what is on the way of a
+ * request that is cut is read again. Who is not known may be a slow one. */
+static void
+who_was_fast_may_stand_still_for_a_while(void **state)
+{
+    (void)state;
+    const int64_t soon_ms = TRACKER_SOON_F * TRACKER_BEGIN_MS;
+    assert_true(standing_still_is_lost(0, soon_ms / 2));
+    assert_true(standing_still_is_lost(FAST / 64, soon_ms / 2));
+    assert_false(standing_still_is_lost(FAST, soon_ms / 2));
+    assert_true(standing_still_is_lost(FAST, soon_ms + 100));
+}
+
+static void
+a_lease_whose_time_is_over_ends_behind_the_piece_on_its_way(void **state)
+{
+    (void)state;
+    struct wire_grant g, other;
+    struct tracker *t = tracker_of_fast(FAST, &g);
+    assert_true(g.count > 2);
+    report(t, 1, &g, PIECE_BYTES_MIN / 2, WIRE_RUNS, BEGAN_MS + 1500);
+    report(t, 1, &g, PIECE_BYTES_MIN, WIRE_RUNS, BEGAN_MS + 3000);
+    assert_true(grant(t, 2, BEGAN_MS + 4000, &other));
+    report(t, 1, &g, PIECE_BYTES_MIN + 1, WIRE_RUNS, BEGAN_MS + 4900);
+    report(t, 2, &other, PIECE_BYTES_MIN + PIECE_BYTES_MIN / 2, WIRE_RUNS, BEGAN_MS + 4900);
+    orders.count = 0;
+    tracker_tick(t, BEGAN_MS + LEASE_EXPIRY_MS + 50, &orders);
+    assert_int_equal(trims(), 1);
+    assert_int_equal(orders.list[0].trim.lease, g.lease);
+    assert_int_equal(orders.list[0].trim.end, g.first + 2);
+    assert_int_equal(tracker_sum(t).expiries, 0);
+    tracker_free(t);
+}
+
 static void
 who_fails_alone_may_try_again_soon(void **state)
 {
@@ -754,6 +836,8 @@ main(void)
         cmocka_unit_test(a_trim_is_said_again_until_the_holder_agrees),
         cmocka_unit_test(the_last_piece_goes_to_an_idle_node_that_is_much_faster),
         cmocka_unit_test(a_piece_that_comes_soon_is_left_to_its_holder),
+        cmocka_unit_test(who_was_fast_may_stand_still_for_a_while),
+        cmocka_unit_test(a_lease_whose_time_is_over_ends_behind_the_piece_on_its_way),
         cmocka_unit_test(who_fails_alone_may_try_again_soon),
         cmocka_unit_test(a_registry_without_a_place_is_left_alone_and_then_tried_by_one),
         cmocka_unit_test(who_gave_up_without_fault_may_fetch_again_at_once),
