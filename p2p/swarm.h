@@ -19,6 +19,7 @@
 #define SWARM_PEERS_MAX      64 /* everybody in a small site; a sample of a large one */
 #define SWARM_GETS_MAX       16
 #define SWARM_LAN_GETS       6    /* at once, of all peers */
+#define SWARM_LAN_BESIDE     4    /* the same beside a request to the WAN (simulated) */
 #define SWARM_COPY_GETS      1    /* the same of a copy that no client waits for */
 #define SWARM_CROWD          8    /* times as many share a blob as have all of it: spare these */
 #define SWARM_ANNOUNCE_MS    200  /* while something is fetched */

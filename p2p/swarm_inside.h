@@ -65,7 +65,8 @@ struct swarm {
     unsigned wrong;                                           /* pieces that peers gave */
     int64_t disputed_ms, words_ms; /* when one last changed; when words were last asked for */
     uint8_t *owned;                /* pieces that this node shall take when there is one holder */
-    bool crowd_stale;              /* owned and whole_peers are to be found anew */
+    unsigned crowd;                /* nodes that share, this one too */
+    bool crowd_stale;              /* owned, crowd and scarce are to be found anew */
     unsigned
         scarce; /* pieces that so many peers have, only those have who have all; 0: spare none */
     uint16_t *avail;

@@ -117,28 +117,39 @@ owns(const struct swarm *s, const struct node_id *self, uint32_t piece)
 static void
 divide(struct swarm *s, const struct node_id *self)
 {
-    unsigned whole = 0, crowd = 1;
+    unsigned whole = 0;
     if (!s->crowd_stale)
         return;
     s->crowd_stale = false;
+    s->crowd = 1;
     for (size_t i = 0; i < s->peers_count; i++) {
         whole += s->peers[i].held == s->pieces;
-        crowd += shares(s, &s->peers[i]);
+        s->crowd += shares(s, &s->peers[i]);
     }
-    s->scarce = crowd >= SWARM_CROWD * whole ? whole : 0;
+    s->scarce = s->crowd >= SWARM_CROWD * whole ? whole : 0;
     memset(s->owned, 0, BITS_BYTES(s->pieces));
     for (uint32_t p = 0; p < s->pieces && s->scarce > 0; p++)
         if (owns(s, self, p))
             bits_set(s->owned, p);
 }
 
+/* In the end some have none of their own while others have several: whoever is free helps, though
+ * a piece may leave twice, so that those who have all go on giving as fast as they can. */
 static void
 fill_left(struct swarm *s)
 {
+    uint32_t own = 0, left = 0;
     memset(s->left, 0, BITS_BYTES(s->pieces));
-    for (uint32_t p = 0; p < s->pieces && s->scarce > 0; p++)
-        if (s->avail[p] <= s->scarce && !bits_get(s->owned, p))
+    for (uint32_t p = 0; p < s->pieces && s->scarce > 0; p++) {
+        if (s->avail[p] > s->scarce || bits_get(s->held, p) || bits_get(s->asked, p))
+            continue;
+        own += bits_get(s->owned, p);
+        left += !bits_get(s->owned, p);
+        if (!bits_get(s->owned, p))
             bits_set(s->left, p);
+    }
+    if (own == 0 && left <= s->crowd)
+        memset(s->left, 0, BITS_BYTES(s->pieces));
 }
 
 /* Is this a peer that has all, and shall give only what nobody else has? */
@@ -221,14 +232,23 @@ look_again_ms(const struct swarm *s, int64_t now_ms)
     return s->scarce > 0 ? 0 : first_ms;
 }
 
+/* What comes from the WAN is new to all, and must not share this node's port with too much that
+ * many have. */
+static unsigned
+lan_gets_max(const struct swarm *s)
+{
+    if ((s->flags & WIRE_FOR_COPY) != 0)
+        return SWARM_COPY_GETS;
+    return s->wan_gets > 0 ? SWARM_LAN_BESIDE : SWARM_LAN_GETS;
+}
+
 static bool
 next_lan(struct swarm *s, const struct swarm_moment *at, struct swarm_get *ret)
 {
     int64_t now_ms = at->now_ms;
     struct rng *r = at->rng;
     struct swarm_run *g = free_get(s);
-    unsigned most = (s->flags & WIRE_FOR_COPY) != 0 ? SWARM_COPY_GETS : SWARM_LAN_GETS;
-    if (g == NULL || s->lan_gets >= most || now_ms < s->lan_ms)
+    if (g == NULL || s->lan_gets >= lan_gets_max(s) || now_ms < s->lan_ms)
         return false;
     struct pick_pieces p;
     divide(s, at->self);

@@ -256,6 +256,88 @@ one_who_has_all_is_spared_by_many_who_share(void **state)
     swarm_free(s);
 }
 
+/* A swarm where node 2 has all, and these eight share: of the last pieces that only node 2 has, so
+ * many. */
+static struct swarm *
+scarce(uint32_t pieces, uint32_t only)
+{
+    struct digest d = unit_blob(1);
+    struct swarm *s = swarm();
+    swarm_free(s);
+    s = swarm_new(&d, pieces * PIECE, WANTS, 0);
+    for (uint32_t i = 0; i < pieces; i += PIECES)
+        peer_has(s, 2, i, PIECES);
+    for (uint8_t n = 3; n < 3 + SWARM_CROWD; n++) {
+        peer_has(s, n, 0, 1);
+        for (uint32_t i = 0; i < pieces - only; i += PIECES)
+            peer_has(s, n, i, i + PIECES < pieces - only ? PIECES : pieces - only - i);
+    }
+    return s;
+}
+
+static void
+take(struct swarm *s, const struct swarm_get *g, int64_t at_ms)
+{
+    swarm_piece(s, g->id, g->first, at_ms);
+    swarm_end(s, g->id, SWARM_DONE, 5000, 0, at_ms);
+}
+
+/* Takes all that it can get: how much of it came from node 2. One request to another node runs all
+ * the time, because who is idle takes what is left to others in any case. */
+static unsigned
+taken_of_the_one(struct swarm *s)
+{
+    struct swarm_get g, runs;
+    unsigned taken = 1;
+    assert_true(next(s, 0, 0, &g));
+    assert_int_equal(g.node.bytes[0], 2);
+    assert_true(next(s, 0, 0, &runs));
+    assert_int_not_equal(runs.node.bytes[0], 2);
+    take(s, &g, 0);
+    for (int64_t at_ms = 1; next(s, 0, at_ms, &g); at_ms++) {
+        taken += g.node.bytes[0] == 2;
+        take(s, &g, at_ms);
+    }
+    return taken;
+}
+
+static void
+in_the_end_who_has_none_of_its_own_takes_what_is_left(void **state)
+{
+    (void)state;
+    const uint32_t pieces = 8 * PIECES, last = SWARM_CROWD + 1, many = 4 * PIECES;
+    struct swarm *s = scarce(pieces, last);
+    assert_int_equal(taken_of_the_one(s), last);
+    swarm_free(s);
+    s = scarce(pieces, many); /* the others shall take most of so many */
+    assert_in_range(taken_of_the_one(s), 1, many / 2);
+    swarm_free(s);
+}
+
+static void
+beside_a_request_to_the_wan_less_is_asked_of_peers(void **state)
+{
+    (void)state;
+    for (unsigned leases = 0; leases < 2; leases++) {
+        struct swarm *s = swarm();
+        struct wire_grant grant = {
+            .digest = *swarm_digest(s), .lease = 70000, .first = PIECES - 1, .count = 1};
+        struct swarm_get g;
+        unsigned lan = 0, wan = 0;
+        for (uint8_t n = 2; n < 2 + SWARM_CROWD; n++)
+            peer_has(s, n, 0, PIECES - 1);
+        if (leases > 0)
+            swarm_granted(s, &grant);
+        while (next(s, 0, 0, &g)) {
+            wan += g.source == SWARM_WAN;
+            lan += g.source == SWARM_LAN;
+        }
+        assert_int_equal(wan, leases);
+        assert_int_equal(lan, leases > 0 ? SWARM_LAN_BESIDE : SWARM_LAN_GETS);
+        swarm_free(s);
+    }
+}
+
 static void
 who_leaves_and_comes_back_at_once_asks_anew(void **state)
 {
@@ -736,6 +818,8 @@ main(void)
         cmocka_unit_test(what_peers_give_is_told_together_where_the_wan_is_slow),
         cmocka_unit_test(who_is_busy_again_is_left_alone_for_longer),
         cmocka_unit_test(one_who_has_all_is_spared_by_many_who_share),
+        cmocka_unit_test(in_the_end_who_has_none_of_its_own_takes_what_is_left),
+        cmocka_unit_test(beside_a_request_to_the_wan_less_is_asked_of_peers),
         cmocka_unit_test(who_leaves_and_comes_back_at_once_asks_anew),
         cmocka_unit_test(a_failed_request_goes_to_another_peer),
         cmocka_unit_test(a_peer_that_gives_nothing_is_not_believed_for_a_while),
