@@ -125,6 +125,7 @@ new_step(struct p2p *p)
                             .addr = p->addr,
                             .site = p->site.id,
                             .priority = member_priority(p->priority, p->wired, 0, p->cpus),
+                            .preseed = p->preseed,
                             .stored = p->ops.stored,
                             .heard = p->ops.heard,
                             .room = p->ops.room,
@@ -191,6 +192,7 @@ open_parts(struct p2p *p, const struct p2p_config *config, struct err *e)
     site_open(config->site, &p->addr, &p->site);
     p->opened_ms = clock_ms();
     p->priority = (unsigned)(config->priority + PRIORITY_ZERO);
+    p->preseed = config->preseed;
     p->cpus = cpus > 0 ? (unsigned)cpus : 1;
     p->wired = net_is_wired(&p->addr);
     p->step = new_step(p);

@@ -38,6 +38,7 @@ struct p2p_config {
     char *const *seeds; /* HOST:PORT or dns:NAME:PORT */
     size_t seeds_count;
     int priority; /* configured weight, -100 .. 100 */
+    bool preseed; /* as tracker: take what most other sites pull before it is asked for */
 };
 
 /* Called on the p2p thread. They post a message or look into memory, and return. */

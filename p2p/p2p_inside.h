@@ -39,6 +39,7 @@ struct p2p {
     struct node_id self;
     bool advertise_auto, wired;
     unsigned priority, cpus; /* configured (0: lowest) and found */
+    bool preseed;
     int64_t opened_ms;
     struct sealer sealer; /* any thread */
     struct mailbox mail;  /* any thread */

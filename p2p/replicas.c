@@ -14,6 +14,7 @@ struct blob {
     struct digest digest;
     uint64_t size;
     struct popular popular;
+    int64_t seed_ms; /* until then the site wants one, though nobody here asked for it */
     enum phase phase;
     int64_t due_ms;   /* RESTS: the next look */
     int64_t wait_ms;  /* until the one after it */
@@ -69,6 +70,13 @@ wanted(const struct blob *b, int64_t now_ms, unsigned nodes)
     return popular_replicas(&b->popular, now_ms, b->size, REPLICAS_UPLOAD, most);
 }
 
+/* Has it to come from another site, when nobody here has it? */
+static bool
+is_seed(const struct blob *b, int64_t now_ms)
+{
+    return now_ms < b->seed_ms;
+}
+
 static void
 rest(struct blob *b, int64_t due_ms)
 {
@@ -115,6 +123,24 @@ replicas_hit(struct replicas *r, const struct digest *digest, uint64_t size, int
         b = add(r, digest, size, now_ms);
     popular_hit(&b->popular, now_ms);
     look_soon(b, now_ms);
+}
+
+void
+replicas_seed(struct replicas *r, const struct digest *digest, uint64_t size, int64_t now_ms)
+{
+    struct blob *b = find(r, digest);
+    r->now_ms = now_ms;
+    if (b == NULL)
+        b = add(r, digest, size, now_ms);
+    b->seed_ms = now_ms + REPLICAS_SEED_MS;
+    look_soon(b, now_ms);
+}
+
+bool
+replicas_seeds(const struct replicas *r, const struct digest *digest, int64_t now_ms)
+{
+    const struct blob *b = find(r, digest);
+    return b != NULL && is_seed(b, now_ms);
 }
 
 static bool
@@ -286,7 +312,7 @@ step_rests(struct replicas *r, struct blob *b, const struct replicas_site *at, u
 {
     if (at->now_ms < b->due_ms)
         return false;
-    if (wanted(b, at->now_ms, nodes) < 2) {
+    if (wanted(b, at->now_ms, nodes) < 2 && !is_seed(b, at->now_ms)) {
         b->due_ms = at->now_ms + REPLICAS_LOOK_MS;
         return false;
     }
@@ -308,7 +334,8 @@ step_counts(struct replicas *r, struct blob *b, const struct replicas_site *at, 
     if (age_ms < REPLICAS_COUNT_MS)
         return false;
     b->counted = true;
-    bool lacks = b->holders_count > 0 && b->holders_count < wanted(b, at->now_ms, nodes);
+    bool comes = b->holders_count > 0 || is_seed(b, at->now_ms);
+    bool lacks = comes && b->holders_count < wanted(b, at->now_ms, nodes);
     if (lacks && count_in(r, TAKES) < REPLICAS_AT_ONCE && choose(r, b, at, &b->taker)) {
         b->phase = TAKES;
         b->since_ms = b->said_ms = b->grew_ms = at->now_ms;
@@ -354,7 +381,7 @@ replicas_next(struct replicas *r, const struct replicas_site *at, struct replica
     r->now_ms = at->now_ms;
     if (!at->quiet)
         hold_clocks(r, at->now_ms);
-    if (nodes < 2 || at->now_ms - r->busy_ms < REPLICAS_QUIET_MS)
+    if (at->now_ms - r->busy_ms < REPLICAS_QUIET_MS)
         return false;
     for (size_t i = 0; i < r->count; i++) {
         struct blob *b = r->list[i];

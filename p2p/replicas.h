@@ -32,6 +32,7 @@
 #define REPLICAS_STUCK_MS    60000     /* no bytes */
 #define REPLICAS_BUSY_MS     30000     /* a busy node is left alone */
 #define REPLICAS_REFUSED_MS  600000    /* the others */
+#define REPLICAS_SEED_MS     600000    /* one that other sites want is tried for */
 #define REPLICAS_UPLOAD      125000000 /* bytes/s of a node: a gigabit port */
 
 struct replicas;
@@ -71,6 +72,9 @@ void replicas_free(struct replicas *r); /* NULL is fine */
 void replicas_office(struct replicas *r);
 /* A node wants it for a client. */
 void replicas_hit(struct replicas *r, const struct digest *digest, uint64_t size, int64_t now_ms);
+/* Other sites want it: one copy is taken from there, when nobody here has it. */
+void replicas_seed(struct replicas *r, const struct digest *digest, uint64_t size, int64_t now_ms);
+bool replicas_seeds(const struct replicas *r, const struct digest *digest, int64_t now_ms);
 /* A node has it whole. */
 void replicas_held(struct replicas *r, const struct digest *digest, const struct node_id *node);
 void replicas_said(struct replicas *r, const struct node_id *node, const struct wire_copy_say *said,

@@ -62,6 +62,7 @@ at(const struct step *s, int64_t now_ms)
                               .heard = s->config.heard,
                               .room = s->config.room,
                               .free_mib = s->free_mib,
+                              .preseed = s->config.preseed,
                               .stored_arg = s->config.stored_arg};
 }
 

@@ -18,6 +18,7 @@ struct step_config {
     struct node_addr addr;
     uint64_t site;
     uint32_t priority;
+    bool preseed; /* as tracker: take what most other sites pull before it is asked for */
     uint64_t seed;
     /* Size of a blob that is stored whole here, or 0; looks into memory. NULL: none is. */
     uint64_t (*stored)(void *arg, const struct digest *digest);

@@ -322,6 +322,7 @@ swarms_settle(struct swarms *x, const struct swarms_at *at, struct plan *p)
         x->tracked_ms = at->now_ms;
         tracker_tick(x->tracker, at->now_ms, &orders);
         swarms_give_orders(x, at, &orders, p);
+        swarms_preseed(x, at, p);
         swarms_copy_settle(x, at, p);
     }
 }

@@ -30,6 +30,7 @@ struct swarms_at {
     bool (*room)(void *arg, const struct digest *digest, uint64_t size, unsigned copies);
     void *stored_arg;  /* of all three */
     uint32_t free_mib; /* in the cache */
+    bool preseed;      /* what most other sites pull is taken from them before it is asked for */
 };
 
 struct swarms *swarms_new(uint64_t seed);

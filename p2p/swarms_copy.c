@@ -126,7 +126,7 @@ swarms_copy_settle(struct swarms *x, const struct swarms_at *at, struct plan *p)
                                  .free_mib = at->free_mib};
     struct replicas_act act;
     x->copy.settle_ms = INT64_MAX;
-    if (!swarms_in_office(at) || member_count(at->members, at->elect->site) == 0)
+    if (!swarms_in_office(at))
         return;
     while (!plan_full(p) && replicas_next(tracker_replicas(x->tracker), &site, &act))
         give(x, at, &act, p);

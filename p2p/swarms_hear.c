@@ -223,6 +223,27 @@ hear_ihave(struct swarms *x, const struct swarms_at *at, const struct member *wh
         tell_site(at, &asker, &have, p);
 }
 
+/* The next tracker of another site at or behind *at; NULL: no more. */
+static const struct member *
+next_far(const struct swarms_at *x, size_t *at)
+{
+    while (*at < x->members->count) {
+        const struct member *m = &x->members->list[(*at)++];
+        if (m->is_tracker && m->site != x->elect->site)
+            return m;
+    }
+    return NULL;
+}
+
+static void
+tell_far(const struct swarms_at *at, const struct wire_msg *m, struct plan *p)
+{
+    const struct member *to;
+    size_t i = 0;
+    while (!plan_full(p) && (to = next_far(at, &i)) != NULL)
+        plan_record(p, PLAN_DATAGRAM, to, m);
+}
+
 /* Asks the trackers of other sites for what nobody here has. */
 void
 swarms_ask_sites(struct swarms *x, const struct swarms_at *at, struct plan *p)
@@ -233,12 +254,26 @@ swarms_ask_sites(struct swarms *x, const struct swarms_at *at, struct plan *p)
         return;
     while (!plan_full(p) && tracker_asks(x->tracker, at->now_ms, &from, &digest)) {
         struct wire_msg m = {.type = WIRE_SITE_ASK, .site_ask = {digest}};
-        for (size_t i = 0; i < at->members->count && !plan_full(p); i++) {
-            const struct member *to = &at->members->list[i];
-            if (to->is_tracker && to->site != at->elect->site)
-                plan_record(p, PLAN_DATAGRAM, to, &m);
-        }
+        tell_far(at, &m, p);
     }
+}
+
+/* Tells other sites what is pulled here, and takes what most of them pull. */
+void
+swarms_preseed(struct swarms *x, const struct swarms_at *at, struct plan *p)
+{
+    struct preseed *s = tracker_preseed(x->tracker);
+    struct wire_msg m = {.type = WIRE_SITE_PULLS};
+    struct wire_site_pulls *pulls = &m.site_pulls;
+    size_t i = 0, sites = 0;
+    while (next_far(at, &i) != NULL)
+        sites++;
+    if (sites == 0 || !swarms_in_office(at))
+        return;
+    while (!plan_full(p) && preseed_tell(s, at->now_ms, &pulls->digest, &pulls->size))
+        tell_far(at, &m, p);
+    while (at->preseed && preseed_due(s, sites, at->now_ms, &pulls->digest, &pulls->size))
+        replicas_seed(tracker_replicas(x->tracker), &pulls->digest, pulls->size, at->now_ms);
 }
 
 static void
@@ -250,6 +285,9 @@ hear_far(struct swarms *x, const struct swarms_at *at, const struct member *who,
         hear_site_ask(x, at, who, &m->site_ask.digest, p);
     else if (m->type == WIRE_SITE_HAVE && swarms_in_office(at))
         tracker_remote(x->tracker, &m->site_have, who->site, at->now_ms, &orders);
+    else if (m->type == WIRE_SITE_PULLS && swarms_in_office(at))
+        preseed_heard(tracker_preseed(x->tracker), &m->site_pulls.digest, m->site_pulls.size,
+                      who->site, at->now_ms);
     swarms_give_orders(x, at, &orders, p);
 }
 

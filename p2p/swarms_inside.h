@@ -77,6 +77,8 @@ bool swarms_copy_hear(struct swarms *x, const struct swarms_at *at, const struct
                       const struct wire_msg *m, struct plan *p);
 /* Asks the trackers of other sites for what nobody here has. */
 void swarms_ask_sites(struct swarms *x, const struct swarms_at *at, struct plan *p);
+/* As tracker: tells them what is pulled here, and has a copy taken of what most of them pull. */
+void swarms_preseed(struct swarms *x, const struct swarms_at *at, struct plan *p);
 /* Asks a node that has pieces what they hash to. */
 void swarms_ask_words(const struct swarms_at *at, struct swarm *s, struct plan *p);
 /* Announces what is due, and what is nearly, in one request. */

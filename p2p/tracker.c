@@ -9,6 +9,7 @@ tracker_new(void)
     struct tracker *t = mem_zalloc(sizeof *t);
     climb_init(&t->climb);
     t->replicas = replicas_new();
+    t->preseed = preseed_new();
     t->sources_count = 1;
     return t;
 }
@@ -39,6 +40,7 @@ tracker_free(struct tracker *t)
         blob_free(t->blobs[i]);
     if (t != NULL)
         replicas_free(t->replicas);
+    preseed_free(t->preseed);
     mem_free(t);
 }
 
@@ -259,6 +261,7 @@ drop_entry(struct tracker_blob *b, size_t at)
             lease_end(&b->book, &b->book.list[i], LEASE_EXPIRED);
     tracker_race_forget(b, e->node);
     b->wanting -= tracker_wants(e->flags);
+    b->seeding -= e->seeds;
     b->entries[at] = b->entries[--b->entries_count];
     b->hashes[at] = b->hashes[b->entries_count];
     b->entry_at[b->entries[at]->node] = (uint16_t)at;
@@ -374,6 +377,10 @@ tracker_blob(struct tracker *t, const struct node_id *node, const struct node_ad
     bool newly = tracker_wants(said->flags) && !tracker_wants(e->flags);
     b->wanting += tracker_wants(said->flags) - tracker_wants(e->flags);
     e->flags = said->flags;
+    b->seeding -= e->seeds;
+    e->seeds = (said->flags & WIRE_FOR_COPY) != 0 && (said->flags & WIRE_WANTS) != 0 &&
+               replicas_seeds(t->replicas, &b->digest, now_ms);
+    b->seeding += e->seeds;
     e->idle = said->idle_leases;
     e->cursor = said->cursor;
     e->first = e->end = 0;
@@ -383,8 +390,10 @@ tracker_blob(struct tracker *t, const struct node_id *node, const struct node_ad
     set_bits(b, e, &said->held);
     if (!newly)
         return;
-    if (wire_is_request(said->flags))
+    if (wire_is_request(said->flags)) {
         replicas_hit(t->replicas, &b->digest, b->book.size, now_ms);
+        preseed_pulled(t->preseed, &b->digest, b->book.size, now_ms);
+    }
     if (b->wanting == 2)
         tracker_shorten(t, b, now_ms, orders);
 }
@@ -605,6 +614,12 @@ struct replicas *
 tracker_replicas(struct tracker *t)
 {
     return t->replicas;
+}
+
+struct preseed *
+tracker_preseed(struct tracker *t)
+{
+    return t->preseed;
 }
 
 struct tracker_sum

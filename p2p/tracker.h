@@ -9,6 +9,7 @@
 #define P2P_TRACKER_H
 
 #include "p2p/lease.h"
+#include "p2p/preseed.h"
 #include "p2p/replicas.h"
 #include "p2p/wire.h"
 
@@ -125,6 +126,8 @@ int64_t tracker_wake_ms(const struct tracker *t, int64_t now_ms);
 bool tracker_quiet(const struct tracker *t);
 /* What is popular, and its copies; goes on after a blob is forgotten here. */
 struct replicas *tracker_replicas(struct tracker *t);
+/* What this and other sites pull. */
+struct preseed *tracker_preseed(struct tracker *t);
 
 /* In that size: two that name different ones do not get the same blob. */
 bool tracker_knows(const struct tracker *t, const struct digest *digest, uint64_t size);

@@ -31,7 +31,7 @@ static bool
 has_source(const struct tracker *t, const struct tracker_blob *b, const struct tracker_entry *e,
            int64_t now_ms)
 {
-    return tracker_wants(e->flags) && now_ms >= t->nodes[e->node].pause_ms &&
+    return tracker_takes(e) && now_ms >= t->nodes[e->node].pause_ms &&
            (may_upstream(b, e, now_ms) || tracker_has_remote(t, b, now_ms));
 }
 
@@ -184,7 +184,7 @@ lowest_free(const struct tracker_blob *b, uint32_t but)
     uint32_t first = b->book.pieces, end = 0;
     for (size_t i = 0; i < b->entries_count; i++) {
         const struct tracker_entry *e = b->entries[i];
-        if (!tracker_wants(e->flags))
+        if (!tracker_takes(e))
             continue;
         cursor = e->cursor < cursor ? e->cursor : cursor;
         first = e->first < first ? e->first : first;

@@ -42,6 +42,7 @@ struct tracker_entry {
     uint64_t cursor;
     uint32_t first, end; /* its window of pieces; end 0: it takes all */
     int64_t since_ms, announced_ms, peers_ms, nudged_ms;
+    bool seeds;        /* it takes a copy that has to come from another site */
     bool peers_helped; /* the last list of peers named pieces that it lacked */
     int64_t barren_ms; /* until then it fetches for nobody, as it was doubted by too many */
     struct tracker_doubter {
@@ -84,6 +85,7 @@ struct tracker_blob {
     uint64_t *hashes;                     /* of their nodes, in the same order: pick_hash() */
     uint32_t moves;                       /* how often one came, or went */
     unsigned wanting;                     /* how many want bytes for a client: tracker_wants() */
+    unsigned seeding;                     /* how many take it from other sites: e->seeds */
     int64_t oldest_ms;                    /* none was announced before */
     int64_t doubts_ms;                    /* until then one of them may be doubted; 0: none is */
     uint16_t entry_at[TRACKER_NODES_MAX]; /* by node: where its entry stands, if it has one */
@@ -112,6 +114,7 @@ struct tracker {
     uint16_t last_node_at[TRACKER_HINTS]; /* by id: index where it may stand, or anything */
     struct climb climb;
     struct replicas *replicas;
+    struct preseed *preseed;
     unsigned sources_count;
     struct tracker_source sources[TRACKER_SOURCES_MAX];
     unsigned lent; /* how often a holder was named to another site */
@@ -138,6 +141,12 @@ static inline bool
 tracker_wants(uint8_t flags)
 {
     return (flags & (WIRE_WANTS | WIRE_FOR_COPY)) == WIRE_WANTS;
+}
+/* May it fetch? */
+static inline bool
+tracker_takes(const struct tracker_entry *e)
+{
+    return e->seeds || tracker_wants(e->flags);
 }
 /* Its leases are long because one node wanted it alone, from upstream: that is over. */
 void tracker_shorten(struct tracker *t, struct tracker_blob *b, int64_t now_ms,

@@ -129,7 +129,8 @@ static bool
 asks(struct tracker_blob *b, int64_t now_ms)
 {
     int64_t every_ms = b->asks == 1 ? TRACKER_ASK_AGAIN_MS : TRACKER_ASK_MS;
-    if (b->remotes_count > 0 || (b->asks > 0 && now_ms - b->asked_ms < every_ms) || b->wanting == 0)
+    if (b->remotes_count > 0 || (b->asks > 0 && now_ms - b->asked_ms < every_ms) ||
+        b->wanting + b->seeding == 0)
         return false;
     for (uint32_t p = 0; p < b->book.pieces; p++)
         if (b->holders[p] == 0)

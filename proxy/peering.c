@@ -211,7 +211,8 @@ peering_open(struct peering *p, struct settings *s, struct cache *cache, struct 
                                .multicast = s->p2p_multicast,
                                .seeds = s->p2p_seeds,
                                .seeds_count = s->p2p_seed_count,
-                               .priority = s->p2p_priority};
+                               .priority = s->p2p_priority,
+                               .preseed = s->p2p_preseed};
     p->cache = cache;
     p->fetch = fetch;
     p->keeping = keeping_new(cache, fetch, s);

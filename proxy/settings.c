@@ -387,6 +387,7 @@ settings_needs_restart(const struct settings *running, const struct settings *wa
         FIXED_TEXT("p2p.site", p2p_site),
         FIXED("p2p.multicast", p2p_multicast),
         FIXED("p2p.priority", p2p_priority),
+        FIXED("p2p.preseed", p2p_preseed),
         {"p2p.seeds", same_seeds(running, wanted)},
 #undef FIXED
 #undef FIXED_TEXT

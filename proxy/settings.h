@@ -49,7 +49,7 @@ struct settings {
     unsigned prefetch_parallel; /* blobs in flight because of prefetch, 1..64 */
     bool p2p_enabled;
     char *p2p_listen, *p2p_advertise, *p2p_key_file, *p2p_site;
-    bool p2p_multicast;
+    bool p2p_multicast, p2p_preseed;
     char **p2p_seeds;
     size_t p2p_seed_count;
     int p2p_priority;

@@ -431,7 +431,7 @@ ordered_get(struct fill *f, const struct swarm_get *get)
         return;
     }
     bool far = get->source == SWARM_WAN;
-    if (f->copy && far) {
+    if (f->copy && far && node_is_none(&get->node)) {
         p2p_end(w->p2p, blob_digest(f->blob), get->id, SWARM_FAILED, 0, 0);
         return;
     }
@@ -516,7 +516,7 @@ is_stranded(struct fill *f, int64_t now_ms)
     bool waits = !f->background && blob_cursors(f->blob, &at, 1) > 0;
     bool late = waits && !f->patience.any_byte && !is_asking(w);
     int64_t limit_ms = late ? STRANDED_MS : UNREAD_MS;
-    if (!w->any && p2p_others(w->p2p) == 0)
+    if (!w->any && !f->copy && p2p_others(w->p2p) == 0)
         limit_ms = ALONE_MS;
     if (f->lan_only && !f->copy)
         limit_ms = STRANDED_MS;

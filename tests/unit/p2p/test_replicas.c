@@ -121,6 +121,45 @@ what_nobody_has_any_more_is_left(void **state)
 }
 
 static void
+what_other_sites_pull_is_taken_once_for_a_while(void **state)
+{
+    (void)state;
+    join(2, 4);
+    replicas_seed(r, &blob, SIZE, site.now_ms);
+    assert_true(replicas_seeds(r, &blob, site.now_ms));
+    assert_true(wait_order(10000, 0));
+    assert_int_equal(act.copies, 1);
+    say(WIRE_COPY_REFUSED, 0);
+    uint8_t first = act.node.bytes[0];
+    assert_true(wait_order(10000, 0));
+    assert_int_not_equal(act.node.bytes[0], first);
+    say(WIRE_COPY_HELD, SIZE);
+    assert_false(wait_order(REPLICAS_SEED_MS, 1u << act.node.bytes[0]));
+    assert_false(replicas_seeds(r, &blob, site.now_ms));
+    assert_false(wait_order(REPLICAS_LOOK_MS_MAX, 0)); /* it left, and nobody wanted it */
+}
+
+static void
+what_other_sites_pull_and_is_here_is_not_taken(void **state)
+{
+    (void)state;
+    join(2, 4);
+    replicas_seed(r, &blob, SIZE, site.now_ms);
+    assert_false(wait_order(REPLICAS_SEED_MS, 1u << 3));
+    assert_true(asks > 0);
+}
+
+static void
+a_node_alone_in_its_site_takes_what_other_sites_pull(void **state)
+{
+    (void)state;
+    site.free_mib = 1000;
+    replicas_seed(r, &blob, SIZE, site.now_ms);
+    assert_true(wait_order(10000, 0));
+    assert_true(node_equal(&act.node, &self));
+}
+
+static void
 enough_copies_are_asked_for_ever_less_often(void **state)
 {
     (void)state;
@@ -292,6 +331,9 @@ main(void)
         TEST(what_is_popular_gets_a_second_copy_and_no_third),
         TEST(what_one_node_wanted_is_not_even_asked_for),
         TEST(what_nobody_has_any_more_is_left),
+        TEST(what_other_sites_pull_is_taken_once_for_a_while),
+        TEST(what_other_sites_pull_and_is_here_is_not_taken),
+        TEST(a_node_alone_in_its_site_takes_what_other_sites_pull),
         TEST(enough_copies_are_asked_for_ever_less_often),
         TEST(who_lacks_copies_is_shown_first),
         TEST(a_copy_that_left_with_its_node_is_made_again),

@@ -235,6 +235,29 @@ holders_are_named_in_turn_and_only_those_of_all(void **state)
     tracker_free(t);
 }
 
+static void
+a_copy_of_what_other_sites_pull_comes_from_them_and_not_from_upstream(void **state)
+{
+    (void)state;
+    const uint8_t copies = WIRE_WANTS | WIRE_SERVES | WIRE_FOR_COPY;
+    struct tracker *t = tracker_in_office();
+    struct digest d = unit_blob(1);
+    struct wire_grant g;
+    size_t at = 0;
+    announce(t, 1, copies, NULL, 0);
+    assert_false(tracker_asks(t, 0, &at, &d)); /* a copy of what is in the site */
+    replicas_seed(tracker_replicas(t), &d, SIZE, 0);
+    announce(t, 1, copies, NULL, 1);
+    at = 0;
+    assert_true(tracker_asks(t, 1, &at, &d));
+    assert_false(grant(t, 1, 1, &g));
+    remote_has(t, SIZE, 2);
+    assert_true(grant(t, 1, 2, &g));
+    assert_int_equal(g.source, WIRE_REMOTE_SITE);
+    assert_true(tracker_quiet(t)); /* no client waits for it */
+    tracker_free(t);
+}
+
 int
 main(void)
 {
@@ -248,6 +271,7 @@ main(void)
         cmocka_unit_test(a_busy_site_is_asked_again_after_a_while),
         cmocka_unit_test(a_slow_site_loses_to_a_fast_upstream),
         cmocka_unit_test(who_may_not_read_upstream_may_fetch_from_another_site),
+        cmocka_unit_test(a_copy_of_what_other_sites_pull_comes_from_them_and_not_from_upstream),
         cmocka_unit_test(holders_are_named_in_turn_and_only_those_of_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -869,7 +869,7 @@ a_copy_comes_from_nodes_and_never_from_the_registry(void **state)
     struct blob_state st;
     uint64_t kept = metric_get(M_copies_kept);
     struct blob *copy = start_copy(b);
-    order_wan(b, 40, 0, 1); /* by mistake */
+    order_wan(b, 40, 0, 1); /* by mistake; from another site it would come */
     assert_int_equal(outcome(40), SWARM_FAILED);
     for (uint32_t p = 0; p < PIECES; p++)
         order_lan(b, 0, p + 1, p);
