@@ -9,6 +9,7 @@ ifneq ($(CROSS),)
 SYSROOT := $(abspath build/cross)/$(CROSS)
 CC := $(CROSS)-gcc --sysroot=$(SYSROOT)
 AR := $(CROSS)-ar
+CPPFLAGS_test := -DEMULATED
 endif
 PREFIX ?= /usr
 B := $(BUILD)/$(MODE)
@@ -56,6 +57,9 @@ $(B)/%.o: %.c Makefile | $(SYSROOT)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -c $< -o $@
 
+# What tests under qemu-user (make test-arm) have to know.
+$(B)/tests/%.o: CFLAGS += $(CPPFLAGS_test)
+
 # The page of the admin port is part of the program (.incbin).
 $(B)/proxy/page.o: proxy/page.html
 
@@ -65,8 +69,9 @@ $(B)/lib$(1).a: $(patsubst %.c,$(B)/%.o,$(filter-out proxy/main.c,$(wildcard $(1
 	$$(AR) rcs $$@ $$^
 LIBS_$(1) := $(foreach f,$(1) $(BELOW_$(1)),$(B)/lib$(f).a)
 TESTS_$(1) := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/$(1)/test_*.c))
-$$(TESTS_$(1)): %: %.o $$(LIBS_$(1))
-	$$(CC) $$(LDFLAGS) -o $$@ $$< $$(LIBS_$(1)) -lcmocka $$(SYSTEM_$(1))
+$$(TESTS_$(1)): %: %.o $(B)/tests/unit/lib/end.o $$(LIBS_$(1))
+	$$(CC) $$(LDFLAGS) -Wl,--wrap=_cmocka_run_group_tests -o $$@ $$< $(B)/tests/unit/lib/end.o $$(LIBS_$(1)) \
+	  -lcmocka $$(SYSTEM_$(1))
 TESTS += $$(TESTS_$(1))
 endef
 $(foreach f,$(FLOORS),$(eval $(call floor,$(f))))

@@ -17,6 +17,8 @@ $(SYSROOT): deploy/cross.mk | deps-build-cross
 	  --include="$(SYSROOT_PACKAGES)" bookworm $@.new http://deb.debian.org/debian
 	@find $@.new -xdev -path $@.new/dev -prune -o -type l -lname '/*' -printf '%p %l\n' | while read -r link to; do \
 	  ln -sfr "$@.new$$to" "$$link"; done
+	@mkdir -p $@.new/etc/ssl/certs
+	@: >$@.new/etc/ssl/certs/ca-certificates.crt # qemu-user finds it first: all of Debian's take it seconds to parse
 	@mv $@.new $@
 	@touch $@
 endif
