@@ -4,6 +4,7 @@
  *
  *   setup.c        the command: plan, show, apply, undo
  *   setup_text.c   pure edits of TOML and YAML text
+ *   setup_yaml.c   what k3s's YAML says
  *   setup_json.c   pure edits of JSON text
  *   setup_plan.c   which file of which runtime gets which edit
  *   setup_files.c  atomic writes and backups
@@ -73,11 +74,22 @@ char *setup_text_hosts(const char *text, const char *server, const char *node, b
 /* config_path in the CRI plugin of containerd's config.toml. *ret_path is the folder that
  * will be in effect, *ret NULL when the file does without us (CRI disabled). */
 CHECKED int setup_text_containerd(const char *text, char **ret, char **ret_path, struct err *e);
-/* Our mirrors in front of those of a k3s registries.yaml. */
+/* Our mirrors in front of those of a k3s registries.yaml, but where it has ours by hand.
+ * ERR_CONFIG: it has another one for a registry of ours, or is not written in a way that we can add
+ * to. */
 CHECKED int setup_text_k3s(const char *text, const struct settings *s, const char *node, char **ret,
                            struct err *e);
 /* The whole of registries.conf.d/50-peersync.conf. */
 char *setup_text_crio(const struct settings *s, const char *node, bool fresh_tags);
+/* ---- setup_yaml.c: a registries.yaml of k3s ---- */
+struct setup_yaml;
+enum setup_mirror { SETUP_MIRROR_NONE, SETUP_MIRROR_OURS, SETUP_MIRROR_OTHERS };
+/* ERR_CONFIG: no YAML, or `mirrors` stands there twice. */
+CHECKED int setup_yaml_open(const char *text, struct setup_yaml **ret, struct err *e);
+void setup_yaml_close(struct setup_yaml *y);
+/* Of a registry; ours: `url` is one of its endpoints. */
+enum setup_mirror setup_yaml_mirror(struct setup_yaml *y, const char *host, const char *url);
+
 /* ---- setup_json.c ---- */
 /* Docker's daemon.json with the mirror first, or without it; "" when nothing is left. */
 CHECKED int setup_json_docker(const char *text, const char *url, bool add, char **ret,

@@ -309,41 +309,79 @@ is_mirrors(const struct line *l, const char *words)
     return indent_of(l) == 0 && strcmp(words, "mirrors:") == 0;
 }
 
-static void
-put_k3s_block(struct buf *out, const struct settings *s, const char *node, size_t indent)
+/* The registries that have no mirror there yet; false: all have. */
+static bool
+put_k3s_block(struct buf *out, const struct settings *s, const char *url, struct setup_yaml *there,
+              size_t indent)
 {
+    bool any_left = false;
     put(out, BEGIN "\n");
     for (size_t i = 0; i < s->registry_count; i++) {
         const struct registry *r = &s->registries[i];
+        if (setup_yaml_mirror(there, r->host, url) != SETUP_MIRROR_NONE)
+            continue;
         /* k3s tries https://HOST last by itself; where the registry is elsewhere it has to be told.
          */
         AUTO(mem_free_text) char *usual = mem_printf("https://%s", r->host);
         bool hub = strcmp(r->host, "docker.io") == 0, any = strcmp(r->host, "*") == 0;
         bool elsewhere = !hub && !any && strcmp(r->url, usual) != 0;
         AUTO(mem_free_text)
-        char *entry = mem_printf("%*s\"%s\":\n%*sendpoint: [\"http://%s\"%s%s%s]\n", (int)indent,
-                                 "", r->host, (int)indent * 2, "", node, elsewhere ? ", \"" : "",
+        char *entry = mem_printf("%*s\"%s\":\n%*sendpoint: [\"%s\"%s%s%s]\n", (int)indent, "",
+                                 r->host, (int)indent * 2, "", url, elsewhere ? ", \"" : "",
                                  elsewhere ? r->url : "", elsewhere ? "\"" : "");
         put(out, entry);
+        any_left = true;
     }
     put(out, END "\n");
+    return any_left;
 }
 
-/* The line is the key of a registry that we would add too, quoted or not. */
-static bool
-is_our_host(const char *words, const struct settings *s)
+/* Somebody else's mirror of a registry of ours stays, and then nothing is written. */
+static int
+judge_k3s(struct setup_yaml *there, const struct settings *s, const char *url, struct err *e)
 {
-    size_t quote = words[0] == '"';
-    for (size_t i = 0; i < s->registry_count; i++) {
-        AUTO(mem_free_text)
-        char *key = mem_printf("%s%s:", s->registries[i].host, quote ? "\"" : "");
-        if (!text_starts(words + quote, key))
+    for (size_t i = 0; i < s->registry_count; i++)
+        if (setup_yaml_mirror(there, s->registries[i].host, url) == SETUP_MIRROR_OTHERS)
+            return err_set(
+                e, ERR_CONFIG,
+                "has a mirror for %s already: add %s to its endpoints by hand, the first",
+                s->registries[i].host, url);
+    return 0;
+}
+
+/* Where our block goes, behind the line `mirrors:`, NULL: there is none; and how its entries are
+ * indented. */
+static const char *
+find_k3s_place(const char *text, size_t *ret_indent)
+{
+    const char *behind = NULL;
+    bool in_mirrors = false;
+    struct line l;
+    *ret_indent = 0;
+    while (next_line(&text, &l)) {
+        char words[WORDS_MAX];
+        words_of(&l, words);
+        if (!*words)
             continue;
-        char behind = words[quote + strlen(key)];
-        if (behind == 0 || behind == '{')
-            return true;
+        if (in_mirrors && indent_of(&l) > 0 && *ret_indent == 0)
+            *ret_indent = indent_of(&l);
+        in_mirrors = indent_of(&l) > 0 ? in_mirrors : is_mirrors(&l, words);
+        behind = is_mirrors(&l, words) ? l.at + l.len : behind;
     }
-    return false;
+    if (*ret_indent == 0)
+        *ret_indent = 2;
+    return behind;
+}
+
+/* A key `mirrors` that was written otherwise would stand there twice now. */
+static int
+check_k3s(const char *text, struct err *e)
+{
+    struct setup_yaml *y;
+    int bad = setup_yaml_open(text, &y, e);
+    if (!bad)
+        setup_yaml_close(y);
+    return bad;
 }
 
 int
@@ -351,25 +389,13 @@ setup_text_k3s(const char *text, const struct settings *s, const char *node, cha
                struct err *e)
 {
     AUTO(mem_free_text) char *rest = setup_text_strip(text ? text : "");
-    const char *at = rest, *behind = NULL;
-    size_t indent = 0;
-    bool in_mirrors = false;
-    struct line l;
-    while (next_line(&at, &l)) {
-        char words[WORDS_MAX];
-        words_of(&l, words);
-        if (!*words)
-            continue;
-        if (in_mirrors && indent_of(&l) > 0 && indent == 0)
-            indent = indent_of(&l);
-        if (in_mirrors && indent_of(&l) > 0 && is_our_host(words, s))
-            return err_set(e, ERR_CONFIG,
-                           "has a mirror for %s already: add http://%s to it by hand", words, node);
-        if (text_starts(words, "mirrors:{"))
-            return err_set(e, ERR_CONFIG, "has mirrors in one line: write them as a block first");
-        in_mirrors = indent_of(&l) > 0 ? in_mirrors : is_mirrors(&l, words);
-        behind = is_mirrors(&l, words) ? l.at + l.len : behind;
-    }
+    AUTO(mem_free_text) char *url = mem_printf("http://%s", node);
+    struct setup_yaml *there;
+    size_t indent;
+    int bad = setup_yaml_open(rest, &there, e);
+    if (bad)
+        return bad;
+    const char *behind = find_k3s_place(rest, &indent);
     struct buf out;
     out_open(&out);
     put_before(&out, rest, behind ? behind : rest + strlen(rest));
@@ -377,10 +403,17 @@ setup_text_k3s(const char *text, const struct settings *s, const char *node, cha
         put(&out, BEGIN "\nmirrors:\n" END "\n");
         behind = rest + strlen(rest);
     }
-    put_k3s_block(&out, s, node, indent ? indent : 2);
+    bool any_left = put_k3s_block(&out, s, url, there, indent);
     put(&out, behind);
     *ret = out_close(&out);
-    return 0;
+    bad = judge_k3s(there, s, url, e);
+    bad = bad ? bad : check_k3s(*ret, e);
+    if (bad || !any_left) {
+        mem_free(*ret);
+        *ret = bad ? NULL : mem_strdup(rest);
+    }
+    setup_yaml_close(there);
+    return bad;
 }
 
 /* ---- CRI-O, podman, skopeo ---- */

@@ -200,6 +200,11 @@ a_k3s_mirror_of_somebody_else_is_not_overruled(void **state)
         "mirrors:\n  docker.io:\n    endpoint: [\"http://o\"]\n",
         "mirrors:\n  \"reg.test\": {endpoint: [\"http://o\"]}\n",
         "mirrors: {a: {}}\n",
+        "\"mirrors\":\n  a: {}\n", /* ours would be a second one */
+        "mirrors: null\n",
+        "mirrors: &m\n  a: {}\n",
+        "mirrors: [\n",
+        "configs: {}\n---\nmirrors:\n",
     };
     AUTO(settings_release) struct settings *s = configured();
     for (size_t i = 0; i < ARRAY_LEN(befores); i++) {
@@ -207,6 +212,27 @@ a_k3s_mirror_of_somebody_else_is_not_overruled(void **state)
         struct err e = {0};
         assert_int_equal(setup_text_k3s(befores[i], s, NODE, &text, &e), ERR_CONFIG);
     }
+}
+
+/* As the error says what to do where a registry has a mirror. */
+static void
+a_k3s_mirror_that_was_added_by_hand_counts(void **state)
+{
+    (void)state;
+    static const char one[] =
+        "mirrors:\n  'docker.io':\n    endpoint:\n      - http://" NODE "\n      - http://o\n";
+    AUTO(mem_free_text)
+    char *all = mem_printf("%s  reg.test: {endpoint: [\"http://%s\"]}\n", one, NODE);
+    AUTO(settings_release) struct settings *s = configured();
+    AUTO(mem_free_text) char *text = NULL;
+    AUTO(mem_free_text) char *same = NULL;
+    struct err e = {0};
+    assert_int_equal(setup_text_k3s(one, s, NODE, &text, &e), 0);
+    assert_null(strstr(text, "\"docker.io\""));
+    assert_has(text, "\"reg.test\":\n");
+    assert_strips_to(text, one);
+    assert_int_equal(setup_text_k3s(all, s, NODE, &same, &e), 0);
+    assert_string_equal(same, all);
 }
 
 static void
@@ -434,6 +460,7 @@ main(void)
         cmocka_unit_test(a_file_that_only_its_owner_can_change_is_refused),
         cmocka_unit_test(k3s_mirrors_are_merged),
         cmocka_unit_test(a_k3s_mirror_of_somebody_else_is_not_overruled),
+        cmocka_unit_test(a_k3s_mirror_that_was_added_by_hand_counts),
         cmocka_unit_test(crio_gets_a_mirror_for_each_registry),
         cmocka_unit_test(dockers_mirrors_are_merged_in_order),
         cmocka_unit_test(a_daemon_json_that_is_broken_is_refused),
