@@ -324,7 +324,9 @@ plan_crio(struct setup_plan *p, struct err *e)
         note(p, "registry \"*\" is left out: registries.conf has no mirror for all registries\n");
     if (p->fresh_tags)
         note(p, "--fresh-tags: a pull by tag goes past the mirror with all of its bytes\n");
-    p->restart = "systemctl reload crio (podman and skopeo need nothing)";
+    p->restart =
+        "systemctl reload crio; podman and skopeo need nothing, but a podman.service that runs "
+        "(its API) has to be restarted";
     return 0;
 }
 
