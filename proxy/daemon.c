@@ -125,7 +125,7 @@ open_admin(struct daemon *d, struct err *e)
 {
     int fd = -1;
     int bad = server_listen(d->settings->admin, &fd, e);
-    return bad ? bad : admin_open(d->settings, fd, &d->admin, e);
+    return bad ? err_wrap(e, "admin") : admin_open(d->settings, fd, &d->admin, e);
 }
 
 static int
@@ -149,7 +149,7 @@ listen_socket(struct daemon *d, int *ret_fd, struct err *e)
     if (bad)
         bad = server_listen(d->settings->listen, ret_fd, e);
     if (bad)
-        return bad;
+        return err_wrap(e, "listen");
     bad = server_address(*ret_fd, d->listen);
     return bad ? err_set(e, bad, "listen: %s", err_text(bad)) : 0;
 }

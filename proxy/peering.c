@@ -175,8 +175,9 @@ peering_listen(const struct settings *s, struct peering **ret, struct err *e)
     p->keys = keys;
     p->fd = -1;
     OPENSSL_cleanse(&keys, sizeof keys);
-    rc = server_listen(s->p2p_listen, &p->fd, e);
-    if (rc == 0 && (rc = server_address(p->fd, p->listen)) < 0)
+    if ((rc = server_listen(s->p2p_listen, &p->fd, e)) < 0)
+        (void)err_wrap(e, "p2p.listen");
+    else if ((rc = server_address(p->fd, p->listen)) < 0)
         (void)err_set(e, rc, "p2p.listen: %s", err_text(rc));
     if (rc < 0) {
         peering_close(p);

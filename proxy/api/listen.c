@@ -47,7 +47,10 @@ bind_to(const struct addrinfo *where, const char *address, int *ret_fd, struct e
     if (where->ai_family == AF_INET6) /* "all addresses" is those of IPv4 too */
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     if (bind(fd, where->ai_addr, where->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0) {
-        int err = err_errno(e, "listen on %s", address);
+        int err = errno == EADDRINUSE
+                      ? err_set(e, -EADDRINUSE,
+                                "%s: another program listens there; ss -ltnp names it", address)
+                      : err_errno(e, "listen on %s", address);
         fd_close(&fd);
         return err;
     }

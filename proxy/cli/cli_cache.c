@@ -108,7 +108,10 @@ cli_pin(const struct cli *cli)
     bool pin = strcmp(cli->command, "pin") == 0;
     AUTO(mem_free_text) char *query = pin_query(cli->args[0]);
     if (query == NULL)
-        return cli_fail(CLI_USAGE, "%s: neither an image name nor a digest", cli->args[0]);
+        return cli_fail(
+            CLI_USAGE,
+            "%s: expected an image such as docker.io/library/busybox:1.36, or its digest",
+            cli->args[0]);
     AUTO(mem_free_text) char *path = mem_printf("/api/v1/pin?pin=%d&%s", pin ? 1 : 0, query);
     AUTO(json_free) cJSON *doc = NULL;
     int bad = cli_post(cli, path, &doc);

@@ -185,6 +185,8 @@ cli_explain(const struct cli *cli)
         return cli_fail(CLI_USAGE, "%s: expected all %s hex digits of the digest", what,
                         text_starts(what, "sha256:") ? "64" : "128");
     if (image_parse(what, &image))
-        return cli_fail(CLI_USAGE, "%s: neither an image name nor a digest", what);
+        return cli_fail(
+            CLI_USAGE,
+            "%s: expected an image such as docker.io/library/busybox:1.36, or its digest", what);
     return explain_image(cli, &image);
 }

@@ -212,7 +212,8 @@ add_image(struct pull *p, const char *name, const struct platform *wanted)
 {
     struct image image;
     if (image_parse(name, &image))
-        return cli_fail(CLI_USAGE, "%s: not an image name", name);
+        return cli_fail(CLI_USAGE, "%s: expected an image such as docker.io/library/busybox:1.36",
+                        name);
     struct document top = {.json = NULL}, child = {.json = NULL};
     int bad = look_first(p, &image);
     bad = bad ? bad : get_manifest(p, &image, image.reference, &top);
