@@ -12,7 +12,8 @@
 #define CAP_BYTES (1000u * KIB)
 #define STOPPED   77 /* exit code of a child that met its fault point */
 
-/* Every call in the plain build; a sample of them under a sanitizer or an emulator, which is slower. */
+/* Every call in the plain build; a sample of them under a sanitizer or an emulator, which is
+ * slower. */
 #if defined(__SANITIZE_THREAD__)
 #define CALL_STEP 31
 #elif defined(__SANITIZE_ADDRESS__) || defined(EMULATED)
