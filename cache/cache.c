@@ -630,7 +630,8 @@ cache_get(struct cache *c, const struct digest *d, struct buf *ret)
 void
 cache_check(struct cache *c)
 {
-    uint64_t used = 0, open = 0, stored = 0, partial = 0, listed = 0, filling = 0, touched = 0;
+    uint64_t used = 0, open = 0, pinned = 0, stored = 0, partial = 0, listed = 0, filling = 0,
+             touched = 0;
     uint64_t packed = 0, saved = 0;
     size_t entries = 0;
     const struct entry *e;
@@ -641,6 +642,7 @@ cache_check(struct cache *c)
         saved += e->packed ? e->plain_bytes - e->worth.size : 0;
         used += counts ? e->worth.size : 0;
         open += counts && e->blob != NULL ? e->worth.size : 0;
+        pinned += counts && e->pinned ? e->worth.size : 0;
         stored += e->state == ENTRY_STORED;
         partial += e->state == ENTRY_PARTIAL;
         filling += e->blob != NULL && e->state != ENTRY_STORED && !e->blob->foreign;
@@ -656,6 +658,7 @@ cache_check(struct cache *c)
         listed++;
     }
     must(entries == c->map.count && used == c->used_bytes && open == c->open_bytes);
+    must(pinned == c->pinned_bytes);
     must(filling == c->filling_count && touched == c->touched_count);
     must(packed == c->packed_count && saved == c->saved_bytes);
     must(stored == c->stored_count && partial == c->partial_count && listed == stored + partial);

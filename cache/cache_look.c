@@ -28,6 +28,7 @@ cache_get_stats(struct cache *c, struct cache_stats *ret)
     s.degraded = atomic_load(&c->degraded) || rc < 0;
     lock_take(&c->lock);
     s.used_bytes = c->used_bytes;
+    s.pinned_bytes = c->pinned_bytes;
     s.limit_bytes = c->limit_bytes;
     s.min_free_bytes = c->min_free_bytes;
     s.blobs = c->stored_count;

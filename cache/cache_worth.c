@@ -54,8 +54,7 @@ cache_pin(struct cache *c, const struct digest *d, bool pinned)
     struct entry *e = entry_find(c, d);
     bool here = e != NULL && e->state != ENTRY_ABSENT;
     if (here) {
-        e->pinned = pinned;
-        room_hold(c, e);
+        entry_pin(c, e, pinned);
         room_record(c, e, &r);
     }
     lock_drop(&c->lock);

@@ -73,6 +73,7 @@ account(struct cache *c, const struct entry *e, bool add)
     if (e->blob != NULL) {
         c->open_bytes += sign * e->worth.size;
     }
+    c->pinned_bytes += e->pinned ? sign * e->worth.size : 0;
     if (e->state == ENTRY_STORED) {
         c->stored_count += sign;
         c->touched_count += e->touched ? sign : 0;
@@ -128,6 +129,15 @@ entry_set_packed(struct cache *c, struct entry *e, uint64_t file_bytes, uint64_t
     e->worth.size = file_bytes;
     account(c, e, true);
     evict_add(&c->evict, &e->worth, entry_name(e), room_now_s(c));
+}
+
+void
+entry_pin(struct cache *c, struct entry *e, bool pinned)
+{
+    account(c, e, false);
+    e->pinned = pinned;
+    account(c, e, true);
+    room_hold(c, e);
 }
 
 void

@@ -33,6 +33,7 @@ uint64_t entry_parked_bytes(const struct cache *c, const struct pieces *parked);
 /* STORED, and from now on packed, in a file of so many bytes. */
 void entry_set_packed(struct cache *c, struct entry *e, uint64_t file_bytes, uint64_t plain_bytes)
     NEEDS(c->lock);
+void entry_pin(struct cache *c, struct entry *e, bool pinned) NEEDS(c->lock);
 /* Ties or unties the blob in memory. */
 void entry_attach(struct cache *c, struct entry *e, struct blob *b) NEEDS(c->lock);
 void entry_detach(struct cache *c, struct entry *e) NEEDS(c->lock);

@@ -6,7 +6,7 @@
  * Whenever cache->lock is free:
  *  1. used_bytes is the sum of size (packed: of its file; parked: entry_parked_bytes) over entries
  *     that are PARTIAL or STORED.
- *  2. open_bytes is the same sum over those with a blob in memory.
+ *  2. open_bytes is the same sum over those with a blob in memory, pinned_bytes over pinned ones.
  *  3. an entry is on the age list iff it is PARTIAL or STORED.
  *  4. entry->blob and blob->entry point to each other, or are NULL.
  *  5. an entry that is ABSENT has a blob (in phase ASKED, foreign, or in memory).
@@ -172,7 +172,7 @@ struct cache {
     void (*lost)(void *arg, const struct digest *d, uint64_t size);
     void *lost_arg;
     bool telling; /* `lost` runs */
-    uint64_t used_bytes, open_bytes;
+    uint64_t used_bytes, open_bytes, pinned_bytes;
     uint64_t stored_count, partial_count, packed_count;
     uint64_t filling_count; /* entries with a blob that is not stored yet, nor foreign */
     uint64_t touched_count; /* STORED entries that the journal has to hear of */

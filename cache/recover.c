@@ -210,7 +210,7 @@ replay_worth(struct cache *c, const struct record *rec)
     struct entry *e = entry_find(c, &rec->digest);
     if (e != NULL && e->state == ENTRY_STORED) {
         room_not_before(c, w->at_wall_s);
-        e->pinned = w->pinned;
+        entry_pin(c, e, w->pinned);
         evict_restore(&c->evict, &e->worth, w->requests / 65536.0, w->asked_wall_s, w->at_wall_s);
         room_hold(c, e);
     }

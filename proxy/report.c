@@ -81,6 +81,7 @@ add_cache(const struct report *r, cJSON *to)
     struct cache_stats s;
     cache_get_stats(r->cache, &s);
     json_add_u64(c, "used_bytes", s.used_bytes);
+    json_add_u64(c, "pinned_bytes", s.pinned_bytes);
     json_add_u64(c, "limit_bytes", s.limit_bytes);
     json_add_u64(c, "min_free_bytes", s.min_free_bytes);
     json_add_u64(c, "disk_free_bytes", s.disk_free_bytes);

@@ -476,14 +476,16 @@ check_digests(struct doctor *d, const cJSON *cache)
 static void
 check_room(struct doctor *d, const cJSON *cache)
 {
-    char limit[TEXT_SIZE_MAX], used[TEXT_SIZE_MAX];
+    char limit[TEXT_SIZE_MAX], used[TEXT_SIZE_MAX], pinned[TEXT_SIZE_MAX];
     text_print_size(cli_number(cache, "limit_bytes"), limit);
     text_print_size(cli_number(cache, "used_bytes"), used);
+    text_print_size(cli_number(cache, "pinned_bytes"), pinned);
     if (cli_number(cache, "not_kept"))
-        tell(d, WARNING, "room",
-             "%llu blobs since start were not kept: no room (%s in use, cache.size %s); a larger "
-             "disk or cache.size, a smaller cache.min_free",
-             (unsigned long long)cli_number(cache, "not_kept"), used, limit);
+        tell(
+            d, WARNING, "room",
+            "%llu blobs since start were not kept: no room (%s in use, %s of it pinned, cache.size "
+            "%s); a larger disk or cache.size, a smaller cache.min_free, fewer pins",
+            (unsigned long long)cli_number(cache, "not_kept"), used, pinned, limit);
 }
 
 static void

@@ -143,7 +143,13 @@ what_others_ask_for_leaves_later_and_what_is_pinned_never(void **state)
         assert_int_equal(cache_info(r.cache, &d[i], &info), 0);
         assert_int_equal(info.pinned, i == 1);
     }
+    struct cache_stats s;
+    cache_get_stats(r.cache, &s);
+    assert_int_equal(s.pinned_bytes, MIB);
+    cache_check(r.cache);
     assert_int_equal(cache_pin(r.cache, &d[1], false), 0);
+    cache_get_stats(r.cache, &s);
+    assert_int_equal(s.pinned_bytes, 0);
     first = d[1];
     first.bytes[0] ^= 1;
     assert_int_equal(cache_pin(r.cache, &first, true), ERR_NOT_FOUND);
