@@ -121,7 +121,7 @@ acquire_head(struct request *r)
         return REASON_blob_failed;
     if (size == CACHE_SIZE_UNKNOWN)
         return REASON_blob_unknown;
-    r->blob = (struct request_blob){.size = size, .span = {0, size}};
+    r->blob = (struct request_blob){.size = size, .span = {.end = size}};
     return REASON_NONE;
 }
 
