@@ -133,7 +133,7 @@ read_privately(struct reading *g, struct blob *fresh, uint64_t from)
 static bool
 open_alone(struct reading *g, const struct span *part)
 {
-    struct blob *fresh;
+    struct blob *fresh = NULL;
     struct gap want = {part->start, part->end};
     if (cache_pass_part(g->r->rooms->cache, &g->digest, &want, &fresh) < 0)
         return false;
@@ -276,7 +276,7 @@ static int
 pass_through(struct reading *g, uint64_t at)
 {
     uint64_t from = g->span.start > 0 ? g->span.start : at;
-    struct blob *fresh;
+    struct blob *fresh = NULL;
     int err = recall(g, at);
     if (err == 0)
         err = new_pass(g, from, &fresh);
