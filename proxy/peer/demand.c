@@ -335,12 +335,13 @@ answer_bytes(struct demand *d)
     bool small = d->parcel.kind == PARCEL_MANIFEST && d->body_bytes <= PIECE_BYTES_MIN;
     int rc = small ? 0
                    : uploads_start(d->rooms->uploads, d->parcel.class, is_far(d), is_gone, d->conn,
-                                   &d->room, &busy_ms);
+                                   &busy_ms);
     if (rc == ERR_BUSY)
         return refuse_busy(d, busy_ms);
     if (rc < 0)
         return false;
     d->uploads = !small;
+    d->room = (enum uploads_room)rc;
     d->turn_us = clock_us();
     if (fd < 0 && blob_held_fd(b, d->start, d->body_bytes, &fd) < 0)
         return refuse(d, MHD_HTTP_NOT_FOUND);

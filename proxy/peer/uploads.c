@@ -116,15 +116,15 @@ end_one(struct uploads *u, enum uploads_room room, int64_t took_us)
 
 int
 uploads_start(struct uploads *u, enum slots_class class, bool far, bool (*gone)(void *arg),
-              void *arg, enum uploads_room *ret_room, unsigned *ret_busy_ms)
+              void *arg, unsigned *ret_busy_ms)
 {
     struct waiter w = {0};
     int rc = ERR_BUSY;
     unsigned busy_ms = UPLOADS_OFF_MS;
     lock_take(&u->lock);
     w.who = u->next_who++;
-    *ret_room = far && !u->shared ? UPLOADS_FAR : UPLOADS_NEAR;
-    struct slots *slots = &u->slots[*ret_room];
+    enum uploads_room room = far && !u->shared ? UPLOADS_FAR : UPLOADS_NEAR;
+    struct slots *slots = &u->slots[room];
     enum slots_answer answer =
         u->off || u->closed ? SLOTS_BUSY : slots_ask(slots, w.who, class, &busy_ms);
     if (answer == SLOTS_START) {
@@ -134,8 +134,7 @@ uploads_start(struct uploads *u, enum slots_class class, bool far, bool (*gone)(
         rc = wait_turn(u, &w, gone, arg);
         DL_DELETE(u->waiters, &w);
         if (rc < 0 && w.granted)
-            end_one(u, *ret_room,
-                    (int64_t)slots->service_us); /* it came too late: to the next one */
+            end_one(u, room, (int64_t)slots->service_us); /* it came too late: to the next one */
         else if (rc < 0)
             slots_leave(slots, w.who);
         if (rc == ERR_TIMEOUT) {
@@ -146,7 +145,7 @@ uploads_start(struct uploads *u, enum slots_class class, bool far, bool (*gone)(
     lock_drop(&u->lock);
     if (rc == ERR_BUSY)
         *ret_busy_ms = busy_ms > 0 ? busy_ms : 1;
-    return rc;
+    return rc < 0 ? rc : (int)room;
 }
 
 void

@@ -35,8 +35,7 @@ want(void *arg)
 {
     struct wanting *w = arg;
     unsigned busy_ms = 0;
-    enum uploads_room room;
-    int rc = uploads_start(w->uploads, w->class, false, w->gone, &w->left, &room, &busy_ms);
+    int rc = uploads_start(w->uploads, w->class, false, w->gone, &w->left, &busy_ms);
     atomic_store(&w->busy_ms, busy_ms);
     atomic_store(&w->result, rc);
 }
@@ -50,18 +49,16 @@ start(struct wanting *w, struct uploads *u, enum slots_class class)
 }
 
 static int
-ask(struct uploads *u, bool far, enum uploads_room *ret_room, unsigned *ret_busy_ms)
+ask(struct uploads *u, bool far, unsigned *ret_busy_ms)
 {
-    return uploads_start(u, SLOTS_CURSOR, far, never_gone, NULL, ret_room, ret_busy_ms);
+    return uploads_start(u, SLOTS_CURSOR, far, never_gone, NULL, ret_busy_ms);
 }
 
 static void
 begin(struct uploads *u)
 {
     unsigned busy_ms = 0;
-    enum uploads_room room;
-    assert_int_equal(ask(u, false, &room, &busy_ms), 0);
-    assert_int_equal(room, UPLOADS_NEAR);
+    assert_int_equal(ask(u, false, &busy_ms), UPLOADS_NEAR);
 }
 
 /* Teaches the slots that an upload takes that long. */
@@ -104,9 +101,8 @@ a_long_queue_is_told_and_not_joined(void **state)
     (void)state;
     struct uploads *u = open_with(1, 100000);
     unsigned busy_ms = 0;
-    enum uploads_room room;
     begin(u);
-    assert_int_equal(ask(u, false, &room, &busy_ms), ERR_BUSY);
+    assert_int_equal(ask(u, false, &busy_ms), ERR_BUSY);
     assert_in_range(busy_ms, 90, 110);
     uploads_end(u, UPLOADS_NEAR, 1);
     uploads_free(u);
@@ -154,10 +150,9 @@ without_slots_none_is_served(void **state)
     struct uploads_limits limits = {0};
     struct uploads *u = uploads_new(&limits);
     unsigned busy_ms = 0;
-    enum uploads_room room;
-    assert_int_equal(ask(u, false, &room, &busy_ms), ERR_BUSY);
+    assert_int_equal(ask(u, false, &busy_ms), ERR_BUSY);
     assert_int_equal(busy_ms, UPLOADS_OFF_MS);
-    assert_int_equal(ask(u, true, &room, &busy_ms), ERR_BUSY);
+    assert_int_equal(ask(u, true, &busy_ms), ERR_BUSY);
     uploads_free(u);
 }
 
@@ -168,21 +163,18 @@ other_sites_have_the_slots_that_the_own_does_not_use(void **state)
     struct uploads_limits limits = {.running = 1000};
     struct uploads *u = uploads_new(&limits);
     unsigned busy_ms = 0;
-    enum uploads_room room;
     for (unsigned i = 0; i < SLOTS_NEAR; i++)
         begin(u);
     assert_true(uploads_queue_ms(u) > 0);
     for (unsigned i = SLOTS_NEAR; i < SLOTS_MAX; i++) {
-        assert_int_equal(ask(u, true, &room, &busy_ms), 0);
-        assert_int_equal(room, UPLOADS_FAR);
+        assert_int_equal(ask(u, true, &busy_ms), UPLOADS_FAR);
     }
     limits.running = SLOTS_NEAR; /* what runs ends where it began */
     uploads_set_limits(u, &limits);
     for (unsigned i = SLOTS_NEAR; i < SLOTS_MAX; i++)
         uploads_end(u, UPLOADS_FAR, 1);
     uploads_end(u, UPLOADS_NEAR, 1);
-    assert_int_equal(ask(u, true, &room, &busy_ms), 0);
-    assert_int_equal(room, UPLOADS_NEAR);
+    assert_int_equal(ask(u, true, &busy_ms), UPLOADS_NEAR);
     for (unsigned i = 0; i < SLOTS_NEAR; i++)
         uploads_end(u, UPLOADS_NEAR, 1);
     uploads_free(u);
