@@ -308,7 +308,12 @@ a_parked_file_counts_for_what_it_holds(void **state)
     cache_check(r.cache);
     mem_free(make_body(24, 10, &asked));
     cache_asked(r.cache, &asked);
-    assert_int_equal(make_room(&r, 3 * MIB, MIB), 0); /* lacks 2 MiB */
+    int rc = ERR_FULL;
+    int64_t end_ms = clock_ms() + SOON_MS; /* a thread may hold the other one a moment longer */
+    while (rc != 0 && clock_ms() < end_ms) {
+        rc = make_room(&r, 3 * MIB, MIB); /* lacks 2 MiB */
+    }
+    assert_int_equal(rc, 0);
     assert_in_range(used_bytes(&r), 0, MIB);
     cache_check(r.cache);
 
@@ -320,7 +325,7 @@ a_parked_file_counts_for_what_it_holds(void **state)
     r.cache->store.reserves = false;
     cache_set_limits(r.cache, 7 * MIB, 0, 0);
     struct blob *b = cache_acquire(r.cache, &parked, &got);
-    int rc = blob_begin(b, 6 * MIB);
+    rc = blob_begin(b, 6 * MIB);
     cache_get_stats(r.cache, &s);
     assert_in_range(s.used_bytes, 0, s.limit_bytes); /* whatever may leave for it */
     assert_int_equal(rc, ERR_FULL);
