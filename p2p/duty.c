@@ -190,9 +190,15 @@ duty_refuse(struct duties *r)
 }
 
 void
-duty_leave(struct duties *r)
+duty_rest(struct duties *r)
 {
     give_up(r, DUTY_READY, false);
+}
+
+void
+duty_leave(struct duties *r)
+{
+    duty_rest(r);
     give_up(r, DUTY_RUNS, false);
 }
 

@@ -60,6 +60,7 @@ bool duty_progress(struct duties *r, struct duty *a, uint64_t bytes, int64_t now
 void duty_end(struct duties *r, struct duty *a, bool busy, int64_t now_ms);
 /* The node gives up, through no fault of its WAN: what was not yet asked for upstream, or all. */
 void duty_refuse(struct duties *r);
+void duty_rest(struct duties *r); /* what was not yet asked for, anywhere */
 void duty_leave(struct duties *r);
 /* What the tracker should know, one by one from *at on; digest is left alone. */
 bool duty_report(const struct duties *r, size_t *at, struct wire_fetching *ret);

@@ -1,6 +1,7 @@
 /* What other sites pull. */
 #include "p2p/preseed.h"
 #include "base/mem.h"
+#include "p2p/piece.h"
 
 struct blob {
     struct digest digest;
@@ -74,6 +75,8 @@ void
 preseed_heard(struct preseed *p, const struct digest *digest, uint64_t size, uint64_t site,
               int64_t now_ms)
 {
+    if (size == 0 || size > PIECE_BLOB_MAX)
+        return;
     struct blob *b = blob_of(p, digest, size, now_ms);
     size_t at = 0;
     for (size_t i = 0; i < b->sites_count; i++) {
@@ -105,13 +108,13 @@ preseed_tell(struct preseed *p, int64_t now_ms, struct digest *ret_digest, uint6
     return false;
 }
 
-/* Sites that pulled it lately. */
+/* Sites that say that they pulled it lately. */
 static size_t
 count_sites(const struct blob *b, int64_t now_ms)
 {
     size_t n = 0;
     for (size_t i = 0; i < b->sites_count; i++)
-        n += lately(b->sites[i].at_ms, now_ms);
+        n += now_ms - b->sites[i].at_ms < PRESEED_HEARD_MS;
     return n;
 }
 

@@ -13,6 +13,7 @@
 #define PRESEED_SITES_MAX 32               /* and so many are enough, however many there are */
 #define PRESEED_BLOBS_MAX 256              /* of which nothing was heard for longest goes first */
 #define PRESEED_SAY_MS    60000            /* said again: datagrams are lost, trackers change */
+#define PRESEED_HEARD_MS  (2 * PRESEED_SAY_MS) /* that long it counts, so that one may be lost */
 
 struct preseed;
 

@@ -77,6 +77,15 @@ is_seed(const struct blob *b, int64_t now_ms)
     return now_ms < b->seed_ms;
 }
 
+/* What is under way is not given up for its time. */
+static void
+go_on_seeding(struct blob *b, int64_t now_ms)
+{
+    int64_t least_ms = now_ms + 2 * REPLICAS_STUCK_MS;
+    if (is_seed(b, now_ms) && b->seed_ms < least_ms)
+        b->seed_ms = least_ms;
+}
+
 static void
 rest(struct blob *b, int64_t due_ms)
 {
@@ -121,6 +130,7 @@ replicas_hit(struct replicas *r, const struct digest *digest, uint64_t size, int
     r->now_ms = now_ms;
     if (b == NULL)
         b = add(r, digest, size, now_ms);
+    b->size = size; /* of a seed it was another site's word */
     popular_hit(&b->popular, now_ms);
     look_soon(b, now_ms);
 }
@@ -130,6 +140,8 @@ replicas_seed(struct replicas *r, const struct digest *digest, uint64_t size, in
 {
     struct blob *b = find(r, digest);
     r->now_ms = now_ms;
+    if (b == NULL && r->count == REPLICAS_MAX)
+        return; /* what is popular here goes before */
     if (b == NULL)
         b = add(r, digest, size, now_ms);
     b->seed_ms = now_ms + REPLICAS_SEED_MS;
@@ -194,12 +206,16 @@ replicas_said(struct replicas *r, const struct node_id *node, const struct wire_
         return;
     b->said_ms = now_ms;
     if (said->state == WIRE_COPY_RUNS) {
-        if (said->held_bytes > b->held_bytes)
+        if (said->held_bytes > b->held_bytes) {
             b->grew_ms = now_ms;
+            go_on_seeding(b, now_ms);
+        }
         b->held_bytes = said->held_bytes;
         return;
     }
-    if (said->state != WIRE_COPY_HELD)
+    if (said->state == WIRE_COPY_HELD)
+        b->seed_ms = 0; /* should it leave, nobody here asked for it */
+    else
         refuse(b, node,
                now_ms + (said->state == WIRE_COPY_BUSY ? REPLICAS_BUSY_MS : REPLICAS_REFUSED_MS));
     rest(b, now_ms); /* counts again: one more may be wanted, or another has to take it */
@@ -306,6 +322,16 @@ order(struct replicas *r, struct blob *b, int64_t now_ms, struct replicas_act *r
     return true;
 }
 
+/* One at a time, so that copies of what is in the site always have a place. */
+static bool
+seed_is_taken(const struct replicas *r, int64_t now_ms)
+{
+    for (size_t i = 0; i < r->count; i++)
+        if (r->list[i]->phase == TAKES && is_seed(r->list[i], now_ms))
+            return true;
+    return false;
+}
+
 static bool
 step_rests(struct replicas *r, struct blob *b, const struct replicas_site *at, unsigned nodes,
            struct replicas_act *ret)
@@ -316,7 +342,8 @@ step_rests(struct replicas *r, struct blob *b, const struct replicas_site *at, u
         b->due_ms = at->now_ms + REPLICAS_LOOK_MS;
         return false;
     }
-    if (at->now_ms - r->asked_ms < REPLICAS_ASK_MS || count_in(r, COUNTS) > 0)
+    if (at->now_ms - r->asked_ms < REPLICAS_ASK_MS || count_in(r, COUNTS) > 0 ||
+        (is_seed(b, at->now_ms) && seed_is_taken(r, at->now_ms)))
         return false;
     b->phase = COUNTS;
     b->since_ms = at->now_ms;
@@ -334,6 +361,8 @@ step_counts(struct replicas *r, struct blob *b, const struct replicas_site *at, 
     if (age_ms < REPLICAS_COUNT_MS)
         return false;
     b->counted = true;
+    if (b->holders_count > 0)
+        b->seed_ms = 0;
     bool comes = b->holders_count > 0 || is_seed(b, at->now_ms);
     bool lacks = comes && b->holders_count < wanted(b, at->now_ms, nodes);
     if (lacks && count_in(r, TAKES) < REPLICAS_AT_ONCE && choose(r, b, at, &b->taker)) {
@@ -371,6 +400,8 @@ hold_clocks(struct replicas *r, int64_t now_ms)
         b->said_ms = b->grew_ms = now_ms;
         if (b->phase == COUNTS)
             rest(b, now_ms + REPLICAS_SETTLE_MS);
+        else if (b->phase == TAKES)
+            go_on_seeding(b, now_ms);
     }
 }
 

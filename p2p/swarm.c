@@ -376,6 +376,13 @@ swarm_granted(struct swarm *s, const struct wire_grant *g)
     }
 }
 
+void
+swarm_rest(struct swarm *s)
+{
+    s->urgent = s->urgent || duty_ready(&s->duties) != NULL;
+    duty_rest(&s->duties);
+}
+
 static struct swarm_run *
 find_get(struct swarm *s, uint32_t id)
 {

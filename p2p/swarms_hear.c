@@ -258,7 +258,7 @@ swarms_ask_sites(struct swarms *x, const struct swarms_at *at, struct plan *p)
     }
 }
 
-/* Tells other sites what is pulled here, and takes what most of them pull. */
+/* Tells other sites what is pulled here, one blob at a time, and takes what most of them pull. */
 void
 swarms_preseed(struct swarms *x, const struct swarms_at *at, struct plan *p)
 {
@@ -266,13 +266,13 @@ swarms_preseed(struct swarms *x, const struct swarms_at *at, struct plan *p)
     struct wire_msg m = {.type = WIRE_SITE_PULLS};
     struct wire_site_pulls *pulls = &m.site_pulls;
     size_t i = 0, sites = 0;
+    if (!at->preseed || !swarms_in_office(at))
+        return;
     while (next_far(at, &i) != NULL)
         sites++;
-    if (sites == 0 || !swarms_in_office(at))
-        return;
-    while (!plan_full(p) && preseed_tell(s, at->now_ms, &pulls->digest, &pulls->size))
+    if (sites > 0 && preseed_tell(s, at->now_ms, &pulls->digest, &pulls->size))
         tell_far(at, &m, p);
-    while (at->preseed && preseed_due(s, sites, at->now_ms, &pulls->digest, &pulls->size))
+    while (preseed_due(s, sites, at->now_ms, &pulls->digest, &pulls->size))
         replicas_seed(tracker_replicas(x->tracker), &pulls->digest, pulls->size, at->now_ms);
 }
 
@@ -285,7 +285,7 @@ hear_far(struct swarms *x, const struct swarms_at *at, const struct member *who,
         hear_site_ask(x, at, who, &m->site_ask.digest, p);
     else if (m->type == WIRE_SITE_HAVE && swarms_in_office(at))
         tracker_remote(x->tracker, &m->site_have, who->site, at->now_ms, &orders);
-    else if (m->type == WIRE_SITE_PULLS && swarms_in_office(at))
+    else if (m->type == WIRE_SITE_PULLS && swarms_in_office(at) && who->is_tracker)
         preseed_heard(tracker_preseed(x->tracker), &m->site_pulls.digest, m->site_pulls.size,
                       who->site, at->now_ms);
     swarms_give_orders(x, at, &orders, p);

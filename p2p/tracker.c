@@ -36,10 +36,11 @@ blob_free(struct tracker_blob *b)
 void
 tracker_free(struct tracker *t)
 {
-    for (size_t i = 0; t != NULL && i < t->blobs_count; i++)
+    if (t == NULL)
+        return;
+    for (size_t i = 0; i < t->blobs_count; i++)
         blob_free(t->blobs[i]);
-    if (t != NULL)
-        replicas_free(t->replicas);
+    replicas_free(t->replicas);
     preseed_free(t->preseed);
     mem_free(t);
 }

@@ -31,7 +31,7 @@ static bool
 has_source(const struct tracker *t, const struct tracker_blob *b, const struct tracker_entry *e,
            int64_t now_ms)
 {
-    return tracker_takes(e) && now_ms >= t->nodes[e->node].pause_ms &&
+    return tracker_takes(t, e) && now_ms >= t->nodes[e->node].pause_ms &&
            (may_upstream(b, e, now_ms) || tracker_has_remote(t, b, now_ms));
 }
 
@@ -178,13 +178,13 @@ window_end(const struct tracker_blob *b, const struct tracker_entry *e)
 /* The lowest free piece at or behind the lowest cursor, else before it, of those that somebody
  * wants now, without one; `pieces` when none. */
 static uint32_t
-lowest_free(const struct tracker_blob *b, uint32_t but)
+lowest_free(const struct tracker *t, const struct tracker_blob *b, uint32_t but)
 {
     uint64_t cursor = UINT64_MAX;
     uint32_t first = b->book.pieces, end = 0;
     for (size_t i = 0; i < b->entries_count; i++) {
         const struct tracker_entry *e = b->entries[i];
-        if (!tracker_takes(e))
+        if (!tracker_takes(t, e))
             continue;
         cursor = e->cursor < cursor ? e->cursor : cursor;
         first = e->first < first ? e->first : first;
@@ -201,10 +201,11 @@ lowest_free(const struct tracker_blob *b, uint32_t but)
 
 /* The same for a node: one that has no place for all takes the lowest in its window. */
 static uint32_t
-free_for(const struct tracker_blob *b, const struct tracker_entry *e, uint32_t but)
+free_for(const struct tracker *t, const struct tracker_blob *b, const struct tracker_entry *e,
+         uint32_t but)
 {
     if (e->end == 0)
-        return lowest_free(b, but);
+        return lowest_free(t, b, but);
     uint64_t cursor = e->cursor / b->book.piece_bytes;
     for (uint32_t p = cursor < e->end && cursor > e->first ? (uint32_t)cursor : e->first;
          p < e->end; p++)
@@ -291,7 +292,7 @@ tracker_grant(struct tracker *t, const struct node_id *node, const struct digest
     bool busy = !races && tracker_fetches(t, (unsigned)at);
     uint32_t but = busy ? tracker_kept_for_racer(t, b, now_ms) : b->book.pieces;
     if (!races)
-        first = free_for(b, e, but);
+        first = free_for(t, b, e, but);
     if (first == b->book.pieces) {
         if (e->end == 0)
             split_longest(t, b, (unsigned)at, now_ms, orders);
@@ -333,12 +334,12 @@ static struct tracker_entry *
 best_idle(const struct tracker *t, const struct tracker_blob *b, int64_t now_ms)
 {
     struct tracker_entry *best = NULL;
-    uint32_t lowest = lowest_free(b, b->book.pieces);
+    uint32_t lowest = lowest_free(t, b, b->book.pieces);
     uint8_t fetch[BITS_BYTES(TRACKER_NODES_MAX)];
     (void)fetchers(b, fetch);
     for (size_t i = 0; i < b->entries_count; i++) {
         struct tracker_entry *e = b->entries[i];
-        uint32_t piece = e->end == 0 ? lowest : free_for(b, e, b->book.pieces);
+        uint32_t piece = e->end == 0 ? lowest : free_for(t, b, e, b->book.pieces);
         if (e->idle > 0 && tracker_could_fetch(t, b, e, now_ms) && !bits_get(fetch, e->node) &&
             now_ms - e->nudged_ms >= TRACKER_NUDGE_MS && piece < b->book.pieces &&
             (best == NULL || goes_before(t, e, best, false)))
@@ -382,7 +383,7 @@ tracker_nudge(struct tracker *t, const struct digest *digest, int64_t now_ms,
     unsigned limit = places(t, b, now_ms);
     unsigned active = fetching(b), others = fetching_others(t, b);
     if ((active > 0 && active + others >= limit) ||
-        lowest_free(b, b->book.pieces) == b->book.pieces)
+        lowest_free(t, b, b->book.pieces) == b->book.pieces)
         return;
     active += expected(b, now_ms);
     for (; (active == 0 || active + others < limit) && orders->count < TRACKER_ORDERS_MAX;
@@ -447,7 +448,7 @@ holds_up(const struct tracker *t, const struct tracker_blob *b, const struct lea
     uint64_t rate = lease_rate(l, now_ms), left = lease_bytes(&b->book, l) - l->done_bytes;
     if (lease_waits(&b->book, l) || now_ms - l->piece_ms <= tracker_time_ms(t, b, l) ||
         left * 1000 <= rate * LEASE_REVOKE_MS ||
-        (lowest_free(b, b->book.pieces) < b->book.pieces &&
+        (lowest_free(t, b, b->book.pieces) < b->book.pieces &&
          fetching(b) + fetching_others(t, b) < places(t, b, now_ms)))
         return false;
     for (size_t i = 0; i < b->entries_count; i++) {
@@ -514,7 +515,7 @@ is_trusted(const struct tracker *t, const struct tracker_blob *b, const struct l
     uint64_t share = t->climb.wan / (t->climb.active > 0 ? t->climb.active : 1);
     return l->source == 0 && now_ms - l->piece_ms <= TRACKER_SOON_F * TRACKER_BEGIN_MS &&
            t->climb.wan > 0 && t->nodes[l->node].wan_rate * LEASE_REVOKE_SLOW >= share &&
-           lowest_free(b, b->book.pieces) < b->book.pieces;
+           lowest_free(t, b, b->book.pieces) < b->book.pieces;
 }
 
 static enum lease_verdict

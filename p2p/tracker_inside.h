@@ -142,11 +142,11 @@ tracker_wants(uint8_t flags)
 {
     return (flags & (WIRE_WANTS | WIRE_FOR_COPY)) == WIRE_WANTS;
 }
-/* May it fetch? */
+/* May it fetch? What comes before anybody asked for it yields to all clients of the site. */
 static inline bool
-tracker_takes(const struct tracker_entry *e)
+tracker_takes(const struct tracker *t, const struct tracker_entry *e)
 {
-    return e->seeds || tracker_wants(e->flags);
+    return tracker_wants(e->flags) || (e->seeds && tracker_quiet(t));
 }
 /* Its leases are long because one node wanted it alone, from upstream: that is over. */
 void tracker_shorten(struct tracker *t, struct tracker_blob *b, int64_t now_ms,

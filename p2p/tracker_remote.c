@@ -126,11 +126,11 @@ tracker_choose(struct tracker *t, struct tracker_blob *b, bool upstream, int64_t
 /* Is something of the blob to be fetched, and is it time to ask other sites? Twice at first,
  * because datagrams are lost. */
 static bool
-asks(struct tracker_blob *b, int64_t now_ms)
+asks(const struct tracker *t, struct tracker_blob *b, int64_t now_ms)
 {
     int64_t every_ms = b->asks == 1 ? TRACKER_ASK_AGAIN_MS : TRACKER_ASK_MS;
     if (b->remotes_count > 0 || (b->asks > 0 && now_ms - b->asked_ms < every_ms) ||
-        b->wanting + b->seeding == 0)
+        (b->wanting == 0 && (b->seeding == 0 || !tracker_quiet(t))))
         return false;
     for (uint32_t p = 0; p < b->book.pieces; p++)
         if (b->holders[p] == 0)
@@ -143,7 +143,7 @@ tracker_asks(struct tracker *t, int64_t now_ms, size_t *at, struct digest *ret)
 {
     while (t->epoch != 0 && *at < t->blobs_count) {
         struct tracker_blob *b = t->blobs[(*at)++];
-        if (!asks(b, now_ms))
+        if (!asks(t, b, now_ms))
             continue;
         b->asks++;
         b->asked_ms = now_ms;

@@ -161,6 +161,26 @@ there_is_a_limit_and_own_ids_stay_below_leases(void **state)
     assert_int_not_equal(r.list[0].lease, r.list[1].lease);
 }
 
+static void
+who_rests_gives_back_what_was_not_begun(void **state)
+{
+    (void)state;
+    struct duties r = duties();
+    struct wire_grant g = {.lease = 70001, .epoch = 1, .first = 4, .count = 2};
+    struct wire_fetching f;
+    size_t at = 0;
+    (void)running(&r, 70000, 0, 2, 5);
+    g.node = unit_node(9); /* from another site, too */
+    assert_non_null(duty_add(&r, &g));
+    duty_rest(&r);
+    assert_null(duty_ready(&r));
+    assert_true(duty_report(&r, &at, &f));
+    assert_int_equal(f.state, WIRE_RUNS);
+    assert_true(duty_report(&r, &at, &f));
+    assert_int_equal(f.lease, 70001);
+    assert_int_equal(f.state, WIRE_LEFT);
+}
+
 int
 main(void)
 {
@@ -173,6 +193,7 @@ main(void)
         cmocka_unit_test(the_next_lease_is_asked_for_shortly_before_the_end),
         cmocka_unit_test(upstream_one_request_follows_the_other),
         cmocka_unit_test(own_ones_go_first_then_the_lowest),
+        cmocka_unit_test(who_rests_gives_back_what_was_not_begun),
         cmocka_unit_test(there_is_a_limit_and_own_ids_stay_below_leases),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 #include "tests/unit/p2p/unit.h"
 
+#include "p2p/piece.h"
 #include "p2p/preseed.h"
 
 #define SIZE 1000
@@ -58,6 +59,18 @@ a_quarter_of_the_sites_and_at_least_two_are_needed(void **state)
 }
 
 static void
+a_size_that_no_blob_has_is_not_heard(void **state)
+{
+    (void)state;
+    struct digest d = unit_blob(1);
+    for (uint64_t site = 1; site < 4; site++) {
+        preseed_heard(p, &d, 0, site, 0);
+        preseed_heard(p, &d, PIECE_BLOB_MAX + 1, site, 0);
+    }
+    assert_false(due(3, 0));
+}
+
+static void
 one_site_that_says_it_often_is_one_site(void **state)
 {
     (void)state;
@@ -82,10 +95,10 @@ what_is_long_ago_does_not_count(void **state)
 {
     (void)state;
     heard(1, 1, 1, 0);
-    heard(1, 2, 2, PRESEED_MS);
-    assert_false(due(3, PRESEED_MS));
-    heard(1, 3, 3, PRESEED_MS + 1);
-    assert_true(due(3, PRESEED_MS + 1));
+    heard(1, 2, 2, PRESEED_HEARD_MS);
+    assert_false(due(3, PRESEED_HEARD_MS));
+    heard(1, 3, 3, PRESEED_HEARD_MS + 1);
+    assert_true(due(3, PRESEED_HEARD_MS + 1));
 }
 
 static void
@@ -137,6 +150,7 @@ main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_quarter_of_the_sites_and_at_least_two_are_needed),
+        TEST(a_size_that_no_blob_has_is_not_heard),
         TEST(one_site_that_says_it_often_is_one_site),
         TEST(each_is_given_once_and_again_when_it_is_still_pulled_later),
         TEST(what_is_long_ago_does_not_count),

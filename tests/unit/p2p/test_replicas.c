@@ -134,9 +134,29 @@ what_other_sites_pull_is_taken_once_for_a_while(void **state)
     assert_true(wait_order(10000, 0));
     assert_int_not_equal(act.node.bytes[0], first);
     say(WIRE_COPY_HELD, SIZE);
-    assert_false(wait_order(REPLICAS_SEED_MS, 1u << act.node.bytes[0]));
     assert_false(replicas_seeds(r, &blob, site.now_ms));
     assert_false(wait_order(REPLICAS_LOOK_MS_MAX, 0)); /* it left, and nobody wanted it */
+}
+
+static void
+one_of_other_sites_comes_at_a_time_and_as_long_as_it_comes(void **state)
+{
+    (void)state;
+    struct digest second = unit_blob(2);
+    join(2, 4);
+    replicas_seed(r, &blob, SIZE, site.now_ms);
+    replicas_seed(r, &second, SIZE, site.now_ms);
+    assert_true(wait_order(10000, 0));
+    struct node_id taker = act.node;
+    struct digest first = act.digest;
+    uint64_t bytes = 0;
+    for (int64_t end_ms = site.now_ms + 2 * REPLICAS_SEED_MS; site.now_ms < end_ms;) {
+        assert_true(wait_order(2 * REPLICAS_ORDER_MS, 0));
+        assert_true(digest_equal(&act.digest, &first) && node_equal(&act.node, &taker));
+        struct wire_copy_say m = {first, WIRE_COPY_RUNS, ++bytes};
+        replicas_said(r, &taker, &m, site.now_ms);
+    }
+    assert_true(replicas_seeds(r, &first, site.now_ms));
 }
 
 static void
@@ -332,6 +352,7 @@ main(void)
         TEST(what_one_node_wanted_is_not_even_asked_for),
         TEST(what_nobody_has_any_more_is_left),
         TEST(what_other_sites_pull_is_taken_once_for_a_while),
+        TEST(one_of_other_sites_comes_at_a_time_and_as_long_as_it_comes),
         TEST(what_other_sites_pull_and_is_here_is_not_taken),
         TEST(a_node_alone_in_its_site_takes_what_other_sites_pull),
         TEST(enough_copies_are_asked_for_ever_less_often),

@@ -1,26 +1,18 @@
-#include "tests/unit/p2p/unit.h"
+#include "tests/unit/p2p/tracker_unit.h"
 
 #include "base/rng.h"
 #include "p2p/pick.h"
-#include "p2p/piece.h"
-#include "p2p/tracker.h"
 
 #define NODES 120u
-#define SIZE  ((uint64_t)16 * PIECE_BYTES_MIN)
-
-static struct tracker_orders orders;
 
 static void
 announce(struct tracker *t, uint8_t node, int64_t now_ms)
 {
     const uint8_t held[2] = {(uint8_t)(1u << node % 8), (uint8_t)(1u << node % 7)};
-    struct node_id id = unit_node(node);
-    struct node_addr addr = {.port = node};
-    struct wire_blob b = {.digest = unit_blob(1),
-                          .size = SIZE,
-                          .flags = WIRE_WANTS | WIRE_SERVES,
-                          .held = {held, sizeof held}};
-    tracker_blob(t, &id, &addr, &b, now_ms, &orders);
+    struct wire_blob b = wants(0, held);
+    b.flags = WIRE_WANTS | WIRE_SERVES;
+    b.idle_leases = 0;
+    announces(t, node, &b, now_ms);
 }
 
 /* All that are there, near, and hold what the node lacks are named to it, and nobody else. */
@@ -50,12 +42,11 @@ static void
 neighbours_are_named_while_nodes_come_and_go(void **state)
 {
     (void)state;
-    struct tracker *t = tracker_new();
+    struct tracker *t = tracker_in_office();
     bool there[NODES] = {false};
     unsigned count = 0, most = 0;
     struct rng r;
     rng_init(&r, 7);
-    tracker_office(t, 3);
     for (int64_t now_ms = 0; now_ms < 6000000; now_ms += 2 * TRACKER_PEERS_MS) {
         uint8_t node = (uint8_t)rng_below(&r, NODES), other = (uint8_t)rng_below(&r, NODES);
         struct node_id id = unit_node(other);

@@ -258,6 +258,36 @@ a_copy_of_what_other_sites_pull_comes_from_them_and_not_from_upstream(void **sta
     tracker_free(t);
 }
 
+/* It gets no lease then: it would not use it, and pieces would wait. */
+static void
+a_copy_of_what_other_sites_pull_waits_for_all_clients(void **state)
+{
+    (void)state;
+    const uint8_t copies = WIRE_WANTS | WIRE_SERVES | WIRE_FOR_COPY;
+    struct tracker *t = tracker_in_office();
+    struct digest d = unit_blob(1);
+    struct wire_grant g;
+    size_t at = 0;
+    replicas_seed(tracker_replicas(t), &d, SIZE, 0);
+    announce(t, 1, copies, NULL, 0);
+    remote_has(t, SIZE, 1);
+    struct wire_blob other = wants(0, NULL);
+    other.digest = unit_blob(2);
+    announces(t, 2, &other, 1);
+    assert_false(grant(t, 1, 1, &g));
+    other.flags = WIRE_SERVES;
+    announces(t, 2, &other, 2);
+    assert_true(grant(t, 1, 2, &g));
+    report(t, 1, &g, 0, WIRE_LEFT, 3);
+    announce(t, 1, copies, NULL, 3);
+    announce(t, 2, WANTS, NULL, 3); /* the same blob */
+    assert_false(grant(t, 1, 3, &g));
+    assert_true(grant(t, 2, 3, &g));
+    assert_int_equal(g.first, 0);
+    assert_false(tracker_asks(t, 3, &at, &d));
+    tracker_free(t);
+}
+
 int
 main(void)
 {
@@ -272,6 +302,7 @@ main(void)
         cmocka_unit_test(a_slow_site_loses_to_a_fast_upstream),
         cmocka_unit_test(who_may_not_read_upstream_may_fetch_from_another_site),
         cmocka_unit_test(a_copy_of_what_other_sites_pull_comes_from_them_and_not_from_upstream),
+        cmocka_unit_test(a_copy_of_what_other_sites_pull_waits_for_all_clients),
         cmocka_unit_test(holders_are_named_in_turn_and_only_those_of_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
