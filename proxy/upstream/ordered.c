@@ -106,6 +106,13 @@ tell_window(struct fill *f)
                (uint32_t)((kept.end + w->piece_bytes - 1) / w->piece_bytes));
 }
 
+/* A copy may come from another site. */
+static bool
+none_answers(struct fill *f, int64_t now_ms)
+{
+    return reach_look(&f->world->reach, p2p_others(f->world->p2p), now_ms) && !f->copy;
+}
+
 bool
 ordered_open(struct fill *f, int64_t now_ms)
 {
@@ -114,7 +121,7 @@ ordered_open(struct fill *f, int64_t now_ms)
     bool secret = !f->copy && f->origin.registry->auth == AUTH_PASS;
     if (p2p == NULL || secret || f->size == 0 || f->size > PIECE_BLOB_MAX || blob_passes(f->blob))
         return false;
-    if (reach_is_lost(&f->world->reach, p2p_others(p2p), now_ms))
+    if (none_answers(f, now_ms))
         return false;
     f->ordered = mem_zalloc(sizeof *f->ordered);
     f->ordered->p2p = p2p;
@@ -527,13 +534,16 @@ is_stranded(struct fill *f, int64_t now_ms)
     return now_ms - from_ms >= limit_ms;
 }
 
-/* NULL: orders may help. */
+/* NULL: orders may help, or nothing else can now. */
 static const char *
-hopeless_why(const struct fill *f, int64_t now_ms)
+hopeless_why(struct fill *f, int64_t now_ms)
 {
-    if (f->ordered->no_parts)
+    const struct ordered *w = f->ordered;
+    bool lost = none_answers(f, now_ms);
+    if (w->refused != 0 || w->rest_until_ms != 0)
+        return NULL;
+    if (w->no_parts)
         return "the registry sends no ranges";
-    bool lost = reach_is_lost(&f->world->reach, p2p_others(f->ordered->p2p), now_ms);
     return lost ? "no other node answers" : NULL;
 }
 

@@ -4,14 +4,20 @@
 void
 reach_answered(struct reach *r)
 {
-    *r = (struct reach){0};
+    *r = (struct reach){.ever = true};
+}
+
+static void
+forget(struct reach *r)
+{
+    *r = (struct reach){.ever = r->ever};
 }
 
 void
 reach_failed(struct reach *r, const struct node_id *node, int64_t now_ms)
 {
     if (r->tries > 0 && now_ms - r->last_ms > REACH_OLD_MS)
-        reach_answered(r);
+        forget(r);
     if (r->tries == 0) {
         r->node = *node;
         r->first_ms = now_ms;
@@ -22,8 +28,11 @@ reach_failed(struct reach *r, const struct node_id *node, int64_t now_ms)
 }
 
 bool
-reach_is_lost(const struct reach *r, size_t others, int64_t now_ms)
+reach_look(struct reach *r, size_t others, int64_t now_ms)
 {
-    return others > 0 && r->tries >= REACH_TRIES_MIN && r->last_ms - r->first_ms >= REACH_LOST_MS &&
+    if (others == 0)
+        forget(r);
+    int64_t limit_ms = r->ever ? REACH_LOST_MS : REACH_WALL_MS;
+    return r->tries >= REACH_TRIES_MIN && r->last_ms - r->first_ms >= limit_ms &&
            (r->several || others == 1) && now_ms - r->last_ms < REACH_AGAIN_MS;
 }

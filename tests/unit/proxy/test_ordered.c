@@ -1404,6 +1404,13 @@ a_registry_without_ranges_is_asked_for_all_by_each_node(void **state)
     assert_string_equal(seen[1].range, "");
 }
 
+static bool
+is_for_copy(uint32_t any)
+{
+    (void)any;
+    return (swarm.flags & WIRE_FOR_COPY) != 0;
+}
+
 static void
 nodes_of_whom_none_answers_are_left(void **state)
 {
@@ -1412,7 +1419,7 @@ nodes_of_whom_none_answers_are_left(void **state)
     uint32_t id = 0;
     start_pull(b, "reg.test", "plain", &p);
     swarm_wait(is_wanted, 1);
-    for (bool left = false; !left && id + 1 < ARRAY_LEN(swarm.ended);) {
+    for (bool left = false; !left && id + 2 < ARRAY_LEN(swarm.ended);) {
         struct timespec pause = {.tv_nsec = 50 * 1000000};
         order_at(b, 1, ++id, 3);
         (void)nanosleep(&pause, NULL);
@@ -1423,6 +1430,37 @@ nodes_of_whom_none_answers_are_left(void **state)
     swarm_wait(is_left, 1);
     assert_true(id >= REACH_TRIES_MIN);
     assert_int_equal(end_pull(&p), 0);
+    /* A copy may come from another site. */
+    while (cache_stored(b->cache, &b->fake.digest) > 0)
+        (void)cache_gc(b->cache, 0, false, NULL, NULL);
+    struct blob *copy = cache_lead(b->cache, &b->fake.digest);
+    fetch_copy(b->fetch, NULL, copy, FAKE_BYTES);
+    swarm_wait(is_for_copy, 0);
+    order_lan(b, 0, 63, 3);
+    assert_int_equal(outcome(63), SWARM_DONE);
+    blob_release(&copy);
+}
+
+/* Alone it could only be told the same once more. Its requests to others are under way together
+ * for PEER_HEAD_MS after the first one failed, which keeps the blob from its end. */
+static void
+whom_the_registry_refused_does_not_leave_nodes_that_do_not_answer(void **state)
+{
+    struct bench *b = *state;
+    static struct pull p;
+    struct fake_seen seen[1];
+    uint64_t left = metric_get(M_swarm_left);
+    b->peers[0].peer = FAKE_MUTE;
+    start_pull(b, "reg.test", "gone", &p);
+    swarm_wait(is_wanted, 1);
+    order_at(b, 1, 1, 3);
+    assert_int_equal(outcome(1), SWARM_FAILED);
+    for (uint32_t i = 2; i <= REACH_TRIES_MIN; i++)
+        order_lan(b, 0, i, i);
+    order_wan(b, 9, 8, 2);
+    assert_int_equal(end_pull(&p), ERR_NOT_FOUND);
+    assert_int_equal(fake_asked(&b->fake, "/gone/", seen, 1), 1);
+    assert_int_equal(metric_get(M_swarm_left) - left, 0);
 }
 
 int
@@ -1474,6 +1512,7 @@ main(void)
         WITH_NODE(a_registry_that_lies_alone_fails_the_blob),
         WITH_NODE(a_registry_without_ranges_is_asked_for_all_by_each_node),
         WITH_NODE(nodes_of_whom_none_answers_are_left),
+        WITH_NODE(whom_the_registry_refused_does_not_leave_nodes_that_do_not_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
