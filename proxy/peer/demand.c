@@ -308,6 +308,15 @@ send_bytes(struct demand *d, int fd, const char *sums)
     return queue(d, m, d->parcel.ranged ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK);
 }
 
+/* A file that was cut short under us. On its way libmicrohttpd would turn in circles there. */
+static int
+check_length(const struct demand *d, int fd)
+{
+    uint64_t size = 0;
+    int rc = fs_size(fd, &size);
+    return rc == 0 && size < d->start + d->body_bytes ? ERR_NOT_FOUND : rc;
+}
+
 /* Those of the blocks, unless who asks compares all of it with a word. */
 static int
 print_sums(const struct demand *d, int fd, char ret[SUMS_TEXT_MAX])
@@ -315,7 +324,7 @@ print_sums(const struct demand *d, int fd, char ret[SUMS_TEXT_MAX])
     const char *asked = header(d, PIECE_CRC);
     ret[0] = 0;
     if (asked && strcmp(asked, PIECE_CRC_NONE) == 0)
-        return 0;
+        return check_length(d, fd);
     return sums_print(fd, d->start, (size_t)d->body_bytes, ret);
 }
 

@@ -299,6 +299,35 @@ a_stored_blob_comes_in_parts_and_whole(void **state)
     mem_free(body);
 }
 
+/* Also to who asks for no sums, for which all of it is read first. */
+static void
+what_became_shorter_on_the_disk_is_not_here(void **state)
+{
+    (void)state;
+    struct house h;
+    struct digest d;
+    struct got g;
+    char path[256], file[256];
+    uint8_t *body = make_body(11, 2 * MIB, &d);
+    open_house(&h, "");
+    assert_int_equal(put_whole(h.room.cache, &d, body, 2 * MIB), 0);
+    path_of(&d, path);
+    blob_path(&h.room, &d, file);
+    struct blob *b = cache_find(h.room.cache, &d); /* open before, or that it changed is seen */
+    assert_non_null(b);
+    assert_int_equal(truncate(file, MIB), 0);
+    ask_saying(&h, path, "bytes=0-1048575", "Ps-Crc32c: none", &g);
+    assert_int_equal(g.status, 206);
+    assert_int_equal(g.body.len, MIB);
+    buf_release(&g.body);
+    ask_saying(&h, path, "bytes=0-1048576", "Ps-Crc32c: none", &g);
+    assert_int_equal(g.status, 404);
+    buf_release(&g.body);
+    blob_release(&b);
+    close_house(&h);
+    mem_free(body);
+}
+
 static void
 a_blob_in_flight_gives_what_is_held_and_nothing_else(void **state)
 {
@@ -795,6 +824,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stored_blob_comes_in_parts_and_whole),
+        cmocka_unit_test(what_became_shorter_on_the_disk_is_not_here),
         cmocka_unit_test(a_blob_in_flight_gives_what_is_held_and_nothing_else),
         cmocka_unit_test(the_tail_is_not_held_back_from_nodes),
         cmocka_unit_test(another_site_gets_packed_pieces),
