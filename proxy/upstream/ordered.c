@@ -42,6 +42,7 @@ struct order {
     struct source *source; /* a peer's is held */
     uint32_t piece;        /* those of the order before it are whole and told */
     uint64_t end;          /* in bytes of the blob; comes down when the order is stopped */
+    bool again;            /* its request was made a second time, as below */
     bool has_word;         /* of its one piece */
     uint8_t word[ATTEST_BYTES];
     struct run **run;    /* its place in the fill; NULL: it waits */
@@ -343,6 +344,12 @@ how_it_ended(const struct order *o, const struct run *r)
     return denied ? SWARM_DENIED : SWARM_FAILED;
 }
 
+static bool
+sent_all(const struct run *r)
+{
+    return r->call.judged && r->call.verdict.sent_all;
+}
+
 static void
 note_reach(struct reach *reach, const struct run *r, int64_t now_ms)
 {
@@ -355,14 +362,48 @@ note_reach(struct reach *reach, const struct run *r, int64_t now_ms)
         reach_failed(reach, &s->node, now_ms);
 }
 
+/* A registry that sent all for a part may send parts the next time. */
+static bool
+shall_repeat(const struct fill *f, const struct order *o, const struct run *r, int64_t now_ms)
+{
+    return !o->again && sent_all(r) && now_ms >= f->upstream->no_ranges_until_ms;
+}
+
+static void
+repeat(struct fill *f, struct order *o)
+{
+    o->again = true;
+    fill_stop(f, o->run);
+    o->run = NULL;
+}
+
+/* Its request failed. */
+static void
+settle_failure(struct fill *f, struct order *o, int64_t now_ms)
+{
+    const struct run *r = *o->run;
+    fill_log_failure(f, r);
+    if (shall_repeat(f, o, r, now_ms)) {
+        repeat(f, o);
+        return;
+    }
+    if (r->own_fault)
+        fill_end(f, r->code, NULL);
+    else if (sent_all(r) && now_ms < f->upstream->no_ranges_until_ms)
+        f->ordered->no_parts = true;
+    else if (!is_peer(o->source))
+        take_failure(f, r, now_ms);
+    if (!f->over)
+        finish(f, o, how_it_ended(o, r));
+}
+
 /* Its request is over. */
 static void
 settle(struct fill *f, struct order *o, int64_t now_ms)
 {
     const struct run *r = *o->run;
-    bool peer = is_peer(o->source);
     note_reach(&f->world->reach, r, now_ms);
-    if (!peer)
+    if (!is_peer(o->source))
         fill_keep_etag(f, r);
     if (r->code == 0 && piece_start(f, o->piece) >= o->end) {
         finish(f, o, SWARM_DONE);
@@ -373,17 +414,7 @@ settle(struct fill *f, struct order *o, int64_t now_ms)
         o->run = NULL;
         return;
     }
-    if (!peer && now_ms < f->upstream->no_ranges_until_ms) {
-        f->ordered->no_parts = true;
-        return;
-    }
-    fill_log_failure(f, r);
-    if (r->own_fault)
-        fill_end(f, r->code, NULL);
-    else if (!peer)
-        take_failure(f, r, now_ms);
-    if (!f->over)
-        finish(f, o, how_it_ended(o, r));
+    settle_failure(f, o, now_ms);
 }
 
 static void

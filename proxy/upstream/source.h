@@ -49,6 +49,7 @@ struct verdict {
     struct blocksum sums; /* GO: checksums of the body; count 0: none */
     uint64_t packed_max; /* GO: the body is a zstd frame of at most this many bytes; 0: it is not */
     unsigned busy_ms;    /* WAIT, of a peer */
+    bool sent_all;       /* BROKEN: a registry sends all, and only a part is wanted */
     int code;            /* WAIT, GONE, BROKEN */
     const char *reason;  /* not GO: for people, static text */
 };
@@ -72,13 +73,14 @@ struct source {
     const struct source_ops *ops;
     char name[SOURCE_NAME_MAX]; /* for people: host of a registry, address of a peer */
     enum blob_source body_source;
-    int64_t head_wait_ms;       /* a request is left without a head after this; 0: by patience */
-    struct node_id node;        /* none: a registry */
-    unsigned refs;              /* fills and asks that hold it */
-    unsigned blob_calls;        /* open now, for blobs */
-    unsigned asks;              /* open now, small ones */
-    unsigned background_calls;  /* of those, for blobs that no client asked for */
-    int64_t no_ranges_until_ms; /* a registry that sent all when it was asked for a part */
+    int64_t head_wait_ms;      /* a request is left without a head after this; 0: by patience */
+    struct node_id node;       /* none: a registry */
+    unsigned refs;             /* fills and asks that hold it */
+    unsigned blob_calls;       /* open now, for blobs */
+    unsigned asks;             /* open now, small ones */
+    unsigned background_calls; /* of those, for blobs that no client asked for */
+    unsigned whole_answers;    /* of a registry, in a row, to requests for a part; counted to two */
+    int64_t no_ranges_until_ms; /* as many: it counts as one without ranges */
     struct backoff wait;        /* no calls while it is active: the source asked for it */
     struct budget retries;
 };

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #define TOKEN_ROUNDS_MAX 2     /* a stale token and a fresh one */
+#define NO_RANGES_MIN    2     /* once it may be a cache that had nothing of it yet */
 #define NO_RANGES_MS     60000 /* a storage host that sends none may be another one then */
 
 /* The way of one want so far. */
@@ -305,11 +306,16 @@ static bool
 ignores_range(struct source *s, const struct want *w, const struct head *h, int64_t now_ms)
 {
     bool part = w->gap.start > 0 || w->gap.end != CACHE_SIZE_UNKNOWN;
-    if (!w->ask && part && h->status == 206)
+    if (!w->ask && part && h->status == 206) {
+        s->whole_answers = 0;
         s->no_ranges_until_ms = 0;
+    }
     if (w->ask || !part || h->status != 200 || w->etag[0] != '\0')
         return false;
-    s->no_ranges_until_ms = now_ms + NO_RANGES_MS;
+    if (s->whole_answers < NO_RANGES_MIN)
+        s->whole_answers++;
+    if (s->whole_answers == NO_RANGES_MIN)
+        s->no_ranges_until_ms = now_ms + NO_RANGES_MS;
     return w->part_only && w->gap.start > 0;
 }
 
@@ -331,8 +337,10 @@ judge(struct source *s, struct want *w, const struct exchange *x, int64_t now_ms
         return (struct verdict){
             .kind = VERDICT_BROKEN, .code = ERR_UPSTREAM, .reason = "storage host refused"};
     if (ignores_range(s, w, h, now_ms))
-        return (struct verdict){
-            .kind = VERDICT_BROKEN, .code = ERR_UPSTREAM, .reason = "sends no ranges"};
+        return (struct verdict){.kind = VERDICT_BROKEN,
+                                .code = ERR_UPSTREAM,
+                                .sent_all = true,
+                                .reason = "sends no ranges"};
     return w->ask ? judge_ask(h) : judge_blob(h, &w->gap, w->size);
 }
 

@@ -150,6 +150,33 @@ fake_hang(struct fake *f, int fd)
     (void)poll(p, 2, -1);
 }
 
+/* Requests whose path holds `part`, copied. */
+static size_t
+fake_asked(struct fake *f, const char *part, struct fake_seen *ret, size_t max)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&f->lock);
+    for (size_t i = 0; i < f->count; i++) {
+        if (strstr(f->seen[i].path, part) == NULL)
+            continue;
+        if (n < max)
+            ret[n] = f->seen[i];
+        n++;
+    }
+    pthread_mutex_unlock(&f->lock);
+    return n;
+}
+
+/* Until it was asked so often for such a path, or the test ends. */
+static void
+fake_wait_for(struct fake *f, const char *part, size_t times)
+{
+    struct pollfd p = {.fd = f->stop_fd[0], .events = POLLIN};
+    struct fake_seen seen[1];
+    while (fake_asked(f, part, seen, 1) < times && poll(&p, 1, 5) == 0)
+        ;
+}
+
 static bool
 fake_token_flow(struct fake *f, int fd, const char *head, const char *repository)
 {
@@ -177,7 +204,7 @@ fake_serve_blob(struct fake *f, int fd, const char *head, const char *repo, unsi
     char text[512];
     if (strcmp(repo, "cut") == 0 && nth == 1)
         return fake_blob(f, fd, head, FAKE_CUT);
-    if (strcmp(repo, "norange") == 0) {
+    if (strcmp(repo, "norange") == 0 || (strcmp(repo, "norange1") == 0 && nth == 1)) {
         fake_blob_head(fd, "200 OK", FAKE_BYTES, "");
         fake_send(fd, f->bytes, nth == 1 ? FAKE_CUT : FAKE_BYTES);
         return nth > 1;
@@ -232,7 +259,9 @@ fake_serve_blob(struct fake *f, int fd, const char *head, const char *repo, unsi
         fake_hang(f, fd);
         return false;
     }
-    if (strcmp(repo, "gone") == 0)
+    if (strcmp(repo, "gonelater") == 0)
+        fake_wait_for(f, "/norange/", 3);
+    if (strncmp(repo, "gone", 4) == 0)
         return FAKE_EMPTY("404 Not Found", "");
     if (strcmp(repo, "forbidden") == 0)
         return FAKE_EMPTY("403 Forbidden", "");
@@ -454,23 +483,6 @@ fake_stop(struct fake *f)
     (void)close(f->stop_fd[0]);
     (void)close(f->stop_fd[1]);
     free(f->bytes);
-}
-
-/* Requests whose path holds `part`, copied. */
-static size_t
-fake_asked(struct fake *f, const char *part, struct fake_seen *ret, size_t max)
-{
-    size_t n = 0;
-    pthread_mutex_lock(&f->lock);
-    for (size_t i = 0; i < f->count; i++) {
-        if (strstr(f->seen[i].path, part) == NULL)
-            continue;
-        if (n < max)
-            ret[n] = f->seen[i];
-        n++;
-    }
-    pthread_mutex_unlock(&f->lock);
-    return n;
 }
 
 #endif

@@ -1084,22 +1084,29 @@ start_taker(struct pull *p, uint64_t start, struct taker *ret)
     must(pthread_create(&ret->thread, NULL, take_all, ret) == 0);
 }
 
-static void
-start_lies(struct bench *b, struct pull *p)
+static struct blob *
+start_of(struct bench *b, const char *repository, const struct digest *d)
 {
     struct origin o = {.settings = b->settings,
                        .registry = settings_registry(b->settings, "reg.test"),
-                       .host = "reg.test",
-                       .repository = "plain"};
+                       .host = "reg.test"};
     enum cache_got got;
     swarm_lock();
     unsigned wants = swarm.wants;
     swarm_unlock();
-    *p = (struct pull){.bench = b};
-    p->blob = cache_acquire(b->cache, &b->fake.digest, &got);
+    (void)snprintf(o.repository, sizeof o.repository, "%s", repository);
+    struct blob *blob = cache_acquire(b->cache, d, &got);
     assert_int_equal(got, CACHE_LEAD);
-    fetch_blob(b->fetch, &o, p->blob, FAKE_BYTES, false);
+    fetch_blob(b->fetch, &o, blob, FAKE_BYTES, false);
     swarm_wait(is_wanted, wants + 1);
+    return blob;
+}
+
+static void
+start_lies(struct bench *b, struct pull *p)
+{
+    *p = (struct pull){.bench = b};
+    p->blob = start_of(b, "plain", &b->fake.digest);
 }
 
 static struct blob_state
@@ -1399,9 +1406,54 @@ a_registry_without_ranges_is_asked_for_all_by_each_node(void **state)
     swarm_wait(is_left, 1);
     assert_int_equal(swarm.progress_bytes[1], 0);
     assert_int_equal(end_pull(&p), 0);
-    size_t asked = fake_asked(&b->fake, "/norange/", seen, 4);
-    assert_true(asked >= 2 && asked <= 3); /* the fake cuts its first answer */
-    assert_string_equal(seen[1].range, "");
+    assert_int_equal(fake_asked(&b->fake, "/norange/", seen, 4), 3);
+    assert_string_equal(seen[1].range, seen[0].range);
+    assert_string_equal(seen[2].range, "");
+}
+
+/* One answer without a range is no registry without them: it is asked once more. */
+static void
+a_registry_that_sent_all_once_is_no_reason_to_leave(void **state)
+{
+    struct bench *b = *state;
+    static struct pull p;
+    struct fake_seen seen[4];
+    start_pull(b, "reg.test", "norange1", &p);
+    swarm_wait(is_wanted, 1);
+    order_wan(b, 1, 5, 2);
+    assert_int_equal(outcome(1), SWARM_DONE);
+    order_wan(b, 2, 0, PIECES);
+    assert_int_equal(end_pull(&p), 0);
+    assert_int_equal(swarm.leaves, 0);
+    assert_int_equal(fake_asked(&b->fake, "/norange1/", seen, 4), 4); /* around pieces 5 and 6 */
+}
+
+/* Another blob of a registry without ranges fails with what was said of it. */
+static void
+that_a_registry_has_no_ranges_hides_no_other_failure(void **state)
+{
+    struct bench *b = *state;
+    static struct pull p;
+    struct fake_seen seen[4];
+    struct digest other = b->fake.digest;
+    struct blob_state st;
+    start_pull(b, "reg.test", "norange", &p);
+    swarm_wait(is_wanted, 1);
+    other.bytes[0] ^= 1;
+    struct blob *gone = start_of(b, "gonelater", &other);
+    struct swarm_get get = {.id = 9, .source = SWARM_WAN, .first = 5, .count = 2};
+    fetch_order_get(b->fetch, &other, &get);
+    int64_t deadline_ms = clock_ms() + SOON_MS;
+    while (fake_asked(&b->fake, "/gonelater/", seen, 4) == 0 && clock_ms() < deadline_ms)
+        clock_sleep_ms(1);
+    order_wan(b, 1, 5, 2);
+    assert_int_equal(outcome(9), SWARM_FAILED);
+    blob_wait(gone, FAKE_BYTES, clock_ms() + SOON_MS, &st);
+    assert_int_equal(st.phase, BLOB_FAILED);
+    assert_int_equal(st.error, ERR_NOT_FOUND);
+    assert_int_equal(fake_asked(&b->fake, "/gonelater/", seen, 4), 1);
+    assert_int_equal(end_pull(&p), 0);
+    blob_release(&gone);
 }
 
 static bool
@@ -1511,6 +1563,8 @@ main(void)
         WITH_NODE(who_passed_a_few_wrong_pieces_on_is_not_banned),
         WITH_NODE(a_registry_that_lies_alone_fails_the_blob),
         WITH_NODE(a_registry_without_ranges_is_asked_for_all_by_each_node),
+        WITH_NODE(a_registry_that_sent_all_once_is_no_reason_to_leave),
+        WITH_NODE(that_a_registry_has_no_ranges_hides_no_other_failure),
         WITH_NODE(nodes_of_whom_none_answers_are_left),
         WITH_NODE(whom_the_registry_refused_does_not_leave_nodes_that_do_not_answer),
     };
