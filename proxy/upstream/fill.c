@@ -97,7 +97,7 @@ set_path(struct fill *f, struct want *w, bool peer)
 
 struct run **
 fill_start(struct fill *f, struct source *s, const struct gap *gap, const char *class,
-           const uint8_t *word, int64_t now_ms)
+           const struct fill_word *word, int64_t now_ms)
 {
     size_t at = 0;
     while (f->runs[at] != NULL)
@@ -109,7 +109,8 @@ fill_start(struct fill *f, struct source *s, const struct gap *gap, const char *
     r->trail = f->trail;
     if (word != NULL) {
         r->has_word = true;
-        memcpy(r->word, word, ATTEST_BYTES);
+        memcpy(r->word, word->bytes, ATTEST_BYTES);
+        r->call.want.vouched = !word->with_sums;
         r->piece_start = gap->start - gap->start % piece_bytes(f->size);
     }
     r->cells = &f->cells;

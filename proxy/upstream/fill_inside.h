@@ -61,10 +61,16 @@ struct fill {
 
 /* Is there a place for one more request at that source? `due`: a client waits for this one. */
 bool fill_has_place(const struct fill *f, const struct source *s, bool due);
-/* A request for a claimed gap, or with NULL for a blob of unknown size. word: what the piece that
- * the gap ends must hash to, or NULL. There must be a place. */
+/* What the piece that the gap of a request ends must hash to. */
+struct fill_word {
+    const uint8_t *bytes; /* ATTEST_BYTES */
+    bool with_sums;       /* of its blocks, too: what was damaged on its way is no lie */
+};
+
+/* A request for a claimed gap, or with NULL for a blob of unknown size. word: or NULL. There must
+ * be a place. */
 struct run **fill_start(struct fill *f, struct source *s, const struct gap *gap, const char *class,
-                        const uint8_t *word, int64_t now_ms);
+                        const struct fill_word *word, int64_t now_ms);
 /* Ends it in any phase and gives back what is left of its claim. *run may be NULL. */
 void fill_stop(struct fill *f, struct run **run);
 unsigned fill_runs(const struct fill *f);

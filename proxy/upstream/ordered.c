@@ -328,8 +328,8 @@ go_on(struct fill *f, struct order *o, int64_t now_ms)
         fill_start_patience(f, now_ms);
     o->told_bytes = 0;
     o->told_ms = now_ms;
-    o->run =
-        fill_start(f, o->source, &gap, class_of(f, &gap), o->has_word ? o->word : NULL, now_ms);
+    struct fill_word word = {o->word, o->again};
+    o->run = fill_start(f, o->source, &gap, class_of(f, &gap), o->has_word ? &word : NULL, now_ms);
 }
 
 static enum swarm_end
@@ -362,11 +362,13 @@ note_reach(struct reach *reach, const struct run *r, int64_t now_ms)
         reach_failed(reach, &s->node, now_ms);
 }
 
-/* A registry that sent all for a part may send parts the next time. */
+/* A registry that sent all for a part may send parts the next time. What is not as its word was
+ * damaged on its way if the sums of its blocks are wrong, too. */
 static bool
 shall_repeat(const struct fill *f, const struct order *o, const struct run *r, int64_t now_ms)
 {
-    return !o->again && sent_all(r) && now_ms >= f->upstream->no_ranges_until_ms;
+    bool whole = sent_all(r) && now_ms >= f->upstream->no_ranges_until_ms;
+    return !o->again && (whole || r->lied);
 }
 
 static void

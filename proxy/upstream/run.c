@@ -236,7 +236,6 @@ run_start(struct run *r, struct wire *w, const struct gap *gap, uint64_t size, i
     r->call.owner = r;
     r->call.want.gap = r->gap;
     r->call.want.size = size;
-    r->call.want.vouched = r->has_word;
     if (r->gap.start == 0 && r->gap.end == size)
         r->call.want.gap.end = CACHE_SIZE_UNKNOWN; /* all of it: a plain GET */
     r->call.head_wait_ms = patience_head_wait_ms(r->patience, now_ms);

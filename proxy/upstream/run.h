@@ -53,8 +53,8 @@ struct run {
     bool blocked; /* the blob has no room at this moment */
 };
 
-/* `gap` is claimed, or NULL: all of a blob whose size is not known yet. call.source and
- * call.want.origin are set. */
+/* `gap` is claimed, or NULL: all of a blob whose size is not known yet. call.source, and of
+ * call.want origin and vouched, are set. */
 void run_start(struct run *r, struct wire *w, const struct gap *gap, uint64_t size, int64_t now_ms);
 void run_step(struct run *r, int64_t now_ms, bool woken);
 /* Nothing from `end` on is wanted any more: where a piece begins behind what came. */

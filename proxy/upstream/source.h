@@ -24,7 +24,7 @@ struct want {
     char path[512];              /* behind /v2/REPOSITORY/: "blobs/sha256:..."; of a peer: all */
     const char *accept;
     const char *class; /* of a peer: a value of PIECE_CLASS */
-    bool vouched;      /* of a peer: the body is compared with a word */
+    bool vouched;      /* of a peer: the body is compared with a word, and needs no sums */
     bool ask;          /* a small answer of any status, not a blob */
     bool head;
     bool part_only; /* of a blob: a registry that sends all of it instead is refused */

@@ -1182,6 +1182,27 @@ a_piece_is_compared_with_its_word_before_a_byte_of_it_is_kept(void **state)
     blob_release(&p.blob);
 }
 
+/* Before it counts as a lie it is asked for once more, with the sums of its blocks. */
+static void
+what_is_damaged_on_its_way_is_no_lie(void **state)
+{
+    struct bench *b = *state;
+    static struct pull p;
+    struct fake_seen seen[4];
+    b->peers[0].peer = FAKE_WRONG;
+    b->peers[1].bytes[4 * PIECE + 9] ^= 1;
+    start_lies(b, &p);
+    order_word(b, 0, 1, 3, false);
+    assert_int_equal(outcome(1), SWARM_FAILED);
+    assert_int_equal(fake_asked(&b->peers[0], "/p2p/", seen, 4), 2);
+    order_word(b, 1, 2, 4, false);
+    assert_int_equal(outcome(2), SWARM_LIED);
+    assert_int_equal(fake_asked(&b->peers[1], "/p2p/", seen, 4), 2);
+    order_wan(b, 3, 0, PIECES);
+    assert_int_equal(last_phase(&p).phase, BLOB_WHOLE);
+    blob_release(&p.blob);
+}
+
 static void
 whom_the_swarm_bans_is_asked_for_nothing(void **state)
 {
@@ -1553,6 +1574,7 @@ main(void)
         WITH_NODE(transfers_tell_what_came_from_whom),
         WITH_NODE(what_is_over_tells_where_its_time_went),
         WITH_NODE(a_piece_is_compared_with_its_word_before_a_byte_of_it_is_kept),
+        WITH_NODE(what_is_damaged_on_its_way_is_no_lie),
         WITH_NODE(whom_the_swarm_bans_is_asked_for_nothing),
         WITH_NODE(what_was_here_of_a_piece_counts_for_its_word),
         WITH_NODE(what_was_here_may_be_wrong),
