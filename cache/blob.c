@@ -127,9 +127,10 @@ drop_ref(struct blob *b, unsigned *ret_left)
     *ret_left = --b->refs;
     if (last && b->entry != NULL) {
         struct entry *e = b->entry;
-        entry_detach(c, e);
         if (b->foreign || b->window != NULL) {
-            entry_forget(c, e);
+            entry_untie(c, e);
+        } else {
+            entry_detach(c, e);
         }
     }
     lock_drop(&c->lock);

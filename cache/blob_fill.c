@@ -82,8 +82,8 @@ reserve_account(struct blob *b, uint64_t free_bytes, struct beginning *w)
              : reserves        ? 0 /* it has its room since it began */
                                : room_go_on(c, &b->digest, w->size, held, free_bytes);
         promise(c, w, rc == 0 && !reserves ? w->size - held : 0);
-        if (rc == ERR_AGAIN && w->pieces != NULL) {
-            e->parked = w->pieces;
+        if (rc < 0 && w->pieces != NULL) {
+            e->parked = w->pieces; /* it may go on later, or leave for others */
             w->pieces = NULL;
         }
         if (w->pieces == NULL && rc == 0) {
@@ -198,7 +198,8 @@ adopt(struct blob *b, struct beginning *w)
     return rc;
 }
 
-/* It did not come to a file that can be filled: what there is of it goes. */
+/* It did not come to a file that can be filled: what there is of it goes, but for what stayed
+ * parked. */
 static void
 give_up(struct blob *b, struct beginning *w)
 {
@@ -208,7 +209,7 @@ give_up(struct blob *b, struct beginning *w)
     promise(c, w, 0);
     lock_take(&c->lock);
     struct entry *e = b->entry;
-    if (e != NULL && e->state == ENTRY_PARTIAL) {
+    if (e != NULL && e->state == ENTRY_PARTIAL && e->parked == NULL) {
         entry_doom_partial(c, &b->digest, e->gen, e->worth.size);
         entry_set(c, e, ENTRY_ABSENT, 0);
     }
@@ -518,8 +519,7 @@ settle_entry(struct cache *c, struct blob *b, enum blob_fate fate)
         return false;
     }
     if (b->foreign || b->window != NULL) {
-        entry_detach(c, e);
-        entry_forget(c, e);
+        entry_untie(c, e);
         return false;
     }
     if (b->stored) {
@@ -531,10 +531,7 @@ settle_entry(struct cache *c, struct blob *b, enum blob_fate fate)
         return false;
     }
     if (b->fd < 0) {
-        entry_detach(c, e);
-        if (e->parked == NULL) {
-            entry_forget(c, e); /* nothing on disk, or a parked file that is gone */
-        }
+        entry_untie(c, e); /* nothing on disk, or a parked file */
         return false;
     }
     bool park = fate == FATE_KEEP && !b->sick && b->writing == 0 && b->pieces != NULL &&

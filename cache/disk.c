@@ -247,7 +247,8 @@ distrust_file(struct cache *c, struct blob *b)
         if (e->blob != NULL) {
             other = e->blob;
             other->refs++;
-        } else {
+        }
+        if (e->parked != NULL) {
             entry_doom(c, e, DOOM_PARTIAL, METRIC_COUNT);
         }
     }

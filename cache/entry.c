@@ -212,6 +212,15 @@ entry_forget(struct cache *c, struct entry *e)
     mem_free(e);
 }
 
+void
+entry_untie(struct cache *c, struct entry *e)
+{
+    entry_detach(c, e);
+    if (e->parked == NULL) {
+        entry_forget(c, e);
+    }
+}
+
 static void
 add_doom(struct cache *c, const struct doom *as)
 {

@@ -37,6 +37,8 @@ void entry_pin(struct cache *c, struct entry *e, bool pinned) NEEDS(c->lock);
 /* Ties or unties the blob in memory. */
 void entry_attach(struct cache *c, struct entry *e, struct blob *b) NEEDS(c->lock);
 void entry_detach(struct cache *c, struct entry *e) NEEDS(c->lock);
+/* Of a blob without a file of ours: the entry stays for a parked one only. */
+void entry_untie(struct cache *c, struct entry *e) NEEDS(c->lock);
 /* The blob's counts of where its bytes came from join the entry's. */
 void entry_add_sources(struct cache *c, struct entry *e, const struct blob *b) NEEDS(c->lock);
 /* A client of this node asks for it. */

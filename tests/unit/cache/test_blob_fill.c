@@ -223,7 +223,8 @@ the_same_room_is_not_given_twice(void **state)
     room_release(&r);
 }
 
-/* Without room for its rest a parked file does not go on. */
+/* Without room for its rest a parked file does not go on, and is not lost, whether its blob fails
+ * or comes in memory meanwhile: it goes on when there is room. */
 static void
 a_parked_file_goes_on_where_its_rest_has_room(void **state)
 {
@@ -235,8 +236,12 @@ a_parked_file_goes_on_where_its_rest_has_room(void **state)
     enum cache_got got;
     const struct {
         bool reserves, crowded; /* all that is free is promised to others */
+        bool in_memory;         /* there is room for it there */
         int rc;
-    } cases[] = {{true, true, 0}, {false, false, 0}, {false, true, ERR_FULL}};
+    } cases[] = {{true, true, false, 0},
+                 {false, false, false, 0},
+                 {false, true, false, ERR_FULL},
+                 {false, true, true, 0}};
     room_init(&r, 64 * MIB);
     for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
         cache_set_limits(r.cache, 64 * MIB, 0, 0);
@@ -252,14 +257,25 @@ a_parked_file_goes_on_where_its_rest_has_room(void **state)
         b = cache_acquire(r.cache, &d, &got); /* so that it does not leave */
         cache_get_stats(r.cache, &s);
         uint64_t much = s.disk_free_bytes + 1024 * (uint64_t)MIB;
-        cache_set_limits(r.cache, 64 * MIB, 0, much); /* min_free alone throws nothing away */
+        bool lacks = cases[i].crowded && !cases[i].reserves;
+        cache_set_limits(r.cache, 64 * MIB, 0, lacks ? 0 : much); /* alone it takes nothing away */
         atomic_fetch_add(&r.cache->promised_bytes, cases[i].crowded ? much : 0);
+        cache_set_memory(r.cache, cases[i].in_memory ? 64u * MIB : 0);
+        blob_set_shared(b, true);
         assert_int_equal(blob_begin(b, 3 * MIB), cases[i].rc);
+        assert_int_equal(blob_in_memory(b), cases[i].in_memory);
         atomic_fetch_sub(&r.cache->promised_bytes, cases[i].crowded ? much : 0);
+        cache_set_limits(r.cache, 64 * MIB, 0, 0);
         blob_fail(b, ERR_LATER);
         blob_release(&b);
         cache_check(r.cache);
         assert_int_equal(atomic_load(&r.cache->promised_bytes), 0);
+        b = cache_acquire(r.cache, &d, &got);
+        assert_int_equal(blob_begin(b, 3 * MIB), 0);
+        assert_int_equal(blob_held_end(b, 0), MIB);
+        blob_fail(b, ERR_LATER);
+        blob_release(&b);
+        cache_check(r.cache);
         mem_free(body);
     }
     room_release(&r);
