@@ -507,9 +507,10 @@ cache_pass_through(struct cache *c, const struct digest *d, uint64_t from,
 }
 
 int
-cache_pass_part(struct cache *c, const struct digest *d, const struct gap *want, struct blob **ret)
+cache_pass_part(struct cache *c, const struct digest *d, const struct gap *want, bool spare_only,
+                struct blob **ret)
 {
-    return pass_new_part(c, d, want, ret);
+    return pass_new_part(c, d, want, spare_only, ret);
 }
 
 /* ---- small bodies ---- */

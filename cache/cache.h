@@ -111,9 +111,10 @@ struct blob *cache_lead(struct cache *c, const struct digest *d);
 CHECKED int cache_pass_through(struct cache *c, const struct digest *d, uint64_t from,
                                const struct digester *sent, struct blob *prefix, struct blob **ret);
 /* The same of `want` alone: nothing proves it, nothing of it is held back, it is never VERIFIED.
- * The caller answers for where it comes from, and for what a client makes of it. */
+ * The caller answers for where it comes from, and for what a client makes of it. spare_only: it can
+ * be had another way, ERR_FULL already when half of passes_max run. */
 CHECKED int cache_pass_part(struct cache *c, const struct digest *d, const struct gap *want,
-                            struct blob **ret);
+                            bool spare_only, struct blob **ret);
 uint64_t blob_tail_start(uint64_t size); /* where the held-back tail begins; pure */
 struct blob *blob_ref(struct blob *b);
 void blob_release(struct blob **b); /* sets NULL; NULL inside is fine */

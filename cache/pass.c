@@ -67,10 +67,10 @@ begin_at(struct pass *p, struct blob *prefix, uint64_t from)
 }
 
 static bool
-take_place(struct cache *c)
+take_place(struct cache *c, unsigned max)
 {
     lock_take(&c->lock);
-    bool free = c->passes < c->passes_max;
+    bool free = c->passes < max;
     c->passes += free;
     lock_drop(&c->lock);
     return free;
@@ -90,10 +90,11 @@ new_blob(struct cache *c, const struct digest *d, uint64_t from, uint64_t to)
 }
 
 int
-pass_new_part(struct cache *c, const struct digest *d, const struct gap *want, struct blob **ret)
+pass_new_part(struct cache *c, const struct digest *d, const struct gap *want, bool spare_only,
+              struct blob **ret)
 {
     must(want->start < want->end && want->end != CACHE_SIZE_UNKNOWN);
-    if (!take_place(c)) {
+    if (!take_place(c, spare_only ? c->passes_max / 2 : c->passes_max)) {
         return ERR_FULL;
     }
     *ret = new_blob(c, d, want->start, want->end);
@@ -104,7 +105,7 @@ int
 pass_new(struct cache *c, const struct digest *d, uint64_t from, const struct digester *sent,
          struct blob *prefix, struct blob **ret)
 {
-    if (!take_place(c)) {
+    if (!take_place(c, c->passes_max)) {
         return ERR_FULL;
     }
     struct blob *b = new_blob(c, d, sent != NULL ? from : 0, CACHE_SIZE_UNKNOWN);

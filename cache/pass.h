@@ -12,7 +12,7 @@
 CHECKED int pass_new(struct cache *c, const struct digest *d, uint64_t from,
                      const struct digester *sent, struct blob *prefix, struct blob **ret);
 CHECKED int pass_new_part(struct cache *c, const struct digest *d, const struct gap *want,
-                          struct blob **ret);
+                          bool spare_only, struct blob **ret);
 void pass_free(struct blob *b); /* no pass is fine */
 CHECKED int pass_begin(struct blob *b, uint64_t size);
 bool pass_claim(struct blob *b, uint64_t max_bytes, struct gap *ret);

@@ -135,7 +135,7 @@ open_alone(struct reading *g, const struct span *part)
 {
     struct blob *fresh = NULL;
     struct gap want = {part->start, part->end};
-    if (cache_pass_part(g->r->rooms->cache, &g->digest, &want, &fresh) < 0)
+    if (cache_pass_part(g->r->rooms->cache, &g->digest, &want, true, &fresh) < 0)
         return false;
     g->got = CACHE_JOIN; /* it may be tried once more, with all of the blob */
     read_privately(g, fresh, part->start);
@@ -267,7 +267,7 @@ new_pass(struct reading *g, uint64_t from, struct blob **ret)
     struct cache *c = g->r->rooms->cache;
     bool part = g->span.start > 0, known = g->size != CACHE_SIZE_UNKNOWN;
     if (part && known && (g->span.apart || g->span.end <= blob_tail_start(g->size)))
-        return cache_pass_part(c, &g->digest, &(struct gap){from, g->span.end}, ret);
+        return cache_pass_part(c, &g->digest, &(struct gap){from, g->span.end}, false, ret);
     return cache_pass_through(c, &g->digest, from, part ? NULL : g->sent, g->blob, ret);
 }
 

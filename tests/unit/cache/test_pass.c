@@ -133,7 +133,7 @@ a_part_costs_its_own_bytes_only(void **state)
     uint8_t *body = make_body(4, 4 * MIB, &d);
     for (size_t i = 0; i < ARRAY_LEN(wants); i++) {
         const struct gap *want = &wants[i];
-        assert_int_equal(cache_pass_part(r.cache, &d, want, &pass), 0);
+        assert_int_equal(cache_pass_part(r.cache, &d, want, false, &pass), 0);
         start_writer(&w, pass, body, 4 * MIB);
         assert_int_equal(read_and_compare(pass, body, want->start, want->end),
                          want->end - want->start);
@@ -146,7 +146,7 @@ a_part_costs_its_own_bytes_only(void **state)
         assert_int_equal(s.phase, BLOB_FILLING); /* nothing was proven */
         blob_release(&pass);
     }
-    assert_int_equal(cache_pass_part(r.cache, &d, &wants[1], &pass), 0);
+    assert_int_equal(cache_pass_part(r.cache, &d, &wants[1], false, &pass), 0);
     assert_int_equal(blob_begin(pass, 4 * MIB - 1), ERR_SIZE);
     blob_release(&pass);
     mem_free(body);
@@ -197,6 +197,33 @@ passes_are_bounded(void **state)
     room_release(&r);
 }
 
+/* Who can have it another way leaves half of the places to those who cannot. */
+static void
+spare_parts_leave_half_of_the_places(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d;
+    struct blob *b[4] = {NULL}, *more;
+    const struct gap want = {5, 10};
+    room_init(&r, 64 * MIB);
+    cache_close(r.cache);
+    r.config.passes_max = 4;
+    room_open(&r);
+    mem_free(make_body(6, 10, &d));
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(cache_pass_part(r.cache, &d, &want, true, &b[i]), 0);
+    }
+    assert_int_equal(cache_pass_part(r.cache, &d, &want, true, &more), ERR_FULL);
+    assert_int_equal(cache_pass_part(r.cache, &d, &want, false, &b[2]), 0);
+    assert_int_equal(cache_pass_through(r.cache, &d, 0, NULL, NULL, &b[3]), 0);
+    assert_int_equal(cache_pass_part(r.cache, &d, &want, false, &more), ERR_FULL);
+    for (int i = 0; i < 4; i++) {
+        blob_release(&b[i]);
+    }
+    room_release(&r);
+}
+
 int
 main(void)
 {
@@ -208,6 +235,7 @@ main(void)
         cmocka_unit_test(a_part_costs_its_own_bytes_only),
         cmocka_unit_test(a_reader_that_leaves_ends_the_writer),
         cmocka_unit_test(passes_are_bounded),
+        cmocka_unit_test(spare_parts_leave_half_of_the_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
