@@ -186,7 +186,8 @@ comes_alone(struct request *r, const struct range *range, uint64_t size, struct 
     bool all =
         state.have_bytes == size || state.phase == BLOB_VERIFIED || state.phase == BLOB_WHOLE;
     return !all && range_comes_alone(ret, size, state.phase != BLOB_FAILED) &&
-           !fetch_is_down(r->rooms->fetch, r->origin.host);
+           !fetch_is_down(r->rooms->fetch, r->origin.host) &&
+           fetch_sends_ranges(r->rooms->fetch, r->origin.host);
 }
 
 enum reason

@@ -127,7 +127,6 @@ read_privately(struct reading *g, struct blob *fresh, uint64_t from)
     g->passing = true;
     g->passed = from;
     g->r->source = "passed";
-    fetch_blob(g->r->rooms->fetch, &g->r->origin, fresh, g->size, false);
 }
 
 static bool
@@ -139,6 +138,7 @@ open_alone(struct reading *g, const struct span *part)
         return false;
     g->got = CACHE_JOIN; /* it may be tried once more, with all of the blob */
     read_privately(g, fresh, part->start);
+    fetch_part(g->r->rooms->fetch, &g->r->origin, fresh, g->size);
     return true;
 }
 
@@ -285,6 +285,7 @@ pass_through(struct reading *g, uint64_t at)
     release(g);
     blob_release(&g->before);
     read_privately(g, fresh, from);
+    fetch_blob(g->r->rooms->fetch, &g->r->origin, fresh, g->size, false);
     g->unproven = false;
     forget_digester(&g->again);
     if (from < at)

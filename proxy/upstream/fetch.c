@@ -522,6 +522,12 @@ fetch_blob(struct fetch *f, const struct origin *o, struct blob *b, uint64_t siz
 }
 
 void
+fetch_part(struct fetch *f, const struct origin *o, struct blob *b, uint64_t size)
+{
+    post_blob(f, o, b, size, FILL_PART);
+}
+
+void
 fetch_copy(struct fetch *f, const struct origin *o, struct blob *b, uint64_t size)
 {
     post_blob(f, o, b, size, FILL_COPY);
@@ -608,6 +614,12 @@ bool
 fetch_is_down(struct fetch *f, const char *host)
 {
     return health_is_down(&f->health, host, clock_ms());
+}
+
+bool
+fetch_sends_ranges(struct fetch *f, const char *host)
+{
+    return health_sends_ranges(&f->health, host, clock_ms());
 }
 
 bool

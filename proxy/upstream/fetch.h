@@ -80,9 +80,13 @@ void answer_release(struct answer *a);
 void fetch_blob(struct fetch *f, const struct origin *o, struct blob *b, uint64_t size,
                 bool background);
 
-/* The same, in the background and from other nodes of the site only: never over the WAN. Without
- * another node that gives bytes it fails. o NULL: a copy that the swarm asked for, which rests
- * while clients of the site wait. */
+/* The same for a part that a client can have another way, too (cache_pass_part): a registry that
+ * would send what is before it as well fails it. */
+void fetch_part(struct fetch *f, const struct origin *o, struct blob *b, uint64_t size);
+
+/* As fetch_blob, in the background and from other nodes of the site only: never over the WAN.
+ * Without another node that gives bytes it fails. o NULL: a copy that the swarm asked for, which
+ * rests while clients of the site wait. */
 void fetch_copy(struct fetch *f, const struct origin *o, struct blob *b, uint64_t size);
 
 /* A client waits for a blob that may be on its way in the background: it yields no more, and a copy
@@ -154,6 +158,8 @@ size_t fetch_finished(struct fetch *f, struct fetched_info *ret, size_t max);
  * It failed a moment ago (1 s after the first failure, 16 s at most after more) or is in back-off:
  * nothing that needs it should be promised. */
 bool fetch_is_down(struct fetch *f, const char *host);
+/* Not known to send all of a blob when it is asked for a part. */
+bool fetch_sends_ranges(struct fetch *f, const char *host);
 /* The last contact within the last minute failed, or it is down: to be asked, but not waited for.
  */
 bool fetch_is_failing(struct fetch *f, const char *host);

@@ -43,7 +43,8 @@ fill_new(struct fill_world *world, const struct origin *o, struct blob *b, uint6
         origin_copy(&f->origin, o);
     f->blob = blob_ref(b);
     f->size = size;
-    f->background = for_whom != FILL_CLIENT;
+    f->part_only = for_whom == FILL_PART;
+    f->background = for_whom == FILL_BACKGROUND || for_whom == FILL_COPY;
     f->lan_only = for_whom == FILL_COPY;
     f->claimable = true;
     f->rate_mark_ms = f->begun_ms = f->waited_ms = now_ms;
@@ -91,7 +92,7 @@ set_path(struct fill *f, struct want *w, bool peer)
     digest_print(blob_digest(f->blob), digest);
     const char *before = peer ? PIECE_PATH : "blobs/";
     must(text_printf(w->path, sizeof w->path, "%s%s", before, digest) == 0);
-    if (!peer)
+    if (!peer && !f->part_only) /* what If-Range does not match comes whole */
         (void)!text_copy(w->etag, sizeof w->etag, f->etag);
 }
 
@@ -118,7 +119,7 @@ fill_start(struct fill *f, struct source *s, const struct gap *gap, const char *
     r->call.source = s;
     r->call.want.origin = &f->origin;
     r->call.want.class = class;
-    r->call.want.part_only = !peer && f->ordered != NULL;
+    r->call.want.part_only = !peer && (f->ordered != NULL || f->part_only);
     set_path(f, &r->call.want, peer);
     s->blob_calls++;
     s->background_calls += f->background;

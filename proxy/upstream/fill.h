@@ -40,8 +40,9 @@ struct fill_world {
 
 struct fill;
 
-/* Whom it is for. COPY: nobody asks for it, and it comes from other nodes of the site only. */
-enum fill_for { FILL_CLIENT, FILL_BACKGROUND, FILL_COPY };
+/* Whom it is for. PART: a client that wants this part, which a registry may not send with all that
+ * is before it. COPY: nobody asks for it, and it comes from other nodes of the site only. */
+enum fill_for { FILL_CLIENT, FILL_PART, FILL_BACKGROUND, FILL_COPY };
 
 /* Takes a reference of the blob and a copy of the origin; NULL: a copy that the swarm ordered.
  * Never fails: a refusal fails the blob at the first step. */

@@ -21,6 +21,7 @@ struct fill {
     struct blob *blob;
     uint64_t size; /* as the descriptor says, later as the blob says */
     bool background;
+    bool part_only;          /* for FILL_PART */
     bool lan_only;           /* a copy of what other nodes of the site have */
     bool copy;               /* such a one that the swarm ordered: no origin, no upstream */
     bool lacks_room;         /* begins when what has to leave for it has left */

@@ -7,7 +7,8 @@
 struct health_host {
     char host[256];
     int64_t news_ms, failed_ms, wait_until_ms; /* 0: never */
-    int64_t down_until_ms, down_ms;            /* since the last success; 0: it did not fail */
+    int64_t no_ranges_until_ms;
+    int64_t down_until_ms, down_ms; /* since the last success; 0: it did not fail */
 };
 
 void
@@ -84,6 +85,24 @@ health_waits(struct health *h, const char *host, int64_t now_ms, int64_t until_m
     lock_take(&h->lock);
     find_or_add(h, host, now_ms)->wait_until_ms = until_ms;
     lock_drop(&h->lock);
+}
+
+void
+health_no_ranges(struct health *h, const char *host, int64_t now_ms, int64_t until_ms)
+{
+    lock_take(&h->lock);
+    find_or_add(h, host, now_ms)->no_ranges_until_ms = until_ms;
+    lock_drop(&h->lock);
+}
+
+bool
+health_sends_ranges(struct health *h, const char *host, int64_t now_ms)
+{
+    lock_take(&h->lock);
+    const struct health_host *at = find(h, host);
+    bool sends = at == NULL || now_ms >= at->no_ranges_until_ms;
+    lock_drop(&h->lock);
+    return sends;
 }
 
 bool

@@ -21,6 +21,9 @@ void health_release(struct health *h);
 void health_good(struct health *h, const char *host, int64_t now_ms);
 void health_failed(struct health *h, const char *host, int64_t now_ms);
 void health_waits(struct health *h, const char *host, int64_t now_ms, int64_t until_ms);
+/* It sends all when it is asked for a part, and is believed to until then; 0: it does not. */
+void health_no_ranges(struct health *h, const char *host, int64_t now_ms, int64_t until_ms);
+bool health_sends_ranges(struct health *h, const char *host, int64_t now_ms);
 /* It failed just now or asked to wait: what needs it should not be promised. */
 bool health_is_down(struct health *h, const char *host, int64_t now_ms);
 /* As people see it: the last contact within the last minute failed, or it is down. */

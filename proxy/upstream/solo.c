@@ -31,7 +31,7 @@ take_failure(struct fill *f, const struct run *r, int64_t now_ms)
         wait_or_give_up(f, s, now_ms);
         return;
     }
-    if (run_is_final(r)) {
+    if (run_is_final(r) || (r->call.judged && r->call.verdict.sent_all)) {
         fill_end(f, r->code, r->call.err.text);
         return;
     }

@@ -301,21 +301,28 @@ note_health(struct upstream *u, const struct head *h, int64_t now_ms)
     }
 }
 
+static void
+note_ranges(struct upstream *u, int64_t now_ms, int64_t none_until_ms)
+{
+    health_no_ranges(u->all->health, u->host, now_ms, none_until_ms);
+    u->source.no_ranges_until_ms = none_until_ms;
+}
+
 /* All of a blob came although a part was asked for, and not because it had changed. */
 static bool
-ignores_range(struct source *s, const struct want *w, const struct head *h, int64_t now_ms)
+ignores_range(struct upstream *u, const struct want *w, const struct head *h, int64_t now_ms)
 {
     bool part = w->gap.start > 0 || w->gap.end != CACHE_SIZE_UNKNOWN;
     if (!w->ask && part && h->status == 206) {
-        s->whole_answers = 0;
-        s->no_ranges_until_ms = 0;
+        u->source.whole_answers = 0;
+        note_ranges(u, now_ms, 0);
     }
     if (w->ask || !part || h->status != 200 || w->etag[0] != '\0')
         return false;
-    if (s->whole_answers < NO_RANGES_MIN)
-        s->whole_answers++;
-    if (s->whole_answers == NO_RANGES_MIN)
-        s->no_ranges_until_ms = now_ms + NO_RANGES_MS;
+    if (u->source.whole_answers < NO_RANGES_MIN)
+        u->source.whole_answers++;
+    if (u->source.whole_answers == NO_RANGES_MIN)
+        note_ranges(u, now_ms, now_ms + NO_RANGES_MS);
     return w->part_only && w->gap.start > 0;
 }
 
@@ -336,7 +343,7 @@ judge(struct source *s, struct want *w, const struct exchange *x, int64_t now_ms
     if (!t->own && (h->status == 401 || h->status == 403)) /* a signed URL that has expired */
         return (struct verdict){
             .kind = VERDICT_BROKEN, .code = ERR_UPSTREAM, .reason = "storage host refused"};
-    if (ignores_range(s, w, h, now_ms))
+    if (ignores_range(u, w, h, now_ms))
         return (struct verdict){.kind = VERDICT_BROKEN,
                                 .code = ERR_UPSTREAM,
                                 .sent_all = true,

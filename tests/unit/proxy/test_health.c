@@ -85,6 +85,23 @@ the_oldest_news_makes_room(void **state)
     health_release(&h);
 }
 
+static void
+who_sends_no_ranges_is_known_for_a_while(void **state)
+{
+    (void)state;
+    struct health h;
+    health_init(&h);
+    assert_true(health_sends_ranges(&h, "a", NOW));
+    health_no_ranges(&h, "a", NOW, NOW + 1000);
+    health_good(&h, "a", NOW);
+    assert_false(health_sends_ranges(&h, "a", NOW + 999));
+    assert_true(health_sends_ranges(&h, "a", NOW + 1000));
+    assert_true(health_sends_ranges(&h, "b", NOW));
+    health_no_ranges(&h, "a", NOW, 0);
+    assert_true(health_sends_ranges(&h, "a", NOW));
+    health_release(&h);
+}
+
 int
 main(void)
 {
@@ -92,6 +109,7 @@ main(void)
         cmocka_unit_test(a_failure_counts_for_a_second_and_is_told_for_a_minute),
         cmocka_unit_test(each_try_that_fails_doubles_the_pause_and_one_success_ends_it),
         cmocka_unit_test(a_registry_that_asked_to_wait_is_down_until_then),
+        cmocka_unit_test(who_sends_no_ranges_is_known_for_a_while),
         cmocka_unit_test(the_oldest_news_makes_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
