@@ -75,7 +75,7 @@ bool
 range_comes_alone(const struct span *part, uint64_t size, bool fetched)
 {
     uint64_t len = part->end - part->start;
-    if (!part->apart || part->start == 0)
+    if (!part->apart || part->start == 0 || len > RANGE_ALONE_MAX)
         return false;
     if (fetched)
         return part->end > blob_tail_start(size) && len <= size / 64;

@@ -30,6 +30,8 @@ struct span {
  * FULL unless the blob is whole on disk: 200 keeps containerd on a single stream. */
 enum range_verdict range_apply(const struct range *r, uint64_t size, bool whole, struct span *ret);
 
+/* Nothing of it is kept: longer ones are fetched with the whole blob, once for the site. */
+#define RANGE_ALONE_MAX (UINT64_C(4) << 20)
 /* May it be asked of the registry alone, while nobody fetches the blob, or while others do? Then it
  * does not wait for all of the blob, and does not make it come: a footer, a table of contents. It
  * ends in the last eighth. Beside others' fetch it reaches the held-back tail, and is small, so
