@@ -482,8 +482,9 @@ reading_begin(struct reading *g, const struct span *span, int64_t deadline_ms)
     g->span = *span;
     enter(g, span->start);
     int err = wait_for(g, span->start, alone ? now_ms + (deadline_ms - now_ms) / 2 : deadline_ms);
-    if (err == ERR_TIMEOUT && alone && !g->tried_again) {
-        err = join_again(g, span->start); /* another node may have it */
+    if (err == ERR_TIMEOUT && alone) {
+        /* Another node may have it; what failed at once was joined already. */
+        err = g->tried_again ? 0 : join_again(g, span->start);
         if (err == 0)
             err = wait_for(g, span->start, deadline_ms);
     }

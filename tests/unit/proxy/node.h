@@ -53,6 +53,7 @@ struct object {
     atomic_ulong hold_at;  /* waits here until it is 0 again */
     const char *secret;    /* the Authorization that it wants; NULL: none */
     atomic_bool quiet;     /* no Docker-Content-Digest */
+    atomic_bool no_ranges; /* all of it is sent, whatever was asked for */
 };
 
 /* What came back. */
@@ -174,7 +175,8 @@ on_upstream(void *cls, struct MHD_Connection *c, const char *url, const char *me
     const char *range = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Range");
     unsigned long first = 0;
     unsigned long last = o->len - 1;
-    bool partial = range && sscanf(range, "bytes=%lu-%lu", &first, &last) >= 1;
+    bool partial =
+        range && !atomic_load(&o->no_ranges) && sscanf(range, "bytes=%lu-%lu", &first, &last) >= 1;
     s->start = first;
     struct MHD_Response *m =
         MHD_create_response_from_callback(last + 1 - first, 65536, send_some, s, mem_free);
