@@ -32,7 +32,8 @@ struct blob {
 struct replicas {
     size_t count;
     struct blob *list[REPLICAS_MAX];
-    int64_t now_ms;   /* as last told */
+    int64_t now_ms; /* as last told */
+    int64_t looked_ms;
     int64_t busy_ms;  /* last time when clients waited for bytes */
     int64_t asked_ms; /* last question */
     uint64_t orders;
@@ -105,17 +106,34 @@ look_soon(struct blob *b, int64_t now_ms)
 /* ---- what is heard ---- */
 
 static struct blob *
+least_popular(const struct replicas *r, int64_t now_ms)
+{
+    struct blob *b = r->list[0];
+    for (size_t i = 1; i < r->count; i++)
+        if (popular_base(&r->list[i]->popular, now_ms) < popular_base(&b->popular, now_ms))
+            b = r->list[i];
+    return b;
+}
+
+/* For one that nobody here asked for. */
+static bool
+has_place(const struct replicas *r, int64_t now_ms)
+{
+    if (r->count < REPLICAS_MAX)
+        return true;
+    const struct blob *b = least_popular(r, now_ms);
+    return b->phase == RESTS && !is_seed(b, now_ms) &&
+           popular_base(&b->popular, now_ms) < POPULAR_TWO_AT;
+}
+
+static struct blob *
 add(struct replicas *r, const struct digest *digest, uint64_t size, int64_t now_ms)
 {
     struct blob *b;
-    if (r->count < REPLICAS_MAX) {
+    if (r->count < REPLICAS_MAX)
         b = r->list[r->count++] = mem_alloc(sizeof *b);
-    } else {
-        b = r->list[0];
-        for (size_t i = 1; i < r->count; i++)
-            if (popular_base(&r->list[i]->popular, now_ms) < popular_base(&b->popular, now_ms))
-                b = r->list[i];
-    }
+    else
+        b = least_popular(r, now_ms);
     *b = (struct blob){.digest = *digest,
                        .size = size,
                        .due_ms = now_ms + REPLICAS_SETTLE_MS,
@@ -140,7 +158,7 @@ replicas_seed(struct replicas *r, const struct digest *digest, uint64_t size, in
 {
     struct blob *b = find(r, digest);
     r->now_ms = now_ms;
-    if (b == NULL && r->count == REPLICAS_MAX)
+    if (b == NULL && !has_place(r, now_ms))
         return; /* what is popular here goes before */
     if (b == NULL)
         b = add(r, digest, size, now_ms);
@@ -206,11 +224,11 @@ replicas_said(struct replicas *r, const struct node_id *node, const struct wire_
         return;
     b->said_ms = now_ms;
     if (said->state == WIRE_COPY_RUNS) {
-        if (said->held_bytes > b->held_bytes) {
-            b->grew_ms = now_ms;
-            go_on_seeding(b, now_ms);
-        }
+        if (said->held_bytes <= b->held_bytes)
+            return; /* a copy that begins anew says 0 first */
         b->held_bytes = said->held_bytes;
+        b->grew_ms = now_ms;
+        go_on_seeding(b, now_ms);
         return;
     }
     if (said->state == WIRE_COPY_HELD)
@@ -392,16 +410,17 @@ step_takes(struct replicas *r, struct blob *b, const struct replicas_site *at,
 
 /* While clients wait nobody is told to go on, so nobody can be late. */
 static void
-hold_clocks(struct replicas *r, int64_t now_ms)
+hold_clocks(struct replicas *r, int64_t now_ms, int64_t passed_ms)
 {
     r->busy_ms = now_ms;
     for (size_t i = 0; i < r->count; i++) {
         struct blob *b = r->list[i];
-        b->said_ms = b->grew_ms = now_ms;
+        b->said_ms = now_ms;
+        b->grew_ms += passed_ms;
         if (b->phase == COUNTS)
             rest(b, now_ms + REPLICAS_SETTLE_MS);
-        else if (b->phase == TAKES)
-            go_on_seeding(b, now_ms);
+        else if (b->phase == TAKES && is_seed(b, now_ms))
+            b->seed_ms += passed_ms;
     }
 }
 
@@ -409,9 +428,10 @@ bool
 replicas_next(struct replicas *r, const struct replicas_site *at, struct replicas_act *ret)
 {
     unsigned nodes = (unsigned)member_count(at->members, at->site) + 1;
-    r->now_ms = at->now_ms;
+    int64_t passed_ms = at->now_ms - r->looked_ms;
+    r->now_ms = r->looked_ms = at->now_ms;
     if (!at->quiet)
-        hold_clocks(r, at->now_ms);
+        hold_clocks(r, at->now_ms, passed_ms);
     if (at->now_ms - r->busy_ms < REPLICAS_QUIET_MS)
         return false;
     for (size_t i = 0; i < r->count; i++) {

@@ -377,9 +377,12 @@ swarm_granted(struct swarm *s, const struct wire_grant *g)
 }
 
 void
-swarm_rest(struct swarm *s)
+swarm_rest(struct swarm *s, bool rests)
 {
-    s->urgent = s->urgent || duty_ready(&s->duties) != NULL;
+    s->rests = rests;
+    if (!rests || duty_ready(&s->duties) == NULL)
+        return;
+    s->urgent = true;
     duty_rest(&s->duties);
 }
 

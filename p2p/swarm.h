@@ -119,8 +119,8 @@ bool swarm_other(const struct swarm *s, size_t i, struct node_id *ret_node,
 void swarm_ihave(struct swarm *s, const struct node_id *node, const struct node_addr *addr,
                  const struct wire_ihave *said, int64_t now_ms);
 void swarm_granted(struct swarm *s, const struct wire_grant *g);
-/* Leases that were not yet begun go back: it has to wait. */
-void swarm_rest(struct swarm *s);
+/* Whether it has to wait: it asks for no lease then, and those that were not yet begun go back. */
+void swarm_rest(struct swarm *s, bool rests);
 /* A lease became shorter, or ended: true when a running request must stop before ret_end. */
 bool swarm_trimmed(struct swarm *s, const struct wire_trim *t, uint32_t *ret_get,
                    uint32_t *ret_end);

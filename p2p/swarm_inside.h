@@ -96,6 +96,7 @@ struct swarm {
     int64_t lan_failed_ms; /* when a peer last could not give a piece, and which */
     uint32_t lan_failed;
     bool urgent;              /* a lease could be used now */
+    bool rests;               /* none could: clients go before */
     size_t others;            /* nodes of the site */
     unsigned news_count;      /* pieces not told yet, the first since news_ms */
     bool news_from_wan;       /* one of them */

@@ -130,7 +130,7 @@ swarm_announce(struct swarm *s, int64_t now_ms, struct wire_blob *ret)
                            .flags = (uint8_t)((s->flags & ~WIRE_WANTS) | (wants ? WIRE_WANTS : 0)),
                            .cursor = cursor,
                            .wan_rate = s->duties.wan_rate,
-                           .idle_leases = (uint16_t)(wants ? idle_leases(s) : 0),
+                           .idle_leases = (uint16_t)(wants && !s->rests ? idle_leases(s) : 0),
                            .held = {s->held, (uint16_t)BITS_BYTES(s->pieces)}};
     if ((s->flags & (WIRE_WANTS | WIRE_SERVES)) == 0)
         ret->held.len = 0;

@@ -266,8 +266,7 @@ settle_swarm(struct swarms *x, const struct swarms_at *at, struct swarms_one *o,
     if (has_room(p))
         swarms_ask_words(at, s, p);
     bool rests = swarms_copy_rests(x, s, at->now_ms);
-    if (rests)
-        swarm_rest(s);
+    swarm_rest(s, rests);
     while (has_room(p) && !rests && swarm_next(s, &moment, &get)) {
         struct plan_action *a = plan_add(p, PLAN_GET);
         a->blob = *swarm_digest(s);

@@ -159,6 +159,47 @@ one_of_other_sites_comes_at_a_time_and_as_long_as_it_comes(void **state)
     assert_true(replicas_seeds(r, &first, site.now_ms));
 }
 
+/* It has what it had when its source died, so it says that it grew when it begins anew. */
+static void
+one_of_other_sites_that_brings_nothing_is_given_up(void **state)
+{
+    (void)state;
+    join(2, 2);
+    replicas_seed(r, &blob, SIZE, site.now_ms);
+    assert_true(wait_order(10000, 0));
+    int64_t began_ms = site.now_ms, end_ms = began_ms + 3 * REPLICAS_STUCK_MS;
+    struct wire_copy_say m = {blob, WIRE_COPY_RUNS, 0};
+    while (site.now_ms < end_ms && wait_order(2 * REPLICAS_ORDER_MS, 0)) {
+        m.held_bytes = site.now_ms / 20000 % 2 == 0 ? 0 : 1000;
+        replicas_said(r, &act.node, &m, site.now_ms);
+    }
+    assert_in_range(site.now_ms - began_ms, REPLICAS_STUCK_MS, 2 * REPLICAS_STUCK_MS);
+}
+
+static void
+a_full_table_has_a_place_for_what_other_sites_pull(void **state)
+{
+    (void)state;
+    site.free_mib = 1000;
+    for (unsigned i = 0; i < REPLICAS_MAX; i++) {
+        struct digest d;
+        digest_of(DIGEST_SHA256, &i, sizeof i, &d);
+        replicas_hit(r, &d, SIZE, site.now_ms);
+    }
+    replicas_seed(r, &blob, SIZE, site.now_ms);
+    assert_true(replicas_seeds(r, &blob, site.now_ms));
+    replicas_office(r);
+    for (unsigned i = 0; i < REPLICAS_MAX; i++) {
+        struct digest d;
+        digest_of(DIGEST_SHA256, &i, sizeof i, &d);
+        for (unsigned n = 0; n < 4; n++)
+            replicas_hit(r, &d, SIZE, site.now_ms);
+    }
+    struct digest second = unit_blob(2);
+    replicas_seed(r, &second, SIZE, site.now_ms);
+    assert_false(replicas_seeds(r, &second, site.now_ms)); /* all others are popular here */
+}
+
 static void
 what_other_sites_pull_and_is_here_is_not_taken(void **state)
 {
@@ -353,6 +394,8 @@ main(void)
         TEST(what_nobody_has_any_more_is_left),
         TEST(what_other_sites_pull_is_taken_once_for_a_while),
         TEST(one_of_other_sites_comes_at_a_time_and_as_long_as_it_comes),
+        TEST(one_of_other_sites_that_brings_nothing_is_given_up),
+        TEST(a_full_table_has_a_place_for_what_other_sites_pull),
         TEST(what_other_sites_pull_and_is_here_is_not_taken),
         TEST(a_node_alone_in_its_site_takes_what_other_sites_pull),
         TEST(enough_copies_are_asked_for_ever_less_often),

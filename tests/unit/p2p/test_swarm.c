@@ -770,6 +770,29 @@ who_may_not_read_upstream_any_more_gives_its_lease_back(void **state)
 }
 
 static void
+who_rests_asks_for_no_lease_and_gives_back_what_it_has(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct wire_fetching f;
+    struct wire_blob b;
+    struct wire_grant grant = {.digest = *swarm_digest(s), .lease = 70000, .first = 2, .count = 3};
+    size_t at = 0;
+    swarm_announce(s, 0, &b);
+    assert_int_equal(b.idle_leases, 1);
+    swarm_granted(s, &grant);
+    swarm_rest(s, true);
+    assert_true(swarm_report(s, &at, &f));
+    assert_int_equal(f.state, WIRE_LEFT);
+    swarm_announce(s, 0, &b);
+    assert_int_equal(b.idle_leases, 0);
+    swarm_rest(s, false);
+    swarm_announce(s, 0, &b);
+    assert_int_equal(b.idle_leases, 1);
+    swarm_free(s);
+}
+
+static void
 who_may_not_read_upstream_does_not_fetch_there(void **state)
 {
     (void)state;
@@ -840,6 +863,7 @@ main(void)
         cmocka_unit_test(nor_is_one_that_came_while_a_lease_ran),
         cmocka_unit_test(a_piece_that_its_holder_does_not_give_is_rescued_soon),
         cmocka_unit_test(who_may_not_read_upstream_any_more_gives_its_lease_back),
+        cmocka_unit_test(who_rests_asks_for_no_lease_and_gives_back_what_it_has),
         cmocka_unit_test(who_may_not_read_upstream_does_not_fetch_there),
         cmocka_unit_test(an_announcement_says_what_is_held_wanted_and_read),
     };
