@@ -244,12 +244,12 @@ distrust_file(struct cache *c, struct blob *b)
     lock_take(&c->lock);
     struct entry *e = entry_find(c, &b->digest);
     if (e != NULL && e->state == ENTRY_PARTIAL && e->gen == b->gen) {
-        if (e->blob != NULL) {
-            other = e->blob;
-            other->refs++;
-        }
+        /* Beside a parked file its blob is one in memory. */
         if (e->parked != NULL) {
             entry_doom(c, e, DOOM_PARTIAL, METRIC_COUNT);
+        } else if (e->blob != NULL) {
+            other = e->blob;
+            other->refs++;
         }
     }
     lock_drop(&c->lock);

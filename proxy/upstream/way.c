@@ -317,7 +317,8 @@ ignores_range(struct upstream *u, const struct want *w, const struct head *h, in
         u->source.whole_answers = 0;
         note_ranges(u, now_ms, 0);
     }
-    if (w->ask || !part || h->status != 200 || w->etag[0] != '\0')
+    bool changed = w->etag[0] != '\0' && strcmp(w->etag, h->etag) != 0;
+    if (w->ask || !part || h->status != 200 || changed)
         return false;
     if (u->source.whole_answers < NO_RANGES_MIN)
         u->source.whole_answers++;

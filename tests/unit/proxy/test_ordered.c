@@ -1432,6 +1432,23 @@ a_registry_without_ranges_is_asked_for_all_by_each_node(void **state)
     assert_string_equal(seen[2].range, "");
 }
 
+/* Its first answer, with all from the start, is of use, and has the blob's tag: the next one is to
+ * no condition that did not hold. */
+static void
+a_registry_without_ranges_is_found_out_behind_a_first_lease(void **state)
+{
+    struct bench *b = *state;
+    static struct pull p;
+    start_pull(b, "reg.test", "norange", &p);
+    swarm_wait(is_wanted, 1);
+    order_wan(b, 1, 0, 2);
+    assert_int_equal(outcome(1), SWARM_DONE);
+    order_wan(b, 2, 5, 2);
+    swarm_wait(is_left, 1);
+    assert_int_equal(swarm.progress_bytes[2], 0);
+    assert_int_equal(end_pull(&p), 0);
+}
+
 /* One answer without a range is no registry without them: it is asked once more. */
 static void
 a_registry_that_sent_all_once_is_no_reason_to_leave(void **state)
@@ -1588,6 +1605,7 @@ main(void)
         WITH_NODE(who_passed_a_few_wrong_pieces_on_is_not_banned),
         WITH_NODE(a_registry_that_lies_alone_fails_the_blob),
         WITH_NODE(a_registry_without_ranges_is_asked_for_all_by_each_node),
+        WITH_NODE(a_registry_without_ranges_is_found_out_behind_a_first_lease),
         WITH_NODE(a_registry_that_sent_all_once_is_no_reason_to_leave),
         WITH_NODE(that_a_registry_has_no_ranges_hides_no_other_failure),
         WITH_NODE(nodes_of_whom_none_answers_are_left),
