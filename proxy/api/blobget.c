@@ -175,8 +175,8 @@ must_resume_elsewhere(struct request *r, const struct range *range)
     return phase != BLOB_VERIFIED && phase != BLOB_WHOLE;
 }
 
-/* Only this part is to be asked for, of the registry. What the site has comes from there, and with
- * it the rest. */
+/* Only this part is to be asked for, of the registry: also where another node has all of it, whose
+ * last bytes could be proven only when all of it is here. */
 static bool
 comes_alone(struct request *r, const struct range *range, uint64_t size, struct span *ret)
 {
@@ -188,8 +188,7 @@ comes_alone(struct request *r, const struct range *range, uint64_t size, struct 
         state.have_bytes == size || state.phase == BLOB_VERIFIED || state.phase == BLOB_WHOLE;
     return !all && range_comes_alone(ret, size, state.phase != BLOB_FAILED) &&
            !fetch_is_down(r->rooms->fetch, r->origin.host) &&
-           fetch_sends_ranges(r->rooms->fetch, r->origin.host) &&
-           !shared_holds(r, &r->route.ref.digest);
+           fetch_sends_ranges(r->rooms->fetch, r->origin.host);
 }
 
 enum reason

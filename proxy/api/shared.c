@@ -29,21 +29,6 @@ shared_has_others(const struct request *r)
     return r->rooms->p2p != NULL && p2p_others(r->rooms->p2p) > 0;
 }
 
-bool
-shared_holds(const struct request *r, const struct digest *d)
-{
-    struct locate *l = NULL;
-    bool holds = false;
-    if (!shared_has_others(r) || r->origin.registry->auth == AUTH_PASS ||
-        p2p_locate(r->rooms->p2p, d, 1, &l) < 0)
-        return false;
-    const struct locate_blob *b = &l->blobs[0];
-    for (size_t i = 0; i < b->count; i++)
-        holds = holds || (b->holders[i].same_site && b->holders[i].held == b->holders[i].pieces);
-    locate_free(l);
-    return holds;
-}
-
 void
 shared_manifest_key(const struct request *r, const struct digest *d, char ret_key[SHARED_KEY_MAX])
 {

@@ -24,9 +24,6 @@ struct shared_word {
 
 /* Whether anybody else could help with what upstream refuses. */
 bool shared_has_others(const struct request *r);
-/* Does another node of the site hold all of this blob? They are asked, and have the time that
- * p2p_locate gives them; who does not answer is not known to. */
-bool shared_holds(const struct request *r, const struct digest *d);
 /* Asks what a tag stands for. Waits while another node resolves it. After one that was not fresh
  * the caller asks upstream and calls shared_tell or shared_failed. */
 void shared_ask_tag(struct request *r, const char *key, struct shared_word *ret);
