@@ -22,8 +22,8 @@ WARN_gcc   := -Wlogical-op -Wduplicated-cond -Wnull-dereference
 WARN_clang := -Wthread-safety
 
 MODE_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fPIE
-MODE_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-MODE_tsan    := -O1 -g -fsanitize=thread
+MODE_asan    := -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+MODE_tsan    := -O1 -g1 -fsanitize=thread
 # The programs of the sanitizers are large: gold, where it is, links them in half the time.
 GOLD := $(if $(shell command -v ld.gold),-fuse-ld=gold)
 LINK_release := -pie -Wl,-z,relro,-z,now
@@ -121,8 +121,8 @@ $(LINT)/gcc/%.o: %.c Makefile
 # One list of headers serves clang and clang-tidy.
 $(LINT)/clang/%.ok: %.c Makefile
 	@mkdir -p $(@D)
-	@$(CLANG) $(BASE_FLAGS) -Werror $(WARN) $(WARN_clang) -fsyntax-only $<
-	@$(CLANG) $(BASE_FLAGS) -MM -MP -MT '$@ $(LINT)/tidy/$*.ok' -MF $(@:.ok=.d) $<
+	@$(CLANG) $(BASE_FLAGS) -Werror $(WARN) $(WARN_clang) -fsyntax-only \
+	  -MMD -MP -MT '$@ $(LINT)/tidy/$*.ok' -MF $(@:.ok=.d) $<
 	@touch $@
 $(LINT)/tidy/%.ok: %.c .clang-tidy tests/tidy/tidy.h $(LINT)/clang/%.ok
 	@mkdir -p $(@D)
