@@ -135,7 +135,7 @@ pulls_words(const char *words, uint64_t seed, bool shrinks)
         return 2;
     }
     pulls_draw(&c, seed);
-    int rc = pulls_run(&c, seed, UINT64_MAX, false, c.sites * c.nodes <= WORLD_SMALL, &r, broken);
+    int rc = pulls_run(&c, seed, UINT64_MAX, false, true, &r, broken);
     head();
     line(c.name, &r, broken);
     pulls_tell(&c, &r);

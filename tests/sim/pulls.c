@@ -109,11 +109,11 @@ first_arrival_us(const struct model *d)
     return least;
 }
 
-/* Over the whole run: what goes before the first arrival is part of it. */
+/* From the first arrival on. */
 static void
 sum_messages(const struct world *w, struct pulls_result *ret)
 {
-    uint64_t said = 0, heard = 0, us = (uint64_t)w->now_us;
+    uint64_t said = 0, heard = 0, us = (uint64_t)(w->now_us - w->counted_us);
     for (unsigned i = 0; i < w->count; i++) {
         said += w->nodes[i].said_bytes;
         heard += w->nodes[i].heard_bytes;
@@ -180,6 +180,23 @@ judge(struct world *w, const struct pulls_case *c, const struct pulls_result *r,
     return true;
 }
 
+/* By type of record, of a mean node. */
+static void
+tell_heard(const struct world *w)
+{
+    static const char *const names[WORLD_RECORDS] = {
+        [0] = "empty answers",
+#define RECORD(name, NAME, number) [number] = #name,
+#define END(name)
+#include "p2p/wire.def"
+    };
+    uint64_t us = (uint64_t)(w->now_us - w->counted_us);
+    for (unsigned i = 0; i < WORLD_RECORDS; i++)
+        if (w->heard_by[i] > 0)
+            (void)printf("hears %-14s %8llu B/s\n", names[i],
+                         (unsigned long long)(w->heard_by[i] * 1000000 / us / w->count));
+}
+
 static void
 tell_nodes(const struct world *w, struct model *d)
 {
@@ -227,14 +244,18 @@ pulls_run(const struct pulls_case *c, uint64_t seed, uint64_t keep, bool traced,
     model_set_up(w, d);
     int64_t limit_ms = MODEL_START_MS + c->spread_ms + c->late_ms + 10000 +
                        (int64_t)(pulls_bound_us(c, c->sites - 1) * LIMIT_F / 1000);
+    (void)world_run(w, MODEL_START_MS - 1);
+    world_count_anew(w);
     while (d->left > 0 && world_ms(w) < limit_ms && world_run(w, world_ms(w) + 100))
         continue;
     sum_up(w, d, ret);
     (void)judge(w, c, ret, limit_ms);
     if (traced)
         (void)printf("%s", buf_text(&w->trace));
-    if (told)
+    if (told && w->count <= WORLD_SMALL)
         tell_nodes(w, d);
+    if (told)
+        tell_heard(w);
     memcpy(ret_broken, w->broken, sizeof w->broken);
     model_release(d);
     mem_free(d);

@@ -579,6 +579,18 @@ tick(struct world *w, const struct world_event *e)
     carry_out(w, e->to, e->kind == WORLD_REQUEST ? e->from : e->to);
 }
 
+/* An answer may be empty: then its seal is of no record. */
+static void
+count_heard(struct world *w, const struct world_event *e)
+{
+    w->nodes[e->to].heard_bytes += sealed(e->len);
+    w->heard_by[e->len > 0 ? e->bytes[0] : 0] += sealed(0);
+    for (size_t at = 0, len; at + 3 <= e->len; at += len) {
+        len = 3 + (e->bytes[at + 1] | (size_t)e->bytes[at + 2] << 8);
+        w->heard_by[e->bytes[at]] += len;
+    }
+}
+
 static void
 deliver(struct world *w, const struct world_event *e)
 {
@@ -588,7 +600,7 @@ deliver(struct world *w, const struct world_event *e)
     struct step_from from = {w->nodes[e->from].id, e->a, e->b, false};
     int64_t now_ms = node_ms(n, w->now_us);
     int rc = 0;
-    n->heard_bytes += sealed(e->len);
+    count_heard(w, e);
     plan_clear(&w->plan);
     int64_t begun_ns = cpu_ns(w, e->to);
     if (e->kind == WORLD_DELIVER)
@@ -665,6 +677,18 @@ run_apart(struct world *w, int64_t from_us, int64_t until_us)
     }
     w->apart = false;
     return true;
+}
+
+void
+world_count_anew(struct world *w)
+{
+    for (unsigned i = 0; i < w->count; i++) {
+        struct world_node *n = &w->nodes[i];
+        n->said_bytes = n->heard_bytes = 0;
+        n->tracker_ns = 0;
+    }
+    memset(w->heard_by, 0, sizeof w->heard_by);
+    w->counted_us = w->now_us;
 }
 
 bool

@@ -18,6 +18,7 @@
 
 #define WORLD_NODES_MAX 16384
 #define WORLD_US        1000 /* in a millisecond */
+#define WORLD_RECORDS   256  /* types on the wire (wire.def) */
 /* A multicast in a larger world reaches all of its site at one moment. */
 #define WORLD_SMALL 128
 
@@ -104,7 +105,9 @@ struct world {
     uint64_t orders;
     uint64_t hash; /* of all that happened */
     uint64_t events, datagrams;
-    bool timed; /* tracker_ns is wanted */
+    int64_t counted_us;               /* since then, as bytes and times of nodes: */
+    uint64_t heard_by[WORLD_RECORDS]; /* bytes, by the type of records; a seal is of its first */
+    bool timed;                       /* tracker_ns is wanted */
     bool traced;
     struct buf trace; /* lines "[ms] node what" */
     char broken[160]; /* "" while all invariants hold */
@@ -128,6 +131,8 @@ void world_record(struct world *w, unsigned from, unsigned to, const struct wire
 void world_post(struct world *w, int64_t at_us, unsigned kind, uint64_t a, uint64_t b);
 void world_post_at(struct world *w, unsigned node, int64_t at_us, unsigned kind, uint64_t a,
                    uint64_t b);
+/* What messages and the tracker cost is counted from now on. */
+void world_count_anew(struct world *w);
 /* Until that time, or until an invariant breaks: then false. */
 bool world_run(struct world *w, int64_t until_ms);
 
