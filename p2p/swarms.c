@@ -246,6 +246,21 @@ tell_have(struct swarms *x, const struct swarms_at *at, struct swarm *s, struct 
     }
 }
 
+/* Asks all who has it, unless so many others did that the tracker knows. */
+static void
+shout(const struct swarms *x, const struct swarms_at *at, struct swarm *s,
+      const struct swarm_moment *moment, struct plan *p)
+{
+    struct wire_msg m = {.type = WIRE_WHOHAS, .whohas = {*swarm_digest(s)}};
+    if (!has_room(p) || !swarm_shout_due(s, moment))
+        return;
+    if (swarms_tracked(at->elect) && crowd_suffices(&x->crowd, swarm_digest(s), at->now_ms))
+        return;
+    if (!wire_is_request(swarm_has_flags(s)))
+        m = (struct wire_msg){.type = WIRE_COPY_ASK, .copy_ask = {*swarm_digest(s), 1}};
+    plan_record(p, PLAN_SHOUT, NULL, &m);
+}
+
 static void
 settle_swarm(struct swarms *x, const struct swarms_at *at, struct swarms_one *o, struct plan *p)
 {
@@ -254,13 +269,7 @@ settle_swarm(struct swarms *x, const struct swarms_at *at, struct swarms_one *o,
         at->now_ms, at->now_ms - x->settled_ms, at->members, at->self, at->elect->site, &x->rng};
     struct swarm_get get;
     struct wire_msg m;
-    memset(&m, 0, sizeof m);
-    if (has_room(p) && swarm_shout_due(s, &moment)) {
-        m = (struct wire_msg){.type = WIRE_WHOHAS, .whohas = {*swarm_digest(s)}};
-        if (!wire_is_request(swarm_has_flags(s)))
-            m = (struct wire_msg){.type = WIRE_COPY_ASK, .copy_ask = {*swarm_digest(s), 1}};
-        plan_record(p, PLAN_SHOUT, NULL, &m);
-    }
+    shout(x, at, s, &moment, p);
     if (swarms_in_office(at) && swarm_announce_due(s, at->now_ms))
         swarms_take_own(x, at, s, p);
     if (has_room(p))

@@ -4,6 +4,7 @@
 #ifndef P2P_SWARMS_INSIDE_H
 #define P2P_SWARMS_INSIDE_H
 
+#include "p2p/crowd.h"
 #include "p2p/piece.h"
 #include "p2p/sites.h"
 #include "p2p/suspects.h"
@@ -27,6 +28,7 @@ struct swarms_copy {
 struct swarms {
     struct bans bans;
     struct suspects suspects;
+    struct crowd crowd;
     size_t count;
     struct swarms_one list[SWARMS_MAX];
     struct tracker *tracker;

@@ -1,6 +1,7 @@
 #include "tests/unit/p2p/unit.h"
 
 #include "base/mem.h"
+#include "p2p/crowd.h"
 #include "p2p/duty.h"
 #include "p2p/piece.h"
 #include "p2p/swarms.h"
@@ -97,6 +98,37 @@ the_deputy_gets_a_copy_of_each_announcement(void **state)
     assert_int_equal(count(PLAN_POST), 1);
     assert_int_equal(count(PLAN_COPY), 1);
     swarms_free(x);
+}
+
+/* What this node shouts of a blob that it opens when others have asked for it so often. */
+static unsigned
+shouts_behind(unsigned questions, bool tracked)
+{
+    struct swarms *x = swarms_new(1);
+    struct swarms_at at = follower(1000);
+    struct digest d = unit_blob(1);
+    struct node_id nine = unit_node(9);
+    struct wire_msg ask = {.type = WIRE_WHOHAS, .whohas = {d}};
+    elect.tracker.epoch = tracked ? 4 : 0;
+    for (unsigned i = 0; i < questions; i++)
+        swarms_hear(x, &at, &nine, &ask, &plan);
+    assert_non_null(swarms_open(x, &d, SIZE, WANTS, 1000));
+    swarms_settle(x, &at, &plan);
+    unsigned shouts = count(PLAN_SHOUT);
+    at.now_ms += SWARM_WHOHAS_MS;
+    swarms_settle(x, &at, &plan);
+    assert_int_equal(count(PLAN_POST), tracked); /* in any case the tracker hears of it */
+    swarms_free(x);
+    return shouts;
+}
+
+static void
+what_so_many_asked_for_is_asked_for_no_more_where_a_tracker_knows(void **state)
+{
+    (void)state;
+    assert_int_equal(shouts_behind(CROWD_ENOUGH - 1, true), 1);
+    assert_int_equal(shouts_behind(CROWD_ENOUGH, true), 0);
+    assert_int_equal(shouts_behind(CROWD_ENOUGH, false), 1);
 }
 
 static uint64_t
@@ -815,6 +847,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_order_counts_from_the_tracker_only),
         cmocka_unit_test(the_deputy_gets_a_copy_of_each_announcement),
+        cmocka_unit_test(what_so_many_asked_for_is_asked_for_no_more_where_a_tracker_knows),
         cmocka_unit_test(a_question_of_another_node_is_heard),
         cmocka_unit_test(who_stores_a_blob_says_so_when_asked_and_offers_it_for_a_minute),
         cmocka_unit_test(words_are_brought_from_the_disk_when_somebody_asks),
