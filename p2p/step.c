@@ -162,6 +162,15 @@ step_wake_ms(const struct step *s)
     return first_ms < keeper_ms ? first_ms : keeper_ms;
 }
 
+/* In a large site a newcomer hears of its neighbours soon: that costs the others the same in a site
+ * of any size. */
+static bool
+knows_soon(const struct step *s, const struct member *newcomer)
+{
+    return newcomer->site == s->elect.site &&
+           pick_near(pick_hash(&s->config.self), pick_hash(&newcomer->id), s->members.home_count);
+}
+
 static void
 hear_beacon(struct step *s, int64_t now_ms, const struct step_from *from,
             const struct wire_beacon *b, struct plan *p)
@@ -182,10 +191,10 @@ hear_beacon(struct step *s, int64_t now_ms, const struct step_from *from,
     bool newcomer = before == NULL || before->boot != from->boot;
     if (!member_heard(&s->members, &said, now_ms))
         return;
-    /* It should know all nodes at once, not after a round of regular beacons. */
+    /* It should know all nodes at once, not after a round of regular beacons, or its neighbours. */
     if (newcomer && s->members.count <= GREET_MAX)
         send_beacon(s, p, member_find(&s->members, &from->node), 0, now_ms);
-    else if (newcomer)
+    else if (newcomer && knows_soon(s, &said))
         elect_hasten(&s->elect, now_ms);
     bool deputy = node_equal(&s->elect.deputy, &s->config.self);
     struct elect_plan e = elect_hear(&s->elect, &s->members, &from->node, b, now_ms);

@@ -75,6 +75,48 @@ greet(struct step *from, uint8_t from_n, struct step *to, uint64_t seq, int64_t 
     assert_int_equal(step_datagram(to, now_ms, &who, body, scribe_len(&s), &plan), 0);
 }
 
+/* Node `n` of a large site says hello to s, at the time 0. */
+static struct node_id
+join(struct step *s, uint16_t n, uint64_t site)
+{
+    struct step_from who = {{{(uint8_t)(n >> 8), (uint8_t)n, 1}}, 1, 1, true};
+    struct wire_msg m;
+    memset(&m, 0, sizeof m);
+    m.type = WIRE_BEACON;
+    m.beacon.site = site;
+    m.beacon.every_ms = 10000;
+    uint8_t body[WIRE_DATAGRAM_MAX];
+    struct scribe out;
+    scribe_init(&out, body, sizeof body);
+    wire_put(&out, &m);
+    plan_clear(&plan);
+    assert_int_equal(step_datagram(s, 0, &who, body, scribe_len(&out), &plan), 0);
+    return who.node;
+}
+
+/* So a start costs the others the same in a site of any size. */
+static void
+in_a_large_site_a_newcomer_hears_of_its_neighbours_soon(void **state)
+{
+    (void)state;
+    struct step *s = node(1);
+    struct node_id self = unit_node(1), newcomer;
+    uint16_t n = 0, others = 300;
+    while (n < others)
+        (void)join(s, n++, 1);
+    plan_clear(&plan);
+    step_tick(s, 0, &plan);
+    assert_int_equal(count_of(WIRE_BEACON), 1);
+    int64_t next_ms = step_elect(s)->beacon_ms;
+    assert_true(next_ms > ELECT_HASTE_MS);
+    for (; newcomer = join(s, n++, 1), step_elect(s)->beacon_ms == next_ms;)
+        assert_false(pick_near(pick_hash(&self), pick_hash(&newcomer), n));
+    assert_true(n > others + 1u);
+    assert_true(pick_near(pick_hash(&self), pick_hash(&newcomer), n));
+    assert_true(step_elect(s)->beacon_ms <= ELECT_HASTE_MS);
+    step_free(s);
+}
+
 /* Node 1 is tracker and knows node 2, which follows it. */
 static void
 pair(struct step **ret_one, struct step **ret_two)
@@ -352,6 +394,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(in_a_large_site_a_newcomer_hears_of_its_neighbours_soon),
         cmocka_unit_test(priority_waits_for_the_end_of_an_office_and_a_new_site_begins_without_one),
         cmocka_unit_test(a_beacon_says_load_and_address_as_they_are_now),
         cmocka_unit_test(a_node_alone_is_tracker_and_fetches_by_its_own_lease),
