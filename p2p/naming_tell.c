@@ -198,6 +198,9 @@ rejoin(struct naming *n, const struct swarms_at *at, const struct member *tracke
 void
 naming_settle_tells(struct naming *n, const struct swarms_at *at, struct plan *p)
 {
+    if (n->tells_count == 0 && naming_tells_wake_ms(n) > at->now_ms &&
+        node_equal(&n->deputy, &at->elect->deputy))
+        return; /* before both are looked for */
     const struct member *tracker = naming_tracker(at), *deputy = naming_deputy(at);
     send_tells(n, at, tracker, deputy, p);
     if (naming_has_room(p))

@@ -536,13 +536,13 @@ refused(struct swarm *s, struct swarm_link *p, bool denied, int64_t now_ms)
     if (p->refused < SWARM_REFUSED_MAX || now_ms < p->doubt_ms)
         return;
     swarm_disbelieve(s, p, now_ms);
-    p->suspect = true;
+    s->suspects = p->suspect = true;
 }
 
 bool
 swarm_suspect(struct swarm *s, size_t *at, struct node_id *ret, int64_t *ret_since_ms)
 {
-    while (*at < s->peers_count) {
+    while (s->suspects && *at < s->peers_count) {
         struct swarm_link *p = &s->peers[(*at)++];
         if (!p->suspect)
             continue;
@@ -551,6 +551,7 @@ swarm_suspect(struct swarm *s, size_t *at, struct node_id *ret, int64_t *ret_sin
         *ret_since_ms = p->refused_ms;
         return true;
     }
+    s->suspects = false;
     return false;
 }
 

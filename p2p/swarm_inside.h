@@ -66,6 +66,7 @@ struct swarm {
     int64_t disputed_ms, words_ms; /* when one last changed; when words were last asked for */
     uint8_t *owned;                /* pieces that this node shall take when there is one holder */
     unsigned crowd;                /* nodes that share, this one too */
+    bool suspects;                 /* some peer is suspect */
     bool crowd_stale;              /* owned, crowd and scarce are to be found anew */
     unsigned
         scarce; /* pieces that so many peers have, only those have who have all; 0: spare none */

@@ -246,6 +246,8 @@ static bool
 lacking(struct swarm *s, uint32_t *ret_first, uint32_t *ret_end)
 {
     uint32_t at = 0;
+    while (at < s->pieces && unworded(s, at / 8) == 0)
+        at += 8;
     while (at < s->pieces && !lacks_word(s, at))
         at = unworded(s, at / 8) == 0 ? (at | 7) + 1 : at + 1;
     at = at < s->pieces ? at : s->pieces;

@@ -51,13 +51,15 @@ write_announcement(const struct swarms *x, struct swarm *s, int64_t now_ms, stru
 void
 swarms_post(struct swarms *x, const struct swarms_at *at, struct plan *p)
 {
-    const struct member *to = member_find(at->members, &at->elect->tracker.id);
-    const struct member *deputy = member_find(at->members, &at->elect->deputy);
     struct scribe out;
     bool due = false;
     for (size_t i = 0; i < x->count && !due; i++)
         due = swarm_announce_due(x->list[i].swarm, at->now_ms);
-    if (!due || to == NULL || p->count + 2 > PLAN_ACTIONS_MAX || plan_room(p) < ANNOUNCE_ROOM)
+    if (!due)
+        return;
+    const struct member *to = member_find(at->members, &at->elect->tracker.id);
+    const struct member *deputy = member_find(at->members, &at->elect->deputy);
+    if (to == NULL || p->count + 2 > PLAN_ACTIONS_MAX || plan_room(p) < ANNOUNCE_ROOM)
         return;
     plan_write(p, WIRE_CONTROL_MAX, &out);
     for (size_t i = 0; i < x->count && scribe_room(&out) >= ANNOUNCE_ROOM; i++)
