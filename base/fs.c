@@ -103,7 +103,7 @@ fs_open_at(int dir_fd, const char *name, int flags, int *ret_fd)
 
     if (rc < 0)
         return rc;
-    int fd = openat(dir_fd, name, flags | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
+    int fd = openat(dir_fd, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, FILE_MODE);
     if (fd < 0)
         return -errno;
     *ret_fd = fd;

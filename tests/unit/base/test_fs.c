@@ -117,6 +117,17 @@ making_a_folder_that_exists_is_fine(void **state)
 }
 
 static void
+open_of_a_fifo_does_not_wait_for_a_writer(void **state)
+{
+    const struct place *p = *state;
+    int fd = -1;
+    assert_int_equal(mkfifoat(p->dir_fd, "fifo", 0600), 0);
+    assert_int_equal(fs_open_at(p->dir_fd, "fifo", O_RDONLY, &fd), 0);
+    fd_close(&fd);
+    assert_int_equal(fs_open_at(p->dir_fd, "fifo", O_WRONLY, &fd), -ENXIO);
+}
+
+static void
 open_follows_no_link_and_leaks_no_descriptor(void **state)
 {
     const struct place *p = *state;
@@ -388,6 +399,7 @@ main(void)
         TEST(open_dir_makes_all_missing_parents),
         TEST(open_dir_refuses_what_is_no_folder),
         TEST(making_a_folder_that_exists_is_fine),
+        TEST(open_of_a_fifo_does_not_wait_for_a_writer),
         TEST(open_follows_no_link_and_leaks_no_descriptor),
         TEST(bytes_are_read_back_from_where_they_were_written),
         TEST(read_file_gives_the_whole_or_nothing),
