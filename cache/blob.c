@@ -403,14 +403,15 @@ static int
 read_failed(struct blob *b, int rc)
 {
     struct cache *c = b->cache;
+    if (b->foreign) {
+        content_judge(c->content, &b->digest, &b->file, false);
+        return ERR_STORE;
+    }
     lock_take(&c->lock);
     if (b->entry != NULL && b->entry->state == ENTRY_STORED && phase_now(b) == BLOB_WHOLE) {
         entry_doom(c, b->entry, DOOM_QUARANTINE, M_evict_corrupt);
     }
     lock_drop(&c->lock);
-    if (b->foreign) {
-        content_judge(c->content, &b->digest, &b->file, false);
-    }
     disk_wake(c);
     return cache_disk_failed(c, "read", rc);
 }
@@ -445,6 +446,9 @@ blob_read(struct blob *b, uint64_t pos, void *ret, size_t len)
     }
     if (is_gone(b, pos)) {
         return 0;
+    }
+    if (b->foreign && !content_unaltered(b)) {
+        return ERR_STORE; /* after the read: who writes changes the times first */
     }
     atomic_fetch_add_explicit(&b->served_bytes, n, memory_order_relaxed);
     return (int64_t)n;
@@ -499,7 +503,7 @@ share_fd(const struct blob *b, int *ret_fd)
 int
 blob_open_fd(struct blob *b, int *ret_fd)
 {
-    if (b->pass != NULL || b->frames != NULL || phase_now(b) != BLOB_WHOLE) {
+    if (b->pass != NULL || b->frames != NULL || b->foreign || phase_now(b) != BLOB_WHOLE) {
         return ERR_NOT_FOUND;
     }
     return share_fd(b, ret_fd);

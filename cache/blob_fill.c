@@ -598,7 +598,8 @@ blob_end(struct blob *b, int code, enum blob_fate fate)
 int
 blob_end_by_disk(struct blob *b, const char *what, int rc, bool lost)
 {
-    int code = cache_disk_failed(b->cache, what, rc);
+    /* A file of containerd says nothing about our disk. */
+    int code = b->foreign ? ERR_STORE : cache_disk_failed(b->cache, what, rc);
     if (code == ERR_FULL) {
         metric_add(M_store_full, 1);
     }

@@ -149,7 +149,8 @@ CHECKED int64_t blob_read(struct blob *b, uint64_t pos, void *ret, size_t len);
 CHECKED int blob_hash_again(const struct blob *b, uint64_t start, uint64_t end, struct digester *d);
 /* Both have begun, and fill or are the same file: what was read of one is in the other. */
 bool blob_same_file(const struct blob *a, const struct blob *b);
-/* WHOLE and not packed only: a new read-only descriptor of the file for sendfile; caller closes. */
+/* WHOLE, not packed and not containerd's (which others may alter while it is sent) only: a new
+ * read-only descriptor of the file for sendfile; caller closes. */
 CHECKED int blob_open_fd(struct blob *b, int *ret_fd);
 /* A client that was sent such a file got no further than about pos: reads on from there, and
  * a file that cannot be read any more leaves the cache, as blob_read sees to by itself. */

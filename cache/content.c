@@ -190,6 +190,22 @@ content_same(const struct blob *b)
     return fs_id(b->fd, &now) == 0 && fs_id_equal(&now, &b->file);
 }
 
+bool
+content_unaltered(const struct blob *b)
+{
+    struct fs_id now;
+    int rc = fs_id(b->fd, &now);
+    if (rc == -ENOENT) {
+        now.ctime_ns = b->file.ctime_ns; /* when it lost its name: its bytes are what they were */
+        rc = 0;
+    }
+    bool unaltered = rc == 0 && fs_id_equal(&now, &b->file);
+    if (!unaltered) {
+        content_see(b->cache->content, &b->digest, rc, rc == 0 ? &now : &b->file, 0);
+    }
+    return unaltered;
+}
+
 /* b: NULL for whichever is foreign. */
 void
 content_retire(struct cache *c, const struct digest *d, const struct blob *b)

@@ -38,6 +38,9 @@ void content_remember(struct content *x, const struct digest *d, const struct ch
 void content_dump(struct content *x, struct buf *ret);
 /* Is the file of a foreign blob still the one that was opened, and under its name? */
 bool content_same(const struct blob *b);
+/* Are the bytes of its file still those that were opened, also when it was deleted? If not, it is
+ * withdrawn and checked anew. */
+bool content_unaltered(const struct blob *b);
 /* No reader gets b any more; those that have it go on. */
 void content_retire(struct cache *c, const struct digest *d, const struct blob *b);
 

@@ -2,7 +2,9 @@
  * Answers requests for blobs.
  *
  *   what is there          GET                              HEAD
- *   whole on disk          file response (sendfile)         its size
+ *   whole on our disk      file response (sendfile)         its size
+ *   whole in containerd's  reader response: each read is    the same
+ *                          followed by a look at the file
  *   growing, or nowhere    reader response, once its        the size of link or upstream; starts
  *                          first byte is in hand            nothing
  */
