@@ -109,8 +109,12 @@ forget_digester(struct digester **d)
 static void
 acquire(struct reading *g)
 {
+    static const char *const sources[] = {
+        [CACHE_HIT] = "cache", [CACHE_JOIN] = "joined", [CACHE_LEAD] = "upstream"};
     struct rooms *rooms = g->r->rooms;
     g->blob = cache_acquire(rooms->cache, &g->digest, &g->got);
+    if (!g->begun)
+        g->r->source = sources[g->got];
     g->repairs = g->begun ? 0 : blob_repairs(g->blob);
     if (g->got == CACHE_LEAD)
         fetch_blob(rooms->fetch, &g->r->origin, g->blob, g->size, false);
@@ -145,8 +149,6 @@ open_alone(struct reading *g, const struct span *part)
 struct reading *
 reading_open(struct request *r, const struct digest *d, uint64_t size, const struct span *alone)
 {
-    static const char *const sources[] = {
-        [CACHE_HIT] = "cache", [CACHE_JOIN] = "joined", [CACHE_LEAD] = "upstream"};
     struct reading *g = mem_zalloc(sizeof *g);
     g->magic = MAGIC;
     g->place = -1;
@@ -156,7 +158,6 @@ reading_open(struct request *r, const struct digest *d, uint64_t size, const str
     if (alone && open_alone(g, alone))
         return g;
     acquire(g);
-    r->source = sources[g->got];
     return g;
 }
 
