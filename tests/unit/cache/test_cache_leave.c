@@ -103,6 +103,54 @@ fill(struct site *s, unsigned count)
         assert_int_equal(put(s, i + 1, &d), 0);
 }
 
+/* What waits for the cache's patience waits while the quick tests run. */
+static struct {
+    struct site last, silent, inviting, pressed;
+    struct blob *begins; /* of silent, where nothing leaves for it */
+    struct digest invited;
+} slow;
+
+static struct blob *
+lead(struct site *s, uint64_t seed)
+{
+    struct digest d;
+    enum cache_got got;
+    mem_free(make_body(seed, BLOB_BYTES, &d));
+    struct blob *b = cache_acquire(s->room.cache, &d, &got);
+    assert_int_equal(got, CACHE_LEAD);
+    return b;
+}
+
+static int
+invite(struct site *s)
+{
+    mem_free(make_body(100, BLOB_BYTES, &slow.invited));
+    return cache_invite(s->room.cache, &slow.invited, BLOB_BYTES, 5, 0);
+}
+
+static int
+begin_what_waits(void **state)
+{
+    (void)state;
+    site_init(&slow.last, CACHE_LEAVE_LAST, 0);
+    fill(&slow.last, 9);
+    site_init(&slow.silent, CACHE_LEAVE_ASKED, 0);
+    fill(&slow.silent, 9);
+    slow.begins = lead(&slow.silent, 100);
+    assert_int_equal(blob_begin_patiently(slow.begins, BLOB_BYTES), ERR_AGAIN);
+    site_init(&slow.inviting, CACHE_LEAVE_LAST, 0);
+    fill(&slow.inviting, 8);
+    assert_int_equal(invite(&slow.inviting), ERR_AGAIN);
+    site_init(&slow.pressed, CACHE_LEAVE_KEEP, 0);
+    fill(&slow.pressed, 8);
+    struct cache_stats stats;
+    cache_get_stats(slow.pressed.room.cache, &stats);
+    /* More is to be free than the disk has, whatever else is written or removed there. */
+    cache_set_limits(slow.pressed.room.cache, CACHE_BYTES, 0,
+                     stats.disk_free_bytes + (UINT64_C(1) << 40));
+    return 0;
+}
+
 static void
 what_others_hold_leaves_after_the_site_was_asked(void **state)
 {
@@ -132,13 +180,10 @@ static void
 a_last_copy_leaves_when_the_site_has_no_room_twice(void **state)
 {
     (void)state;
-    struct site s;
-    site_init(&s, CACHE_LEAVE_LAST, 0);
-    fill(&s, 9);
-    wait_asked(&s, 1);
-    wait_used(&s, CACHE_BYTES / 100 * 90);
-    assert_true(asked(&s) >= 2);
-    site_release(&s);
+    wait_asked(&slow.last, 1);
+    wait_used(&slow.last, CACHE_BYTES / 100 * 90);
+    assert_true(asked(&slow.last) >= 2);
+    site_release(&slow.last);
 }
 
 static void
@@ -179,14 +224,9 @@ without_an_answer_nothing_leaves_for_a_blob_that_begins(void **state)
 
 /* Begins until it is not asked to come again: its result. */
 static int
-begin(struct site *s, uint64_t seed)
+begin(struct blob *b)
 {
-    struct digest d;
-    enum cache_got got;
-    mem_free(make_body(seed, BLOB_BYTES, &d));
-    struct blob *b = cache_acquire(s->room.cache, &d, &got);
     int rc = ERR_AGAIN;
-    assert_int_equal(got, CACHE_LEAD);
     for (int64_t end_ms = clock_ms() + SOON_MS; rc == ERR_AGAIN && clock_ms() < end_ms;) {
         rc = blob_begin_patiently(b, BLOB_BYTES);
         clock_sleep_ms(1);
@@ -201,14 +241,22 @@ static void
 a_blob_that_begins_waits_for_the_answer_and_not_for_ever(void **state)
 {
     (void)state;
-    struct site s;
-    site_init(&s, CACHE_LEAVE_ASKED, 0);
-    fill(&s, 9);
-    assert_int_equal(begin(&s, 100), ERR_FULL);
-    s.says = CACHE_LEAVE_MAY;
-    s.copies = 1;
-    assert_int_equal(begin(&s, 101), 0);
-    site_release(&s);
+    assert_int_equal(begin(slow.begins), ERR_FULL);
+    slow.silent.says = CACHE_LEAVE_MAY;
+    slow.silent.copies = 1;
+    assert_int_equal(begin(lead(&slow.silent, 101)), 0);
+    site_release(&slow.silent);
+}
+
+static int
+invite_patiently(struct site *s)
+{
+    int rc = ERR_AGAIN;
+    for (int64_t end_ms = clock_ms() + SOON_MS; rc == ERR_AGAIN && clock_ms() < end_ms;) {
+        rc = invite(s);
+        clock_sleep_ms(5);
+    }
+    return rc;
 }
 
 static void
@@ -216,44 +264,23 @@ another_ones_last_copy_pushes_out_what_others_hold_and_no_last_copy(void **state
 {
     (void)state;
     struct site s;
-    struct digest d;
     site_init(&s, CACHE_LEAVE_MAY, 1);
     fill(&s, 8);
-    mem_free(make_body(100, BLOB_BYTES, &d));
-    int rc = ERR_AGAIN;
-    for (int64_t end_ms = clock_ms() + SOON_MS; rc == ERR_AGAIN && clock_ms() < end_ms;) {
-        rc = cache_invite(s.room.cache, &d, BLOB_BYTES, 5, 0);
-        clock_sleep_ms(5);
-    }
-    assert_int_equal(rc, 0);
+    assert_int_equal(invite_patiently(&s), 0);
     assert_true(used(&s) + BLOB_BYTES <= CACHE_BYTES / 100 * 85);
     site_release(&s);
 
-    site_init(&s, CACHE_LEAVE_LAST, 0);
-    fill(&s, 8);
-    rc = ERR_AGAIN;
-    for (int64_t end_ms = clock_ms() + SOON_MS; rc == ERR_AGAIN && clock_ms() < end_ms;) {
-        rc = cache_invite(s.room.cache, &d, BLOB_BYTES, 5, 0);
-        clock_sleep_ms(5);
-    }
-    assert_int_equal(rc, ERR_FULL);
-    assert_int_equal(used(&s), 8 * BLOB_BYTES);
-    site_release(&s);
+    assert_int_equal(invite_patiently(&slow.inviting), ERR_FULL);
+    assert_int_equal(used(&slow.inviting), 8 * BLOB_BYTES);
+    site_release(&slow.inviting);
 }
 
 static void
 below_min_free_it_waits_for_nobody_for_long(void **state)
 {
     (void)state;
-    struct site s;
-    site_init(&s, CACHE_LEAVE_KEEP, 0);
-    fill(&s, 8);
-    struct cache_stats stats;
-    cache_get_stats(s.room.cache, &stats);
-    /* More is to be free than the disk has, whatever else is written or removed there. */
-    cache_set_limits(s.room.cache, CACHE_BYTES, 0, stats.disk_free_bytes + (UINT64_C(1) << 40));
-    wait_used(&s, 0);
-    site_release(&s);
+    wait_used(&slow.pressed, 0);
+    site_release(&slow.pressed);
 }
 
 int
@@ -262,12 +289,12 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_others_hold_leaves_after_the_site_was_asked),
         cmocka_unit_test(what_must_stay_stays_and_others_are_asked_about),
-        cmocka_unit_test(a_last_copy_leaves_when_the_site_has_no_room_twice),
         cmocka_unit_test(what_moves_stays_until_it_is_there),
         cmocka_unit_test(without_an_answer_nothing_leaves_for_a_blob_that_begins),
+        cmocka_unit_test(a_last_copy_leaves_when_the_site_has_no_room_twice),
         cmocka_unit_test(a_blob_that_begins_waits_for_the_answer_and_not_for_ever),
         cmocka_unit_test(another_ones_last_copy_pushes_out_what_others_hold_and_no_last_copy),
         cmocka_unit_test(below_min_free_it_waits_for_nobody_for_long),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, begin_what_waits, NULL);
 }
