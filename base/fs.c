@@ -68,6 +68,12 @@ make_dirs(const char *path)
     return fs_make_dir_at(AT_FDCWD, part);
 }
 
+bool
+fs_is_trouble(int rc)
+{
+    return rc == -EROFS || rc == -ENOSPC || rc == -EDQUOT || rc == -EIO;
+}
+
 static int
 open_folder(const char *path, int *ret_fd)
 {

@@ -10,11 +10,13 @@ struct buf;
 
 void fd_close(int *fd); /* for AUTO(fd_close); never retried; sets -1 */
 
+/* An error of a disk that is full, read-only or broken, which may pass; not of who asked. */
+bool fs_is_trouble(int rc);
 /* Folders: creates missing parents; 0700. Returns an O_DIRECTORY descriptor. */
 CHECKED int fs_open_dir(const char *path, bool create, int *ret_fd);
 CHECKED int fs_make_dir_at(int dir_fd, const char *name); /* existing is fine */
-/* Files below a folder, O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK (a fifo of that name stops nobody), mode
- * 0600. */
+/* Files below a folder, O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK (a fifo of that name stops nobody),
+ * mode 0600. */
 CHECKED int fs_open_at(int dir_fd, const char *name, int flags, int *ret_fd);
 /* All or an error: -EIO on a short file. */
 CHECKED int fs_read_at(int fd, uint64_t offset, void *ret, size_t len);

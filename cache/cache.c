@@ -191,6 +191,9 @@ start(struct cache *c, const struct cache_config *config, struct err *e)
     if (rc < 0) {
         return rc;
     }
+    if (c->store.trouble < 0) {
+        (void)cache_disk_failed(c, "open", c->store.trouble);
+    }
     cache_set_limits(c, config->size_bytes, config->size_percent, config->min_free_bytes);
     if (config->content_dir != NULL) {
         c->content = content_new(c, config->content_dir, config->content_owns);

@@ -13,6 +13,7 @@
 #include "cache/content.h"
 #include "cache/entry.h"
 #include "cache/pack.h"
+#include "cache/recover.h"
 #include "cache/room.h"
 #include "cache/words_inside.h"
 #include <errno.h>
@@ -357,8 +358,12 @@ publish(struct cache *c, struct batch *batch)
         const struct blob *b = batch->blobs[i];
         list[i] = (struct publishing){.digest = b->digest, .gen = b->gen, .fd = b->fd};
     }
-    store_publish_blobs(&c->store, list, count);
+    int rc = recover_drop_marker(c);
+    if (rc == 0) {
+        store_publish_blobs(&c->store, list, count);
+    }
     for (size_t i = 0; i < count; i++) {
+        list[i].rc = rc < 0 ? rc : list[i].rc;
         end_publish(c, batch->blobs[i], list[i].rc);
         blob_release(&batch->blobs[i]);
     }

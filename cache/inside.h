@@ -216,6 +216,7 @@ struct cache {
     /* disk thread only */
     struct journal journal;
     int64_t journal_retry_ms, note_retry_ms, tick_ms, room_ms;
+    bool marked;    /* DIR/clean may still be there: nothing is published before it has gone */
     bool leftovers; /* a file that should be gone is there; the next start must not trust it */
 
     /* have their own locks */

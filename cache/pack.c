@@ -17,6 +17,7 @@
 #include "cache/disk.h"
 #include "cache/entry.h"
 #include "cache/format.h"
+#include "cache/recover.h"
 #include "cache/room.h"
 #include "cache/scrub.h"
 #include <errno.h>
@@ -266,7 +267,8 @@ swap_files(struct cache *c, const struct packing *p)
     if (!may_swap(c, p)) {
         return ERR_AGAIN;
     }
-    int rc = store_publish_packed(&c->store, &p->digest, p->name, p->fd);
+    int rc = recover_drop_marker(c);
+    rc = rc < 0 ? rc : store_publish_packed(&c->store, &p->digest, p->name, p->fd);
     bool taken = rc == 0 && take_over(c, p);
     int gone = store_remove_copy(&c->store, &p->digest, !taken);
     if (gone < 0 && gone != -ENOENT) {

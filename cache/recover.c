@@ -37,15 +37,28 @@ struct recovery {
 
 /* ---- the marker ---- */
 
-/* Reads the marker and makes sure that it is gone. */
-static int
-take_marker(struct cache *c, struct buf *ret_text, bool *ret_clean)
+/* Reads the marker and makes sure that it is gone: at once, or before anything is published. */
+static bool
+take_marker(struct cache *c, struct buf *ret_text)
 {
     size_t end_len = strlen(CLEAN_END);
-    *ret_clean = store_read_file(&c->store, CLEAN_NAME, ret_text) == 0 &&
+    bool clean = store_read_file(&c->store, CLEAN_NAME, ret_text) == 0 &&
                  ret_text->len >= end_len &&
                  memcmp(ret_text->data + ret_text->len - end_len, CLEAN_END, end_len) == 0;
-    return store_remove_file(&c->store, CLEAN_NAME);
+    c->marked = true;
+    int rc = recover_drop_marker(c);
+    if (rc < 0) {
+        (void)cache_disk_failed(c, "remove marker", rc);
+    }
+    return clean;
+}
+
+int
+recover_drop_marker(struct cache *c)
+{
+    int rc = c->marked ? store_remove_file(&c->store, CLEAN_NAME) : 0;
+    c->marked = rc < 0;
+    return rc;
 }
 
 /* The marker's lines name blobs that were unsure when the daemon stopped. */
@@ -314,14 +327,11 @@ recover_start(struct cache *c, struct err *e)
     }
     AUTO(buf_release) struct buf marker;
     buf_init(&marker, CLEAN_MAX_BYTES);
-    int rc = take_marker(c, &marker, &r.clean);
-    if (rc < 0) {
-        return err_set(e, rc, "%s/" CLEAN_NAME ": %s", c->store.dir, err_text(rc));
-    }
+    r.clean = take_marker(c, &marker);
 
     size_t removed = 0;
     uint64_t cut_bytes = 0;
-    rc = store_each_blob(&c->store, add_stored, &r);
+    int rc = store_each_blob(&c->store, add_stored, &r);
     if (rc < 0) {
         (void)cache_disk_failed(c, "list blobs", rc);
     } else if (r.packed == 0) {

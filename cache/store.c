@@ -140,31 +140,51 @@ publish(int from_dir, struct naming *list, size_t count)
     sync_folders(list, count);
 }
 
+static int
+take_lock(struct store *s, int dir_fd, struct err *e)
+{
+    int rc = fs_open_at(dir_fd, "LOCK", O_RDWR | O_CREAT, &s->lock_fd);
+    if (fs_is_trouble(rc)) {
+        s->trouble = rc;
+        rc = fs_open_at(dir_fd, "LOCK", O_RDONLY, &s->lock_fd);
+        if (rc == -ENOENT || fs_is_trouble(rc)) {
+            return 0; /* another daemon cannot write either */
+        }
+    }
+    if (rc < 0) {
+        return err_set(e, rc, "%s/LOCK: %s", s->dir, err_text(rc));
+    }
+    rc = fs_lock(s->lock_fd);
+    if (rc == -EWOULDBLOCK) {
+        return err_set(e, rc, "%s: in use by another daemon", s->dir);
+    }
+    return rc < 0 ? err_set(e, rc, "%s: %s", s->dir, err_text(rc)) : 0;
+}
+
 int
 store_open(struct store *s, const char *dir, struct err *e)
 {
-    *s = (struct store){.dir = mem_strdup(dir), .lock_fd = -1};
-    AUTO(fd_close) int dir_fd = -1;
+    *s = (struct store){.dir = mem_strdup(dir), .lock_fd = -1, .reserves = true};
+    AUTO(fd_close) int dir_fd = -1, partial_fd = -1;
     int rc = fs_open_dir(dir, true, &dir_fd);
+    if (fs_is_trouble(rc)) {
+        s->trouble = rc; /* nothing is there */
+        return 0;
+    }
     if (rc < 0) {
         return err_set(e, rc, "%s: %s", dir, err_text(rc));
     }
-    rc = fs_open_at(dir_fd, "LOCK", O_RDWR | O_CREAT, &s->lock_fd);
-    if (rc < 0) {
-        return err_set(e, rc, "%s/LOCK: %s", dir, err_text(rc));
+    rc = take_lock(s, dir_fd, e);
+    if (rc == 0) {
+        rc = format_check(s, e);
     }
-    rc = fs_lock(s->lock_fd);
-    if (rc < 0) {
-        return err_set(e, rc, "%s: %s", dir,
-                       rc == -EWOULDBLOCK ? "in use by another daemon" : err_text(rc));
-    }
-    rc = format_check(s, e);
     if (rc < 0) {
         return rc;
     }
-    AUTO(fd_close) int partial_fd = -1;
     rc = store_open_sub(s, "partial", true, &partial_fd);
-    if (rc < 0) {
+    if (fs_is_trouble(rc)) {
+        s->trouble = rc;
+    } else if (rc < 0) {
         return err_set(e, rc, "%s/partial: %s", dir, err_text(rc));
     }
     rc = fs_reserve(s->lock_fd, 1, &s->reserves);

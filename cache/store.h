@@ -27,11 +27,13 @@ struct frames;
 
 struct store {
     char *dir;     /* fixed at open */
-    int lock_fd;   /* held for the life of the store */
+    int lock_fd;   /* held for the life of the store; -1: the disk could not take one */
+    int trouble;   /* 0, or why the disk could not be written to at open */
     bool reserves; /* the file system can keep room for a file; fixed at open */
 };
 
-/* ERR_VERSION: a later version was here; then nothing was changed. */
+/* ERR_VERSION: a later version was here; then nothing was changed. A disk that is full, read-only
+ * or broken is no error but `trouble`: what can be read is served, and writing is tried later. */
 CHECKED int store_open(struct store *s, const char *dir, struct err *e);
 void store_close(struct store *s); /* also half-built ones */
 

@@ -89,13 +89,11 @@ identity_open(const char *dir, struct node_id *ret, struct err *e)
     AUTO(fd_close) int dir_fd = -1;
     struct node_id id;
     int rc = fs_open_dir(dir, true, &dir_fd);
-    if (rc < 0)
-        return err_set(e, rc, "p2p: %s: %s", dir, err_text(rc));
-    if (kept(dir_fd, ret))
+    if (rc == 0 && kept(dir_fd, ret))
         return 0;
     rng_secret(id.bytes, sizeof id.bytes);
-    rc = write_fresh(dir_fd, &id);
-    if (rc < 0)
+    rc = rc < 0 ? rc : write_fresh(dir_fd, &id);
+    if (rc < 0 && !fs_is_trouble(rc)) /* else it is of this start only */
         return err_set(e, rc, "p2p: %s/" NAME ": %s", dir, err_text(rc));
     *ret = id;
     return 0;

@@ -8,7 +8,8 @@
 #define IDENTITY_TEXT_MAX  33
 #define IDENTITY_SHORT_MAX 17
 
-/* A file that holds no id is replaced: the node is a new one then. 0 or -errno with e set. */
+/* A file that holds no id is replaced: the node is a new one then, for as long as it runs if the
+ * disk cannot keep it. 0 or -errno with e set. */
 CHECKED int identity_open(const char *dir, struct node_id *ret, struct err *e);
 /* How often the node has started, this time included, kept in DIR/node.starts: so others know which
  * of its starts is the later one, whatever its clock says. 0: it could not be kept, or is too much.

@@ -93,12 +93,44 @@ only_what_can_be_continued_stays_in_partial(void **state)
     room_release(&r);
 }
 
+/* The marker of a clean stop stays on such a disk; it must not stand for what comes later. */
+static void
+a_disk_in_trouble_stops_no_start_and_leaves_no_marker(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d, later;
+    char marker[128];
+    room_init(&r, 64 * MIB);
+    uint8_t *body = make_body(3, MIB, &d);
+    uint8_t *more = make_body(4, MIB, &later);
+    store_body(&r, &d, body, MIB);
+    cache_close(r.cache);
+    (void)snprintf(marker, sizeof marker, "%s/clean", r.dir);
+    assert_int_equal(access(marker, F_OK), 0);
+    fault_arm(1, EROFS, true, NULL);
+    room_open(&r);
+    assert_int_equal(metric_get(M_degraded), 1);
+    assert_true(put_whole(r.cache, &later, more, MIB) < 0);
+    fault_disarm();
+    assert_int_equal(access(marker, F_OK), 0);
+    assert_int_equal(put_whole(r.cache, &later, more, MIB), 0);
+    assert_int_equal(metric_get(M_degraded), 0);
+    assert_int_equal(access(marker, F_OK), -1);
+    room_reopen(&r);
+    assert_int_equal(acquire_once(&r, &d), CACHE_JOIN); /* the journal was not readable */
+    mem_free(body);
+    mem_free(more);
+    room_release(&r);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_bad_file_that_would_not_go_is_hashed_again_after_a_clean_stop),
         cmocka_unit_test(only_what_can_be_continued_stays_in_partial),
+        cmocka_unit_test(a_disk_in_trouble_stops_no_start_and_leaves_no_marker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

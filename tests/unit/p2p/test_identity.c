@@ -72,6 +72,21 @@ a_folder_that_cannot_be_is_an_error_in_words(void **state)
 }
 
 static void
+a_disk_in_trouble_stops_no_start(void **state)
+{
+    (void)state;
+    struct node_id before, a, after;
+    struct err e;
+    assert_int_equal(identity_open(dir, &before, &e), 0);
+    fault_arm(1, EROFS, true, NULL);
+    assert_int_equal(identity_open(dir, &a, &e), 0);
+    fault_disarm();
+    assert_false(node_is_none(&a));
+    assert_int_equal(identity_open(dir, &after, &e), 0);
+    assert_true(node_equal(&after, &before));
+}
+
+static void
 ids_are_printed_whole_and_short(void **state)
 {
     (void)state;
@@ -91,6 +106,7 @@ main(void)
         cmocka_unit_test(a_file_that_holds_no_id_is_replaced),
         cmocka_unit_test(starts_are_counted),
         cmocka_unit_test(a_folder_that_cannot_be_is_an_error_in_words),
+        cmocka_unit_test(a_disk_in_trouble_stops_no_start),
         cmocka_unit_test(ids_are_printed_whole_and_short),
     };
     if (mkdtemp(dir) == NULL)
