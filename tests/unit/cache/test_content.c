@@ -133,7 +133,7 @@ what_lies_there_is_served_without_a_copy(void **state)
     int fd = -1;
     assert_int_equal(got, CACHE_HIT);
     assert_int_equal(blob_open_fd(b, &fd), ERR_NOT_FOUND); /* others may alter it meanwhile */
-    assert_int_equal(blob_held_fd(b, MIB, MIB, &fd), 0); /* for other nodes */
+    assert_int_equal(blob_held_fd(b, MIB, MIB, &fd), 0);   /* for other nodes */
     fd_close(&fd);
     assert_int_equal(read_and_compare(b, body, 0, 3 * MIB), 3 * MIB);
     cache_check(s.room.cache);

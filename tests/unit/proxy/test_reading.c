@@ -226,7 +226,8 @@ a_footer_does_not_come_alone_from_a_registry_without_ranges(void **state)
     }
     assert_true(alone < 3 || clock_ms() - begun_ms >= PROMPT_MS);
     node_close(n);
-    assert_int_equal(metric_get(M_pulls_streamed), streamed); /* all came with their blob in the end */
+    assert_int_equal(metric_get(M_pulls_streamed),
+                     streamed); /* all came with their blob in the end */
 }
 
 /* Another node's last bytes are proven only when all of the blob is here, which may be too late. */
