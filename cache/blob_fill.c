@@ -481,7 +481,7 @@ verify_locked(struct blob *b)
             b->pieces = NULL;
         }
         if (b->stored && b->entry != NULL) {
-            b->entry->unsure = false;
+            entry_sure(b->entry);
         }
         cond_wake(&b->grew);
     }

@@ -449,8 +449,12 @@ acquire(struct cache *c, const struct digest *d, bool may_lead, bool asked_for,
     bool asked = c->content == NULL; /* nobody leads what containerd may have */
     for (;;) {
         lock_take(&c->lock);
-        struct blob *b = look_up(c, d, may_lead && asked, &file, ret_got);
         struct entry *e = entry_find(c, d);
+        if (e != NULL && asked_for) {
+            entry_doubt(e);
+        }
+        struct blob *b = look_up(c, d, may_lead && asked, &file, ret_got);
+        e = entry_find(c, d);
         if (b != NULL && e != NULL && asked_for) {
             entry_asked(c, e);
         }

@@ -187,6 +187,17 @@ cache_served(struct cache *c, const struct digest *d, uint64_t bytes)
     lock_drop(&c->lock);
 }
 
+void
+cache_sent(struct cache *c, const struct digest *d)
+{
+    lock_take(&c->lock);
+    struct entry *e = entry_find(c, d);
+    if (e != NULL) {
+        entry_sent(e);
+    }
+    lock_drop(&c->lock);
+}
+
 /* ---- eviction by hand ---- */
 
 struct evicted {

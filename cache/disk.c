@@ -312,7 +312,7 @@ published(struct cache *c, struct blob *b)
         }
         entry_note(c, e);
         e->stored_wall_s = room_now_s(c);
-        e->unsure = false;
+        entry_sure(e);
     }
     cond_wake(&b->grew);
     lock_drop(&b->lock);

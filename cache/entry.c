@@ -23,6 +23,12 @@ entry_find(struct cache *c, const struct digest *d)
     return index_find(&c->map, d);
 }
 
+static uint32_t
+now_s(void)
+{
+    return (uint32_t)(clock_ms() / 1000);
+}
+
 struct entry *
 entry_take(struct cache *c, const struct digest *d)
 {
@@ -30,6 +36,7 @@ entry_take(struct cache *c, const struct digest *d)
     if (e == NULL) {
         e = mem_zalloc(sizeof *e + digest_len(d));
         e->alg = (uint8_t)d->alg;
+        e->sure_s = now_s();
         memcpy(e->key, d->bytes, digest_len(d));
         index_add(&c->map, e);
     }
@@ -188,6 +195,33 @@ entry_note(struct cache *c, struct entry *e)
     if (e->state != ENTRY_ABSENT) {
         DL_DELETE(c->oldest, e);
         DL_APPEND(c->oldest, e);
+    }
+}
+
+#define REFUSED_S 600  /* within which a runtime tries again what it refused */
+#define SURE_S    3600 /* what was hashed since then is believed */
+
+void
+entry_sure(struct entry *e)
+{
+    e->unsure = false;
+    e->sure_s = now_s();
+    e->sent_s = 0;
+}
+
+void
+entry_sent(struct entry *e)
+{
+    e->sent_s = now_s();
+}
+
+void
+entry_doubt(struct entry *e)
+{
+    uint32_t s = now_s();
+    bool refused = e->sent_s != 0 && s - e->sent_s < REFUSED_S;
+    if (e->state == ENTRY_STORED && refused && s - e->sure_s >= SURE_S) {
+        e->unsure = true;
     }
 }
 

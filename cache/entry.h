@@ -41,6 +41,13 @@ void entry_detach(struct cache *c, struct entry *e) NEEDS(c->lock);
 void entry_untie(struct cache *c, struct entry *e) NEEDS(c->lock);
 /* The blob's counts of where its bytes came from join the entry's. */
 void entry_add_sources(struct cache *c, struct entry *e, const struct blob *b) NEEDS(c->lock);
+/* Its bytes were hashed. */
+void entry_sure(struct entry *e);
+/* A client was sent all of it. */
+void entry_sent(struct entry *e);
+/* A client asks for it: if one was sent all of it a moment ago it has perhaps refused wrong bytes,
+ * so it is unsure; at most once an hour. */
+void entry_doubt(struct entry *e);
 /* A client of this node asks for it. */
 void entry_asked(struct cache *c, struct entry *e) NEEDS(c->lock);
 /* The journal has to hear of it soon. */

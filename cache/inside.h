@@ -56,8 +56,10 @@ struct entry {
     uint64_t gen;        /* which file: no two of a digest have the same in a run of the daemon */
     struct evict_blob worth; /* also its size, and when it was asked for */
     uint32_t stored_wall_s;
+    uint32_t sure_s;  /* clock_ms / 1000: hashed, or found by the start */
+    uint32_t sent_s;  /* the same: a client was sent all of it; 0: not since then */
     uint8_t state;    /* enum entry_state */
-    bool unsure : 1;  /* STORED, not re-hashed since an unclean stop */
+    bool unsure : 1;  /* STORED, not re-hashed since an unclean stop, or in doubt */
     bool touched : 1; /* used since its last fact in the journal */
     bool pinned : 1;  /* by hand */
     bool leaving : 1; /* has a place in cache->leaving */
@@ -224,9 +226,7 @@ struct cache {
     struct mailbox mailbox;
     _Atomic bool degraded;
     _Atomic uint64_t promised_bytes; /* of blobs that begin, and of those that fill: theirs */
-
-    struct content *content; /* NULL: containerd's store is not used */
-
+    struct content *content;         /* NULL: containerd's store is not used */
     struct thread disk_thread, scrub_thread, words_thread, pack_thread; /* opener only */
     bool mailbox_open;
 };
@@ -239,7 +239,6 @@ int cache_disk_failed(struct cache *c, const char *what, int rc);
 void cache_disk_worked(struct cache *c);
 /* Proves the invariants at the top; for tests. */
 void cache_check(struct cache *c);
-
 /* Leaves the digest of what has just left to cache_take_gone. */
 void cache_note_gone(struct cache *c, const struct digest *d) NEEDS(c->lock);
 

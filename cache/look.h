@@ -61,6 +61,10 @@ size_t cache_list(struct cache *c, struct blob_info *ret, size_t max);
 size_t cache_take_gone(struct cache *c, struct digest *ret, size_t max);
 /* Counts bytes a client was given by sendfile (blob_read counts by itself). */
 void cache_served(struct cache *c, const struct digest *d, uint64_t bytes);
+/* A client was sent all of a stored blob, whose bytes nobody looked at. Who asks for it in the next
+ * ten minutes has perhaps refused it: then it is hashed before its tail is sent, unless it was
+ * hashed in the last hour. */
+void cache_sent(struct cache *c, const struct digest *d);
 
 /* A client was given a blob that memory had: a request like any other. */
 void cache_asked(struct cache *c, const struct digest *d);

@@ -95,7 +95,7 @@ found_good(struct cache *c, const struct digest *d, uint64_t gen)
     lock_take(&c->lock);
     struct entry *e = entry_find(c, d);
     if (e != NULL && e->state == ENTRY_STORED && e->gen == gen && e->blob == NULL) {
-        e->unsure = false;
+        entry_sure(e);
     }
     lock_drop(&c->lock);
 }

@@ -259,6 +259,8 @@ blobget_account(struct request *r, bool complete)
     if (r->why || !text_equal_nocase(r->source, "cache"))
         return;
     metric_add(M_body_cache, r->sent_bytes);
+    if (complete && r->sent_bytes == r->blob.size)
+        cache_sent(r->rooms->cache, &r->route.ref.digest);
     if (!r->counted_by_reader)
         cache_served(r->rooms->cache, &r->route.ref.digest, r->sent_bytes);
 }

@@ -2,6 +2,7 @@
 #include "base/fault.h"
 #include "base/metric.h"
 #include "cache/cache.h"
+#include "cache/entry.h"
 #include "cache/inside.h"
 #include "cache/scrub.h"
 #include "tests/unit/cache/room.h"
@@ -61,6 +62,58 @@ a_rotten_blob_goes_to_quarantine_by_itself(void **state)
     assert_null(cache_find(r.cache, &d));
     cache_check(r.cache);
     mem_free(body);
+    room_release(&r);
+}
+
+/* As if it had been hashed two hours ago. */
+static void
+make_old(struct room *r, const struct digest *d)
+{
+    struct cache *c = r->cache;
+    lock_take(&c->lock);
+    entry_find(c, d)->sure_s -= 7200;
+    lock_drop(&c->lock);
+}
+
+static enum blob_phase
+end_of_join(struct room *r, const struct digest *d)
+{
+    enum cache_got got;
+    struct blob *b = cache_acquire(r->cache, d, &got);
+    assert_int_equal(got, CACHE_JOIN);
+    enum blob_phase end = wait_for_end(b);
+    blob_release(&b);
+    return end;
+}
+
+/* sendfile looks at no byte, so a client that refused a rotten blob got it again until the scrub
+ * came by. */
+static void
+who_asks_again_for_what_it_was_sent_gets_it_checked(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest good, bad;
+    room_init(&r, 64 * MIB);
+    uint8_t *body = make_body(8, 300 * KIB, &good);
+    uint8_t *other = make_body(9, 300 * KIB, &bad);
+    store_body(&r, &good, body, 300 * KIB);
+    store_body(&r, &bad, other, 300 * KIB);
+    rot(&r, &bad, 7);
+    cache_sent(r.cache, &bad);
+    assert_true(is_hit(&r, &bad)); /* hashed a moment ago */
+    make_old(&r, &good);
+    make_old(&r, &bad);
+    assert_true(is_hit(&r, &good)); /* not sent */
+    cache_sent(r.cache, &good);
+    assert_int_equal(end_of_join(&r, &good), BLOB_WHOLE);
+    cache_sent(r.cache, &good);
+    assert_true(is_hit(&r, &good));
+    cache_sent(r.cache, &bad);
+    assert_int_equal(end_of_join(&r, &bad), BLOB_FAILED);
+    assert_int_equal(cache_stored(r.cache, &bad), 0);
+    mem_free(body);
+    mem_free(other);
     room_release(&r);
 }
 
@@ -169,6 +222,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unsure_blobs_become_sure_without_being_asked_for),
         cmocka_unit_test(a_rotten_blob_goes_to_quarantine_by_itself),
+        cmocka_unit_test(who_asks_again_for_what_it_was_sent_gets_it_checked),
         cmocka_unit_test(what_was_unsure_at_a_clean_stop_stays_unsure),
         cmocka_unit_test(a_blob_that_cannot_be_read_is_bad),
         cmocka_unit_test(what_rots_after_a_clean_stop_is_found),
