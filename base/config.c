@@ -213,66 +213,6 @@ config_folder(struct config *c, const char *path, struct err *e)
     return bad;
 }
 
-/* PREFIX_CACHE_SIZE for "cache.size". */
-static int
-env_name(const char *prefix, const char *key, char *ret, size_t cap)
-{
-    int bad = text_printf(ret, cap, "%s_%s", prefix, key);
-    for (char *p = ret; *p; p++) {
-        if (*p == '.')
-            *p = '_';
-        else if (*p >= 'a' && *p <= 'z')
-            *p = (char)(*p - 'a' + 'A');
-    }
-    return bad;
-}
-
-static int
-set_texts(const struct config_key *k, const char *text, struct config_value *v, struct err *e)
-{
-    config_value_clear(v);
-    for (const char *at = text; *at;) {
-        size_t len = strcspn(at, ",");
-        int bad = config_value_add(k, at, len, v, e);
-        if (bad)
-            return bad;
-        at += len + (at[len] == ',');
-    }
-    return 0;
-}
-
-static int
-set_from_env(struct config *c, const struct config_key *k, const char *name, const char *text,
-             struct err *e)
-{
-    struct config_value *v = &c->values[k - c->keys];
-    int bad = k->type == CONFIG_TEXTS ? set_texts(k, text, v, e)
-                                      : config_value_set(k, text, strlen(text), v, e);
-    if (bad)
-        return err_wrap(e, "environment %s", name);
-    AUTO(mem_free_text) char *place = mem_printf("environment %s", name);
-    v->place = (struct config_place){config_layer(c, place), 0, 0};
-    v->layer = c->layer;
-    return 0;
-}
-
-int
-config_env(struct config *c, const char *prefix, struct err *e)
-{
-    for (size_t i = 0; i < c->count; i++) {
-        const struct config_key *k = &c->keys[i];
-        char name[CONFIG_NAME_MAX + 32];
-        if (k->type == CONFIG_LIST || strstr(k->name, "[]"))
-            continue;
-        int bad = env_name(prefix, k->name, name, sizeof name);
-        const char *text = bad ? NULL : getenv(name);
-        bad = text ? set_from_env(c, k, name, text, e) : 0;
-        if (bad)
-            return bad;
-    }
-    return 0;
-}
-
 int
 config_complete(struct config *c, struct err *e)
 {

@@ -63,7 +63,8 @@ CHECKED int config_file(struct config *c, const char *path, struct err *e);
 /* All *.yaml in order of name; a missing folder is none. */
 CHECKED int config_folder(struct config *c, const char *path, struct err *e);
 /* PREFIX_CACHE_SIZE for "cache.size". Lists of texts are comma separated, lists of sections
- * cannot be set. Other names with the prefix are left alone: Kubernetes makes some up. */
+ * cannot be set. Another name with the prefix is refused, unless it looks like one that Kubernetes
+ * makes up for a service of our name. */
 CHECKED int config_env(struct config *c, const char *prefix, struct err *e);
 /* Last layer: lists of sections that nobody set get their defaults. */
 CHECKED int config_complete(struct config *c, struct err *e);

@@ -191,7 +191,7 @@ print_settings(void)
         "for Docker Hub. A dot in a name below is a level of the file: *cache.size* is *size*\n"
         "in the section *cache*. Files of _conf.d_ beside it are read after it, in order of\n"
         "name; then the environment: *PEERSYNC_CACHE_SIZE* is *cache.size*. Unknown and\n"
-        "repeated keys, anchors and tags are errors.\n\n"
+        "repeated keys, unknown variables, anchors and tags are errors.\n\n"
         "*peersync config check* finds mistakes, *peersync config show* tells what is in\n"
         "effect and where it was set. SIGHUP loads the files again, all or nothing; what\n"
         "then needs a restart says so below.\n\n"

@@ -235,6 +235,42 @@ the_environment_overrides_files(void **state)
     (void)unsetenv("TESTED_PORT_80_TCP");
 }
 
+/* The variable alone is refused with exactly this message; NULL: it is let pass. */
+static void
+assert_variable(const char *name, const char *message)
+{
+    AUTO(config_close) struct config *c = opened();
+    struct err e = {0};
+    assert_int_equal(setenv(name, "7s", 1), 0);
+    int bad = config_env(c, "TESTED", &e);
+    (void)unsetenv(name);
+    assert_int_equal(bad, message ? ERR_CONFIG : 0);
+    if (message)
+        assert_string_equal(e.text, message);
+}
+
+static void
+a_misspelt_variable_is_refused_with_the_nearest(void **state)
+{
+    (void)state;
+    assert_variable("TESTED_STORE_KEPT", "environment TESTED_STORE_KEPT: no setting has this name; "
+                                         "did you mean TESTED_STORE_KEEP?");
+    assert_variable("TESTED_KEEP",
+                    "environment TESTED_KEEP: no setting has this name; did you mean "
+                    "TESTED_STORE_KEEP?");
+    assert_variable("TESTED_HOSTS",
+                    "environment TESTED_HOSTS: hosts is a list of sections: set it in a file");
+    assert_variable("TESTED_HOSTS_NAME", "environment TESTED_HOSTS_NAME: no setting has this name");
+    assert_variable("TESTED_", "environment TESTED_: no setting has this name");
+    assert_variable("TESTEDSTORE_KEPT", NULL);
+    /* What Kubernetes says of services called tested and tested-store. */
+    assert_variable("TESTED_SERVICE_HOST", NULL);
+    assert_variable("TESTED_SERVICE_PORT_P2P", NULL);
+    assert_variable("TESTED_PORT", NULL);
+    assert_variable("TESTED_PORT_80_TCP_ADDR", NULL);
+    assert_variable("TESTED_STORE_PORT_80_TCP", NULL);
+}
+
 static void
 an_owners_complaint_names_the_place_of_the_value(void **state)
 {
@@ -348,6 +384,7 @@ main(void)
         cmocka_unit_test(a_later_layer_overrides_scalars_and_items_by_name),
         cmocka_unit_test(an_empty_list_is_not_the_default),
         cmocka_unit_test(the_environment_overrides_files),
+        cmocka_unit_test(a_misspelt_variable_is_refused_with_the_nearest),
         cmocka_unit_test(an_owners_complaint_names_the_place_of_the_value),
         cmocka_unit_test(what_is_printed_reads_back_the_same),
         cmocka_unit_test(the_reference_is_a_file_of_all_defaults),
