@@ -308,6 +308,12 @@ text_unhex(void *ret, const char *hex, size_t len)
     return 0;
 }
 
+const char *
+text_plural(uint64_t count, const char *one, const char *many)
+{
+    return count == 1 ? one : many;
+}
+
 /* Longest word that text_distance compares: setting names are shorter. */
 #define WORD_MAX 64
 

@@ -29,6 +29,8 @@ bool text_equal_nocase(const char *a, const char *b); /* ASCII only */
 /* Lower-case hex, both ways. ret of hex_decode holds len/2 bytes; 0 or ERR_SYNTAX. */
 void text_hex(char *ret, const void *bytes, size_t len); /* 2*len+1 bytes */
 CHECKED int text_unhex(void *ret, const char *hex, size_t len);
+/* One of the two words: 1 blob, 2 blobs. */
+const char *text_plural(uint64_t count, const char *one, const char *many);
 /* Number of single-character edits between two short words (for "did you mean"). */
 size_t text_distance(const char *a, const char *b);
 

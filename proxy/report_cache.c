@@ -61,7 +61,8 @@ because(const struct blob_info *info, const struct kept *k, bool roomy, char ret
         return info->readers ? "it is arriving now"
                              : "a part of it: a later pull goes on from here";
     if (info->readers > 0)
-        bad = text_printf(ret_room, 160, "in use: %u requests have it open", info->readers);
+        bad = text_printf(ret_room, 160, "in use: %u %s it open", info->readers,
+                          text_plural(info->readers, "request has", "requests have"));
     else if (roomy && k)
         bad = text_printf(ret_room, 160, "there is room; when there is none it goes as number %llu",
                           (unsigned long long)k->goes);

@@ -60,9 +60,10 @@ print_gc(const cJSON *doc)
     {
         print_worth("kept", one);
     }
+    int gone = cJSON_GetArraySize(list);
     text_print_size(cli_number(doc, "freed_bytes"), size);
-    (void)printf("%s %d blobs, %s\n", verb, cJSON_GetArraySize(list), size);
-    if (cli_true(doc, "dry_run") && cJSON_GetArraySize(list) > 0)
+    (void)printf("%s %d %s, %s\n", verb, gone, text_plural(gone, "blob", "blobs"), size);
+    if (cli_true(doc, "dry_run") && gone > 0)
         (void)puts(
             "The site is asked before anything leaves, and last copies may stay then or move; a "
             "dry run does not ask: it tells what the site said lately, and when.");
@@ -122,8 +123,9 @@ cli_pin(const struct cli *cli)
     char size[TEXT_SIZE_MAX];
     text_print_size(cli_number(doc, "bytes"), size);
     if (!cli->quiet)
-        (void)printf("%s %llu blobs, %s\n", pin ? "pinned" : "unpinned",
-                     (unsigned long long)cli_number(doc, "blobs"), size);
+        (void)printf("%s %llu %s, %s\n", pin ? "pinned" : "unpinned",
+                     (unsigned long long)cli_number(doc, "blobs"),
+                     text_plural(cli_number(doc, "blobs"), "blob", "blobs"), size);
     return CLI_OK;
 }
 
@@ -148,8 +150,8 @@ cli_verify(const struct cli *cli)
     }
     char size[TEXT_SIZE_MAX];
     text_print_size(cli_number(doc, "checked_bytes"), size);
-    (void)printf("checked %llu blobs, %s: %llu bad\n",
-                 (unsigned long long)cli_number(doc, "checked"), size,
+    (void)printf("checked %llu %s, %s: %llu bad\n", (unsigned long long)cli_number(doc, "checked"),
+                 text_plural(cli_number(doc, "checked"), "blob", "blobs"), size,
                  (unsigned long long)cli_number(doc, "bad"));
     return result;
 }

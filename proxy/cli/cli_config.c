@@ -1,6 +1,7 @@
 /* peersync config check | show | reference */
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "proxy/cli/cli.h"
 #include "proxy/settings.h"
 #include <stdio.h>
@@ -53,7 +54,7 @@ tell_checked(const struct cli *cli, const struct config *c)
         return cli_print_json(doc);
     }
     if (!cli->quiet)
-        (void)printf("ok: %zu registries\n", registries);
+        (void)printf("ok: %zu %s\n", registries, text_plural(registries, "registry", "registries"));
     return CLI_OK;
 }
 

@@ -22,8 +22,9 @@ size_of(const cJSON *doc, const char *key)
 static void
 print_cache(const cJSON *c, FILE *to)
 {
-    (void)fprintf(to, "cache       %s of %s in %llu blobs", size_of(c, "used_bytes").text,
-                  size_of(c, "limit_bytes").text, (unsigned long long)cli_number(c, "blobs"));
+    (void)fprintf(to, "cache       %s of %s in %llu %s", size_of(c, "used_bytes").text,
+                  size_of(c, "limit_bytes").text, (unsigned long long)cli_number(c, "blobs"),
+                  text_plural(cli_number(c, "blobs"), "blob", "blobs"));
     if (cli_number(c, "partial_blobs"))
         (void)fprintf(to, ", %llu partial", (unsigned long long)cli_number(c, "partial_blobs"));
     if (cli_number(c, "packed_blobs"))
@@ -32,17 +33,18 @@ print_cache(const cJSON *c, FILE *to)
                       size_of(c, "saved_bytes").text);
     (void)fprintf(to, "; %s free on disk; %s\n", size_of(c, "disk_free_bytes").text,
                   cli_text(c, "dir"));
-    (void)fprintf(to, "digests     SHA-256 at %s/s a core, %llu threads\n",
+    (void)fprintf(to, "digests     SHA-256 at %s/s a core, %llu %s\n",
                   size_of(c, "hash_bytes_s").text,
-                  (unsigned long long)cli_number(c, "hash_threads"));
+                  (unsigned long long)cli_number(c, "hash_threads"),
+                  text_plural(cli_number(c, "hash_threads"), "thread", "threads"));
     if (cli_true(c, "degraded"))
         (void)fprintf(to, "            THE CACHE CANNOT STORE; blobs pass through (see the log)\n");
     if (cli_number(c, "not_kept"))
-        (void)fprintf(
-            to,
-            "            no room for %llu blobs since start: they passed through and were "
-            "not kept; see peersync doctor\n",
-            (unsigned long long)cli_number(c, "not_kept"));
+        (void)fprintf(to,
+                      "            no room for %llu %s since start: passed through, not kept; see "
+                      "peersync doctor\n",
+                      (unsigned long long)cli_number(c, "not_kept"),
+                      text_plural(cli_number(c, "not_kept"), "blob", "blobs"));
 }
 
 static void
@@ -111,10 +113,11 @@ print_sources(const cJSON *t, FILE *to)
     bool any = sep != margin;
     if (swarm)
         (void)fprintf(to,
-                      "%s%llu of %llu pieces, %llu peers; asked now: %llu x peers, %llu x upstream",
+                      "%s%llu of %llu pieces, %llu %s; asked now: %llu x peers, %llu x upstream",
                       any ? "; " : margin, (unsigned long long)cli_number(swarm, "held"),
                       (unsigned long long)cli_number(swarm, "pieces"),
                       (unsigned long long)cli_number(swarm, "peers"),
+                      text_plural(cli_number(swarm, "peers"), "peer", "peers"),
                       (unsigned long long)cli_number(swarm, "lan_requests"),
                       (unsigned long long)cli_number(swarm, "wan_requests"));
     if (swarm || any)
@@ -160,9 +163,9 @@ cli_status_print(const cJSON *doc, FILE *to)
     text_print_duration((int64_t)(cli_number(doc, "uptime_ms") / 1000 * 1000), uptime);
     (void)fprintf(to, "peersync    %s, %s, up %s\n", cli_text(doc, "version"),
                   cli_text(doc, "state"), uptime);
-    (void)fprintf(to, "listens     %s (registry), %s (admin); %llu connections\n",
-                  cli_text(doc, "listen"), cli_text(doc, "admin"),
-                  (unsigned long long)cli_number(doc, "connections"));
+    (void)fprintf(to, "listens     %s (registry), %s (admin); %llu %s\n", cli_text(doc, "listen"),
+                  cli_text(doc, "admin"), (unsigned long long)cli_number(doc, "connections"),
+                  text_plural(cli_number(doc, "connections"), "connection", "connections"));
     print_cache(json_object(doc, "cache"), to);
     print_bytes(doc, to);
     print_registries(doc, to);

@@ -71,12 +71,12 @@ print_refused(const cJSON *p, FILE *to)
     for (size_t i = 0; i < ARRAY_LEN(why); i++) {
         const cJSON *one = cli_refused(p, why[i][0]);
         if (cli_number(one, "messages"))
-            (void)fprintf(
-                to,
-                "refused     %llu messages in the last hour, the last one %s ago, for %s; "
-                "see peersync doctor\n",
-                (unsigned long long)cli_number(one, "messages"), duration_of(one, "last_ms_ago").is,
-                why[i][1]);
+            (void)fprintf(to,
+                          "refused     %llu %s in the last hour, the last one %s ago, for %s; "
+                          "see peersync doctor\n",
+                          (unsigned long long)cli_number(one, "messages"),
+                          text_plural(cli_number(one, "messages"), "message", "messages"),
+                          duration_of(one, "last_ms_ago").is, why[i][1]);
     }
 }
 
@@ -144,8 +144,9 @@ print_copies(const cJSON *doc)
     const cJSON *one, *list = json_array(doc, "copies");
     unsigned shown = 0;
     if (cJSON_GetArraySize(list) > 0)
-        (void)printf("copies      of %d popular blobs the site wants more than one\n",
-                     cJSON_GetArraySize(list));
+        (void)printf("copies      of %d popular %s the site wants more than one\n",
+                     cJSON_GetArraySize(list),
+                     text_plural(cJSON_GetArraySize(list), "blob", "blobs"));
     cJSON_ArrayForEach(one, list)
     {
         if (shown++ == COPIES_SHOWN)
@@ -169,11 +170,14 @@ print_peers(const struct cli *cli, const cJSON *doc)
     cli_swarm_print(doc, stdout);
     const cJSON *office = json_object(doc, "office");
     if (office)
-        (void)printf("office      %llu blobs known, up to %llu fetchers; %llu leases granted, "
+        (void)printf("office      %llu %s known, up to %llu %s; %llu %s granted, "
                      "%llu revoked, %llu expired\n",
                      (unsigned long long)cli_number(office, "blobs"),
+                     text_plural(cli_number(office, "blobs"), "blob", "blobs"),
                      (unsigned long long)cli_number(office, "fetchers"),
+                     text_plural(cli_number(office, "fetchers"), "fetcher", "fetchers"),
                      (unsigned long long)cli_number(office, "grants"),
+                     text_plural(cli_number(office, "grants"), "lease", "leases"),
                      (unsigned long long)cli_number(office, "revocations"),
                      (unsigned long long)cli_number(office, "expiries"));
     print_copies(doc);

@@ -297,7 +297,8 @@ check_ports(struct doctor *d, const cJSON *p)
                  cli_text(one, "address"), curl_easy_strerror(s.code));
     }
     if (fine)
-        tell(d, GOOD, "p2p port", "%u of %u nodes answer on TCP", fine, asked);
+        tell(d, GOOD, "p2p port", "%u of %u %s on TCP", fine, asked,
+             text_plural(asked, "node answers", "nodes answer"));
     if (asked)
         check_reach(d, p);
 }
@@ -431,8 +432,8 @@ judge_containerd(struct doctor *d, const cJSON *c)
              "let its user through: setfacl -m u:peersync:x on the folders above",
              dir);
     else
-        tell(d, denied ? WARNING : GOOD, "containerd", "%llu blobs, %s, served from %s%s%s",
-             (unsigned long long)blobs, size, dir,
+        tell(d, denied ? WARNING : GOOD, "containerd", "%llu %s, %s, served from %s%s%s",
+             (unsigned long long)blobs, text_plural(blobs, "blob", "blobs"), size, dir,
              denied ? "; files that may not be read are left out" : "",
              strcmp(state, "polled") == 0
                  ? "; no inotify (fs.inotify.max_user_watches): listed every "
@@ -481,11 +482,12 @@ check_room(struct doctor *d, const cJSON *cache)
     text_print_size(cli_number(cache, "used_bytes"), used);
     text_print_size(cli_number(cache, "pinned_bytes"), pinned);
     if (cli_number(cache, "not_kept"))
-        tell(
-            d, WARNING, "room",
-            "%llu blobs since start were not kept: no room (%s in use, %s of it pinned, cache.size "
-            "%s); a larger disk or cache.size, a smaller cache.min_free, fewer pins",
-            (unsigned long long)cli_number(cache, "not_kept"), used, pinned, limit);
+        tell(d, WARNING, "room",
+             "%llu %s since start %s not kept: no room (%s in use, %s of it pinned, cache.size "
+             "%s); a larger disk or cache.size, a smaller cache.min_free, fewer pins",
+             (unsigned long long)cli_number(cache, "not_kept"),
+             text_plural(cli_number(cache, "not_kept"), "blob", "blobs"),
+             text_plural(cli_number(cache, "not_kept"), "was", "were"), used, pinned, limit);
 }
 
 static void
@@ -543,7 +545,8 @@ check_registry(struct doctor *d, const struct registry *r)
 static void
 check_all(struct doctor *d)
 {
-    tell(d, GOOD, "config", "%zu registries, cache in %s", d->settings->registry_count,
+    tell(d, GOOD, "config", "%zu %s, cache in %s", d->settings->registry_count,
+         text_plural(d->settings->registry_count, "registry", "registries"),
          d->settings->cache_dir);
     bool answers = check_daemon(d);
     bool has_key = check_key(d);
@@ -571,6 +574,7 @@ cli_doctor(const struct cli *cli)
     if (cli->json)
         (void)cli_print_json(doc);
     else if (!cli->quiet || d.bad || d.warnings)
-        (void)printf("%u failed, %u warnings\n", d.bad, d.warnings);
+        (void)printf("%u failed, %u %s\n", d.bad, d.warnings,
+                     text_plural(d.warnings, "warning", "warnings"));
     return d.bad ? CLI_FAILED : CLI_OK;
 }

@@ -25,7 +25,7 @@ print_copies(const cJSON *copies)
     uint64_t counted = cli_number(copies, "counted"), wanted = cli_number(copies, "wanted");
     if (copies)
         (void)printf("; %llu %s in this site", (unsigned long long)counted,
-                     counted == 1 ? "copy" : "copies");
+                     text_plural(counted, "copy", "copies"));
     if (wanted > 0)
         (void)printf(", %llu wanted", (unsigned long long)wanted);
 }

@@ -178,7 +178,7 @@ a_blob_says_why_it_is_kept(void **state)
     assert_says(&r, "/api/v1/blobs", 200, "\"tag\":\"a.test/kept:v1\",\"goes\":1");
     assert_says(&r, "/api/v1/blobs", 200, "there is room; when there is none it goes as number 1");
     struct blob *b = cache_find(w->cache, &d);
-    assert_says(&r, "/api/v1/blobs", 200, "in use: 1 requests have it open");
+    assert_says(&r, "/api/v1/blobs", 200, "in use: 1 request has it open");
     blob_release(&b);
     assert_says(&r, "/api/v1/blobs", 200, "\"count\":1");
     mem_free(asked(&r, "GET", "/api/v1/blobs", (const char *const[]){"limit=0", NULL}, 400));
