@@ -129,15 +129,33 @@ tell_wait(const struct pull *p, const struct why_parts *w, char ret[WHY_TEXT_MAX
     (void)!text_copy(ret, WHY_TEXT_MAX, text);
 }
 
+/* Why the runtime had to get its blobs elsewhere; NULL when one came from here, or none was asked
+ * for. */
+static const char *
+refusal(const struct pull *p)
+{
+    const char *why = NULL;
+    for (size_t i = 0; i < p->steps_count; i++) {
+        const struct pull_step *s = &p->steps[i];
+        if (s->status < 400 && !s->manifest)
+            return NULL;
+        why = s->status < 400 ? NULL : s->why;
+    }
+    return why;
+}
+
 /* The share that speaks. */
 static void
 tell_cause(const struct pull *p, const struct why_parts *w, char ret[WHY_TEXT_MAX])
 {
     char took[TEXT_SIZE_MAX];
     text_print_duration(w->took_ms, took);
+    const char *refused = refusal(p);
     bool cached = p->from_cache > 0 && p->from_cache == p->bytes;
     if (p->running)
         (void)!text_copy(ret, WHY_TEXT_MAX, "still running");
+    else if (refused)
+        (void)!text_printf(ret, WHY_TEXT_MAX, "nothing of it came from here: %s", refused);
     else if (w->took_ms < QUICK_MS)
         (void)!text_printf(ret, WHY_TEXT_MAX, "quick: %s", took);
     else if (w->idle_ms * 2 > w->took_ms)
@@ -161,11 +179,12 @@ why_text(const struct pull *p, const struct why_parts *w, char ret[WHY_TEXT_MAX]
     tell_cause(p, w, cause);
     int bad = 0;
     if (w->upstream_failures)
-        bad = text_printf(ret, WHY_TEXT_MAX, "%.120s; the registry failed %u times: %.110s", cause,
-                          w->upstream_failures, w->trouble);
+        bad = text_printf(ret, WHY_TEXT_MAX, "%.120s; the registry failed %u %s: %.110s", cause,
+                          w->upstream_failures, text_plural(w->upstream_failures, "time", "times"),
+                          w->trouble);
     else if (w->peer_failures)
-        bad = text_printf(ret, WHY_TEXT_MAX, "%.180s; other nodes failed %u times", cause,
-                          w->peer_failures);
+        bad = text_printf(ret, WHY_TEXT_MAX, "%.180s; other nodes failed %u %s", cause,
+                          w->peer_failures, text_plural(w->peer_failures, "time", "times"));
     else
         memcpy(ret, cause, WHY_TEXT_MAX);
     must(bad == 0);

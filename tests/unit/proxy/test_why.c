@@ -109,6 +109,29 @@ failures_are_added_whatever_their_length(void **state)
     assert_says(&p, &f, 1, "other nodes failed 3 times");
 }
 
+/* The pauses between its tries are not what the pull was slow for. */
+static void
+a_pull_that_got_nothing_here_says_why(void **state)
+{
+    (void)state;
+    struct pull_step s[3] = {
+        {.manifest = true, .status = 401, .why = "asked for a password"},
+        {.manifest = true, .at_ms = 8000, .took_ms = 1000, .status = 200, .why = ""},
+        {.at_ms = 9000,
+         .took_ms = 1000,
+         .status = 404,
+         .source = "upstream",
+         .why = "the registry does not answer"},
+    };
+    struct pull p = {
+        .begun_ms = 5000, .last_ms = 15000, .steps_count = 3, .steps = s, .refused = 2};
+    assert_says(&p, NULL, 0, "nothing of it came from here: the registry does not answer");
+    s[2].status = 200;
+    assert_says(&p, NULL, 0, "the client paused");
+    p.steps_count = 2;
+    assert_says(&p, NULL, 0, "the client paused");
+}
+
 /* A fetch of the same blob that was over before, or began later, is another one. */
 static void
 only_the_fetch_of_that_time_counts(void **state)
@@ -136,6 +159,7 @@ main(void)
         cmocka_unit_test(a_slow_client_is_told_from_a_slow_source),
         cmocka_unit_test(a_client_that_pauses_and_a_slow_manifest_are_told),
         cmocka_unit_test(failures_are_added_whatever_their_length),
+        cmocka_unit_test(a_pull_that_got_nothing_here_says_why),
         cmocka_unit_test(only_the_fetch_of_that_time_counts),
     };
     return cmocka_run_group_tests_name("why", tests, NULL, NULL);
