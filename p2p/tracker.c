@@ -495,9 +495,12 @@ tracker_strike(struct tracker_node *n, int64_t now_ms)
     n->free_ms = now_ms + wait_ms;
 }
 
+/* Requests that were under way together count as one. */
 static void
 rest(struct tracker_blob *b, int64_t now_ms)
 {
+    if (now_ms < b->rest_ms)
+        return;
     int64_t wait_ms = b->rests < 6 ? (int64_t)TRACKER_REST_MS << b->rests : TRACKER_REST_MS_MAX;
     b->rests++;
     b->rest_ms = now_ms + wait_ms;

@@ -517,6 +517,21 @@ a_registry_without_a_place_is_left_alone_and_then_tried_by_one(void **state)
 }
 
 static void
+requests_that_find_no_place_together_count_as_one(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker_of(4);
+    struct wire_grant first, second, third;
+    assert_true(grant(t, 1, 0, &first));
+    assert_true(grant(t, 2, 0, &second));
+    report(t, 1, &first, 0, WIRE_BUSY, 10);
+    report(t, 2, &second, 0, WIRE_BUSY, 12);
+    assert_false(grant(t, 3, 10 + TRACKER_REST_MS - 1, &third));
+    assert_true(grant(t, 3, 10 + TRACKER_REST_MS, &third));
+    tracker_free(t);
+}
+
+static void
 who_gave_up_without_fault_may_fetch_again_at_once(void **state)
 {
     (void)state;
@@ -839,6 +854,7 @@ main(void)
         cmocka_unit_test(who_was_fast_may_stand_still_for_a_while),
         cmocka_unit_test(a_lease_whose_time_is_over_ends_behind_the_piece_on_its_way),
         cmocka_unit_test(who_fails_alone_may_try_again_soon),
+        cmocka_unit_test(requests_that_find_no_place_together_count_as_one),
         cmocka_unit_test(a_registry_without_a_place_is_left_alone_and_then_tried_by_one),
         cmocka_unit_test(who_gave_up_without_fault_may_fetch_again_at_once),
         cmocka_unit_test(only_so_many_nodes_fetch_at_a_time_and_the_faster_ones),
