@@ -46,6 +46,13 @@ ask_upstream(struct request *r, const struct question *q, struct answer *ret)
     return why;
 }
 
+bool
+ask_head_only(const struct answer *a)
+{
+    int s = a->status;
+    return s == 400 || s == 403 || s == 404 || s == 405 || s == 501;
+}
+
 int64_t
 ask_wait_ms(struct request *r, bool has_answer)
 {

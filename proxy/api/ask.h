@@ -15,8 +15,12 @@ struct question {
 
 /* REASON_NONE only for status 200; then ret must be released. REASON_upstream when there was
  * no usable answer, REASON_denied for 401 and 403, REASON_challenge when the client may answer
- * upstream's challenge itself (kept in the request). */
+ * upstream's challenge itself (kept in the request). Then ret->status, too, is what upstream gave.
+ */
 CHECKED enum reason ask_upstream(struct request *r, const struct question *q, struct answer *ret);
+/* It said no to HEAD in a way that says nothing about GET: some registries and what stands before
+ * them know no HEAD. `a` as the failed ask_upstream left it, all zero before. */
+bool ask_head_only(const struct answer *a);
 /* For question.wait_ms_max when there is an answer for the case that upstream is silent: not much
  * when it was silent a moment ago. */
 int64_t ask_wait_ms(struct request *r, bool has_answer);

@@ -167,13 +167,14 @@ manifestget_upstream(struct request *r, const struct ref *tag, struct page **ret
     return fetch_manifest(r, tag, ret);
 }
 
-/* The bytes are here; only upstream's word is missing, and with it the type. */
+/* The bytes are here; only upstream's word is missing, and with it the type.
+ * REASON_manifest_refused: HEAD does not tell. */
 static enum reason
 confirm(struct request *r, const struct ref *ref, bool has_answer, struct page **ret)
 {
     char path[ASK_PATH_MAX];
     ask_path("manifests", ref, path);
-    struct answer a;
+    struct answer a = {0};
     enum reason why = ask_upstream(r,
                                    &(struct question){.head = true,
                                                       .path = path,
@@ -182,7 +183,7 @@ confirm(struct request *r, const struct ref *ref, bool has_answer, struct page *
                                                       .unknown = REASON_manifest_unknown},
                                    &a);
     if (why)
-        return why;
+        return why != REASON_challenge && ask_head_only(&a) ? REASON_manifest_refused : why;
     *ret = manifestget_on_hand(r, &ref->digest, a.content_type);
     answer_release(&a);
     if (!*ret)

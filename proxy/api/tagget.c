@@ -7,6 +7,7 @@
  *   HEAD: another digest                     its manifest, by digest
  *   HEAD without a digest, or of one that    GET by tag
  *     upstream does not have
+ *   HEAD refused                             GET by tag: the registry may know no HEAD
  *   404                                      forget the tag
  *   no answer                                stale, up to tags.stale_if_error: what this node knows
  *                                            or what another one does, whichever is younger
@@ -102,11 +103,13 @@ put(struct request *r, const struct lookup *l, const struct page *page, int64_t 
 static enum reason
 ask(struct request *r, const struct lookup *l, struct page **ret)
 {
-    struct answer a;
+    struct answer a = {0};
     enum reason why = head_tag(r, l, &a);
     if (why == REASON_NONE) {
         why = follow_head(r, &a, ret);
         answer_release(&a);
+    } else if (why != REASON_challenge && ask_head_only(&a)) {
+        why = manifestget_upstream(r, &r->route.ref, ret);
     }
     if (why == REASON_manifest_unknown)
         cache_tag_drop(r->rooms->cache, l->key);

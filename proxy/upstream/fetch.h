@@ -67,7 +67,7 @@ struct answer {
     char challenge[512];                 /* WWW-Authenticate of a final 401 */
     uint64_t content_length;             /* CACHE_SIZE_UNKNOWN when absent */
 };
-/* Blocks the caller. 0 when upstream gave any status below 500 other than 429, after retries
+/* Blocks the caller. 0 when upstream gave 501 or any status below 500 other than 429, after retries
  * within the deadline; else ERR_TIMEOUT, ERR_UPSTREAM (network, 5xx), ERR_BUSY (429 or back-off),
  * ERR_REFUSED (policy), ERR_LIMIT (body_max), ERR_CLOSED. ret must be released on success. */
 CHECKED int fetch_ask(struct fetch *f, const struct origin *o, const struct ask *a,

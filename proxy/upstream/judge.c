@@ -75,7 +75,7 @@ judge_blob(const struct head *h, const struct gap *asked, uint64_t size)
 struct verdict
 judge_ask(const struct head *h)
 {
-    if (h->status >= 500 || h->status == 408)
+    if ((h->status >= 500 && h->status != 501) || h->status == 408)
         return broken("server error");
     if (h->encoded)
         return broken("content encoding although identity was asked");

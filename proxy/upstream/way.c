@@ -293,7 +293,7 @@ wait_for(struct upstream *u, const struct head *h, int64_t now_ms)
 static void
 note_health(struct upstream *u, const struct head *h, int64_t now_ms)
 {
-    if (h->status >= 500) {
+    if (h->status >= 500 && h->status != 501) {
         health_failed(u->all->health, u->host, now_ms);
     } else if (h->status != 429) {
         health_good(u->all->health, u->host, now_ms);

@@ -47,13 +47,14 @@ struct object {
     char digest[DIGEST_TEXT_MAX]; /* of the bytes, also as Docker-Content-Digest */
     atomic_uint gets, heads;
     atomic_ulong sent_bytes;
-    atomic_int status;     /* 200, or an error without a body */
-    atomic_ulong cut_at;   /* ends the connection behind this byte, once; 0: never */
-    atomic_ulong wrong_at; /* flips this byte; 0: none */
-    atomic_ulong hold_at;  /* waits here until it is 0 again */
-    const char *secret;    /* the Authorization that it wants; NULL: none */
-    atomic_bool quiet;     /* no Docker-Content-Digest */
-    atomic_bool no_ranges; /* all of it is sent, whatever was asked for */
+    atomic_int status;      /* 200, or an error without a body */
+    atomic_int head_status; /* the same for HEAD only */
+    atomic_ulong cut_at;    /* ends the connection behind this byte, once; 0: never */
+    atomic_ulong wrong_at;  /* flips this byte; 0: none */
+    atomic_ulong hold_at;   /* waits here until it is 0 again */
+    const char *secret;     /* the Authorization that it wants; NULL: none */
+    atomic_bool quiet;      /* no Docker-Content-Digest */
+    atomic_bool no_ranges;  /* all of it is sent, whatever was asked for */
 };
 
 /* What came back. */
@@ -167,6 +168,8 @@ on_upstream(void *cls, struct MHD_Connection *c, const char *url, const char *me
     atomic_fetch_add(head ? &o->heads : &o->gets, 1);
     if (atomic_load(&o->status) != 200)
         return reply_empty(c, (unsigned)atomic_load(&o->status));
+    if (head && atomic_load(&o->head_status) != 200)
+        return reply_empty(c, (unsigned)atomic_load(&o->head_status));
     const char *shown = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Authorization");
     if (o->secret && (!shown || strcmp(shown, o->secret) != 0))
         return reply_challenge(c);
@@ -214,6 +217,7 @@ node_add(struct node *n, const char *path, const char *type, const void *bytes, 
     digest_of(DIGEST_SHA256, bytes, len, &d);
     digest_print(&d, o->digest);
     atomic_store(&o->status, 200);
+    atomic_store(&o->head_status, 200);
     n->object_count++;
     return o;
 }

@@ -279,6 +279,30 @@ a_blob_that_upstream_does_not_have_trips_nothing(void **state)
     node_close(i.node);
 }
 
+static int
+status_of(struct image *i, const struct object *o)
+{
+    struct got g;
+    ask(i, "GET", o, "", &g);
+    int status = g.status;
+    got_release(&g);
+    return status;
+}
+
+static void
+a_registry_without_head_is_asked_by_get(void **state)
+{
+    (void)state;
+    static const int statuses[] = {400, 403, 404, 405, 501};
+    for (size_t n = 0; n < ARRAY_LEN(statuses); n++) {
+        struct image i = open_image("", no_prefetch, MIB);
+        atomic_store(&i.tag->head_status, statuses[n]);
+        assert_int_equal(status_of(&i, i.tag), 200);
+        assert_int_equal(atomic_load(&i.tag->gets), 1);
+        node_close(i.node);
+    }
+}
+
 static void
 a_failing_blob_is_404_and_opens_the_breaker(void **state)
 {
@@ -805,16 +829,6 @@ make_old(struct image *i, const struct object *o, int64_t age_s)
     cache_link_put(i->node->cache, "reg.test/library/x", 0, &d, &link);
 }
 
-static int
-status_of(struct image *i, const struct object *o)
-{
-    struct got g;
-    ask(i, "GET", o, "", &g);
-    int status = g.status;
-    got_release(&g);
-    return status;
-}
-
 static void
 what_the_nodes_credentials_opened_is_asked_again_after_a_while(void **state)
 {
@@ -938,6 +952,7 @@ main(void)
         cmocka_unit_test(a_cut_upstream_is_continued_without_a_gap),
         cmocka_unit_test(wrong_bytes_are_cut_and_the_next_request_starts_clean),
         cmocka_unit_test(a_blob_that_upstream_does_not_have_trips_nothing),
+        cmocka_unit_test(a_registry_without_head_is_asked_by_get),
         cmocka_unit_test(a_failing_blob_is_404_and_opens_the_breaker),
         cmocka_unit_test(a_digest_is_reached_only_through_a_repository_that_names_it),
         cmocka_unit_test(what_is_cached_outlives_upstream),
