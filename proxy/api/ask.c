@@ -28,12 +28,15 @@ ask_upstream(struct request *r, const struct question *q, struct answer *ret)
         .head = q->head,
         .path = q->path,
         .accept = q->accept,
-        .deadline_ms = request_deadline_ms(r) - ANSWER_MARGIN_MS,
+        .heard_deadline_ms = request_deadline_ms(r) - ANSWER_MARGIN_MS,
         .body_max = q->body_max,
     };
     int64_t now_ms = clock_ms();
-    if (q->wait_ms_max > 0 && now_ms + q->wait_ms_max < ask.deadline_ms)
-        ask.deadline_ms = now_ms + q->wait_ms_max;
+    if (q->wait_ms_max > 0 && now_ms + q->wait_ms_max < ask.heard_deadline_ms)
+        ask.heard_deadline_ms = now_ms + q->wait_ms_max;
+    ask.deadline_ms = now_ms + FIRST_BYTE_MS - ANSWER_MARGIN_MS;
+    if (ask.heard_deadline_ms < ask.deadline_ms)
+        ask.deadline_ms = ask.heard_deadline_ms;
     struct err e = {0};
     if (fetch_ask(r->rooms->fetch, &r->origin, &ask, ret, &e) < 0)
         return REASON_upstream;

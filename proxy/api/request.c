@@ -66,7 +66,7 @@ request_new(struct rooms *rooms, struct settings *settings, struct MHD_Connectio
 int64_t
 request_deadline_ms(const struct request *r)
 {
-    return r->start_us / 1000 + FIRST_BYTE_MS;
+    return r->start_us / 1000 + (r->origin.patient ? SLOW_FIRST_BYTE_MS : FIRST_BYTE_MS);
 }
 
 bool
@@ -112,6 +112,16 @@ locate(struct request *r)
     return REASON_NONE;
 }
 
+/* containers/image fails when it is refused a blob: it waits as it would for the registry itself.
+ */
+static bool
+is_patient(const struct request *r)
+{
+    bool bound = r->agent == AGENT_CONTAINERS && r->route.kind == ROUTE_BLOB;
+    bool known = r->route.kind != ROUTE_PING && fetch_is_slow(r->rooms->fetch, r->origin.host);
+    return bound || known;
+}
+
 static bool
 is_pull(const struct request *r)
 {
@@ -136,6 +146,8 @@ identify(struct request *r)
         return why;
     r->agent = agent_family(request_header(r, "User-Agent"));
     why = r->route.kind == ROUTE_PING ? REASON_NONE : locate(r);
+    if (why == REASON_NONE)
+        r->origin.patient = is_patient(r);
     if (why == REASON_NONE && is_pull(r))
         begin_pull(r);
     return why;

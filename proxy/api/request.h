@@ -106,7 +106,8 @@ bool request_answer(struct request *r);
 /* After the last byte or the end of the connection; complete tells which. Frees it. */
 void request_account(struct request *r, bool complete);
 
-/* clock_ms() when the first byte or an error must be out. */
+/* clock_ms() when the first byte or an error must be out. What does not come from a registry that
+ * took the request is due after FIRST_BYTE_MS, also when the client is patient. */
 int64_t request_deadline_ms(const struct request *r);
 /* The client has closed its side, or the daemon stops: nobody waits any more. */
 bool request_abandoned(const struct request *r);

@@ -65,6 +65,7 @@ open_next(struct call *c, int64_t now_ms)
     }
     if (code == 0) {
         what.head_wait_ms = c->head_wait_ms;
+        what.heard_wait_ms = c->heard_wait_ms;
         what.stall_ms = c->stall_ms;
         what.limited = !c->want.ask && c->source->body_source != BLOB_FROM_PEER;
         code = exchange_start(&c->exchange, c->wire, &what);
@@ -124,6 +125,12 @@ call_resume(struct call *c)
 {
     if (c->phase == CALL_OPEN)
         exchange_resume(&c->exchange);
+}
+
+bool
+call_awaits_head(const struct call *c)
+{
+    return c->phase == CALL_OPEN && exchange_awaits_head(&c->exchange);
 }
 
 void

@@ -29,8 +29,9 @@ struct call {
     void *owner;
     struct source *source; /* held by the owner */
     struct want want;
-    int64_t head_wait_ms; /* for each exchange */
-    int64_t stall_ms;     /* the same; 0: STALL_MS */
+    int64_t head_wait_ms;  /* for each exchange */
+    int64_t heard_wait_ms; /* the same of one that is connected, if longer */
+    int64_t stall_ms;      /* for each exchange; 0: STALL_MS */
 
     enum call_phase phase;
     struct verdict verdict; /* of the last head */
@@ -49,6 +50,8 @@ void call_start(struct call *c, struct wire *w, int64_t now_ms);
 /* Every turn while it is PARKED or OPEN. */
 void call_step(struct call *c, int64_t now_ms);
 void call_resume(struct call *c);
+/* The source took the request and has not answered. */
+bool call_awaits_head(const struct call *c);
 /* Ends it at once, without a callback; afterwards IDLE. Also for one that never started. */
 void call_stop(struct call *c);
 

@@ -5,6 +5,8 @@
 #include "base/text.h"
 #include "proxy/upstream/fetch.h"
 #include "proxy/upstream/url.h"
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -220,7 +222,11 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
         return CURL_SOCKET_BAD;
     }
     x->admitted++;
-    return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+    curl_socket_t fd = socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+    unsigned unheard_ms = UNHEARD_MS;
+    if (fd >= 0)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unheard_ms, sizeof unheard_ms);
+    return fd;
 }
 
 /* Sees reused connections as well, before a request goes out on them. */
@@ -372,6 +378,7 @@ exchange_start(struct exchange *x, struct wire *w, const struct errand *what)
     }
     x->started_us = clock_us();
     x->head_deadline_ms = clock_ms() + what->head_wait_ms;
+    x->heard_deadline_ms = clock_ms() + what->heard_wait_ms;
     x->stall_ms = what->stall_ms > 0 ? what->stall_ms : STALL_MS;
     x->phase = EXCHANGE_HEAD;
     must(curl_multi_add_handle(w->multi, x->easy) == CURLM_OK);
@@ -410,6 +417,25 @@ step_held(struct exchange *x, int64_t now_ms)
         wire_wake_at(x->wire, x->held_until_ms);
 }
 
+bool
+exchange_awaits_head(const struct exchange *x)
+{
+    return x->phase == EXCHANGE_HEAD && x->peer_ip[0] != '\0';
+}
+
+void
+exchange_await_until(struct exchange *x, int64_t until_ms)
+{
+    x->heard_deadline_ms = until_ms;
+}
+
+static int64_t
+head_deadline(const struct exchange *x)
+{
+    bool heard = exchange_awaits_head(x) && x->heard_deadline_ms > x->head_deadline_ms;
+    return heard ? x->heard_deadline_ms : x->head_deadline_ms;
+}
+
 /* A disk that holds up this thread must not look like a registry that says nothing: only the
  * silence up to curl's last look counts. */
 void
@@ -419,11 +445,11 @@ exchange_step(struct exchange *x, int64_t now_ms)
         step_held(x, now_ms);
     int64_t seen_ms = x->wire->looked_ms < now_ms ? x->wire->looked_ms : now_ms;
     if (x->phase == EXCHANGE_HEAD) {
-        if (seen_ms >= x->head_deadline_ms)
+        if (seen_ms >= head_deadline(x))
             finish(x, ERR_TIMEOUT,
                    x->peer_ip[0] != '\0' ? "no answer in time" : "no connection in time");
         else
-            wire_wake_at(x->wire, x->head_deadline_ms);
+            wire_wake_at(x->wire, head_deadline(x));
     } else if (x->phase == EXCHANGE_BODY && !x->paused) {
         if (seen_ms - x->last_byte_ms >= x->stall_ms) {
             x->stalled = true;

@@ -39,6 +39,7 @@ void wire_wake_at(struct wire *w, int64_t at_ms);
 void wire_perform(struct wire *w);
 
 #define ERRAND_LINES_MAX 4
+#define UNHEARD_MS       4500 /* a request that no kernel acknowledges: the way is gone */
 
 /* What to send. The texts need to live only until exchange_start returns. */
 struct errand {
@@ -54,6 +55,7 @@ struct errand {
     enum address_rule rule;
     struct trust_more trust; /* all zero: the default authorities */
     int64_t head_wait_ms;    /* connect to end of head */
+    int64_t heard_wait_ms;   /* the same once it is connected, if that is longer */
     /* A peer: no proxy, none of the registries' counters, its own time to connect. */
     bool to_peer;
     int64_t connect_wait_ms; /* 0: as head_wait_ms */
@@ -107,7 +109,7 @@ struct exchange {
     uint64_t held_rate;         /* of the throttle when they were booked */
     unsigned refused, admitted; /* addresses */
     enum address_rule rule;
-    int64_t head_deadline_ms, last_byte_ms;
+    int64_t head_deadline_ms, heard_deadline_ms, last_byte_ms;
 };
 
 /* 0, or ERR_REFUSED for a byte that must not go into a header. The exchange is IDLE or DONE. */
@@ -115,6 +117,10 @@ CHECKED int exchange_start(struct exchange *x, struct wire *w, const struct erra
 /* Checks deadlines; call it every turn while it runs. */
 void exchange_step(struct exchange *x, int64_t now_ms);
 void exchange_resume(struct exchange *x); /* after ERR_AGAIN from body */
+/* It is connected, and no head came yet. */
+bool exchange_awaits_head(const struct exchange *x);
+/* Such a one may take until then for its head, in the place of errand.heard_wait_ms. */
+void exchange_await_until(struct exchange *x, int64_t until_ms);
 /* Bytes came, and the wire's throttle keeps them back. */
 bool exchange_is_held(const struct exchange *x);
 /* Ends it at once, without a callback; afterwards IDLE. Also for one that never started. */

@@ -623,6 +623,12 @@ fetch_sends_ranges(struct fetch *f, const char *host)
 }
 
 bool
+fetch_is_slow(struct fetch *f, const char *host)
+{
+    return health_is_slow(&f->health, host, clock_ms());
+}
+
+bool
 fetch_is_failing(struct fetch *f, const char *host)
 {
     return health_is_failing(&f->health, host, clock_ms());

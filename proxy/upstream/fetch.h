@@ -19,7 +19,10 @@ struct fetch;
 
 #define REPOSITORY_MAX 256
 #define FIRST_BYTE_MS  5000 /* DESIGN promise 1: first byte or error */
-#define STALL_MS       2000 /* a silent source is left after this */
+/* The same of a registry that took the request and is known to answer late. Below the 30 s after
+ * which containerd leaves a silent mirror. */
+#define SLOW_FIRST_BYTE_MS 25000
+#define STALL_MS           2000 /* a silent source is left after this */
 
 /* Where something lives upstream. */
 struct origin {
@@ -28,6 +31,7 @@ struct origin {
     char host[256];                  /* as the client named it: docker.io */
     char repository[REPOSITORY_MAX]; /* library/busybox */
     char *authorization;             /* AUTH_PASS: the client's header value, or NULL */
+    bool patient;                    /* who asks waits SLOW_FIRST_BYTE_MS, not FIRST_BYTE_MS */
 };
 void origin_copy(struct origin *ret, const struct origin *from);
 void origin_release(struct origin *o);
@@ -53,9 +57,10 @@ void fetch_order_ban(struct fetch *f, const struct node_id *node);
 /* One small request, e.g. HEAD manifests/latest. */
 struct ask {
     bool head;
-    const char *path;    /* behind /v2/REPOSITORY/, e.g. "tags/list?n=5" */
-    const char *accept;  /* Accept value, or NULL */
-    int64_t deadline_ms; /* clock_ms() when the answer must be there */
+    const char *path;          /* behind /v2/REPOSITORY/, e.g. "tags/list?n=5" */
+    const char *accept;        /* Accept value, or NULL */
+    int64_t deadline_ms;       /* clock_ms() when the answer must be there */
+    int64_t heard_deadline_ms; /* the same when the registry has taken the request, if later */
     size_t body_max;
 };
 struct answer {
@@ -160,6 +165,8 @@ size_t fetch_finished(struct fetch *f, struct fetched_info *ret, size_t max);
 bool fetch_is_down(struct fetch *f, const char *host);
 /* Not known to send all of a blob when it is asked for a part. */
 bool fetch_sends_ranges(struct fetch *f, const char *host);
+/* It answers, but late: SLOW_FIRST_BYTE_MS. */
+bool fetch_is_slow(struct fetch *f, const char *host);
 /* The last contact within the last minute failed, or it is down: to be asked, but not waited for.
  */
 bool fetch_is_failing(struct fetch *f, const char *host);

@@ -239,6 +239,9 @@ fill_end(struct fill *f, int code, const char *why)
     if (stays && f->shared && f->ordered == NULL)
         ordered_seed(f);
     ordered_close(f, !stays);
+    if (f->listens)
+        f->upstream->listens--;
+    f->listens = false;
     for (size_t i = 0; i < FILL_RUNS_MAX; i++)
         fill_stop(f, &f->runs[i]);
     blob_set_waker(f->blob, NULL, NULL);
@@ -396,6 +399,57 @@ is_full(struct fill *f, const struct gap *kept)
     return kept->end < f->size && blob_held_end(f->blob, kept->start) >= kept->end;
 }
 
+static bool
+awaits_head(const struct fill *f)
+{
+    for (size_t i = 0; i < FILL_RUNS_MAX; i++)
+        if (f->runs[i] != NULL && !is_peer(f->runs[i]->call.source) &&
+            call_awaits_head(&f->runs[i]->call))
+            return true;
+    return false;
+}
+
+/* Whoever waited is told that nothing came. If no other request tells it, this one stays to see
+ * whether the registry is slow or dead. */
+static void
+start_listening(struct fill *f)
+{
+    if (f->upstream->listens > 0 || f->copy) {
+        fill_end(f, ERR_UPSTREAM, "no byte in time");
+        return;
+    }
+    f->upstream->listens++;
+    f->listens = true;
+    ordered_quit(f);
+    blob_fail(f->blob, ERR_UPSTREAM);
+}
+
+static void
+step_listening(struct fill *f, int64_t now_ms)
+{
+    for (size_t i = 0; i < FILL_RUNS_MAX; i++)
+        if (f->runs[i] != NULL)
+            run_step(f->runs[i], now_ms, false);
+    wire_wake_at(f->world->wire, patience_end_ms(&f->patience));
+    if (!awaits_head(f) || now_ms >= patience_end_ms(&f->patience))
+        fill_end(f, ERR_UPSTREAM, "no byte in time");
+}
+
+/* The first byte is late, and who waits cannot wait for a registry that may never answer. */
+static bool
+is_late(const struct fill *f, int64_t now_ms)
+{
+    return patience_is_late(&f->patience, now_ms) && f->patience.heard && !f->background &&
+           !f->origin.patient && now_ms >= f->upstream->slow_until_ms;
+}
+
+static int64_t
+next_look_ms(const struct fill *f, int64_t now_ms)
+{
+    int64_t late_ms = f->patience.started_ms + FIRST_BYTE_MS - FIRST_BYTE_MARGIN_MS;
+    return now_ms < late_ms && !f->patience.any_byte ? late_ms : patience_end_ms(&f->patience);
+}
+
 static void
 watch_clock(struct fill *f, int64_t now_ms)
 {
@@ -407,6 +461,7 @@ watch_clock(struct fill *f, int64_t now_ms)
         blocked = blocked || (r != NULL && r->blocked);
         held = held || (r != NULL && exchange_is_held(&r->call.exchange));
     }
+    patience_heard(&f->patience, now_ms, awaits_head(f));
     if (held)
         patience_bytes(&f->patience, now_ms, 0); /* they came; it is limits.wan_rate that is slow */
     blocked = blocked || (window && is_full(f, &kept));
@@ -420,10 +475,12 @@ watch_clock(struct fill *f, int64_t now_ms)
         f->blocked_ms = now_ms;
     if (blocked && now_ms - f->blocked_ms >= most_ms)
         fill_end(f, ERR_TIMEOUT, "nobody reads");
+    else if (f->patient && is_late(f, now_ms))
+        start_listening(f);
     else if (f->patient && now_ms >= patience_end_ms(&f->patience))
         fill_end(f, ERR_UPSTREAM, "no byte in time");
     else if (f->patient)
-        wire_wake_at(f->world->wire, patience_end_ms(&f->patience));
+        wire_wake_at(f->world->wire, next_look_ms(f, now_ms));
 }
 
 static void
@@ -455,6 +512,10 @@ fill_step(struct fill *f, int64_t now_ms, bool woken)
 {
     bool complete = false;
     count_wait(f, now_ms);
+    if (f->listens) {
+        step_listening(f, now_ms);
+        return f->over;
+    }
     if (!f->over && (!f->started || f->lacks_room))
         begin(f, now_ms);
     if (f->lacks_room)
@@ -504,6 +565,7 @@ adopt(struct fill *f, const struct origin *o)
 void
 fill_hurry(struct fill *f, const struct origin *o, int64_t now_ms)
 {
+    f->origin.patient = f->origin.patient || o->patient;
     if (!f->background || f->over)
         return;
     if (f->copy)

@@ -31,6 +31,7 @@ struct fill {
     bool over;
     struct patience patience;
     bool patient;            /* the clock of patience runs */
+    bool listens;            /* the blob failed; only how late the registry answers is wanted */
     char etag[128];          /* strong one of the last good answer of the registry, or "" */
     struct ordered *ordered; /* NULL: solo */
     struct trail *trail;     /* once other nodes may give bytes */

@@ -26,14 +26,16 @@ struct inquiry {
     /* fixed before it is posted */
     struct origin origin;
     char *accept;
-    int64_t deadline_ms;
+    int64_t deadline_ms, heard_deadline_ms;
 
     /* fetch thread */
     struct call call;
     struct source *source;
     bool counted; /* in source->asks */
+    bool listens; /* the asker is gone; only how late the registry answers is wanted */
     unsigned tries;
     int64_t retry_ms;
+    int64_t heard_ms; /* when the registry had last taken a request and not answered it */
     struct answer answer;
     struct err err;
     int code;
@@ -70,6 +72,8 @@ inquiry_new(const struct origin *o, const struct ask *a, struct inquiry **ret, s
     origin_copy(&q->origin, o);
     q->accept = a->accept != NULL ? mem_strdup(a->accept) : NULL;
     q->deadline_ms = a->deadline_ms;
+    q->heard_deadline_ms =
+        a->heard_deadline_ms > a->deadline_ms ? a->heard_deadline_ms : a->deadline_ms;
     buf_init(&q->answer.body, a->body_max);
     lock_init(&q->lock, LOCK_ASK);
     cond_init(&q->ended);
@@ -109,7 +113,7 @@ inquiry_wait(struct inquiry *q, struct answer *ret, struct err *e)
 {
     lock_take(&q->lock);
     while (!q->done)
-        if (!cond_wait(&q->ended, &q->lock, q->deadline_ms + GRACE_MS))
+        if (!cond_wait(&q->ended, &q->lock, q->heard_deadline_ms + GRACE_MS))
             break;
     bool done = q->done;
     lock_drop(&q->lock);
@@ -135,16 +139,25 @@ leave_place(struct inquiry *q)
 }
 
 static void
-finish(struct inquiry *q, int code)
+tell(struct inquiry *q, int code)
 {
-    call_stop(&q->call);
-    leave_place(q);
-    upstream_drop(&q->source);
     q->code = code;
     lock_take(&q->lock);
     q->done = true;
     cond_wake(&q->ended);
     lock_drop(&q->lock);
+}
+
+static void
+finish(struct inquiry *q, int code)
+{
+    call_stop(&q->call);
+    leave_place(q);
+    if (q->listens)
+        q->source->listens--;
+    upstream_drop(&q->source);
+    if (!q->listens)
+        tell(q, code);
 }
 
 void
@@ -157,6 +170,8 @@ static int
 on_go(struct call *c)
 {
     struct inquiry *q = c->owner;
+    if (q->listens)
+        return ERR_LATER; /* the answer is the asker's */
     buf_clear(&q->answer.body);
     if (!c->want.head && c->verdict.size != CACHE_SIZE_UNKNOWN &&
         c->verdict.size > q->answer.body.limit)
@@ -244,9 +259,49 @@ try_once(struct inquiry *q, struct wire *w, int64_t now_ms)
     q->call.owner = q;
     q->call.source = q->source;
     q->call.head_wait_ms = q->tries == 0 && left_ms > HEAD_WAIT_MS ? HEAD_WAIT_MS : left_ms;
+    bool first = q->tries == 0 && now_ms >= q->source->slow_until_ms;
+    q->call.heard_wait_ms = first ? 0 : SLOW_FIRST_BYTE_MS;
     if (q->tries++ > 0)
         metric_add(M_upstream_retries, 1);
     call_start(&q->call, w, now_ms);
+}
+
+/* In time: no more is known of a registry that took the request and is silent. If no other request
+ * tells whether it is slow or dead, this one stays to see. */
+static void
+end_late(struct inquiry *q, int64_t now_ms)
+{
+    if (q->source->listens > 0 || !call_awaits_head(&q->call)) {
+        inquiry_fail(q, ERR_TIMEOUT);
+        return;
+    }
+    tell(q, err_set(&q->err, ERR_TIMEOUT, "%s", err_text(ERR_TIMEOUT)));
+    q->listens = true;
+    q->source->listens++;
+    q->deadline_ms = q->heard_deadline_ms = now_ms + SLOW_FIRST_BYTE_MS;
+    exchange_await_until(&q->call.exchange, q->deadline_ms);
+}
+
+static void
+step_listening(struct inquiry *q, struct wire *w, int64_t now_ms)
+{
+    call_step(&q->call, now_ms);
+    wire_wake_at(w, q->deadline_ms);
+    if (now_ms >= q->deadline_ms || !call_awaits_head(&q->call))
+        finish(q, ERR_TIMEOUT);
+}
+
+/* A redirect or a token that follows a late answer has as much time as the first request had. */
+static int64_t
+end_ms(struct inquiry *q, int64_t now_ms)
+{
+    if (q->call.phase == CALL_OPEN && q->call.exchange.peer_ip[0] != '\0') {
+        q->heard_ms = now_ms;
+        return q->heard_deadline_ms;
+    }
+    int64_t ms =
+        q->heard_ms + UNHEARD_MS > q->deadline_ms ? q->heard_ms + UNHEARD_MS : q->deadline_ms;
+    return ms < q->heard_deadline_ms ? ms : q->heard_deadline_ms;
 }
 
 bool
@@ -261,9 +316,13 @@ inquiry_step(struct inquiry *q, struct wire *w, struct upstreams *u, struct rng 
         }
     }
     must(q->source != NULL);
-    if (now_ms >= q->deadline_ms) {
-        inquiry_fail(q, ERR_TIMEOUT);
-        return true;
+    if (q->listens) {
+        step_listening(q, w, now_ms);
+        return q->source == NULL;
+    }
+    if (now_ms >= end_ms(q, now_ms)) {
+        end_late(q, now_ms);
+        return q->source == NULL;
     }
     if (q->call.phase == CALL_IDLE && now_ms >= q->retry_ms)
         try_once(q, w, now_ms);
@@ -273,7 +332,7 @@ inquiry_step(struct inquiry *q, struct wire *w, struct upstreams *u, struct rng 
         take_end(q, rng, now_ms);
     if (q->source == NULL) /* finish let go of it */
         return true;
-    wire_wake_at(w, q->deadline_ms);
+    wire_wake_at(w, end_ms(q, now_ms));
     if (q->call.phase == CALL_IDLE && q->retry_ms > now_ms)
         wire_wake_at(w, q->retry_ms);
     return false;

@@ -619,6 +619,15 @@ ordered_again(struct fill *f, int64_t now_ms)
 }
 
 void
+ordered_quit(struct fill *f)
+{
+    for (size_t i = 0; f->ordered != NULL && i < SWARM_GETS_MAX; i++)
+        if (f->ordered->orders[i].id != 0 && !is_peer(f->ordered->orders[i].source))
+            f->ordered->orders[i].run = NULL;
+    ordered_close(f, true);
+}
+
+void
 ordered_close(struct fill *f, bool leave)
 {
     struct ordered *w = f->ordered;

@@ -17,6 +17,8 @@ void ordered_hurry(struct fill *f, int64_t now_ms);
 /* Pieces are missing again: the time without bytes counts from now. */
 void ordered_again(struct fill *f, int64_t now_ms);
 /* Forgets the orders; their requests are stopped. `leave`: the swarm is told. NULL is fine. */
+/* Leaves the swarm; what it ordered of the registry goes on. */
+void ordered_quit(struct fill *f);
 void ordered_close(struct fill *f, bool leave);
 /* A blob that was in the swarm is whole here: its other nodes may have it. */
 void ordered_seed(struct fill *f);

@@ -23,9 +23,26 @@ patience_bytes(struct patience *p, int64_t now_ms, uint64_t bytes)
 int64_t
 patience_end_ms(const struct patience *p)
 {
-    if (!p->any_byte)
-        return p->started_ms + FIRST_BYTE_MS - FIRST_BYTE_MARGIN_MS;
-    return p->last_byte_ms + SILENCE_MS;
+    if (p->any_byte)
+        return p->last_byte_ms + SILENCE_MS;
+    int64_t last_ms = p->started_ms + SLOW_FIRST_BYTE_MS;
+    int64_t from_ms = p->heard_ms > p->started_ms ? p->heard_ms : p->started_ms;
+    bool heard = p->heard || from_ms + FIRST_BYTE_MS > last_ms;
+    return (heard ? last_ms : from_ms + FIRST_BYTE_MS) - FIRST_BYTE_MARGIN_MS;
+}
+
+void
+patience_heard(struct patience *p, int64_t now_ms, bool heard)
+{
+    p->heard = heard;
+    if (heard)
+        p->heard_ms = now_ms;
+}
+
+bool
+patience_is_late(const struct patience *p, int64_t now_ms)
+{
+    return !p->any_byte && now_ms >= p->started_ms + FIRST_BYTE_MS - FIRST_BYTE_MARGIN_MS;
 }
 
 int64_t
@@ -34,6 +51,16 @@ patience_head_wait_ms(const struct patience *p, int64_t now_ms)
     int64_t left_ms = patience_end_ms(p) - now_ms;
     int64_t wait_ms = p->idle_tries == 0 ? HEAD_WAIT_MS : HEAD_WAIT_LATER_MS;
     return wait_ms < left_ms ? wait_ms : left_ms;
+}
+
+int64_t
+patience_heard_wait_ms(const struct patience *p, int64_t now_ms, bool slow)
+{
+    struct patience heard = *p;
+    heard.heard = true;
+    if (p->idle_tries == 0 && !slow)
+        return patience_head_wait_ms(p, now_ms);
+    return patience_end_ms(&heard) - now_ms;
 }
 
 int64_t

@@ -18,17 +18,26 @@ struct patience {
     int64_t started_ms;   /* of the first try or, when a client waits, of the request */
     int64_t last_byte_ms; /* or started_ms */
     bool any_byte;
-    unsigned idle_tries;     /* failed in a row without progress */
+    bool heard;          /* at the last look a registry had taken a request and not answered it */
+    int64_t heard_ms;    /* when that was so the last time; 0: never */
+    unsigned idle_tries; /* failed in a row without progress */
     uint64_t progress_bytes; /* below PROGRESS_BYTES: what does not count as progress yet */
     bool progressed;         /* since the last failed try */
 };
 
 void patience_start(struct patience *p, int64_t now_ms, bool any_byte);
 void patience_bytes(struct patience *p, int64_t now_ms, uint64_t bytes);
+/* A registry has taken a request and not answered it; every turn. */
+void patience_heard(struct patience *p, int64_t now_ms, bool heard);
+/* No first byte, and whoever is told within FIRST_BYTE_MS has to be told now. */
+bool patience_is_late(const struct patience *p, int64_t now_ms);
 /* The time when it is given up if no further byte comes. */
 int64_t patience_end_ms(const struct patience *p);
 /* How long the next try may take to its head. */
 int64_t patience_head_wait_ms(const struct patience *p, int64_t now_ms);
+/* The same once it is connected. One that is known to be slow is not left for a second try; of
+ * another one that may have lost the first request. */
+int64_t patience_heard_wait_ms(const struct patience *p, int64_t now_ms, bool slow);
 /* How long its body may then say nothing. A registry that stalls in each answer for longer than the
  * first try waited would never be read to the end. */
 int64_t patience_stall_ms(const struct patience *p);

@@ -81,6 +81,8 @@ struct source {
     unsigned background_calls; /* of those, for blobs that no client asked for */
     unsigned whole_answers;    /* of a registry, in a row, to requests for a part; counted to two */
     int64_t no_ranges_until_ms; /* as many: it counts as one without ranges */
+    int64_t slow_until_ms;      /* of a registry: an answer began late */
+    unsigned listens;           /* of blob_calls and asks: nobody waits for them any more */
     struct backoff wait;        /* no calls while it is active: the source asked for it */
     struct budget retries;
 };

@@ -12,7 +12,8 @@
 #define ANSWER_MAX       (64 * 1024)
 #define TOKEN_GOOD_S     60 /* when the answer does not say */
 #define TOKEN_GOOD_S_MAX 86400
-#define TOKEN_WAIT_MS    2500 /* connect to head; below the time for a blob's first byte */
+#define TOKEN_WAIT_MS    2500  /* connect to head; below the time for a blob's first byte */
+#define TOKEN_HEARD_MS   20000 /* the same when it took the request: for whom asks next, if late */
 
 struct token {
     char *key;
@@ -219,6 +220,7 @@ start(struct tokens *ts, struct token *t, const struct token_ask *how)
         .rule = how->rule,
         .trust = how->trust,
         .head_wait_ms = TOKEN_WAIT_MS,
+        .heard_wait_ms = TOKEN_HEARD_MS,
     };
     if (how->creds != NULL && !post) {
         what.user = how->creds->user;

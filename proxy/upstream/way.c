@@ -19,6 +19,7 @@
 #define TOKEN_ROUNDS_MAX 2     /* a stale token and a fresh one */
 #define NO_RANGES_MIN    2     /* once it may be a cache that had nothing of it yet */
 #define NO_RANGES_MS     60000 /* a storage host that sends none may be another one then */
+#define SLOW_HEAD_MS     2000  /* less than a first try waits */
 
 /* The way of one want so far. */
 struct trail {
@@ -335,6 +336,10 @@ judge(struct source *s, struct want *w, const struct exchange *x, int64_t now_ms
     const struct head *h = &x->head;
 
     note_health(u, h, now_ms);
+    if (x->head_us - x->started_us >= SLOW_HEAD_MS * 1000) {
+        health_slow(u->all->health, u->host, now_ms);
+        u->source.slow_until_ms = now_ms + HEALTH_SLOW_MS;
+    }
     if (judge_is_wait(h))
         return wait_for(u, h, now_ms);
     if (judge_is_redirect(h))

@@ -167,6 +167,15 @@ fake_asked(struct fake *f, const char *part, struct fake_seen *ret, size_t max)
     return n;
 }
 
+#define FAKE_LATE_MS 2400 /* longer than a first try is waited for */
+
+static void
+fake_be_late(struct fake *f)
+{
+    struct pollfd p = {.fd = f->stop_fd[0], .events = POLLIN};
+    (void)poll(&p, 1, FAKE_LATE_MS);
+}
+
 /* Until it was asked so often for such a path, or the test ends. */
 static void
 fake_wait_for(struct fake *f, const char *part, size_t times)
@@ -259,6 +268,8 @@ fake_serve_blob(struct fake *f, int fd, const char *head, const char *repo, unsi
         fake_hang(f, fd);
         return false;
     }
+    if (strcmp(repo, "late") == 0)
+        fake_be_late(f);
     if (strcmp(repo, "gonelater") == 0)
         fake_wait_for(f, "/norange/", 3);
     if (strncmp(repo, "gone", 4) == 0)
@@ -308,6 +319,8 @@ fake_serve_manifest(struct fake *f, int fd, const char *head, const char *repo, 
         fake_hang(f, fd);
         return false;
     }
+    if (strcmp(repo, "late") == 0)
+        fake_be_late(f);
     char text[512];
     (void)snprintf(text, sizeof text,
                    "HTTP/1.1 200 OK\r\nContent-Length: 13\r\nContent-Type: application/x\r\n"

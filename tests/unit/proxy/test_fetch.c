@@ -248,6 +248,23 @@ a_registry_without_any_answer_fails_before_the_first_byte_is_due(void **state)
     assert_in_range(clock_ms() - start_ms, 4000, FIRST_BYTE_MS);
 }
 
+/* Who asked first was told in time that nothing came; that it was late is heard all the same. */
+static void
+a_registry_that_answers_late_is_waited_for_from_then_on(void **state)
+{
+    struct bench *b = *state;
+    struct fake_seen seen[4];
+    struct answer a;
+    assert_int_equal(ask(b, "reg.test", "late", 500, &a), ERR_TIMEOUT);
+    assert_false(fetch_is_slow(b->fetch, "reg.test"));
+    int64_t end_ms = clock_ms() + 20000;
+    while (!fetch_is_slow(b->fetch, "reg.test") && clock_ms() < end_ms)
+        (void)usleep(10000);
+    assert_true(fetch_is_slow(b->fetch, "reg.test"));
+    assert_int_equal(pull(b, "late"), 0);
+    assert_int_equal(fake_asked(&b->fake, "/late/blobs/", seen, 4), 1);
+}
+
 static void
 final_answers_are_told_apart_and_not_repeated(void **state)
 {
@@ -823,6 +840,7 @@ main(void)
         WITH_BENCH(a_silent_body_is_left_after_two_seconds),
         WITH_BENCH(a_silent_head_is_tried_once_more_in_time_for_the_first_byte),
         WITH_BENCH(a_registry_without_any_answer_fails_before_the_first_byte_is_due),
+        WITH_BENCH(a_registry_that_answers_late_is_waited_for_from_then_on),
         WITH_BENCH(final_answers_are_told_apart_and_not_repeated),
         WITH_BENCH(server_errors_are_repeated_within_bounds),
         WITH_BENCH(a_registry_that_only_fails_is_given_up),

@@ -102,6 +102,21 @@ who_sends_no_ranges_is_known_for_a_while(void **state)
     health_release(&h);
 }
 
+static void
+who_answers_late_is_known_for_a_while(void **state)
+{
+    (void)state;
+    struct health h;
+    health_init(&h);
+    assert_false(health_is_slow(&h, "a", NOW));
+    health_slow(&h, "a", NOW);
+    health_failed(&h, "a", NOW);
+    assert_true(health_is_slow(&h, "a", NOW + HEALTH_SLOW_MS - 1));
+    assert_false(health_is_slow(&h, "a", NOW + HEALTH_SLOW_MS));
+    assert_false(health_is_slow(&h, "b", NOW));
+    health_release(&h);
+}
+
 int
 main(void)
 {
@@ -110,6 +125,7 @@ main(void)
         cmocka_unit_test(each_try_that_fails_doubles_the_pause_and_one_success_ends_it),
         cmocka_unit_test(a_registry_that_asked_to_wait_is_down_until_then),
         cmocka_unit_test(who_sends_no_ranges_is_known_for_a_while),
+        cmocka_unit_test(who_answers_late_is_known_for_a_while),
         cmocka_unit_test(the_oldest_news_makes_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,6 +103,31 @@ silence_counts_from_the_last_byte(void **state)
     assert_int_equal(patience_end_ms(&p), NOW + 4000 + SILENCE_MS);
 }
 
+/* Its kernel has the request. Whether the registry answers at all only a second try can tell. */
+static void
+who_took_the_request_has_more_time(void **state)
+{
+    (void)state;
+    struct patience p;
+    int64_t last_ms = NOW + SLOW_FIRST_BYTE_MS - FIRST_BYTE_MARGIN_MS;
+    patience_start(&p, NOW, false);
+    assert_int_equal(patience_heard_wait_ms(&p, NOW, false), HEAD_WAIT_MS);
+    assert_int_equal(NOW + patience_heard_wait_ms(&p, NOW, true), last_ms);
+    p.idle_tries = 1;
+    assert_int_equal(NOW + patience_heard_wait_ms(&p, NOW, false), last_ms);
+    patience_heard(&p, NOW + 3000, true);
+    assert_int_equal(patience_end_ms(&p), last_ms);
+    patience_heard(&p, NOW + 3100, false); /* it answered, with a redirect say */
+    assert_int_equal(patience_end_ms(&p), NOW + 3000 + FIRST_BYTE_MS - FIRST_BYTE_MARGIN_MS);
+    patience_heard(&p, NOW + 24000, true);
+    patience_heard(&p, NOW + 24001, false);
+    assert_int_equal(patience_end_ms(&p), last_ms);
+    assert_false(patience_is_late(&p, NOW + FIRST_BYTE_MS - FIRST_BYTE_MARGIN_MS - 1));
+    assert_true(patience_is_late(&p, NOW + FIRST_BYTE_MS - FIRST_BYTE_MARGIN_MS));
+    patience_bytes(&p, NOW + 24100, 1);
+    assert_false(patience_is_late(&p, NOW + 24100));
+}
+
 static void
 a_registry_is_waited_for_within_bounds_only(void **state)
 {
@@ -126,6 +151,7 @@ main(void)
         cmocka_unit_test(progress_makes_tries_free_without_end),
         cmocka_unit_test(bytes_below_the_bound_add_up_to_progress),
         cmocka_unit_test(silence_counts_from_the_last_byte),
+        cmocka_unit_test(who_took_the_request_has_more_time),
         cmocka_unit_test(a_registry_is_waited_for_within_bounds_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
