@@ -348,13 +348,7 @@ copies_all(uint64_t seed, uint64_t seeds, bool traced)
         r->w = world_new(4 + (unsigned)((seed + i) % (NODES_MAX - 3)), seed + i, &hooks);
         r->w->traced = traced;
         play(r, seed + i);
-        bool broken = r->w->broken[0] != '\0';
-        if (traced)
-            (void)printf("%s", buf_text(&r->w->trace));
-        if (broken)
-            (void)printf("seed %llu: %s\nagain: make sim SIM=copies SEED=%llu\n",
-                         (unsigned long long)(seed + i), r->w->broken,
-                         (unsigned long long)(seed + i));
+        bool broken = world_tell(r->w, "copies", seed + i);
         made += r->made;
         left += r->left;
         world_free(r->w);

@@ -267,13 +267,7 @@ namings_all(uint64_t seed, uint64_t seeds, bool traced)
         r->w = world_new(2 + (unsigned)((seed + i) % (NODES_MAX - 1)), seed + i, &hooks);
         r->w->traced = traced;
         play(r, seed + i);
-        bool broken = r->w->broken[0] != '\0';
-        if (traced)
-            (void)printf("%s", buf_text(&r->w->trace));
-        if (broken)
-            (void)printf("seed %llu: %s\nagain: make sim SIM=names SEED=%llu\n",
-                         (unsigned long long)(seed + i), r->w->broken,
-                         (unsigned long long)(seed + i));
+        bool broken = world_tell(r->w, "names", seed + i);
         known += r->known;
         resolved += r->resolved;
         world_free(r->w);

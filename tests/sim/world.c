@@ -201,6 +201,18 @@ world_say(struct world *w, const char *fmt, ...)
 }
 
 bool
+world_tell(const struct world *w, const char *sim, uint64_t seed)
+{
+    if (w->traced)
+        (void)printf("%s", buf_text(&w->trace));
+    if (w->broken[0] == '\0')
+        return false;
+    (void)printf("seed %llu: %s\nagain: make sim SIM=%s SEED=%llu\n", (unsigned long long)seed,
+                 w->broken, sim, (unsigned long long)seed);
+    return true;
+}
+
+bool
 world_break(struct world *w, const char *fmt, ...)
 {
     va_list ap;

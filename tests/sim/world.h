@@ -150,5 +150,8 @@ int world_tracker(const struct world *w); /* the first, or -1 */
 int world_node_of(const struct world *w, const struct node_id *id);
 PRINTF(2, 3) void world_say(struct world *w, const char *fmt, ...);
 PRINTF(2, 3) bool world_break(struct world *w, const char *fmt, ...); /* always false */
+/* Prints the trace, if there is one, and what broke with the command that repeats it; whether
+ * something did. */
+bool world_tell(const struct world *w, const char *sim, uint64_t seed);
 
 #endif
