@@ -361,7 +361,9 @@ take_rescue(struct swarm *s, const struct swarm_moment *at)
         int64_t waited_ms = at->now_ms - waits_since_ms(s, c);
         /* Without any byte its client would give us up soon, and fetch all of it alone. */
         bool last = c->fresh && at->now_ms - c->moved_ms >= SWARM_FIRST_MS;
-        if (waited_ms < patience_ms(s, at, piece) + turn_ms(s, at, piece) &&
+        int64_t least_ms = patience_ms(s, at, piece);
+        /* Its turn takes a hash of each member. */
+        if ((waited_ms < least_ms || waited_ms < least_ms + turn_ms(s, at, piece)) &&
             (!last || waited_ms < SWARM_STALL_MS))
             continue;
         s->rescue_ms = at->now_ms;
