@@ -252,7 +252,7 @@ lease_judge(const struct lease_book *b, struct lease *l, int64_t patience_ms, in
     must(lease_running(l));
     if (now_ms - l->reported_ms >= LEASE_SILENT_MS)
         return LEASE_SILENT;
-    if (!its_time(b, l, now_ms))
+    if (!its_time(b, l, now_ms) || tuning.no_revocation)
         return LEASE_KEEP;
     /* A WAN that became slow for all is no reason, for a while. */
     int64_t over_ms = now_ms - l->expiry_ms, granted_for_ms = l->expiry_ms - l->granted_ms;
@@ -266,7 +266,7 @@ lease_judge(const struct lease_book *b, struct lease *l, int64_t patience_ms, in
     uint64_t begun = l->done_bytes % b->piece_bytes;
     if (piece < l->end && begun * 100 >= lease_piece_len(b, piece) * LEASE_DONE_PERCENT)
         return LEASE_KEEP;
-    return slower_than_others(b, l, now_ms) && !tuning.no_revocation ? LEASE_SLOW : LEASE_KEEP;
+    return slower_than_others(b, l, now_ms) ? LEASE_SLOW : LEASE_KEEP;
 }
 
 struct lease *

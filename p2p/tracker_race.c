@@ -5,6 +5,7 @@
  * until somebody has it. What that costs over the WAN is a part of one piece. */
 #include "p2p/duty.h"
 #include "p2p/tracker_inside.h"
+#include "p2p/tuning.h"
 
 /* Does its holder bring next to nothing, also for one that shares the WAN with the others? */
 static bool
@@ -47,7 +48,7 @@ is_late(const struct tracker_blob *b, const struct lease *l, int64_t now_ms)
 {
     int64_t least_ms =
         l->first == b->race.piece && b->race.losers_count > 0 ? TRACKER_AGAIN_MS : TRACKER_RACE_MS;
-    return lease_running(l) && now_ms - l->piece_ms >= least_ms &&
+    return !tuning.no_revocation && lease_running(l) && now_ms - l->piece_ms >= least_ms &&
            l->done_bytes < b->book.piece_bytes && b->holders[l->first] == 0 &&
            !lease_waits(&b->book, l);
 }

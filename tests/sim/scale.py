@@ -57,10 +57,14 @@ def verdict(got):
     return '**missed**: ' + ', '.join(missed) if missed else 'met'
 
 
-PANELS = {'time': (('ratio', 'last node / T*', 'ratio', RATIO_MOST['stable']),
-                   ('copies', 'WAN copies', 'copies', COPIES_MOST)),
-          'cost': (('messages', 'bytes/s of messages, mean node', None, None),
-                   ('tracker', 'tracker, % of a core', 'tracker_percent', TRACKER_MOST))}
+# Title, axis and its marks, what is drawn, goal.
+PANELS = {'time': (('ratio', 'last node / T*', (1, 1.02, 1.04, 1.06, 1.08, 1.1, 1.12), 'ratio',
+                    RATIO_MOST['stable']),
+                   ('copies', 'WAN copies', (0.98, 1, 1.02, 1.04), 'copies', COPIES_MOST)),
+          'cost': (('messages', 'bytes/s of messages, mean node', (2000, 5000, 10000, 20000, 50000, 100000),
+                    None, None),
+                   ('tracker', 'tracker, % of a core', (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10), 'tracker_percent',
+                    TRACKER_MOST))}
 
 
 def draw(path, rows, panels):
@@ -75,7 +79,7 @@ def draw(path, rows, panels):
         points = sorted((r['sites'] * r['nodes'], r[key]) for r in rows
                         if (r['sites'] > 1) == many and r['condition'] == 'stable' and r[key] > 0)
         axis.plot([x for x, _ in points], [y for _, y in points], mark, color=color, label=label)
-    for axis, (title, text, key, goal) in zip(axes.flat, panels):
+    for axis, (title, text, marks, key, goal) in zip(axes.flat, panels):
         if key is None:
             line(axis, False, 'said_bytes_s', 'o-', '#0072B2', 'one site, says')
             line(axis, False, 'heard_bytes_s', 's-', '#D55E00', 'one site, hears')
@@ -85,6 +89,11 @@ def draw(path, rows, panels):
             line(axis, False, key, 'o-', '#0072B2', 'one site')
             line(axis, True, key, 'o', '#009E73', '100 sites')
         axis.set(xscale='log', yscale='log', xlabel='nodes', ylabel=text, title=title)
+        axis.minorticks_off()
+        least, most = axis.dataLim.intervaly
+        axis.set(ylim=(min(marks[0], least), max(marks[-1], most)), xlim=(6, 14000))
+        axis.set_yticks(marks, [f'{x:,}' for x in marks])
+        axis.set_xticks((10, 100, 1000, 10000), ('10', '100', '1,000', '10,000'))
         if goal is not None:
             axis.axhline(goal, color='#999999', linewidth=1, label='goal')
         axis.legend(frameon=False)
