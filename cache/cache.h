@@ -179,7 +179,7 @@ CHECKED int blob_begin_patiently(struct blob *b, uint64_t size);
  * the lowest waiting cursor, else the lowest gap. False when all is held or claimed. */
 bool blob_claim(struct blob *b, uint64_t max_bytes, struct gap *ret);
 /* The same for a fetcher that is told what to fetch: the first run of [start, end) that lacks and
- * nobody fetches; both lie where a piece begins (cut as in p2p/piece.h) or the blob ends. False
+ * nobody fetches; `start` lies where a piece begins (cut as in p2p/piece.h) or the blob ends. False
  * also for a pass-through blob. */
 bool blob_claim_in(struct blob *b, uint64_t start, uint64_t end, struct gap *ret);
 /* A claim ends before `end`, where a piece begins, from now on; blob_claim_limit tells. */

@@ -199,7 +199,7 @@ bool
 pieces_claim_in(struct pieces *p, uint64_t start, uint64_t end, struct gap *ret)
 {
     uint32_t i = free_piece(p, start);
-    bool found = i < p->count && piece_start(p, i) < end;
+    bool found = i < p->count && piece_start(p, i) + p->filled[i] < end;
     if (found) {
         claim_from(p, i, end - piece_start(p, i) - p->filled[i], ret);
     }

@@ -41,8 +41,8 @@ bool pieces_whole(const struct pieces *p);
 /* Claims the first gap at or behind the piece of `near`, at most max_bytes (> 0) long. False
  * when there is none, or PIECES_CLAIMS_MAX run. A piece has at most one claim. */
 bool pieces_claim(struct pieces *p, uint64_t near, uint64_t max_bytes, struct gap *ret);
-/* The same for the first gap of [start, end), both where a piece begins or the blob ends; a gap
- * begins behind what is held of its piece. */
+/* The same for the first gap of [start, end); `start` is where a piece begins or the blob ends. A
+ * gap begins behind what is held of its piece. */
 bool pieces_claim_in(struct pieces *p, uint64_t start, uint64_t end, struct gap *ret);
 /* What is left of the claim that began at `start` can be claimed again. */
 void pieces_unclaim(struct pieces *p, uint64_t start);

@@ -224,6 +224,24 @@ a_claim_within_bounds_ends_at_what_is_held(void **state)
 }
 
 static void
+a_claim_may_end_within_a_piece(void **state)
+{
+    (void)state;
+    struct pieces *p = pieces_new(8 * PIECE);
+    struct gap gap;
+    assert_true(pieces_claim_in(p, 2 * PIECE, 2 * PIECE + 1024, &gap));
+    assert_int_equal(gap.start, 2 * PIECE);
+    assert_int_equal(gap.end, 2 * PIECE + 1024);
+    pieces_fill(p, 2 * PIECE, 1024);
+    assert_false(pieces_claim_in(p, 2 * PIECE, 2 * PIECE + 1024, &gap)); /* nothing lacks */
+    assert_false(pieces_claim_in(p, 2 * PIECE, 2 * PIECE + 1000, &gap));
+    assert_true(pieces_claim_in(p, 2 * PIECE, 3 * PIECE, &gap));
+    assert_int_equal(gap.start, 2 * PIECE + 1024);
+    assert_int_equal(gap.end, 3 * PIECE);
+    pieces_free(p);
+}
+
+static void
 a_claim_can_be_made_to_end_earlier(void **state)
 {
     (void)state;
@@ -293,6 +311,41 @@ random_use_agrees_with_a_plain_model(void **state)
     }
 }
 
+/* Orders of a swarm, one after the other: from where a piece begins, to anywhere. */
+static void
+random_claims_within_bounds_agree_with_a_plain_model(void **state)
+{
+    (void)state;
+    enum { UNIT = 65536, UNITS = 67, PER_PIECE = PIECE / UNIT };
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        struct rng rng;
+        rng_init(&rng, seed);
+        char held[UNITS + 1] = {0};
+        struct pieces *p = pieces_new((uint64_t)UNITS * UNIT);
+        while (!pieces_whole(p)) {
+            struct gap gap;
+            uint64_t from = rng_below(&rng, p->count) * PER_PIECE, first = from;
+            uint64_t to = from + 1 + rng_below(&rng, UNITS - from);
+            while (first < to && held[first])
+                first++;
+            bool found = pieces_claim_in(p, from * UNIT, to * UNIT, &gap);
+            assert_int_equal(found, first < to);
+            if (!found)
+                continue;
+            assert_int_equal(gap.start, first * UNIT);
+            assert_in_range(gap.end, gap.start + 1, to * UNIT);
+            uint64_t units = rng_below(&rng, (gap.end - gap.start) / UNIT + 1);
+            for (uint64_t i = first; i < first + units; i++) {
+                assert_int_equal(held[i], 0);
+                held[i] = 1;
+                pieces_fill(p, i * UNIT, UNIT);
+            }
+            pieces_unclaim(p, gap.start);
+        }
+        pieces_free(p);
+    }
+}
+
 int
 main(void)
 {
@@ -310,9 +363,11 @@ main(void)
         cmocka_unit_test(a_restored_map_must_fit_its_pieces),
         cmocka_unit_test(a_claim_within_bounds_goes_on_where_a_piece_stopped),
         cmocka_unit_test(a_claim_within_bounds_ends_at_what_is_held),
+        cmocka_unit_test(a_claim_may_end_within_a_piece),
         cmocka_unit_test(a_claim_can_be_made_to_end_earlier),
         cmocka_unit_test(held_bits_name_whole_pieces_only),
         cmocka_unit_test(random_use_agrees_with_a_plain_model),
+        cmocka_unit_test(random_claims_within_bounds_agree_with_a_plain_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
