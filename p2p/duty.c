@@ -16,7 +16,8 @@ static uint64_t
 bytes_of(const struct duties *r, const struct duty *a)
 {
     uint64_t from = (uint64_t)a->first * r->piece_bytes, to = (uint64_t)a->end * r->piece_bytes;
-    return (to < r->size ? to : r->size) - from;
+    uint64_t all = (to < r->size ? to : r->size) - from;
+    return a->sip > 0 && a->sip < all ? a->sip : all;
 }
 
 struct duty *
@@ -40,17 +41,39 @@ duty_add(struct duties *r, const struct wire_grant *g)
     return NULL;
 }
 
-bool
-duty_take(struct duties *r, uint32_t first, uint32_t count, bool quiet)
+static struct duty *
+take(struct duties *r, uint32_t first, uint32_t count, bool quiet)
 {
     uint32_t id = r->own_ids % DUTY_OWN_IDS + 1;
     struct wire_grant g = {.lease = id, .first = first, .count = count};
     struct duty *a = duty_add(r, &g);
     if (a == NULL)
-        return false;
+        return NULL;
     a->quiet = quiet;
     r->own_ids = id;
-    return true;
+    return a;
+}
+
+bool
+duty_take(struct duties *r, uint32_t first, uint32_t count, bool quiet)
+{
+    return take(r, first, count, quiet) != NULL;
+}
+
+bool
+duty_sip(struct duties *r, uint32_t piece, uint32_t bytes)
+{
+    struct duty *a = take(r, piece, 1, true);
+    if (a != NULL)
+        a->sip = bytes;
+    return a != NULL;
+}
+
+/* Is it of the one connection upstream? */
+static bool
+is_upstream(const struct duty *a)
+{
+    return node_is_none(&a->node) && a->sip == 0;
 }
 
 static bool
@@ -65,11 +88,11 @@ duty_ready(struct duties *r)
 {
     bool upstream = false;
     for (size_t i = 0; i < DUTIES_MAX; i++)
-        upstream = upstream || (r->list[i].phase == DUTY_RUNS && node_is_none(&r->list[i].node));
+        upstream = upstream || (r->list[i].phase == DUTY_RUNS && is_upstream(&r->list[i]));
     struct duty *first = NULL;
     for (size_t i = 0; i < DUTIES_MAX; i++) {
         struct duty *a = &r->list[i];
-        if (a->phase != DUTY_READY || (upstream && node_is_none(&a->node)))
+        if (a->phase != DUTY_READY || (upstream && is_upstream(a)))
             continue;
         if (first == NULL || goes_before(a, first))
             first = a;
@@ -86,13 +109,28 @@ duty_running(struct duties *r, uint32_t get)
     return NULL;
 }
 
+static bool
+is_working(const struct duty *a)
+{
+    return a->phase == DUTY_READY || a->phase == DUTY_RUNS;
+}
+
 unsigned
 duty_working(const struct duties *r)
 {
     unsigned n = 0;
     for (size_t i = 0; i < DUTIES_MAX; i++)
-        n += r->list[i].phase == DUTY_READY || r->list[i].phase == DUTY_RUNS;
+        n += is_working(&r->list[i]) && r->list[i].sip == 0;
     return n;
+}
+
+bool
+duty_sips(const struct duties *r)
+{
+    for (size_t i = 0; i < DUTIES_MAX; i++)
+        if (is_working(&r->list[i]) && r->list[i].sip > 0)
+            return true;
+    return false;
 }
 
 void
@@ -118,7 +156,7 @@ find_lease(struct duties *r, uint32_t lease)
 {
     for (size_t i = 0; i < DUTIES_MAX; i++) {
         struct duty *a = &r->list[i];
-        if ((a->phase == DUTY_READY || a->phase == DUTY_RUNS) && a->lease == lease)
+        if (is_working(a) && a->lease == lease)
             return a;
     }
     return NULL;
@@ -166,7 +204,7 @@ duty_end(struct duties *r, struct duty *a, bool busy, int64_t now_ms)
 {
     must(a->phase == DUTY_RUNS);
     uint64_t rate = rate_of(a, now_ms);
-    if (node_is_none(&a->node))
+    if (is_upstream(a))
         r->wan_rate = r->wan_rate == 0 ? rate : (r->wan_rate * (WEIGHT - 1) + rate) / WEIGHT;
     a->state = a->done_bytes == bytes_of(r, a) ? WIRE_DONE : busy ? WIRE_BUSY : WIRE_FAILED;
     a->phase = a->quiet ? DUTY_NONE : DUTY_OVER;

@@ -12,7 +12,7 @@
 #include "p2p/wire.h"
 
 #define DUTY_WAN_GETS 2 /* at once: of another site's pieces, which come one by one */
-#define DUTIES_MAX    (DUTY_WAN_GETS + 2)
+#define DUTIES_MAX    (DUTY_WAN_GETS + 3)
 /* Of data left when the next lease is asked for: a round trip of a WAN whose queue is full. */
 #define DUTY_NEXT_LEASE_MS 250
 #define DUTY_OWN_IDS       65535 /* ids of what was taken without a tracker; leases are above */
@@ -22,6 +22,7 @@ enum duty_phase { DUTY_NONE, DUTY_READY, DUTY_RUNS, DUTY_OVER, DUTY_TOLD };
 struct duty {
     enum duty_phase phase;
     uint32_t lease, epoch, first, end, get; /* get: the request, while it runs */
+    uint32_t sip; /* only so many bytes of its one piece, which another node fetches; 0: all */
     uint64_t done_bytes;
     int64_t began_ms;
     uint8_t state;       /* enum wire_fetch_state when over */
@@ -42,14 +43,17 @@ void duty_init(struct duties *r, uint64_t size, uint32_t piece_bytes);
 /* NULL when there is no place. */
 struct duty *duty_add(struct duties *r, const struct wire_grant *g);
 bool duty_take(struct duties *r, uint32_t first, uint32_t count, bool quiet); /* without a lease */
+/* The first bytes of a piece that another node fetches; quietly, and beside a lease. */
+bool duty_sip(struct duties *r, uint32_t piece, uint32_t bytes);
+bool duty_sips(const struct duties *r); /* one is ready or runs */
 /* One whose request can be made now: what was taken without a lease goes first, as readers stand at
  * it, then the lowest: a piece that another node lost may be granted after later ones, and all wait
  * for it. Upstream one goes after the other: the next request then takes the same connection, which
  * is up to speed, while a second one would begin slowly beside the full queue of the WAN, each
- * time. */
+ * time. A sip waits for none of them, and they not for it. */
 struct duty *duty_ready(struct duties *r);
 struct duty *duty_running(struct duties *r, uint32_t get); /* the one of that request */
-unsigned duty_working(const struct duties *r);             /* ready or running */
+unsigned duty_working(const struct duties *r);             /* ready or running, but for sips */
 void duty_run(struct duty *a, uint32_t get, int64_t now_ms);
 /* All its pieces came by another way. */
 void duty_spare(struct duties *r, struct duty *a);

@@ -47,7 +47,7 @@ tell_wan(const struct plan_action *a)
     const struct swarm_get *g = &a->get;
     if (a->kind == PLAN_GET)
         LOG(wan_get, LOG_S("digest", digest), LOG_U("get", g->id), LOG_U("lease", g->lease),
-            LOG_U("first", g->first), LOG_U("count", g->count));
+            LOG_U("first", g->first), LOG_U("count", g->count), LOG_U("sip_bytes", g->sip));
     else
         LOG(wan_cut, LOG_S("digest", digest), LOG_U("get", g->id), LOG_U("lease", g->lease),
             LOG_U("end", g->first), LOG_S("why", wire_trim_text(a->why)));

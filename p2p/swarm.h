@@ -49,8 +49,10 @@
 #define SWARM_STALL_MS       250
 #define SWARM_RESCUE_MS      2000 /* a reader stands still: one piece straight from upstream */
 #define SWARM_FIRST_MS       3000 /* the same for a reader without any byte, which is due 1.5 s later */
-#define SWARM_RESCUE_TURN_MS 250  /* times the rank of the node for that piece */
-#define SWARM_RESCUE_LAST_MS 2000 /* the last one tries that much later, in a large site too */
+#define SWARM_SIP_BYTES      1024 /* of it, while the tracker has it fetched; of a piece so small */
+#define SWARM_SIP_PIECE      131072 /* all: its client may get no part before the rest */
+#define SWARM_RESCUE_TURN_MS 250    /* times the rank of the node for that piece */
+#define SWARM_RESCUE_LAST_MS 2000   /* the last one tries that much later, in a large site too */
 /* While the tracker answers, a piece that nobody has is on its way, however thin the WAN is. */
 #define SWARM_TRUST_MS   1000
 #define SWARM_PATIENT_MS 15000
@@ -67,6 +69,7 @@ struct swarm_get {
     struct node_id node; /* none: upstream */
     struct node_addr addr;
     uint32_t first, count;
+    uint32_t sip;   /* WAN: only so many bytes of the one piece, until it is asked for; 0: all */
     uint32_t lease; /* WAN: its id, or what duty_take gave; for people */
     bool has_word;  /* LAN: what the piece must hash to is known */
     uint8_t word[ATTEST_BYTES];

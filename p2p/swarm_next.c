@@ -53,10 +53,12 @@ next_wan(struct swarm *s, int64_t now_ms, struct swarm_get *ret)
             s->announced_ms -= SWARM_ANNOUNCE_MS;
             continue;
         }
-        start(s, g, -1, a->first, a->end, ret);
+        start(s, g, -1, a->first, a->sip > 0 ? a->first : a->end, ret);
+        ret->count = a->end - a->first;
         ret->node = a->node;
         ret->addr = a->addr;
         ret->lease = a->lease;
+        ret->sip = a->sip;
         duty_run(a, g->id, now_ms);
         return true;
     }
@@ -344,8 +346,19 @@ waits_since_ms(const struct swarm *s, const struct cursor_at *c)
     return swarm_lacks_at(s, c->pos) ? c->moved_ms : c->lacked_ms;
 }
 
+/* Is a sip enough for a client that has no byte? On a thin WAN a piece that the tracker has fetched
+ * is on its way for long, and for much longer if each node reads all of it, too. */
+static bool
+sips(const struct swarm *s, const struct cursor_at *c, int64_t patient_ms)
+{
+    uint32_t piece = (uint32_t)(c->pos / s->piece_bytes);
+    return patient_ms == SWARM_PATIENT_MS && c->pos % s->piece_bytes == 0 &&
+           swarm_piece_len(s, piece) > SWARM_SIP_PIECE;
+}
+
 /* A reader that stands still for long gets its piece straight from upstream. When all readers of
- * the site stand at one piece, one node after the other tries, not all at once. */
+ * the site stand at one piece, one node after the other tries, not all at once. Beside a lease
+ * there is only a sip. */
 static bool
 take_rescue(struct swarm *s, const struct swarm_moment *at)
 {
@@ -359,15 +372,19 @@ take_rescue(struct swarm *s, const struct swarm_moment *at)
         if (swarm_done(s, piece) || bits_get(s->asked, piece))
             continue;
         int64_t waited_ms = at->now_ms - waits_since_ms(s, c);
+        int64_t patient_ms = patience_ms(s, at, piece);
+        /* Its turn takes a hash of each member. */
+        bool due = waited_ms >= patient_ms && waited_ms >= patient_ms + turn_ms(s, at, piece);
         /* Without any byte its client would give us up soon, and fetch all of it alone. */
         bool last = c->fresh && at->now_ms - c->moved_ms >= SWARM_FIRST_MS;
-        int64_t least_ms = patience_ms(s, at, piece);
-        /* Its turn takes a hash of each member. */
-        if ((waited_ms < least_ms || waited_ms < least_ms + turn_ms(s, at, piece)) &&
-            (!last || waited_ms < SWARM_STALL_MS))
+        bool sip = !due && sips(s, c, patient_ms);
+        if (!due && (!last || waited_ms < SWARM_STALL_MS))
+            continue;
+        if (sip ? duty_sips(&s->duties) : s->wan_gets > 0)
             continue;
         s->rescue_ms = at->now_ms;
-        return duty_take(&s->duties, piece, 1, false);
+        return sip ? duty_sip(&s->duties, piece, SWARM_SIP_BYTES)
+                   : duty_take(&s->duties, piece, 1, false);
     }
     return false;
 }
@@ -401,9 +418,11 @@ swarm_next(struct swarm *s, const struct swarm_moment *at, struct swarm_get *ret
     note_lacks(s);
     if (!swarm_wants(s))
         return false;
+    bool may_sip =
+        (s->flags & WIRE_MAY_FETCH) != 0 && s->wan_gets < DUTY_WAN_GETS && free_get(s) != NULL;
     /* Between two leases: a node that always has the next one would else never come to it. */
-    bool may_take = (s->flags & WIRE_MAY_FETCH) != 0 && s->wan_gets == 0 && free_get(s) != NULL;
-    if (may_take && !take_disputed(s, at))
+    bool may_take = may_sip && s->wan_gets == 0;
+    if (may_sip && !(may_take && take_disputed(s, at)))
         (void)take_rescue(s, at);
     if (next_wan(s, at->now_ms, ret) || next_lan(s, at, ret))
         return true;

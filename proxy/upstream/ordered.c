@@ -5,6 +5,7 @@
  *              WAITS, nothing of it lacks --DONE--> free
  *              RUNS, the source failed --BUSY, FAILED--> free
  *              any, stopped before where it is --DONE--> free
+ *              a sip, another one is for its piece --DONE--> free
  *
  *   registry   ASKED --failed, asked to wait--> RESTS: we may not fetch --time--> ASKED
  *              ASKED --final no--> REFUSED
@@ -43,6 +44,7 @@ struct order {
     uint32_t piece;        /* those of the order before it are whole and told */
     uint64_t end;          /* in bytes of the blob; comes down when the order is stopped */
     bool again;            /* its request was made a second time, as below */
+    bool is_sip;           /* ends within its piece */
     bool has_word;         /* of its one piece */
     uint8_t word[ATTEST_BYTES];
     struct run **run;    /* its place in the fill; NULL: it waits */
@@ -305,13 +307,20 @@ class_of(const struct fill *f, const struct gap *gap)
     return "fill";
 }
 
+/* Is all that was asked for here? Then its pieces are told; of a sip there are none. */
+static bool
+is_done(struct fill *f, struct order *o)
+{
+    (void)tell_pieces(f, o);
+    return blob_held_end(f->blob, piece_start(f, o->piece)) >= o->end;
+}
+
 /* The next request of an order that waits; DONE when nothing of it lacks. */
 static void
 go_on(struct fill *f, struct order *o, int64_t now_ms)
 {
     struct gap gap;
-    (void)tell_pieces(f, o);
-    if (piece_start(f, o->piece) >= o->end) {
+    if (is_done(f, o)) {
         finish(f, o, SWARM_DONE);
         return;
     }
@@ -362,6 +371,18 @@ note_reach(struct reach *reach, const struct run *r, int64_t now_ms)
         reach_failed(reach, &s->node, now_ms);
 }
 
+/* Does the registry give something to another order? That one will find out what is wrong there. */
+static bool
+is_read(const struct fill *f, const struct order *but)
+{
+    for (size_t i = 0; i < SWARM_GETS_MAX; i++) {
+        const struct order *o = &f->ordered->orders[i];
+        if (o != but && o->run != NULL && !is_peer(o->source))
+            return true;
+    }
+    return false;
+}
+
 /* A registry that sent all for a part may send parts the next time. What is not as its word was
  * damaged on its way if the sums of its blocks are wrong, too. */
 static bool
@@ -393,7 +414,7 @@ settle_failure(struct fill *f, struct order *o, int64_t now_ms)
         fill_end(f, r->code, NULL);
     else if (sent_all(r) && now_ms < f->upstream->no_ranges_until_ms)
         f->ordered->no_parts = true;
-    else if (!is_peer(o->source))
+    else if (!is_peer(o->source) && !is_read(f, o))
         take_failure(f, r, now_ms);
     if (!f->over)
         finish(f, o, how_it_ended(o, r));
@@ -407,7 +428,7 @@ settle(struct fill *f, struct order *o, int64_t now_ms)
     note_reach(&f->world->reach, r, now_ms);
     if (!is_peer(o->source))
         fill_keep_etag(f, r);
-    if (r->code == 0 && piece_start(f, o->piece) >= o->end) {
+    if (r->code == 0 && is_done(f, o)) {
         finish(f, o, SWARM_DONE);
         return;
     }
@@ -460,6 +481,17 @@ find(struct fill *f, uint32_t id)
     return NULL;
 }
 
+/* Who brings all of a piece does not wait for what is sipped of it. */
+static void
+end_sips(struct fill *f, const struct swarm_get *get)
+{
+    for (size_t i = 0; i < SWARM_GETS_MAX; i++) {
+        struct order *o = &f->ordered->orders[i];
+        if (o->is_sip && o->piece >= get->first && o->piece - get->first < get->count)
+            finish(f, o, SWARM_DONE);
+    }
+}
+
 void
 ordered_get(struct fill *f, const struct swarm_get *get)
 {
@@ -479,6 +511,7 @@ ordered_get(struct fill *f, const struct swarm_get *get)
         p2p_end(w->p2p, blob_digest(f->blob), get->id, SWARM_FAILED, 0, 0);
         return;
     }
+    end_sips(f, get);
     w->any = true;
     o->id = get->id;
     o->source = f->upstream;
@@ -488,7 +521,9 @@ ordered_get(struct fill *f, const struct swarm_get *get)
     o->has_word = get->has_word;
     memcpy(o->word, get->word, sizeof o->word);
     o->piece = get->first;
-    o->end = piece_start(f, get->first + get->count);
+    o->is_sip = get->sip > 0;
+    o->end = get->sip > 0 ? piece_start(f, get->first) + get->sip
+                          : piece_start(f, get->first + get->count);
 }
 
 void

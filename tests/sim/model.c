@@ -89,24 +89,40 @@ static void
 set_end(struct model *d, struct model_get *g, uint32_t end)
 {
     for (; g->end > end && g->end > g->first; g->end--)
-        d->nodes[g->node].asked[g->blob][g->end - 1]--;
+        if (g->sip == 0)
+            d->nodes[g->node].asked[g->blob][g->end - 1]--;
+}
+
+static void
+cut(struct world *w, struct model *d, size_t i, uint32_t end)
+{
+    struct model_get *g = &d->gets[i];
+    set_end(d, g, end);
+    if (g->wan && d->nodes[g->node].hung && g->end <= g->first)
+        world_post_at(w, g->node, w->now_us, MODEL_ENDED, (uint64_t)i, SWARM_FAILED);
+    if (d->cut_count == d->cut_cap) {
+        d->cut_cap = d->cut_cap > 0 ? 2 * d->cut_cap : 64;
+        d->cut = mem_realloc(d->cut, d->cut_cap * sizeof *d->cut);
+    }
+    d->cut[d->cut_count++] = i;
 }
 
 static void
 stop(struct world *w, struct model *d, unsigned node, unsigned blob, const struct swarm_get *s)
 {
+    for (int64_t i = d->nodes[node].gets; i >= 0; i = d->gets[i].next)
+        if (d->gets[i].blob == blob && d->gets[i].id == s->id)
+            cut(w, d, (size_t)i, s->first);
+}
+
+/* Who brings all of a piece does not wait for what is sipped of it. */
+static void
+end_sips(struct world *w, struct model *d, unsigned node, unsigned blob, const struct swarm_get *s)
+{
     for (int64_t i = d->nodes[node].gets; i >= 0; i = d->gets[i].next) {
-        struct model_get *g = &d->gets[i];
-        if (g->blob != blob || g->id != s->id)
-            continue;
-        set_end(d, g, s->first);
-        if (g->wan && d->nodes[node].hung && g->end <= g->first)
-            world_post_at(w, node, w->now_us, MODEL_ENDED, (uint64_t)i, SWARM_FAILED);
-        if (d->cut_count == d->cut_cap) {
-            d->cut_cap = d->cut_cap > 0 ? 2 * d->cut_cap : 64;
-            d->cut = mem_realloc(d->cut, d->cut_cap * sizeof *d->cut);
-        }
-        d->cut[d->cut_count++] = (size_t)i;
+        const struct model_get *g = &d->gets[i];
+        if (g->sip > 0 && g->blob == blob && g->first - s->first < s->count)
+            cut(w, d, (size_t)i, g->first);
     }
 }
 
@@ -141,8 +157,9 @@ fetch(struct world *w, unsigned node, const struct plan_action *a)
     bool lan = a->get.source == SWARM_LAN;
     int peer = node_is_none(&a->get.node) ? -1 : world_node_of(w, &a->get.node);
     struct model_node *n = &d->nodes[node];
-    for (uint32_t p = a->get.first; p < a->get.first + a->get.count; p++)
+    for (uint32_t p = a->get.first; p < a->get.first + a->get.count && a->get.sip == 0; p++)
         n->asked[blob][p]++;
+    end_sips(w, d, node, blob, &a->get);
     n->wan_gets[blob] += !lan;
     d->far += is_far(w, node, peer);
     d->gets[d->gets_count] = (struct model_get){.node = node,
@@ -150,6 +167,7 @@ fetch(struct world *w, unsigned node, const struct plan_action *a)
                                                 .peer = peer,
                                                 .wan = !lan,
                                                 .id = a->get.id,
+                                                .sip = a->get.sip,
                                                 .first = a->get.first,
                                                 .end = a->get.first + a->get.count,
                                                 .asked_end = a->get.first + a->get.count,
@@ -241,6 +259,8 @@ bytes_until(const struct model *d, const struct model_get *g, uint32_t end)
 {
     uint64_t size = d->c->sizes[g->blob], piece = piece_bytes(size);
     uint64_t to = end * piece;
+    if (g->sip > 0)
+        return g->sip;
     return (to < size ? to : size) - g->first * piece;
 }
 
@@ -491,7 +511,8 @@ read_on(struct world *w, struct model *d, unsigned node, unsigned blob)
         first_byte(w, r);
         r->moved_us = w->now_us;
     }
-    swarm_cursor(s, 0, r->at * piece, world_node_ms(w, node));
+    uint64_t pos = r->at * piece > r->sipped ? r->at * piece : r->sipped;
+    swarm_cursor(s, 0, pos, world_node_ms(w, node));
     if (whole)
         blob_done(w, d, node, blob);
 }
@@ -531,7 +552,11 @@ wan_mark(struct world *w, struct model *d, size_t i)
     swarm_progress(s, g->id, step, now_ms);
     if (g->first + (g->at - 1) / piece == d->nodes[node].readers[blob].at)
         first_byte(w, &d->nodes[node].readers[blob]); /* a client reads what arrives */
-    if (g->at % piece == 0 || g->at == all) {
+    if (g->sip > 0) {
+        d->nodes[node].readers[blob].sipped = g->first * piece + g->at;
+        read_on(w, d, node, blob);
+        g = &d->gets[i];
+    } else if (g->at % piece == 0 || g->at == all) {
         keep(w, d, g, g->first + (uint32_t)((g->at - 1) / piece));
         read_on(w, d, node, blob);
         g = &d->gets[i]; /* the list may have grown */

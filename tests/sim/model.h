@@ -35,6 +35,7 @@ struct model_get {
     int peer;                           /* -1: upstream */
     bool wan;                           /* a lease: upstream, or a peer in another site */
     uint32_t id, first, end, asked_end; /* asked_end: of the request as it was sent */
+    uint32_t sip;                       /* only so many bytes of the one piece; 0: all */
     uint64_t at;                        /* bytes so far */
     int flow;                           /* -1: none, or none any more */
     int64_t began_us, moved_us;
@@ -61,7 +62,8 @@ struct model {
         unsigned opened, done; /* blobs */
         struct model_reader {
             int64_t asked_us, first_us, moved_us;
-            uint32_t at; /* pieces that it has read */
+            uint32_t at;     /* pieces that it has read */
+            uint64_t sipped; /* bytes of the blob until where it sipped */
             bool done;
         } readers[PULLS_BLOBS];
         uint8_t *asked[PULLS_BLOBS]; /* per piece: requests that run for it */

@@ -149,6 +149,41 @@ own_ones_go_first_then_the_lowest(void **state)
 }
 
 static void
+a_sip_is_taken_beside_a_lease_and_told_to_nobody(void **state)
+{
+    (void)state;
+    struct duties r = duties();
+    struct duty *lease = running(&r, 70000, 4, 2, 5);
+    struct wire_fetching f;
+    size_t at = 0;
+    struct wire_grant next = {.lease = 70001, .epoch = 1, .first = 6, .count = 2};
+    assert_non_null(duty_add(&r, &next));
+    assert_true(duty_sip(&r, 9, 100));
+    assert_int_equal(duty_working(&r), 2); /* it takes no lease's place */
+    struct duty *sip = duty_ready(&r);
+    assert_non_null(sip);
+    assert_int_equal(sip->first, 9);
+    assert_int_equal(sip->end, 10);
+    assert_int_equal(sip->sip, 100);
+    duty_run(sip, 6, 0);
+    assert_true(duty_sips(&r));
+    assert_null(duty_ready(&r));
+    duty_end(&r, lease, false, 50);
+    assert_int_equal(duty_ready(&r)->lease, 70001);
+    r.wan_rate = 0;
+    assert_true(duty_progress(&r, sip, 100, 50)); /* that is all of it */
+    duty_end(&r, sip, false, 50);
+    assert_int_equal(sip->phase, DUTY_NONE);
+    assert_false(duty_sips(&r));
+    assert_int_equal(r.wan_rate, 0); /* too little to measure */
+    assert_true(duty_report(&r, &at, &f));
+    assert_int_equal(f.lease, 70000);
+    assert_true(duty_report(&r, &at, &f));
+    assert_int_equal(f.lease, 70001);
+    assert_false(duty_report(&r, &at, &f));
+}
+
+static void
 there_is_a_limit_and_own_ids_stay_below_leases(void **state)
 {
     (void)state;
@@ -194,6 +229,7 @@ main(void)
         cmocka_unit_test(upstream_one_request_follows_the_other),
         cmocka_unit_test(own_ones_go_first_then_the_lowest),
         cmocka_unit_test(who_rests_gives_back_what_was_not_begun),
+        cmocka_unit_test(a_sip_is_taken_beside_a_lease_and_told_to_nobody),
         cmocka_unit_test(there_is_a_limit_and_own_ids_stay_below_leases),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -638,12 +638,15 @@ while_the_tracker_answers_a_reader_waits_for_a_thin_wan(void **state)
     swarm_free(s);
 }
 
+/* Its client is given some bytes; the piece comes by a lease of another node. */
 static void
-a_reader_without_any_byte_does_not_wait_for_a_thin_wan(void **state)
+a_reader_without_any_byte_sips_of_a_thin_wan(void **state)
 {
     (void)state;
     struct swarm *s = swarm();
     struct swarm_get g;
+    struct wire_fetching f;
+    size_t at = 0;
     swarm_hold(s, 3); /* of no use to it */
     swarm_cursor(s, 0, 0, 0);
     swarm_taken(s, SWARM_FIRST_MS);
@@ -652,7 +655,107 @@ a_reader_without_any_byte_does_not_wait_for_a_thin_wan(void **state)
     assert_int_equal(g.source, SWARM_WAN);
     assert_int_equal(g.first, 0);
     assert_int_equal(g.count, 1);
+    assert_int_equal(g.sip, SWARM_SIP_BYTES);
+    swarm_taken(s, SWARM_FIRST_MS + SWARM_RESCUE_MS);
+    assert_false(next(s, 0, SWARM_FIRST_MS + SWARM_RESCUE_MS, &g)); /* one at a time */
+    swarm_progress(s, g.id, SWARM_SIP_BYTES, SWARM_FIRST_MS);
+    swarm_end(s, g.id, SWARM_DONE, 0, 0, SWARM_FIRST_MS);
+    assert_false(swarm_report(s, &at, &f)); /* the lease stays what it is */
     swarm_free(s);
+}
+
+/* Its own WAN may be so thin that this takes longer than all of the piece from a peer. */
+static void
+a_piece_that_is_sipped_may_come_from_a_peer(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get sip, g;
+    swarm_cursor(s, 0, 0, 0);
+    swarm_taken(s, SWARM_FIRST_MS);
+    assert_true(next(s, 0, SWARM_FIRST_MS, &sip));
+    assert_int_equal(sip.sip, SWARM_SIP_BYTES);
+    peer_has(s, 2, 0, 1);
+    assert_true(next(s, 0, SWARM_FIRST_MS, &g));
+    assert_int_equal(g.source, SWARM_LAN);
+    assert_int_equal(g.first, 0);
+    swarm_end(s, sip.id, SWARM_DONE, 0, 0, SWARM_FIRST_MS);
+    assert_false(next(s, 0, SWARM_FIRST_MS, &sip)); /* it is still asked for */
+    swarm_piece(s, g.id, 0, SWARM_FIRST_MS);
+    swarm_end(s, g.id, SWARM_DONE, 5000, 0, SWARM_FIRST_MS);
+    assert_true(swarm_holds(s, 0));
+    swarm_free(s);
+}
+
+static void
+who_sipped_takes_the_piece_when_it_does_not_come(void **state)
+{
+    (void)state;
+    const int64_t sipped_ms = SWARM_FIRST_MS + 10, due_ms = sipped_ms + SWARM_PATIENT_MS;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    swarm_cursor(s, 0, 0, 0);
+    swarm_taken(s, SWARM_FIRST_MS);
+    assert_true(next(s, 0, SWARM_FIRST_MS, &g));
+    assert_int_equal(g.sip, SWARM_SIP_BYTES);
+    swarm_end(s, g.id, SWARM_DONE, 0, 0, sipped_ms);
+    swarm_cursor(s, 0, SWARM_SIP_BYTES, sipped_ms);
+    swarm_taken(s, due_ms);
+    assert_false(next(s, 0, due_ms - 1, &g));
+    assert_true(next(s, 0, due_ms, &g));
+    assert_int_equal(g.source, SWARM_WAN);
+    assert_int_equal(g.first, 0);
+    assert_int_equal(g.sip, 0);
+    swarm_free(s);
+}
+
+/* Its own lease is of other pieces. */
+static void
+who_fetches_sips_beside_it(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get lease, g;
+    struct wire_grant grant = {.digest = *swarm_digest(s), .lease = 70000, .first = 4, .count = 2};
+    swarm_cursor(s, 0, 0, 0);
+    swarm_granted(s, &grant);
+    assert_true(next(s, 0, 0, &lease));
+    swarm_taken(s, SWARM_FIRST_MS);
+    assert_false(next(s, 0, SWARM_FIRST_MS - 1, &g));
+    assert_true(next(s, 0, SWARM_FIRST_MS, &g));
+    assert_int_equal(g.first, 0);
+    assert_int_equal(g.sip, SWARM_SIP_BYTES);
+    swarm_end(s, g.id, SWARM_FAILED, 0, 0, SWARM_FIRST_MS);
+    /* The tracker is gone: all of the piece would be wanted, and that is not for now. */
+    assert_false(next(s, 0, SWARM_FIRST_MS + SWARM_RESCUE_MS, &g));
+    swarm_end(s, lease.id, SWARM_DONE, 0, 0, SWARM_FIRST_MS + SWARM_RESCUE_MS);
+    assert_true(next(s, 0, SWARM_FIRST_MS + SWARM_RESCUE_MS, &g));
+    assert_int_equal(g.first, 0);
+    assert_int_equal(g.sip, 0);
+    swarm_free(s);
+}
+
+/* The whole piece, at SWARM_FIRST_MS. */
+static void
+is_not_sipped(struct swarm *s, uint64_t pos)
+{
+    struct swarm_get g;
+    swarm_cursor(s, 0, pos, 0);
+    swarm_taken(s, SWARM_FIRST_MS);
+    assert_true(next(s, 0, SWARM_FIRST_MS, &g));
+    assert_int_equal(g.source, SWARM_WAN);
+    assert_int_equal(g.first, 0);
+    assert_int_equal(g.sip, 0);
+    swarm_free(s);
+}
+
+static void
+where_a_sip_is_no_help_the_whole_piece_is_taken(void **state)
+{
+    (void)state;
+    struct digest d = unit_blob(1);
+    is_not_sipped(swarm(), 70); /* a range of the blob: what is before is nothing to its client */
+    is_not_sipped(swarm_new(&d, SWARM_SIP_PIECE, WANTS, 0), 0);
 }
 
 /* A reader stands at piece 5 since 0, and had bytes before. */
@@ -857,7 +960,11 @@ main(void)
         cmocka_unit_test(a_run_without_a_tracker_has_one_owner),
         cmocka_unit_test(a_reader_that_stands_still_is_rescued),
         cmocka_unit_test(while_the_tracker_answers_a_reader_waits_for_a_thin_wan),
-        cmocka_unit_test(a_reader_without_any_byte_does_not_wait_for_a_thin_wan),
+        cmocka_unit_test(a_reader_without_any_byte_sips_of_a_thin_wan),
+        cmocka_unit_test(a_piece_that_is_sipped_may_come_from_a_peer),
+        cmocka_unit_test(who_sipped_takes_the_piece_when_it_does_not_come),
+        cmocka_unit_test(who_fetches_sips_beside_it),
+        cmocka_unit_test(where_a_sip_is_no_help_the_whole_piece_is_taken),
         cmocka_unit_test(a_piece_that_a_peer_has_at_last_is_not_rescued_at_once),
         cmocka_unit_test(nor_is_one_that_comes_just_before_its_rescue),
         cmocka_unit_test(nor_is_one_that_came_while_a_lease_ran),

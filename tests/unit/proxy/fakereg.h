@@ -186,6 +186,18 @@ fake_wait_for(struct fake *f, const char *part, size_t times)
         ;
 }
 
+/* Byte after byte of what was asked for, until the client leaves or the test ends. */
+static void
+fake_drip(struct fake *f, int fd, const char *head)
+{
+    struct pollfd p[2] = {{.fd = fd, .events = POLLRDHUP}, {.fd = f->stop_fd[0], .events = POLLIN}};
+    char range[64];
+    (void)fake_blob(f, fd, head, 0);
+    fake_field(head, "\r\nRange: bytes=", range, sizeof range);
+    for (size_t at = strtoul(range, NULL, 10); at < FAKE_BYTES && poll(p, 2, 20) == 0; at++)
+        fake_send(fd, f->bytes + at, 1);
+}
+
 static bool
 fake_token_flow(struct fake *f, int fd, const char *head, const char *repository)
 {
@@ -260,6 +272,10 @@ fake_serve_blob(struct fake *f, int fd, const char *head, const char *repo, unsi
         fake_hang(f, fd);
         return false;
     }
+    if (strcmp(repo, "drip") == 0 && nth == 1) {
+        fake_drip(f, fd, head);
+        return false;
+    }
     if (strcmp(repo, "mute") == 0) {
         fake_hang(f, fd);
         return false;
@@ -276,7 +292,8 @@ fake_serve_blob(struct fake *f, int fd, const char *head, const char *repo, unsi
         return FAKE_EMPTY("404 Not Found", "");
     if (strcmp(repo, "forbidden") == 0)
         return FAKE_EMPTY("403 Forbidden", "");
-    if (strcmp(repo, "broken") == 0 || (strcmp(repo, "flaky") == 0 && nth <= 2))
+    if (strcmp(repo, "broken") == 0 || strcmp(repo, "drip") == 0 ||
+        (strcmp(repo, "flaky") == 0 && nth <= 2))
         return FAKE_EMPTY("500 Oops", "");
     if (strcmp(repo, "gzip") == 0) {
         fake_blob_head(fd, "200 OK", FAKE_BYTES, "Content-Encoding: gzip\r\n");

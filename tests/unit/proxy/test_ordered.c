@@ -240,6 +240,12 @@ is_left(uint32_t times)
 }
 
 static bool
+has_progress(uint32_t get)
+{
+    return swarm.progress_bytes[get] > 0;
+}
+
+static bool
 has_ended(uint32_t get)
 {
     return swarm.ended[get];
@@ -1379,6 +1385,126 @@ who_passed_a_few_wrong_pieces_on_is_not_banned(void **state)
     blob_release(&p.blob);
 }
 
+/* ---- sips ---- */
+
+#define SIP_BYTES 1024u
+
+static void
+order_sip(struct bench *b, uint32_t id, uint32_t piece)
+{
+    struct swarm_get get = {
+        .id = id, .source = SWARM_WAN, .first = piece, .count = 1, .sip = SIP_BYTES};
+    fetch_order_get(b->fetch, &b->fake.digest, &get);
+}
+
+static bool
+has_sipped(uint32_t unused)
+{
+    (void)unused;
+    return swarm.cursor == SIP_BYTES;
+}
+
+static void
+a_sip_is_read_once_and_a_node_gives_the_rest(void **state)
+{
+    struct bench *b = *state;
+    static struct pull p;
+    struct fake_seen seen[4];
+    char range[64];
+    start_pull(b, "reg.test", "plain", &p);
+    swarm_wait(is_wanted, 1);
+    order_sip(b, 1, 0);
+    assert_int_equal(outcome(1), SWARM_DONE);
+    assert_int_equal(swarm.pieces[1], 0); /* it has no piece that others could ask for */
+    assert_int_equal(swarm.progress_bytes[1], SIP_BYTES);
+    swarm_wait(has_sipped, 0);
+    order_sip(b, 2, 0);
+    assert_int_equal(outcome(2), SWARM_DONE);
+    order_word(b, 0, 3, 0, false);
+    assert_int_equal(outcome(3), SWARM_DONE);
+    assert_int_equal(swarm.pieces[3], 1);
+    assert_int_equal(swarm.progress_bytes[3], PIECE - SIP_BYTES);
+    order_sip(b, 4, 5); /* the registry gives the rest of this one */
+    assert_int_equal(outcome(4), SWARM_DONE);
+    order_wan(b, 5, 1, PIECES - 1);
+    assert_int_equal(outcome(5), SWARM_DONE);
+    assert_int_equal(swarm.pieces[5], ((1u << PIECES) - 1) & ~1u);
+    assert_int_equal(swarm.progress_bytes[5], FAKE_BYTES - PIECE - SIP_BYTES);
+    assert_int_equal(end_pull(&p), 0);
+    assert_true(fake_asked(&b->fake, "/plain/", seen, 4) >= 3);
+    (void)snprintf(range, sizeof range, "bytes=0-%u", SIP_BYTES - 1);
+    assert_string_equal(seen[0].range, range);
+    (void)snprintf(range, sizeof range, "bytes=%u-%u", 5 * PIECE, 5 * PIECE + SIP_BYTES - 1);
+    assert_string_equal(seen[1].range, range);
+    assert_int_equal(fake_asked(&b->peers[0], "/p2p/", seen, 4), 1);
+    (void)snprintf(range, sizeof range, "bytes=%u-%u", SIP_BYTES, PIECE - 1);
+    assert_string_equal(seen[0].range, range);
+}
+
+static void
+who_brings_the_piece_does_not_wait_for_its_sip(void **state)
+{
+    struct bench *b = *state;
+    static struct pull p;
+    start_pull(b, "reg.test", "drip", &p);
+    swarm_wait(is_wanted, 1);
+    order_sip(b, 1, 0);
+    swarm_wait(has_progress, 1);
+    order_word(b, 0, 2, 0, false);
+    assert_int_equal(outcome(1), SWARM_DONE);
+    assert_int_equal(outcome(2), SWARM_DONE);
+    assert_int_equal(swarm.pieces[2], 1);
+    assert_true(swarm.progress_bytes[1] < SIP_BYTES);
+    for (uint32_t i = 1; i < PIECES; i++)
+        order_lan(b, 0, 10 + i, i);
+    assert_int_equal(end_pull(&p), 0);
+}
+
+/* Its bytes are the registry's; what does not go with them is not kept. */
+static void
+a_word_that_lies_does_not_fit_a_sip(void **state)
+{
+    struct bench *b = *state;
+    static struct pull p;
+    struct taker reader;
+    b->peers[1].bytes[9] ^= 1;
+    start_lies(b, &p);
+    start_taker(&p, 0, &reader);
+    order_sip(b, 1, 0);
+    assert_int_equal(outcome(1), SWARM_DONE);
+    order_word(b, 1, 2, 0, true);
+    assert_int_equal(outcome(2), SWARM_FAILED);
+    order_word(b, 0, 3, 0, false);
+    assert_int_equal(outcome(3), SWARM_DONE);
+    order_wan(b, 4, 1, PIECES - 1);
+    (void)pthread_join(reader.thread, NULL);
+    assert_int_equal(reader.code, 0);
+    assert_false(reader.wrong);
+    assert_int_equal(last_phase(&p).phase, BLOB_WHOLE);
+    assert_int_equal(swarm.dropped, 0);
+    blob_release(&p.blob);
+}
+
+/* The node may go on with its lease, and have others. */
+static void
+a_sip_that_fails_beside_a_lease_is_only_that(void **state)
+{
+    struct bench *b = *state;
+    static struct pull p;
+    start_pull(b, "reg.test", "drip", &p);
+    swarm_wait(is_wanted, 1);
+    order_wan(b, 1, 5, 2);
+    swarm_wait(has_progress, 1);
+    order_sip(b, 2, 0);
+    assert_int_equal(outcome(2), SWARM_FAILED);
+    assert_int_equal(swarm.wants, 1);
+    fetch_order_stop(b->fetch, &b->fake.digest, 1, 5);
+    assert_int_equal(outcome(1), SWARM_DONE);
+    for (uint32_t i = 0; i < PIECES; i++)
+        order_lan(b, 0, 10 + i, i);
+    assert_int_equal(end_pull(&p), 0);
+}
+
 static void
 a_registry_that_lies_alone_fails_the_blob(void **state)
 {
@@ -1501,6 +1627,23 @@ is_for_copy(uint32_t any)
     return (swarm.flags & WIRE_FOR_COPY) != 0;
 }
 
+/* What it sends begins with it. */
+static void
+a_registry_without_ranges_gives_a_sip(void **state)
+{
+    struct bench *b = *state;
+    static struct pull p;
+    start_pull(b, "reg.test", "norange", &p);
+    swarm_wait(is_wanted, 1);
+    order_sip(b, 1, 0);
+    assert_int_equal(outcome(1), SWARM_DONE);
+    assert_int_equal(swarm.progress_bytes[1], SIP_BYTES);
+    order_wan(b, 2, 0, 2);
+    swarm_wait(is_left, 1);
+    assert_int_equal(swarm.progress_bytes[2], 0);
+    assert_int_equal(end_pull(&p), 0);
+}
+
 static void
 nodes_of_whom_none_answers_are_left(void **state)
 {
@@ -1603,11 +1746,16 @@ main(void)
         WITH_NODE(what_a_node_gave_as_its_word_says_is_neither_hashed_nor_told_again),
         WITH_NODE(a_banned_node_is_asked_for_nothing),
         WITH_NODE(who_passed_a_few_wrong_pieces_on_is_not_banned),
+        WITH_NODE(a_sip_is_read_once_and_a_node_gives_the_rest),
+        WITH_NODE(who_brings_the_piece_does_not_wait_for_its_sip),
+        WITH_NODE(a_word_that_lies_does_not_fit_a_sip),
+        WITH_NODE(a_sip_that_fails_beside_a_lease_is_only_that),
         WITH_NODE(a_registry_that_lies_alone_fails_the_blob),
         WITH_NODE(a_registry_without_ranges_is_asked_for_all_by_each_node),
         WITH_NODE(a_registry_without_ranges_is_found_out_behind_a_first_lease),
         WITH_NODE(a_registry_that_sent_all_once_is_no_reason_to_leave),
         WITH_NODE(that_a_registry_has_no_ranges_hides_no_other_failure),
+        WITH_NODE(a_registry_without_ranges_gives_a_sip),
         WITH_NODE(nodes_of_whom_none_answers_are_left),
         WITH_NODE(whom_the_registry_refused_does_not_leave_nodes_that_do_not_answer),
     };
