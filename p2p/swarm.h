@@ -51,6 +51,7 @@
 #define SWARM_FIRST_MS       3000 /* the same for a reader without any byte, which is due 1.5 s later */
 #define SWARM_SIP_BYTES      1024 /* of it, while the tracker has it fetched; of a piece so small */
 #define SWARM_SIP_PIECE      131072 /* all: its client may get no part before the rest */
+#define SWARM_SIPS_MAX       2      /* of a piece; then all of it, whatever the tracker says */
 #define SWARM_RESCUE_TURN_MS 250    /* times the rank of the node for that piece */
 #define SWARM_RESCUE_LAST_MS 2000   /* the last one tries that much later, in a large site too */
 /* While the tracker answers, a piece that nobody has is on its way, however thin the WAN is. */

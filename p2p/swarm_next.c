@@ -346,14 +346,17 @@ waits_since_ms(const struct swarm *s, const struct cursor_at *c)
     return swarm_lacks_at(s, c->pos) ? c->moved_ms : c->lacked_ms;
 }
 
-/* Is a sip enough for a client that has no byte? On a thin WAN a piece that the tracker has fetched
- * is on its way for long, and for much longer if each node reads all of it, too. */
-static bool
-sips(const struct swarm *s, const struct cursor_at *c, int64_t patient_ms)
+/* Where in its piece a sip for the reader ends; 0: it takes all of it. On a thin WAN a piece that
+ * the tracker has fetched is on its way for long, and for much longer if each node reads all of it,
+ * too. */
+static uint32_t
+sip_end(const struct swarm *s, const struct cursor_at *c, int64_t patient_ms)
 {
-    uint32_t piece = (uint32_t)(c->pos / s->piece_bytes);
-    return patient_ms == SWARM_PATIENT_MS && c->pos % s->piece_bytes == 0 &&
-           swarm_piece_len(s, piece) > SWARM_SIP_PIECE;
+    uint32_t at = (uint32_t)(c->pos % s->piece_bytes);
+    bool sips = patient_ms == SWARM_PATIENT_MS && at % SWARM_SIP_BYTES == 0 &&
+                at < SWARM_SIPS_MAX * SWARM_SIP_BYTES &&
+                swarm_piece_len(s, (uint32_t)(c->pos / s->piece_bytes)) > SWARM_SIP_PIECE;
+    return sips ? at + SWARM_SIP_BYTES : 0;
 }
 
 /* A reader that stands still for long gets its piece straight from upstream. When all readers of
@@ -377,14 +380,13 @@ take_rescue(struct swarm *s, const struct swarm_moment *at)
         bool due = waited_ms >= patient_ms && waited_ms >= patient_ms + turn_ms(s, at, piece);
         /* Without any byte its client would give us up soon, and fetch all of it alone. */
         bool last = c->fresh && at->now_ms - c->moved_ms >= SWARM_FIRST_MS;
-        bool sip = !due && sips(s, c, patient_ms);
+        uint32_t sip = sip_end(s, c, patient_ms);
         if (!due && (!last || waited_ms < SWARM_STALL_MS))
             continue;
-        if (sip ? duty_sips(&s->duties) : s->wan_gets > 0)
+        if (sip > 0 ? duty_sips(&s->duties) : s->wan_gets > 0)
             continue;
         s->rescue_ms = at->now_ms;
-        return sip ? duty_sip(&s->duties, piece, SWARM_SIP_BYTES)
-                   : duty_take(&s->duties, piece, 1, false);
+        return sip > 0 ? duty_sip(&s->duties, piece, sip) : duty_take(&s->duties, piece, 1, false);
     }
     return false;
 }

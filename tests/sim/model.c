@@ -155,6 +155,7 @@ fetch(struct world *w, unsigned node, const struct plan_action *a)
         d->gets = mem_realloc(d->gets, d->gets_cap * sizeof *d->gets);
     }
     bool lan = a->get.source == SWARM_LAN;
+    uint64_t sipped = a->get.sip > 0 ? a->get.sip - SWARM_SIP_BYTES : 0;
     int peer = node_is_none(&a->get.node) ? -1 : world_node_of(w, &a->get.node);
     struct model_node *n = &d->nodes[node];
     for (uint32_t p = a->get.first; p < a->get.first + a->get.count && a->get.sip == 0; p++)
@@ -168,6 +169,7 @@ fetch(struct world *w, unsigned node, const struct plan_action *a)
                                                 .wan = !lan,
                                                 .id = a->get.id,
                                                 .sip = a->get.sip,
+                                                .at = sipped,
                                                 .first = a->get.first,
                                                 .end = a->get.first + a->get.count,
                                                 .asked_end = a->get.first + a->get.count,

@@ -633,6 +633,7 @@ while_the_tracker_answers_a_reader_waits_for_a_thin_wan(void **state)
     assert_false(next(s, 0, SWARM_PATIENT_MS - 1, &g));
     assert_true(next(s, 0, SWARM_PATIENT_MS, &g));
     assert_int_equal(g.first, 5);
+    assert_int_equal(g.sip, SWARM_SIP_BYTES);
     swarm_end(s, g.id, SWARM_FAILED, 0, 0, SWARM_PATIENT_MS);
     assert_false(next(s, 0, SWARM_PATIENT_MS + SWARM_RESCUE_MS - 1, &g)); /* not on and on */
     swarm_free(s);
@@ -691,15 +692,20 @@ static void
 who_sipped_takes_the_piece_when_it_does_not_come(void **state)
 {
     (void)state;
-    const int64_t sipped_ms = SWARM_FIRST_MS + 10, due_ms = sipped_ms + SWARM_PATIENT_MS;
+    int64_t due_ms = SWARM_FIRST_MS;
     struct swarm *s = swarm();
     struct swarm_get g;
     swarm_cursor(s, 0, 0, 0);
-    swarm_taken(s, SWARM_FIRST_MS);
-    assert_true(next(s, 0, SWARM_FIRST_MS, &g));
-    assert_int_equal(g.sip, SWARM_SIP_BYTES);
-    swarm_end(s, g.id, SWARM_DONE, 0, 0, sipped_ms);
-    swarm_cursor(s, 0, SWARM_SIP_BYTES, sipped_ms);
+    for (uint32_t sips = 1; sips <= SWARM_SIPS_MAX; sips++) {
+        swarm_taken(s, due_ms);
+        assert_false(next(s, 0, due_ms - 1, &g));
+        assert_true(next(s, 0, due_ms, &g));
+        assert_int_equal(g.first, 0);
+        assert_int_equal(g.sip, sips * SWARM_SIP_BYTES);
+        swarm_end(s, g.id, SWARM_DONE, 0, 0, due_ms);
+        swarm_cursor(s, 0, sips * SWARM_SIP_BYTES, due_ms);
+        due_ms += SWARM_PATIENT_MS;
+    }
     swarm_taken(s, due_ms);
     assert_false(next(s, 0, due_ms - 1, &g));
     assert_true(next(s, 0, due_ms, &g));
