@@ -119,6 +119,16 @@ tracker_race_forget(struct tracker_blob *b, unsigned node)
             r->losers[i] = r->losers[--r->losers_count];
 }
 
+/* A race reads up to a piece twice: is that much of what the site pulls? */
+static bool
+is_dear(const struct tracker *t, const struct tracker_blob *b)
+{
+    uint64_t all = 0;
+    for (size_t i = 0; i < t->blobs_count; i++)
+        all += t->blobs[i]->wanting > 0 ? t->blobs[i]->book.size : 0;
+    return all < (uint64_t)TRACKER_DEAR * b->book.piece_bytes;
+}
+
 /* Should the node try the piece, of which nobody or only the holder of the lease has a part? One
  * that is busy comes by when its lease ends, and those are short now. */
 static bool
@@ -140,7 +150,10 @@ may_race(const struct tracker *t, const struct tracker_blob *b, const struct tra
         return (races > 0 || age_ms > tracker_time_ms(t, b, l) ||
                 is_hopeless(t, b, n, l, lease_rate(l, now_ms), now_ms)) &&
                !tracker_brings_soon(t, b, l, now_ms) && tracker_is_faster(t, e, l, now_ms);
-    return age_ms >= TRACKER_RACE_MS && is_poor(t, l, now_ms) && !n->tried;
+    if (n->tried || age_ms < TRACKER_RACE_MS || !is_poor(t, l, now_ms))
+        return false;
+    return !is_dear(t, b) || (age_ms >= (int64_t)(2 * TRACKER_RACE_MS) << races &&
+                              !tracker_brings_soon(t, b, l, now_ms));
 }
 
 /* Who is to have the piece, or NULL: an idle one before one that has to end its lease first. */

@@ -42,18 +42,30 @@ is_told(uint8_t node, uint32_t lease)
     return false;
 }
 
-/* Four nodes of which nothing is known; the first two have the first two pieces. */
+/* Four nodes of which nothing is known; the first two have the first two pieces, and that is all
+ * that the site pulls. */
 static struct tracker *
-two_fetch(struct wire_grant *ret_first)
+two_fetch_little(struct wire_grant *ret_first)
 {
-    struct tracker *t = tracker_new();
+    struct tracker *t = tracker_in_office();
     struct wire_grant g;
-    orders.count = 0;
-    tracker_office(t, 3);
     for (uint8_t i = 1; i <= 4; i++)
         says(t, i, 0, 0, 0);
     assert_true(grant(t, 1, 0, ret_first));
     assert_true(grant(t, 2, 0, &g));
+    return t;
+}
+
+/* The same beside a large blob. */
+static struct tracker *
+two_fetch(struct wire_grant *ret_first)
+{
+    struct tracker *t = two_fetch_little(ret_first);
+    struct wire_blob b = wants(0, NULL);
+    b.digest = unit_blob(2);
+    b.size = (uint64_t)TRACKER_DEAR * PIECE_BYTES_MIN;
+    b.idle_leases = 0;
+    announces(t, 5, &b, 0);
     return t;
 }
 
@@ -285,6 +297,56 @@ a_sign_or_too_little_time_and_there_is_no_race(void **state)
     tracker_free(t);
 }
 
+/* On a thin WAN its nodes would read all of a small image one after the other. */
+static void
+where_a_piece_is_much_of_the_image_a_race_waits(void **state)
+{
+    (void)state;
+    struct wire_grant first, g;
+    struct tracker *t = two_fetch_little(&first);
+    for (int64_t now_ms = TRACKER_RACE_MS; now_ms < 2 * TRACKER_RACE_MS; now_ms += 50) {
+        brings(t, 1, &first, 1000, now_ms - 10);
+        says(t, 3, 0, 0, now_ms);
+        tracker_tick(t, now_ms, &orders);
+        if (grant(t, 3, now_ms, &g))
+            assert_int_not_equal(g.first, 0);
+    }
+    says(t, 3, 0, 0, 2 * TRACKER_RACE_MS);
+    assert_true(grant(t, 3, 2 * TRACKER_RACE_MS, &g));
+    assert_int_equal(g.first, 0);
+    assert_int_equal(g.count, 1);
+    says(t, 4, 0, 0, 4 * TRACKER_RACE_MS); /* the next one waits for twice as long */
+    if (grant(t, 4, 4 * TRACKER_RACE_MS, &g))
+        assert_int_not_equal(g.first, 0);
+    tracker_free(t);
+}
+
+/* Does node 2 get the one piece of a small image, of which node 1 has so much after a second? */
+static bool
+races_for_a_small_one(uint64_t done)
+{
+    struct tracker *t = tracker_in_office();
+    struct wire_blob b = wants(0, NULL);
+    struct wire_grant g;
+    b.size = 100000;
+    announces(t, 1, &b, 0);
+    announces(t, 2, &b, 0);
+    assert_true(grant(t, 1, 0, &g));
+    report(t, 1, &g, done, WIRE_RUNS, 2 * TRACKER_RACE_MS - 10);
+    announces(t, 2, &b, 2 * TRACKER_RACE_MS);
+    bool races = grant(t, 2, 2 * TRACKER_RACE_MS, &g);
+    tracker_free(t);
+    return races;
+}
+
+static void
+a_small_image_that_comes_is_not_raced_for(void **state)
+{
+    (void)state;
+    assert_true(races_for_a_small_one(5000));
+    assert_false(races_for_a_small_one(30000));
+}
+
 static void
 one_that_has_been_tried_is_not_tried_again(void **state)
 {
@@ -316,6 +378,8 @@ main(void)
         cmocka_unit_test(nobody_races_itself_after_an_election),
         cmocka_unit_test(who_comes_after_a_loser_left_may_race),
         cmocka_unit_test(a_sign_or_too_little_time_and_there_is_no_race),
+        cmocka_unit_test(where_a_piece_is_much_of_the_image_a_race_waits),
+        cmocka_unit_test(a_small_image_that_comes_is_not_raced_for),
         cmocka_unit_test(one_that_has_been_tried_is_not_tried_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
