@@ -40,15 +40,28 @@ grew(uint64_t now, uint64_t before, unsigned percent)
     return now * HUNDRED >= before * (HUNDRED + percent);
 }
 
+static uint64_t
+larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Where LAN ports are no faster than the WAN, those who fetch share theirs with what peers give:
+ * four do not fill the WAN. */
+static uint64_t
+plenty(const struct climb *c, uint32_t piece_bytes)
+{
+    return larger(smaller(c->wan / piece_bytes, CLIMB_PLENTY),
+                  smaller(c->wan / CLIMB_FAST_RATE, CLIMB_PLENTY_FAST));
+}
+
 unsigned
 climb_limit(const struct climb *c, uint32_t piece_bytes, int64_t now_ms)
 {
     uint64_t limit = CLIMB_UNKNOWN;
     if (c->wan > 0) {
         uint64_t useful = smaller(c->useful, c->wan * SAFE_S / piece_bytes);
-        limit = smaller(c->wan / piece_bytes, CLIMB_PLENTY);
-        limit = limit > useful ? limit : useful;
-        limit = limit > 1 ? limit : 1;
+        limit = larger(plenty(c, piece_bytes), larger(useful, 1));
     }
     int64_t since_ms = now_ms - (c->piece_ms > c->busy_ms ? c->piece_ms : c->busy_ms);
     if (c->active > 0 && since_ms >= CLIMB_STALL_MS)

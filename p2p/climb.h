@@ -1,7 +1,7 @@
 /* How many nodes of a site should fetch a blob over the WAN at a time. Pure.
  *
- *   limit = min(most, max(1, min(CLIMB_PLENTY, W * 1 s / P), min(useful, W * 4 s / P)) + extra +
- * poor)
+ *   limit = min(most, max(1, plenty, min(useful, W * 4 s / P)) + extra + poor)
+ *   plenty = max(min(CLIMB_PLENTY, W * 1 s / P), min(CLIMB_PLENTY_FAST, W / CLIMB_FAST_RATE))
  *
  * W       goodput of the site's WAN as measured, P the blob's piece size: on a thin WAN the first
  *         piece, which readers wait for, must not take longer because many share the link
@@ -18,8 +18,10 @@
 
 #include "base/must.h"
 
-#define CLIMB_UNKNOWN        2 /* fetchers while W is not known */
-#define CLIMB_PLENTY         4 /* more only where they bring more */
+#define CLIMB_UNKNOWN        2       /* fetchers while W is not known */
+#define CLIMB_PLENTY         4       /* more only where they bring more, */
+#define CLIMB_PLENTY_FAST    8       /* or where each has CLIMB_FAST_RATE all the same */
+#define CLIMB_FAST_RATE      8388608 /* bytes/s */
 #define CLIMB_FIRST          8
 #define CLIMB_MIN            2
 #define CLIMB_MAX            16

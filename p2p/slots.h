@@ -10,9 +10,9 @@
 #define SLOTS_MAX 64 /* config may ask for fewer, not for more */
 /* Of these for nodes of the same site: what is passed on by many at a time is whole late, and only
  * then may be passed on again (simulated). */
-#define SLOTS_NEAR        4
+#define SLOTS_NEAR        6
 #define SLOTS_WAITING_MAX 64
-#define SLOTS_BUSY_MS     20 /* a longer wait is answered with busy */
+#define SLOTS_BUSY_MS     10 /* a longer wait is answered with busy */
 
 enum slots_class { SLOTS_CURSOR, SLOTS_FILL, SLOTS_BACKGROUND };
 enum slots_answer { SLOTS_START, SLOTS_WAIT, SLOTS_BUSY };

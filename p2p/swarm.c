@@ -256,6 +256,7 @@ peer_bit(struct swarm *s, struct swarm_link *p, uint32_t piece, bool held)
         bits_set(s->somewhere, piece);
         s->avail[piece]++;
         p->held++;
+        p->grew_ms = s->now_ms;
     } else {
         bits_clear(p->bits, piece);
         if (--s->avail[piece] == 0)
@@ -578,6 +579,8 @@ swarm_end(struct swarm *s, uint32_t get, enum swarm_end how, int64_t took_us, un
     } else {
         score(p, how, swarm_piece_len(s, g->first), took_us, busy_ms, now_ms);
         if (how == SWARM_DONE) {
+            s->lan_took_us = s->lan_took_us == 0 ? (uint64_t)took_us
+                                                 : (s->lan_took_us * 7 + (uint64_t)took_us) / 8;
             p->refused = p->doubts = 0;
             p->gave_ms = now_ms;
         }

@@ -18,10 +18,12 @@
 
 #define SWARM_PEERS_MAX      64 /* everybody in a small site; a sample of a large one */
 #define SWARM_GETS_MAX       16
-#define SWARM_LAN_GETS       6    /* at once, of all peers */
-#define SWARM_LAN_BESIDE     4    /* the same beside a request to the WAN (simulated) */
+#define SWARM_LAN_GETS       8    /* at once, of all peers */
+#define SWARM_LAN_BESIDE     6    /* the same beside a request to the WAN (simulated) */
 #define SWARM_COPY_GETS      1    /* the same of a copy that no client waits for */
-#define SWARM_CROWD          8    /* times as many share a blob as have all of it: spare these */
+#define SWARM_CROWD          4    /* times as many share a blob as have all of it: spare these */
+#define SWARM_CROWD_LONE     2    /* the same where one has all of it */
+#define SWARM_SHARES_MS      5000 /* who got no piece for so long shares no more */
 #define SWARM_ANNOUNCE_MS    200  /* while something is fetched */
 #define SWARM_ANNOUNCES_S    1000 /* that a tracker hears of a blob at most, about */
 #define SWARM_SPACING_MS     20   /* between two announcements at least */
@@ -47,6 +49,7 @@
 #define SWARM_LIES_SHARE     3    /* wrong pieces for each right one */
 #define SWARM_RUN            8    /* pieces with one such owner */
 #define SWARM_STALL_MS       250
+#define SWARM_STALL_PIECES   4    /* or the time of so many pieces of peers, where that is longer */
 #define SWARM_RESCUE_MS      2000 /* a reader stands still: one piece straight from upstream */
 #define SWARM_FIRST_MS       3000 /* the same for a reader without any byte, which is due 1.5 s later */
 #define SWARM_SIP_BYTES      1024 /* of it, while the tracker has it fetched; of a piece so small */

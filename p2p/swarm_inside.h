@@ -30,6 +30,7 @@ struct swarm_link {
     int64_t doubt_ms;      /* until then nothing that it says is believed */
     int64_t refused_ms;    /* when those requests in a row began */
     int64_t gave_ms;       /* when it last gave a piece */
+    int64_t grew_ms;       /* when it last told of one more that it has */
     bool suspect;          /* the other blobs of this node were not told of the doubt yet */
     bool windowed;         /* it keeps some pieces only, */
     uint32_t first;        /* none before this one */
@@ -69,6 +70,7 @@ struct swarm {
     unsigned crowd;                /* nodes that share, this one too */
     bool suspects;                 /* some peer is suspect */
     bool crowd_stale;              /* owned, crowd and scarce are to be found anew */
+    int64_t crowd_ms;              /* when they were last */
     unsigned
         scarce; /* pieces that so many peers have, only those have who have all; 0: spare none */
     uint16_t *avail;
@@ -87,6 +89,7 @@ struct swarm {
     struct swarm_run gets[SWARM_GETS_MAX];
     uint32_t get_ids;
     unsigned lan_gets, wan_gets;
+    uint64_t lan_took_us; /* a piece of a peer, by a slow average; 0: none came */
     int64_t lan_ms;   /* peers have nothing to be asked for before, unless something changes; 0 */
     unsigned shouts;  /* how often all were asked who has it */
     int64_t shout_ms; /* when they were last */

@@ -65,6 +65,17 @@ next_wan(struct swarm *s, int64_t now_ms, struct swarm_get *ret)
     return false;
 }
 
+/* A reader that waits for so long stands still. On a thin LAN a piece takes longer than that alone.
+ */
+static int64_t
+stall_ms(const struct swarm *s)
+{
+    int64_t ms = (int64_t)(s->lan_took_us / 1000) * SWARM_STALL_PIECES;
+    if (ms > SWARM_RESCUE_MS)
+        return SWARM_RESCUE_MS;
+    return ms > SWARM_STALL_MS ? ms : SWARM_STALL_MS;
+}
+
 static void
 fill_pick(const struct swarm *s, int64_t now_ms, struct pick_pieces *ret)
 {
@@ -80,7 +91,7 @@ fill_pick(const struct swarm *s, int64_t now_ms, struct pick_pieces *ret)
         const struct cursor_at *c = &s->cursors[i];
         if (c->used && c->pos < s->size)
             ret->cursors[ret->cursors_count++] = (struct pick_cursor){
-                (uint32_t)(c->pos / s->piece_bytes), now_ms - c->moved_ms >= SWARM_STALL_MS};
+                (uint32_t)(c->pos / s->piece_bytes), now_ms - c->moved_ms >= stall_ms(s)};
     }
 }
 
@@ -100,7 +111,7 @@ claim(const struct node_id *id, uint32_t piece)
 static bool
 shares(const struct swarm *s, const struct swarm_link *p)
 {
-    return p->held > 0 && p->held < s->pieces;
+    return p->held > 0 && p->held < s->pieces && s->now_ms - p->grew_ms < SWARM_SHARES_MS;
 }
 
 /* Is the piece this node's to take from who has all, among those that have some of the blob? */
@@ -120,15 +131,16 @@ static void
 divide(struct swarm *s, const struct node_id *self)
 {
     unsigned whole = 0;
-    if (!s->crowd_stale)
+    if (!s->crowd_stale && s->now_ms - s->crowd_ms < SWARM_SHARES_MS)
         return;
     s->crowd_stale = false;
+    s->crowd_ms = s->now_ms;
     s->crowd = 1;
     for (size_t i = 0; i < s->peers_count; i++) {
         whole += s->peers[i].held == s->pieces;
         s->crowd += shares(s, &s->peers[i]);
     }
-    s->scarce = s->crowd >= SWARM_CROWD * whole ? whole : 0;
+    s->scarce = s->crowd >= (whole == 1 ? SWARM_CROWD_LONE : SWARM_CROWD * whole) ? whole : 0;
     memset(s->owned, 0, BITS_BYTES(s->pieces));
     for (uint32_t p = 0; p < s->pieces && s->scarce > 0; p++)
         if (owns(s, self, p))

@@ -8,7 +8,7 @@
 
 #define BLOCK        (128u * 1024)
 #define FIRST_STEP   (16u * 1024) /* of a WAN request, until the first block is there */
-#define UPLOADS      12           /* as the daemon has, SLOTS_NEAR of them for its own site */
+#define UPLOADS      14           /* as the daemon has, SLOTS_NEAR of them for its own site */
 #define CRIPPLED_F   500
 #define CLIENT_BLOBS 3 /* a runtime pulls so many layers at once */
 #define SWEEP_US     500000

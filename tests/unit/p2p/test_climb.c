@@ -43,6 +43,19 @@ where_one_connection_fills_the_wan_more_are_tried_and_sent_home(void **state)
 }
 
 static void
+where_the_wan_is_fast_more_fetch(void **state)
+{
+    (void)state;
+    struct climb c;
+    climb_init(&c);
+    uint64_t rate = (uint64_t)CLIMB_PLENTY_FAST * CLIMB_FAST_RATE;
+    int64_t now_ms = fetch(&c, 1000, CLIMB_PLENTY_FAST, rate, rate);
+    assert_int_equal(climb_limit(&c, PIECE, now_ms), CLIMB_PLENTY_FAST);
+    now_ms = fetch(&c, now_ms, 40, rate / 8, rate / 4); /* it is slower now */
+    assert_int_equal(climb_limit(&c, PIECE, now_ms), CLIMB_PLENTY);
+}
+
+static void
 on_a_thin_wan_one_fetches(void **state)
 {
     (void)state;
@@ -95,6 +108,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_fetch_while_nothing_is_known),
         cmocka_unit_test(where_one_connection_fills_the_wan_more_are_tried_and_sent_home),
+        cmocka_unit_test(where_the_wan_is_fast_more_fetch),
         cmocka_unit_test(on_a_thin_wan_one_fetches),
         cmocka_unit_test(more_fetch_where_one_connection_is_slow),
         cmocka_unit_test(when_those_who_fetch_get_nothing_others_are_let_in),

@@ -145,8 +145,8 @@ what_peers_give_is_told_together_where_the_wan_is_slow(void **state)
     }
     for (uint8_t node = 20; node < 20 + SWARM_CROWD; node++) /* all wait for the one who has all */
         peer_has(s, node, 0, 1);
-    take_and_tell(s, 90000, &due_ms);
-    assert_int_equal(due_ms, 90000 + SWARM_HAVE_MS);
+    take_and_tell(s, 32000, &due_ms);
+    assert_int_equal(due_ms, 32000 + SWARM_HAVE_MS);
     for (uint8_t node = 3; node < 8; node++)
         for (uint32_t i = 0; i < 3 * SWARM_FIRSTS; i += PIECES)
             peer_has(s, node, i, PIECES);
@@ -256,10 +256,10 @@ one_who_has_all_is_spared_by_many_who_share(void **state)
     swarm_free(s);
 }
 
-/* A swarm where node 2 has all, and these eight share: of the last pieces that only node 2 has, so
+/* A swarm where node 2 has all, and these share: of the last pieces that only node 2 has, so
  * many. */
 static struct swarm *
-scarce(uint32_t pieces, uint32_t only)
+scarce(uint32_t pieces, uint32_t only, uint8_t sharers)
 {
     struct digest d = unit_blob(1);
     struct swarm *s = swarm();
@@ -267,7 +267,7 @@ scarce(uint32_t pieces, uint32_t only)
     s = swarm_new(&d, pieces * PIECE, WANTS, 0);
     for (uint32_t i = 0; i < pieces; i += PIECES)
         peer_has(s, 2, i, PIECES);
-    for (uint8_t n = 3; n < 3 + SWARM_CROWD; n++) {
+    for (uint8_t n = 3; n < 3 + sharers; n++) {
         peer_has(s, n, 0, 1);
         for (uint32_t i = 0; i < pieces - only; i += PIECES)
             peer_has(s, n, i, i + PIECES < pieces - only ? PIECES : pieces - only - i);
@@ -276,27 +276,27 @@ scarce(uint32_t pieces, uint32_t only)
 }
 
 static void
-take(struct swarm *s, const struct swarm_get *g, int64_t at_ms)
+take(struct swarm *s, const struct swarm_get *g, int64_t at_ms, int64_t took_us)
 {
     swarm_piece(s, g->id, g->first, at_ms);
-    swarm_end(s, g->id, SWARM_DONE, 5000, 0, at_ms);
+    swarm_end(s, g->id, SWARM_DONE, took_us, 0, at_ms);
 }
 
-/* Takes all that it can get: how much of it came from node 2. One request to another node runs all
- * the time, because who is idle takes what is left to others in any case. */
+/* Takes all that it can get from then on: how much of it came from node 2. One request to another
+ * node runs all the time, because who is idle takes what is left to others in any case. */
 static unsigned
-taken_of_the_one(struct swarm *s)
+taken_of_the_one(struct swarm *s, int64_t at_ms, int64_t took_us)
 {
     struct swarm_get g, runs;
     unsigned taken = 1;
-    assert_true(next(s, 0, 0, &g));
+    assert_true(next(s, 0, at_ms, &g));
     assert_int_equal(g.node.bytes[0], 2);
-    assert_true(next(s, 0, 0, &runs));
+    assert_true(next(s, 0, at_ms, &runs));
     assert_int_not_equal(runs.node.bytes[0], 2);
-    take(s, &g, 0);
-    for (int64_t at_ms = 1; next(s, 0, at_ms, &g); at_ms++) {
+    take(s, &g, at_ms, took_us);
+    while (next(s, 0, ++at_ms, &g)) {
         taken += g.node.bytes[0] == 2;
-        take(s, &g, at_ms);
+        take(s, &g, at_ms, took_us);
     }
     return taken;
 }
@@ -306,26 +306,73 @@ in_the_end_who_has_none_of_its_own_takes_what_is_left(void **state)
 {
     (void)state;
     const uint32_t pieces = 8 * PIECES, last = SWARM_CROWD + 1, many = 4 * PIECES;
-    struct swarm *s = scarce(pieces, last);
-    assert_int_equal(taken_of_the_one(s), last);
+    struct swarm *s = scarce(pieces, last, SWARM_CROWD);
+    assert_int_equal(taken_of_the_one(s, 0, 5000), last);
     swarm_free(s);
-    s = scarce(pieces, many); /* the others shall take most of so many */
-    assert_in_range(taken_of_the_one(s), 1, many / 2);
+    s = scarce(pieces, many, SWARM_CROWD); /* the others shall take most of so many */
+    assert_in_range(taken_of_the_one(s, 0, 5000), 1, many / 2);
     swarm_free(s);
+}
+
+/* Two that share spare the only one that has all, but not for somebody who stands still. */
+static void
+one_alone_is_spared_by_two_while_both_get_on(void **state)
+{
+    (void)state;
+    const uint32_t pieces = 8 * PIECES, only = 4 * PIECES;
+    struct swarm *s = scarce(pieces, only, 1);
+    assert_in_range(taken_of_the_one(s, 0, 5000), 1, only * 3 / 4);
+    swarm_free(s);
+    s = scarce(pieces, only, 1);
+    assert_in_range(taken_of_the_one(s, SWARM_SHARES_MS, 5000), only, pieces);
+    swarm_free(s);
+}
+
+/* Of so many pieces that only node 2 has: for how many a reader who waits for them for 3 *
+ * SWARM_STALL_MS has them asked for at once, where pieces take so long. */
+static unsigned
+asked_for_a_reader(uint32_t only, int64_t took_us)
+{
+    const uint32_t pieces = 8 * PIECES;
+    unsigned asked = 0;
+    for (uint32_t at = pieces - only; at < pieces; at++) {
+        struct swarm *s = scarce(pieces, only, 1);
+        struct swarm_get g, runs;
+        swarm_cursor(s, 0, at * PIECE, 0);
+        assert_true(next(s, 0, 0, &g)); /* of node 2, */
+        assert_true(next(s, 0, 0, &runs));
+        take(s, &g, 0, took_us);
+        assert_true(next(s, 0, 3 * SWARM_STALL_MS, &runs));
+        asked += g.first == at || runs.first == at;
+        swarm_free(s);
+    }
+    return asked;
+}
+
+static void
+a_reader_stands_still_when_it_waits_for_longer_than_pieces_take(void **state)
+{
+    (void)state;
+    const uint32_t only = 4 * PIECES;
+    assert_int_equal(asked_for_a_reader(only, 5000), only);
+    assert_in_range(asked_for_a_reader(only, SWARM_STALL_MS * 1000), 1, only * 3 / 4);
 }
 
 static void
 beside_a_request_to_the_wan_less_is_asked_of_peers(void **state)
 {
     (void)state;
+    const struct digest d = unit_blob(1);
     for (unsigned leases = 0; leases < 2; leases++) {
-        struct swarm *s = swarm();
+        struct swarm *s = swarm_new(&d, 2 * PIECES * PIECE, WANTS, 0);
         struct wire_grant grant = {
-            .digest = *swarm_digest(s), .lease = 70000, .first = PIECES - 1, .count = 1};
+            .digest = d, .lease = 70000, .first = 2 * PIECES - 1, .count = 1};
         struct swarm_get g;
         unsigned lan = 0, wan = 0;
-        for (uint8_t n = 2; n < 2 + SWARM_CROWD; n++)
-            peer_has(s, n, 0, PIECES - 1);
+        for (uint8_t n = 2; n < 2 + SWARM_LAN_GETS; n++) {
+            peer_has(s, n, 0, PIECES);
+            peer_has(s, n, PIECES, PIECES - 1);
+        }
         if (leases > 0)
             swarm_granted(s, &grant);
         while (next(s, 0, 0, &g)) {
@@ -951,6 +998,8 @@ main(void)
         cmocka_unit_test(who_is_busy_again_is_left_alone_for_longer),
         cmocka_unit_test(one_who_has_all_is_spared_by_many_who_share),
         cmocka_unit_test(in_the_end_who_has_none_of_its_own_takes_what_is_left),
+        cmocka_unit_test(one_alone_is_spared_by_two_while_both_get_on),
+        cmocka_unit_test(a_reader_stands_still_when_it_waits_for_longer_than_pieces_take),
         cmocka_unit_test(beside_a_request_to_the_wan_less_is_asked_of_peers),
         cmocka_unit_test(who_leaves_and_comes_back_at_once_asks_anew),
         cmocka_unit_test(a_failed_request_goes_to_another_peer),
