@@ -40,6 +40,7 @@
 #include <microhttpd.h>
 
 #define MAGIC      0x52454144u
+#define FROZEN_MS  2000  /* a wait that ends so late was not a wait for others */
 #define SLICE_MS   1000  /* how often a waiting thread looks whether its client is still there */
 #define SILENCE_MS 25000 /* of a body, far below the five minutes of the CRI */
 #define SKIP_BYTES (8u * 1024)
@@ -434,6 +435,15 @@ judge_in_time(struct reading *g, uint64_t at, const struct blob_state *state, in
     return err;
 }
 
+/* A wait that should have ended then. This node itself may have stood still (SIGSTOP, a suspended
+ * machine): nobody else was silent. */
+static int64_t
+frozen_ms(const struct reading *g, int64_t until_ms)
+{
+    int64_t over_ms = clock_ms() - until_ms;
+    return g->begun && over_ms > FROZEN_MS ? over_ms : 0;
+}
+
 /* `at` UINT64_MAX waits for the size only. */
 static int
 wait_for(struct reading *g, uint64_t at, int64_t deadline_ms)
@@ -445,6 +455,7 @@ wait_for(struct reading *g, uint64_t at, int64_t deadline_ms)
         uint64_t pos = g->passing && !size_only ? g->passed : at;
         struct blob_state state;
         blob_wait(g->blob, pos, slice_ms, &state);
+        deadline_ms += frozen_ms(g, slice_ms);
         if (size_only)
             state.readable = 0;
         int err = judge_in_time(g, size_only ? 0 : at, &state, &deadline_ms);

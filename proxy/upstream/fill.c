@@ -24,6 +24,7 @@
 #define UNREAD_MS_MAX  5000  /* a window without readers */
 #define LINGER_MS      3000
 #define RATE_MS        1000
+#define FROZEN_MS      2000 /* between two steps: the node itself stood still */
 
 static void
 wake_from_blob(void *arg)
@@ -511,6 +512,10 @@ bool
 fill_step(struct fill *f, int64_t now_ms, bool woken)
 {
     bool complete = false;
+    int64_t gap_ms = now_ms - f->stepped_ms;
+    if (f->started && gap_ms > FROZEN_MS)
+        patience_stood_still(&f->patience, gap_ms);
+    f->stepped_ms = now_ms;
     count_wait(f, now_ms);
     if (f->listens) {
         step_listening(f, now_ms);

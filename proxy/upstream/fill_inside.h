@@ -48,6 +48,7 @@ struct fill {
     int64_t whole_ms; /* since when it lingers; 0: it does not */
 
     /* for people */
+    int64_t stepped_ms;          /* its last step */
     int64_t begun_ms, waited_ms; /* when it began; up to when wait_ms counts */
     enum fetch_wait waits_for;   /* since then */
     int64_t wait_ms[FETCH_WAITS];

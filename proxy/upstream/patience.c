@@ -32,6 +32,14 @@ patience_end_ms(const struct patience *p)
 }
 
 void
+patience_stood_still(struct patience *p, int64_t ms)
+{
+    p->started_ms += ms;
+    p->last_byte_ms += ms;
+    p->heard_ms += p->heard_ms > 0 ? ms : 0;
+}
+
+void
 patience_heard(struct patience *p, int64_t now_ms, bool heard)
 {
     p->heard = heard;

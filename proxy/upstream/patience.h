@@ -27,6 +27,8 @@ struct patience {
 
 void patience_start(struct patience *p, int64_t now_ms, bool any_byte);
 void patience_bytes(struct patience *p, int64_t now_ms, uint64_t bytes);
+/* This node itself stood still (SIGSTOP, a suspended machine) for so long: nobody else was late. */
+void patience_stood_still(struct patience *p, int64_t ms);
 /* A registry has taken a request and not answered it; every turn. */
 void patience_heard(struct patience *p, int64_t now_ms, bool heard);
 /* No first byte, and whoever is told within FIRST_BYTE_MS has to be told now. */

@@ -129,6 +129,19 @@ who_took_the_request_has_more_time(void **state)
 }
 
 static void
+a_node_that_stood_still_blames_nobody(void **state)
+{
+    (void)state;
+    struct patience p;
+    patience_start(&p, NOW, false);
+    patience_stood_still(&p, 30000);
+    assert_int_equal(patience_end_ms(&p), NOW + 30000 + FIRST_BYTE_MS - FIRST_BYTE_MARGIN_MS);
+    patience_bytes(&p, NOW + 31000, 1);
+    patience_stood_still(&p, 30000);
+    assert_int_equal(patience_end_ms(&p), NOW + 61000 + SILENCE_MS);
+}
+
+static void
 a_registry_is_waited_for_within_bounds_only(void **state)
 {
     (void)state;
@@ -152,6 +165,7 @@ main(void)
         cmocka_unit_test(bytes_below_the_bound_add_up_to_progress),
         cmocka_unit_test(silence_counts_from_the_last_byte),
         cmocka_unit_test(who_took_the_request_has_more_time),
+        cmocka_unit_test(a_node_that_stood_still_blames_nobody),
         cmocka_unit_test(a_registry_is_waited_for_within_bounds_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
