@@ -75,10 +75,26 @@ make_old(struct room *r, const struct digest *d)
     lock_drop(&c->lock);
 }
 
+/* A thread that has just told of its end may still hold it: then the next look opens no file. */
+static void
+wait_until_nobody_has(struct room *r, const struct digest *d)
+{
+    struct cache *c = r->cache;
+    bool held = true;
+    for (int64_t end_ms = clock_ms() + SOON_MS; held && clock_ms() < end_ms;) {
+        lock_take(&c->lock);
+        held = entry_find(c, d)->blob != NULL;
+        lock_drop(&c->lock);
+        clock_sleep_ms(1);
+    }
+    assert_false(held);
+}
+
 static enum blob_phase
 end_of_join(struct room *r, const struct digest *d)
 {
     enum cache_got got;
+    wait_until_nobody_has(r, d);
     struct blob *b = cache_acquire(r->cache, d, &got);
     assert_int_equal(got, CACHE_JOIN);
     enum blob_phase end = wait_for_end(b);
