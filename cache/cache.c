@@ -258,6 +258,7 @@ struct opened {
     int fd;
     struct frames *frames;
     uint64_t size, gen;
+    int64_t mtime_ns;
     bool foreign; /* of containerd; the next two are for such a one */
     bool checked;
     struct fs_id id;
@@ -322,6 +323,9 @@ look_up(struct cache *c, const struct digest *d, bool may_lead, struct opened *f
         return NULL;
     }
     struct blob *b = blob_new(c, d);
+    if (stored) {
+        entry_opened(e, file->mtime_ns);
+    }
     if (stored && e->unsure) {
         blob_set_unsure(b, file->fd, entry_size(e));
         *ret_got = CACHE_JOIN;
@@ -405,6 +409,7 @@ open_stored(struct cache *c, const struct digest *d, struct opened *ret)
     ret->frames = file.frames;
     ret->size = file.size;
     ret->gen = want.gen;
+    ret->mtime_ns = file.mtime_ns;
     return 0;
 }
 

@@ -299,6 +299,8 @@ save_map(struct cache *c, struct blob *b)
 static void
 published(struct cache *c, struct blob *b)
 {
+    struct fs_id file;
+    bool marked = fs_id(b->fd, &file) == 0;
     lock_take(&c->lock);
     lock_take(&b->lock);
     struct entry *e = b->entry;
@@ -312,6 +314,10 @@ published(struct cache *c, struct blob *b)
         }
         entry_note(c, e);
         e->stored_wall_s = room_now_s(c);
+        e->mark = 0;
+        if (marked) {
+            entry_opened(e, file.mtime_ns);
+        }
         entry_sure(e);
     }
     cond_wake(&b->grew);

@@ -201,6 +201,28 @@ entry_note(struct cache *c, struct entry *e)
 #define REFUSED_S 600  /* within which a runtime tries again what it refused */
 #define SURE_S    3600 /* what was hashed since then is believed */
 
+uint32_t
+entry_mark(int64_t mtime_ns)
+{
+    return (uint32_t)(mtime_ns >> 20) | 1;
+}
+
+void
+entry_opened(struct entry *e, int64_t mtime_ns)
+{
+    int64_t mtime_s = mtime_ns / 1000000000;
+    uint32_t mark = entry_mark(mtime_ns);
+    bool later = mtime_s > e->stored_wall_s && mtime_s <= UINT32_MAX;
+    if (e->packed) {
+        return; /* each frame has a checksum */
+    }
+    e->unsure = e->unsure || (e->mark != 0 ? e->mark != mark : later);
+    e->mark = mark;
+    if (later) {
+        e->stored_wall_s = (uint32_t)mtime_s; /* for the next run */
+    }
+}
+
 void
 entry_sure(struct entry *e)
 {

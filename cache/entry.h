@@ -41,6 +41,10 @@ void entry_detach(struct cache *c, struct entry *e) NEEDS(c->lock);
 void entry_untie(struct cache *c, struct entry *e) NEEDS(c->lock);
 /* The blob's counts of where its bytes came from join the entry's. */
 void entry_add_sources(struct cache *c, struct entry *e, const struct blob *b) NEEDS(c->lock);
+/* The last write to its file, for comparison; never 0. */
+uint32_t entry_mark(int64_t mtime_ns);
+/* Its file was last written to then: it is unsure if that was after it was published. */
+void entry_opened(struct entry *e, int64_t mtime_ns);
 /* Its bytes were hashed. */
 void entry_sure(struct entry *e);
 /* A client was sent all of it. */

@@ -58,6 +58,7 @@ struct entry {
     uint32_t stored_wall_s;
     uint32_t sure_s;  /* clock_ms / 1000: hashed, or found by the start */
     uint32_t sent_s;  /* the same: a client was sent all of it; 0: not since then */
+    uint32_t mark;    /* STORED, not packed: entry_mark; 0: an earlier run published it */
     uint8_t state;    /* enum entry_state */
     bool unsure : 1;  /* STORED, not re-hashed since an unclean stop, or in doubt */
     bool touched : 1; /* used since its last fact in the journal */
@@ -243,7 +244,6 @@ void cache_check(struct cache *c);
 void cache_note_gone(struct cache *c, const struct digest *d) NEEDS(c->lock);
 
 /* ---- cache_facts.c ---- */
-
 /* Leaves encoded records to the disk thread for the journal. */
 void cache_add_facts(struct cache *c, const struct buf *records);
 

@@ -225,7 +225,13 @@ store_open_blob(const struct store *s, const struct digest *d, bool packed, stru
     struct stored b = {.fd = -1};
     int rc = fs_open_at(AT_FDCWD, path, O_RDONLY, &b.fd);
     if (rc == 0) {
-        rc = packed ? frames_open(b.fd, &b.frames) : fs_size(b.fd, &b.size);
+        struct fs_id id;
+        rc = fs_id(b.fd, &id);
+        b.size = id.size;
+        b.mtime_ns = id.mtime_ns;
+    }
+    if (rc == 0 && packed) {
+        rc = frames_open(b.fd, &b.frames);
     }
     if (rc < 0) {
         stored_close(&b);

@@ -45,6 +45,7 @@ struct stored {
     int fd;                /* read only */
     struct frames *frames; /* NULL: the file is the blob itself */
     uint64_t size;         /* of the blob */
+    int64_t mtime_ns;      /* of the file, since 1970 */
 };
 void stored_close(struct stored *b); /* for AUTO(stored_close); -1 and NULL are fine */
 CHECKED int store_open_blob(const struct store *s, const struct digest *d, bool packed,

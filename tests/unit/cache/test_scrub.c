@@ -133,6 +133,36 @@ who_asks_again_for_what_it_was_sent_gets_it_checked(void **state)
     room_release(&r);
 }
 
+/* Somebody writes to a stored file: of this run, and of one before. */
+static void
+what_was_written_to_is_hashed_before_its_tail_is_sent(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d;
+    char path[256];
+    room_init(&r, 64 * MIB);
+    uint8_t *body = make_body(10, 300 * KIB, &d);
+    store_body(&r, &d, body, 300 * KIB);
+    for (int i = 0; i < 2; i++) {
+        assert_true(is_hit(&r, &d));
+        blob_path(&r, &d, path);
+        struct timespec times[2] = {{0, UTIME_OMIT}, {(time_t)(2000000000 + i), 0}};
+        assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+        if (i == 1) {
+            room_reopen(&r);
+        }
+        assert_int_equal(end_of_join(&r, &d), BLOB_WHOLE);
+        assert_true(is_hit(&r, &d));
+    }
+    rot(&r, &d, 7);
+    struct timespec now[2] = {{0, UTIME_OMIT}, {0, UTIME_NOW}};
+    assert_int_equal(utimensat(AT_FDCWD, path, now, 0), 0);
+    assert_int_equal(end_of_join(&r, &d), BLOB_FAILED);
+    mem_free(body);
+    room_release(&r);
+}
+
 static void
 what_was_unsure_at_a_clean_stop_stays_unsure(void **state)
 {
@@ -239,6 +269,7 @@ main(void)
         cmocka_unit_test(unsure_blobs_become_sure_without_being_asked_for),
         cmocka_unit_test(a_rotten_blob_goes_to_quarantine_by_itself),
         cmocka_unit_test(who_asks_again_for_what_it_was_sent_gets_it_checked),
+        cmocka_unit_test(what_was_written_to_is_hashed_before_its_tail_is_sent),
         cmocka_unit_test(what_was_unsure_at_a_clean_stop_stays_unsure),
         cmocka_unit_test(a_blob_that_cannot_be_read_is_bad),
         cmocka_unit_test(what_rots_after_a_clean_stop_is_found),
