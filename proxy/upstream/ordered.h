@@ -16,9 +16,9 @@ void ordered_stop(struct fill *f, uint32_t get, uint32_t end);
 void ordered_hurry(struct fill *f, int64_t now_ms);
 /* Pieces are missing again: the time without bytes counts from now. */
 void ordered_again(struct fill *f, int64_t now_ms);
-/* Forgets the orders; their requests are stopped. `leave`: the swarm is told. NULL is fine. */
 /* Leaves the swarm; what it ordered of the registry goes on. */
 void ordered_quit(struct fill *f);
+/* Forgets the orders; their requests are stopped. `leave`: the swarm is told. NULL is fine. */
 void ordered_close(struct fill *f, bool leave);
 /* A blob that was in the swarm is whole here: its other nodes may have it. */
 void ordered_seed(struct fill *f);
