@@ -30,6 +30,7 @@ ask_upstream(struct request *r, const struct question *q, struct answer *ret)
         .accept = q->accept,
         .heard_deadline_ms = request_deadline_ms(r) - ANSWER_MARGIN_MS,
         .body_max = q->body_max,
+        .stop = &r->rooms->closing,
     };
     int64_t now_ms = clock_ms();
     if (q->wait_ms_max > 0 && now_ms + q->wait_ms_max < ask.heard_deadline_ms)
@@ -59,7 +60,12 @@ ask_head_only(const struct answer *a)
 int64_t
 ask_wait_ms(struct request *r, bool has_answer)
 {
-    return has_answer && fetch_is_failing(r->rooms->fetch, r->origin.host) ? FAILING_WAIT_MS : 0;
+    if (!has_answer)
+        return 0;
+    if (fetch_is_failing(r->rooms->fetch, r->origin.host))
+        return FAILING_WAIT_MS;
+    int64_t wait_ms = 2 * fetch_late_ms(r->rooms->fetch, r->origin.host);
+    return wait_ms > FIRST_BYTE_MS - ANSWER_MARGIN_MS ? wait_ms : FIRST_BYTE_MS - ANSWER_MARGIN_MS;
 }
 
 void

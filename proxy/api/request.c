@@ -118,7 +118,7 @@ static bool
 is_patient(const struct request *r)
 {
     bool bound = r->agent == AGENT_CONTAINERS && r->route.kind == ROUTE_BLOB;
-    bool known = r->route.kind != ROUTE_PING && fetch_is_slow(r->rooms->fetch, r->origin.host);
+    bool known = r->route.kind != ROUTE_PING && fetch_late_ms(r->rooms->fetch, r->origin.host) > 0;
     return bound || known;
 }
 

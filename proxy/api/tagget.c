@@ -65,7 +65,7 @@ head_tag(struct request *r, const struct lookup *l, struct answer *ret)
     bool has_answer = l->plan == TAG_ASK_ELSE_STALE || l->site.stale;
     int64_t wait_ms_max = ask_wait_ms(r, has_answer);
     int64_t left_ms = request_deadline_ms(r) - clock_ms() - SITE_MS;
-    if (wait_ms_max == 0 && shared_has_others(r))
+    if (shared_has_others(r) && (wait_ms_max == 0 || left_ms < wait_ms_max))
         wait_ms_max = left_ms > 1 ? left_ms : 1;
     return ask_upstream(r,
                         &(struct question){.head = true,

@@ -128,7 +128,10 @@ void
 wire_perform(struct wire *w)
 {
     int running = 0;
-    w->looked_ms = clock_ms();
+    int64_t now_ms = clock_ms();
+    if (now_ms - w->looked_ms > FROZEN_MS)
+        w->frozen_ms = now_ms;
+    w->looked_ms = now_ms;
     w->came_bytes = 0;
     (void)curl_multi_perform(w->multi, &running);
     int left = 0;
@@ -148,8 +151,9 @@ static void
 head_complete(struct exchange *x)
 {
     x->phase = EXCHANGE_BODY;
-    x->head_us = clock_us();
     x->last_byte_ms = clock_ms();
+    if (x->wire->frozen_ms <= x->sent_ms)
+        x->answer_ms = x->last_byte_ms - x->sent_ms;
     int said = x->head.bad ? ERR_UPSTREAM : x->ops->head(x);
     x->draining = said == 1;
     if (said < 0)
@@ -238,6 +242,7 @@ on_connected(void *arg, char *peer_ip, char *own_ip, // NOLINT(readability-non-c
     (void)own_ip;
     (void)peer_port;
     (void)own_port;
+    x->sent_ms = clock_ms();
     if (text_copy(x->peer_ip, sizeof x->peer_ip, peer_ip) != 0)
         return CURL_PREREQFUNC_ABORT;
     if (x->proxied || address_allowed(address_kind_text(peer_ip), x->rule))

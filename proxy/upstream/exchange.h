@@ -29,6 +29,7 @@ struct wire {
     struct throttle throttle; /* of all bodies whose errand says limited */
     int64_t wake_ms;          /* the loop sleeps no longer than until then */
     int64_t looked_ms;   /* when curl last began to look: what is silent since then is unknown */
+    int64_t frozen_ms;   /* when a look last came more than FROZEN_MS after the one before */
     uint64_t came_bytes; /* of bodies, at that look */
 };
 CHECKED int wire_open(struct wire *w, struct err *e);
@@ -39,6 +40,7 @@ void wire_wake_at(struct wire *w, int64_t at_ms);
 void wire_perform(struct wire *w);
 
 #define ERRAND_LINES_MAX 4
+#define FROZEN_MS        2000 /* between two looks: this thread or the node stood still */
 #define UNHEARD_MS       4500 /* a request that no kernel acknowledges: the way is gone */
 
 /* What to send. The texts need to live only until exchange_start returns. */
@@ -91,7 +93,8 @@ struct exchange {
     char peer_ip[64]; /* "" before it is connected */
     bool proxied;     /* peer_ip is a proxy's */
     bool to_peer;
-    int64_t started_us, head_us;
+    int64_t started_us;
+    int64_t answer_ms; /* from the request to its head; 0 if this node stood still meanwhile */
 
     /* private */
     struct wire *wire;
@@ -109,7 +112,7 @@ struct exchange {
     uint64_t held_rate;         /* of the throttle when they were booked */
     unsigned refused, admitted; /* addresses */
     enum address_rule rule;
-    int64_t head_deadline_ms, heard_deadline_ms, last_byte_ms;
+    int64_t sent_ms, head_deadline_ms, heard_deadline_ms, last_byte_ms;
 };
 
 /* 0, or ERR_REFUSED for a byte that must not go into a header. The exchange is IDLE or DONE. */

@@ -487,7 +487,7 @@ fetch_ask(struct fetch *f, const struct origin *o, const struct ask *a, struct a
         return code;
     code = mailbox_post(&f->asks, inquiry_mail(q));
     if (code == 0) {
-        code = inquiry_wait(q, ret, e);
+        code = inquiry_wait(q, a->stop, ret, e);
     } else {
         (void)err_set(e, code, "fetch queue: %s", err_text(code));
         struct inquiry *unposted = q;
@@ -622,10 +622,10 @@ fetch_sends_ranges(struct fetch *f, const char *host)
     return health_sends_ranges(&f->health, host, clock_ms());
 }
 
-bool
-fetch_is_slow(struct fetch *f, const char *host)
+int64_t
+fetch_late_ms(struct fetch *f, const char *host)
 {
-    return health_is_slow(&f->health, host, clock_ms());
+    return health_late_ms(&f->health, host, clock_ms());
 }
 
 bool

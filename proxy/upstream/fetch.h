@@ -14,6 +14,7 @@
 #include "p2p/p2p.h"
 #include "proxy/settings.h"
 #include "proxy/upstream/cells.h"
+#include <stdatomic.h>
 
 struct fetch;
 
@@ -62,6 +63,7 @@ struct ask {
     int64_t deadline_ms;       /* clock_ms() when the answer must be there */
     int64_t heard_deadline_ms; /* the same when the registry has taken the request, if later */
     size_t body_max;
+    const atomic_bool *stop; /* when true the asker waits no longer; NULL: it always waits */
 };
 struct answer {
     int status; /* upstream's final status, after token and redirects */
@@ -165,8 +167,8 @@ size_t fetch_finished(struct fetch *f, struct fetched_info *ret, size_t max);
 bool fetch_is_down(struct fetch *f, const char *host);
 /* Not known to send all of a blob when it is asked for a part. */
 bool fetch_sends_ranges(struct fetch *f, const char *host);
-/* It answers, but late: SLOW_FIRST_BYTE_MS. */
-bool fetch_is_slow(struct fetch *f, const char *host);
+/* How late it is known to answer (SLOW_FIRST_BYTE_MS); 0: it is not. */
+int64_t fetch_late_ms(struct fetch *f, const char *host);
 /* The last contact within the last minute failed, or it is down: to be asked, but not waited for.
  */
 bool fetch_is_failing(struct fetch *f, const char *host);

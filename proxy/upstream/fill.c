@@ -24,7 +24,6 @@
 #define UNREAD_MS_MAX  5000  /* a window without readers */
 #define LINGER_MS      3000
 #define RATE_MS        1000
-#define FROZEN_MS      2000 /* between two steps: the node itself stood still */
 
 static void
 wake_from_blob(void *arg)
@@ -415,7 +414,7 @@ awaits_head(const struct fill *f)
 static void
 start_listening(struct fill *f)
 {
-    if (f->upstream->listens > 0 || f->copy) {
+    if (f->upstream->listens > 0 || !awaits_head(f)) {
         fill_end(f, ERR_UPSTREAM, "no byte in time");
         return;
     }
@@ -440,8 +439,8 @@ step_listening(struct fill *f, int64_t now_ms)
 static bool
 is_late(const struct fill *f, int64_t now_ms)
 {
-    return patience_is_late(&f->patience, now_ms) && f->patience.heard && !f->background &&
-           !f->origin.patient && now_ms >= f->upstream->slow_until_ms;
+    return patience_is_late(&f->patience, now_ms) && !f->background && !f->origin.patient &&
+           now_ms >= f->upstream->slow_until_ms;
 }
 
 static int64_t
@@ -449,6 +448,16 @@ next_look_ms(const struct fill *f, int64_t now_ms)
 {
     int64_t late_ms = f->patience.started_ms + FIRST_BYTE_MS - FIRST_BYTE_MARGIN_MS;
     return now_ms < late_ms && !f->patience.any_byte ? late_ms : patience_end_ms(&f->patience);
+}
+
+/* This node itself stood still for so long: neither a registry nor a reader did. */
+static void
+stood_still(struct fill *f, int64_t ms, int64_t now_ms)
+{
+    patience_stood_still(&f->patience, ms);
+    f->blocked_ms += f->blocked_ms > 0 ? ms : 0;
+    if (f->ordered != NULL)
+        ordered_again(f, now_ms);
 }
 
 static void
@@ -514,7 +523,7 @@ fill_step(struct fill *f, int64_t now_ms, bool woken)
     bool complete = false;
     int64_t gap_ms = now_ms - f->stepped_ms;
     if (f->started && gap_ms > FROZEN_MS)
-        patience_stood_still(&f->patience, gap_ms);
+        stood_still(f, gap_ms, now_ms);
     f->stepped_ms = now_ms;
     count_wait(f, now_ms);
     if (f->listens) {
@@ -523,6 +532,8 @@ fill_step(struct fill *f, int64_t now_ms, bool woken)
     }
     if (!f->over && (!f->started || f->lacks_room))
         begin(f, now_ms);
+    if (f->lacks_room && f->patient && patience_is_late(&f->patience, now_ms))
+        fill_end(f, ERR_FULL, "no room in time");
     if (f->lacks_room)
         return f->over;
     if (f->trail != NULL)

@@ -7,7 +7,7 @@
 struct health_host {
     char host[256];
     int64_t news_ms, failed_ms, wait_until_ms; /* 0: never */
-    int64_t no_ranges_until_ms, slow_until_ms;
+    int64_t no_ranges_until_ms, slow_until_ms, slow_ms;
     int64_t down_until_ms, down_ms; /* since the last success; 0: it did not fail */
 };
 
@@ -106,21 +106,23 @@ health_sends_ranges(struct health *h, const char *host, int64_t now_ms)
 }
 
 void
-health_slow(struct health *h, const char *host, int64_t now_ms)
+health_slow(struct health *h, const char *host, int64_t now_ms, int64_t late_ms)
 {
     lock_take(&h->lock);
-    find_or_add(h, host, now_ms)->slow_until_ms = now_ms + HEALTH_SLOW_MS;
+    struct health_host *at = find_or_add(h, host, now_ms);
+    at->slow_until_ms = now_ms + HEALTH_SLOW_MS;
+    at->slow_ms = late_ms;
     lock_drop(&h->lock);
 }
 
-bool
-health_is_slow(struct health *h, const char *host, int64_t now_ms)
+int64_t
+health_late_ms(struct health *h, const char *host, int64_t now_ms)
 {
     lock_take(&h->lock);
     const struct health_host *at = find(h, host);
-    bool slow = at != NULL && now_ms < at->slow_until_ms;
+    int64_t late_ms = at != NULL && now_ms < at->slow_until_ms ? at->slow_ms : 0;
     lock_drop(&h->lock);
-    return slow;
+    return late_ms;
 }
 
 bool

@@ -25,9 +25,11 @@ void health_waits(struct health *h, const char *host, int64_t now_ms, int64_t un
 /* It sends all when it is asked for a part, and is believed to until then; 0: it does not. */
 void health_no_ranges(struct health *h, const char *host, int64_t now_ms, int64_t until_ms);
 bool health_sends_ranges(struct health *h, const char *host, int64_t now_ms);
-/* An answer of it began late: for HEALTH_SLOW_MS its answers are waited for as a client would. */
-void health_slow(struct health *h, const char *host, int64_t now_ms);
-bool health_is_slow(struct health *h, const char *host, int64_t now_ms);
+/* An answer of it began so late: for HEALTH_SLOW_MS its answers are waited for as a client would.
+ */
+void health_slow(struct health *h, const char *host, int64_t now_ms, int64_t late_ms);
+/* 0: it is not known to be late. */
+int64_t health_late_ms(struct health *h, const char *host, int64_t now_ms);
 /* It failed just now or asked to wait: what needs it should not be promised. */
 bool health_is_down(struct health *h, const char *host, int64_t now_ms);
 /* As people see it: the last contact within the last minute failed, or it is down. */

@@ -10,14 +10,13 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/text.h"
+#include "proxy/upstream/patience.h"
 #include "proxy/upstream/url.h"
-#include <stdatomic.h>
 #include <string.h>
 
-#define TRIES_MAX    4
-#define HEAD_WAIT_MS 2200 /* the first try leaves time for a second one */
-#define ASKS_MAX     32   /* open to one registry; more of them wait */
-#define GRACE_MS     200  /* the fetch thread ends it at the deadline; this is the belt */
+#define ASKS_MAX 32   /* open to one registry; more of them wait */
+#define SLICE_MS 1000 /* how often a waiting asker looks whether it shall stop */
+#define GRACE_MS 200  /* the fetch thread ends it at the deadline; this is the belt */
 
 struct inquiry {
     struct mail mail; /* first member */
@@ -109,12 +108,14 @@ inquiry_unref(struct inquiry **qp)
 /* ---- asker ---- */
 
 int
-inquiry_wait(struct inquiry *q, struct answer *ret, struct err *e)
+inquiry_wait(struct inquiry *q, const atomic_bool *stop, struct answer *ret, struct err *e)
 {
     lock_take(&q->lock);
-    while (!q->done)
-        if (!cond_wait(&q->ended, &q->lock, q->heard_deadline_ms + GRACE_MS))
-            break;
+    int64_t end_ms = q->heard_deadline_ms + GRACE_MS;
+    while (!q->done && clock_ms() < end_ms && !(stop != NULL && atomic_load(stop))) {
+        int64_t slice_ms = clock_ms() + SLICE_MS;
+        (void)cond_wait(&q->ended, &q->lock, slice_ms < end_ms ? slice_ms : end_ms);
+    }
     bool done = q->done;
     lock_drop(&q->lock);
     if (!done)
@@ -210,6 +211,19 @@ take_answer(struct inquiry *q)
     finish(q, 0);
 }
 
+/* A redirect or a token that follows a late answer has as much time as the first request had. */
+static int64_t
+end_ms(struct inquiry *q, int64_t now_ms)
+{
+    if (q->call.phase == CALL_OPEN && q->call.exchange.peer_ip[0] != '\0') {
+        q->heard_ms = now_ms;
+        return q->heard_deadline_ms;
+    }
+    int64_t ms =
+        q->heard_ms + UNHEARD_MS > q->deadline_ms ? q->heard_ms + UNHEARD_MS : q->deadline_ms;
+    return ms < q->heard_deadline_ms ? ms : q->heard_deadline_ms;
+}
+
 static int64_t
 next_try_ms(struct inquiry *q, struct rng *rng, int64_t now_ms)
 {
@@ -218,7 +232,7 @@ next_try_ms(struct inquiry *q, struct rng *rng, int64_t now_ms)
     if (q->tries >= TRIES_MAX || !budget_take(&q->source->retries))
         return -1;
     int64_t at_ms = now_ms + backoff_retry_ms(rng, q->tries - 1);
-    return at_ms < q->deadline_ms ? at_ms : -1;
+    return at_ms < end_ms(q, now_ms) ? at_ms : -1;
 }
 
 static void
@@ -247,10 +261,20 @@ take_end(struct inquiry *q, struct rng *rng, int64_t now_ms)
     finish(q, err_set(&q->err, code, "%s", q->call.err.text));
 }
 
+/* A first request may be lost: there is time for another one. */
+static int64_t
+heard_wait_ms(const struct inquiry *q, int64_t now_ms)
+{
+    int64_t late_ms = source_late_ms(q->source, now_ms);
+    if (q->tries > 0)
+        return SLOW_FIRST_BYTE_MS;
+    return late_ms > 0 ? patience_late_wait_ms(q->heard_deadline_ms - now_ms, late_ms) : 0;
+}
+
 static void
 try_once(struct inquiry *q, struct wire *w, int64_t now_ms)
 {
-    int64_t left_ms = q->deadline_ms - now_ms;
+    int64_t left_ms = end_ms(q, now_ms) - now_ms;
     if (q->source->asks >= ASKS_MAX)
         return;
     q->source->asks++;
@@ -259,8 +283,7 @@ try_once(struct inquiry *q, struct wire *w, int64_t now_ms)
     q->call.owner = q;
     q->call.source = q->source;
     q->call.head_wait_ms = q->tries == 0 && left_ms > HEAD_WAIT_MS ? HEAD_WAIT_MS : left_ms;
-    bool first = q->tries == 0 && now_ms >= q->source->slow_until_ms;
-    q->call.heard_wait_ms = first ? 0 : SLOW_FIRST_BYTE_MS;
+    q->call.heard_wait_ms = heard_wait_ms(q, now_ms);
     if (q->tries++ > 0)
         metric_add(M_upstream_retries, 1);
     call_start(&q->call, w, now_ms);
@@ -289,19 +312,6 @@ step_listening(struct inquiry *q, struct wire *w, int64_t now_ms)
     wire_wake_at(w, q->deadline_ms);
     if (now_ms >= q->deadline_ms || !call_awaits_head(&q->call))
         finish(q, ERR_TIMEOUT);
-}
-
-/* A redirect or a token that follows a late answer has as much time as the first request had. */
-static int64_t
-end_ms(struct inquiry *q, int64_t now_ms)
-{
-    if (q->call.phase == CALL_OPEN && q->call.exchange.peer_ip[0] != '\0') {
-        q->heard_ms = now_ms;
-        return q->heard_deadline_ms;
-    }
-    int64_t ms =
-        q->heard_ms + UNHEARD_MS > q->deadline_ms ? q->heard_ms + UNHEARD_MS : q->deadline_ms;
-    return ms < q->heard_deadline_ms ? ms : q->heard_deadline_ms;
 }
 
 bool

@@ -13,8 +13,9 @@ struct inquiry;
 /* Asker: makes one with two references. ERR_REFUSED: the path is too long or unclean. */
 CHECKED int inquiry_new(const struct origin *o, const struct ask *a, struct inquiry **ret,
                         struct err *e);
-/* Asker: waits for the end, at most until the deadline. */
-CHECKED int inquiry_wait(struct inquiry *q, struct answer *ret, struct err *e);
+/* Asker: waits for the end, at most until the deadline or until *stop (NULL: not). */
+CHECKED int inquiry_wait(struct inquiry *q, const atomic_bool *stop, struct answer *ret,
+                         struct err *e);
 void inquiry_unref(struct inquiry **q);
 
 /* Fetch thread: true when it is over (then inquiry_unref). */

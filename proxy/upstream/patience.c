@@ -62,13 +62,22 @@ patience_head_wait_ms(const struct patience *p, int64_t now_ms)
 }
 
 int64_t
-patience_heard_wait_ms(const struct patience *p, int64_t now_ms, bool slow)
+patience_late_wait_ms(int64_t left_ms, int64_t late_ms)
+{
+    int64_t wait_ms = 2 * late_ms > left_ms / 2 ? 2 * late_ms : left_ms / 2;
+    return wait_ms < left_ms ? wait_ms : left_ms;
+}
+
+int64_t
+patience_heard_wait_ms(const struct patience *p, int64_t now_ms, int64_t late_ms)
 {
     struct patience heard = *p;
     heard.heard = true;
-    if (p->idle_tries == 0 && !slow)
+    bool repeats = p->idle_tries == 0 || p->any_byte;
+    int64_t left_ms = patience_end_ms(&heard) - now_ms;
+    if (repeats && late_ms == 0)
         return patience_head_wait_ms(p, now_ms);
-    return patience_end_ms(&heard) - now_ms;
+    return repeats ? patience_late_wait_ms(left_ms, late_ms) : left_ms;
 }
 
 int64_t

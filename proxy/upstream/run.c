@@ -241,8 +241,8 @@ run_start(struct run *r, struct wire *w, const struct gap *gap, uint64_t size, i
     r->call.head_wait_ms = patience_head_wait_ms(r->patience, now_ms);
     if (r->call.source->body_source == BLOB_FROM_UPSTREAM) {
         r->call.stall_ms = patience_stall_ms(r->patience);
-        bool slow = now_ms < r->call.source->slow_until_ms;
-        r->call.heard_wait_ms = patience_heard_wait_ms(r->patience, now_ms, slow);
+        int64_t late_ms = source_late_ms(r->call.source, now_ms);
+        r->call.heard_wait_ms = patience_heard_wait_ms(r->patience, now_ms, late_ms);
     }
     int64_t source_ms = r->call.source->head_wait_ms;
     if (source_ms > 0 && source_ms < r->call.head_wait_ms)

@@ -82,9 +82,17 @@ struct source {
     unsigned whole_answers;    /* of a registry, in a row, to requests for a part; counted to two */
     int64_t no_ranges_until_ms; /* as many: it counts as one without ranges */
     int64_t slow_until_ms;      /* of a registry: an answer began late */
+    int64_t slow_ms;            /* so late, the latest one until then */
     unsigned listens;           /* of blob_calls and asks: nobody waits for them any more */
     struct backoff wait;        /* no calls while it is active: the source asked for it */
     struct budget retries;
 };
+
+/* How late it is known to answer; 0: it is not. */
+static inline int64_t
+source_late_ms(const struct source *s, int64_t now_ms)
+{
+    return now_ms < s->slow_until_ms ? s->slow_ms : 0;
+}
 
 #endif

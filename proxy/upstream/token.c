@@ -209,6 +209,7 @@ start(struct tokens *ts, struct token *t, const struct token_ask *how)
     buf_init(&query, TOKEN_TEXT_MAX * 4);
     AUTO(url_release) struct url url = {0};
     bool post = how->creds != NULL && how->creds->identity != NULL;
+    bool patient = how->patient || t->state == TOKEN_FAILED;
     int code = build_query(&query, how);
     if (code == 0)
         code = post ? url_parse(how->realm->text, &url) : target(how, buf_text(&query), &url);
@@ -220,7 +221,7 @@ start(struct tokens *ts, struct token *t, const struct token_ask *how)
         .rule = how->rule,
         .trust = how->trust,
         .head_wait_ms = TOKEN_WAIT_MS,
-        .heard_wait_ms = TOKEN_HEARD_MS,
+        .heard_wait_ms = patient ? TOKEN_HEARD_MS : 0,
     };
     if (how->creds != NULL && !post) {
         what.user = how->creds->user;

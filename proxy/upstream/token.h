@@ -43,6 +43,7 @@ struct token_ask {
     const struct creds *creds;
     enum address_rule rule;
     struct trust_more trust;
+    bool patient; /* it may take long to answer, as after a request that failed */
 };
 void token_ask(struct tokens *t, const char *key, const struct token_ask *how);
 /* The registry did not accept it. */

@@ -94,7 +94,7 @@ rule_for(const struct upstream *u, const struct url *to)
 }
 
 static void
-ask_token(struct upstream *u, struct trail *t, const struct url *realm)
+ask_token(struct upstream *u, struct trail *t, const struct url *realm, int64_t now_ms)
 {
     bool listed = realm_listed(u->realms, realm->host);
     struct token_ask how = {
@@ -103,18 +103,19 @@ ask_token(struct upstream *u, struct trail *t, const struct url *realm)
         .creds = upstream_credentials(u),
         .rule = listed ? ADDRESS_RULE_ANY : rule_for(u, realm),
         .trust = upstream_trust(u),
+        .patient = source_late_ms(&u->source, now_ms) > 0,
     };
     token_ask(u->all->tokens, t->key, &how);
 }
 
 /* The realm was checked when the challenge came. */
 static int
-renew_token(struct upstream *u, struct trail *t, struct err *e)
+renew_token(struct upstream *u, struct trail *t, int64_t now_ms, struct err *e)
 {
     AUTO(url_release) struct url realm = {0};
     if (url_parse(t->challenge.realm, &realm) != 0)
         return err_set(e, ERR_REFUSED, "token realm is no URL");
-    ask_token(u, t, &realm);
+    ask_token(u, t, &realm, now_ms);
     return SOURCE_PARK;
 }
 
@@ -136,12 +137,12 @@ bring_token(struct upstream *u, struct trail *t, int64_t now_ms, struct errand *
         return SOURCE_PARK;
     case TOKEN_FAILED:
         if (look.changed_ms < t->started_ms)
-            return renew_token(u, t, e);
+            return renew_token(u, t, now_ms, e);
         if (look.code == ERR_BUSY)
             backoff_wait(&u->source.wait, u->all->rng, now_ms, -1);
         return err_set(e, look.code, "token: %s", err_text(look.code));
     case TOKEN_NONE:
-        return renew_token(u, t, e);
+        return renew_token(u, t, now_ms, e);
     }
     never("token state");
 }
@@ -328,6 +329,18 @@ ignores_range(struct upstream *u, const struct want *w, const struct head *h, in
     return w->part_only && w->gap.start > 0;
 }
 
+static void
+note_late(struct upstream *u, int64_t answer_ms, int64_t now_ms)
+{
+    struct source *s = &u->source;
+    if (answer_ms < SLOW_HEAD_MS)
+        return;
+    int64_t before_ms = source_late_ms(s, now_ms);
+    s->slow_ms = answer_ms > before_ms ? answer_ms : before_ms;
+    s->slow_until_ms = now_ms + HEALTH_SLOW_MS;
+    health_slow(u->all->health, u->host, now_ms, s->slow_ms);
+}
+
 static struct verdict
 judge(struct source *s, struct want *w, const struct exchange *x, int64_t now_ms)
 {
@@ -336,10 +349,7 @@ judge(struct source *s, struct want *w, const struct exchange *x, int64_t now_ms
     const struct head *h = &x->head;
 
     note_health(u, h, now_ms);
-    if (x->head_us - x->started_us >= SLOW_HEAD_MS * 1000) {
-        health_slow(u->all->health, u->host, now_ms);
-        u->source.slow_until_ms = now_ms + HEALTH_SLOW_MS;
-    }
+    note_late(u, x->answer_ms, now_ms);
     if (judge_is_wait(h))
         return wait_for(u, h, now_ms);
     if (judge_is_redirect(h))

@@ -348,10 +348,13 @@ fake_serve_manifest(struct fake *f, int fd, const char *head, const char *repo, 
 }
 
 static bool
-fake_serve_token(struct fake *f, int fd, const char *head)
+fake_serve_token(struct fake *f, int fd, const char *head, unsigned nth)
 {
-    (void)f;
     char text[512];
+    if (strstr(head, "scope=repository%3Atokenmute") != NULL && nth == 1) {
+        fake_hang(f, fd);
+        return false;
+    }
     const char *answer = strstr(head, "scope=repository%3Atokendenied") != NULL
                              ? ""
                              : "{\"token\":\"good\",\"expires_in\":300}";
@@ -415,7 +418,7 @@ fake_serve(struct fake *f, int fd, const char *head)
     if (strncmp(path, "/p2p/v1/blob/", 13) == 0)
         return fake_serve_piece(f, fd, head);
     if (strncmp(path, "/token", 6) == 0)
-        return fake_serve_token(f, fd, head);
+        return fake_serve_token(f, fd, head, nth);
     if (strncmp(path, "/store/", 7) == 0)
         return fake_blob(f, fd, head, FAKE_BYTES);
     if (strstr(path, "/blobs/") != NULL)

@@ -255,12 +255,14 @@ a_registry_that_answers_late_is_waited_for_from_then_on(void **state)
     struct bench *b = *state;
     struct fake_seen seen[4];
     struct answer a;
-    assert_int_equal(ask(b, "reg.test", "late", 500, &a), ERR_TIMEOUT);
-    assert_false(fetch_is_slow(b->fetch, "reg.test"));
-    int64_t end_ms = clock_ms() + 20000;
-    while (!fetch_is_slow(b->fetch, "reg.test") && clock_ms() < end_ms)
-        (void)usleep(10000);
-    assert_true(fetch_is_slow(b->fetch, "reg.test"));
+    for (int i = 0; i < 20 && fetch_late_ms(b->fetch, "reg.test") == 0; i++) {
+        if (ask(b, "reg.test", "late", 500, &a) == 0) /* where this process stood still */
+            answer_release(&a);
+        int64_t end_ms = clock_ms() + 2 * FAKE_LATE_MS;
+        while (fetch_late_ms(b->fetch, "reg.test") == 0 && clock_ms() < end_ms)
+            (void)usleep(10000);
+    }
+    assert_true(fetch_late_ms(b->fetch, "reg.test") >= 2000);
     assert_int_equal(pull(b, "late"), 0);
     assert_int_equal(fake_asked(&b->fake, "/late/blobs/", seen, 4), 1);
 }
@@ -383,6 +385,16 @@ the_nodes_credentials_go_to_the_realm_only(void **state)
     assert_int_equal(fake_asked(&b->fake, "/token/blobs/", seen, 4), 2);
     assert_string_equal(seen[0].authorization, "");
     assert_string_equal(seen[1].authorization, "Bearer good");
+}
+
+/* The request may have been lost: the blob's second try asks anew. */
+static void
+a_token_that_does_not_come_is_asked_for_again_in_time(void **state)
+{
+    struct bench *b = *state;
+    struct fake_seen seen[4];
+    assert_int_equal(pull(b, "tokenmute"), 0);
+    assert_int_equal(fake_asked(&b->fake, "/token?", seen, 4), 2);
 }
 
 static void
@@ -852,6 +864,7 @@ main(void)
         WITH_BENCH(a_long_wait_fails_at_once),
         WITH_BENCH(a_token_is_asked_for_once_and_kept),
         WITH_BENCH(the_nodes_credentials_go_to_the_realm_only),
+        WITH_BENCH(a_token_that_does_not_come_is_asked_for_again_in_time),
         WITH_BENCH(a_token_that_expires_mid_layer_is_renewed),
         WITH_BENCH(basic_credentials_answer_a_basic_challenge_of_the_registry),
         WITH_BENCH(a_public_registry_gets_no_credentials),

@@ -108,12 +108,12 @@ who_answers_late_is_known_for_a_while(void **state)
     (void)state;
     struct health h;
     health_init(&h);
-    assert_false(health_is_slow(&h, "a", NOW));
-    health_slow(&h, "a", NOW);
+    assert_int_equal(health_late_ms(&h, "a", NOW), 0);
+    health_slow(&h, "a", NOW, 7000);
     health_failed(&h, "a", NOW);
-    assert_true(health_is_slow(&h, "a", NOW + HEALTH_SLOW_MS - 1));
-    assert_false(health_is_slow(&h, "a", NOW + HEALTH_SLOW_MS));
-    assert_false(health_is_slow(&h, "b", NOW));
+    assert_int_equal(health_late_ms(&h, "a", NOW + HEALTH_SLOW_MS - 1), 7000);
+    assert_int_equal(health_late_ms(&h, "a", NOW + HEALTH_SLOW_MS), 0);
+    assert_int_equal(health_late_ms(&h, "b", NOW), 0);
     health_release(&h);
 }
 

@@ -111,10 +111,9 @@ who_took_the_request_has_more_time(void **state)
     struct patience p;
     int64_t last_ms = NOW + SLOW_FIRST_BYTE_MS - FIRST_BYTE_MARGIN_MS;
     patience_start(&p, NOW, false);
-    assert_int_equal(patience_heard_wait_ms(&p, NOW, false), HEAD_WAIT_MS);
-    assert_int_equal(NOW + patience_heard_wait_ms(&p, NOW, true), last_ms);
+    assert_int_equal(patience_heard_wait_ms(&p, NOW, 0), HEAD_WAIT_MS);
     p.idle_tries = 1;
-    assert_int_equal(NOW + patience_heard_wait_ms(&p, NOW, false), last_ms);
+    assert_int_equal(NOW + patience_heard_wait_ms(&p, NOW, 0), last_ms);
     patience_heard(&p, NOW + 3000, true);
     assert_int_equal(patience_end_ms(&p), last_ms);
     patience_heard(&p, NOW + 3100, false); /* it answered, with a redirect say */
@@ -126,6 +125,24 @@ who_took_the_request_has_more_time(void **state)
     assert_true(patience_is_late(&p, NOW + FIRST_BYTE_MS - FIRST_BYTE_MARGIN_MS));
     patience_bytes(&p, NOW + 24100, 1);
     assert_false(patience_is_late(&p, NOW + 24100));
+}
+
+/* One of several behind one name may hang: there is time for another one. */
+static void
+no_request_takes_all_the_time_of_the_next_one(void **state)
+{
+    (void)state;
+    struct patience p;
+    int64_t left_ms = SLOW_FIRST_BYTE_MS - FIRST_BYTE_MARGIN_MS;
+    patience_start(&p, NOW, false);
+    assert_int_equal(patience_heard_wait_ms(&p, NOW, 2400), left_ms / 2);
+    assert_int_equal(patience_heard_wait_ms(&p, NOW, 7000), 14000); /* it may need more than half */
+    assert_int_equal(patience_heard_wait_ms(&p, NOW, 20000), left_ms);
+    patience_bytes(&p, NOW, 1);
+    assert_int_equal(patience_heard_wait_ms(&p, NOW, 0), HEAD_WAIT_MS);
+    p.idle_tries = 1;
+    assert_int_equal(patience_heard_wait_ms(&p, NOW, 0), HEAD_WAIT_LATER_MS);
+    assert_int_equal(patience_heard_wait_ms(&p, NOW, 2400), SILENCE_MS / 2);
 }
 
 static void
@@ -165,6 +182,7 @@ main(void)
         cmocka_unit_test(bytes_below_the_bound_add_up_to_progress),
         cmocka_unit_test(silence_counts_from_the_last_byte),
         cmocka_unit_test(who_took_the_request_has_more_time),
+        cmocka_unit_test(no_request_takes_all_the_time_of_the_next_one),
         cmocka_unit_test(a_node_that_stood_still_blames_nobody),
         cmocka_unit_test(a_registry_is_waited_for_within_bounds_only),
     };
