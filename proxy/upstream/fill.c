@@ -78,9 +78,9 @@ fill_has_place(const struct fill *f, const struct source *s, bool due)
     const struct fill_world *w = f->world;
     if (fill_runs(f) == FILL_RUNS_MAX)
         return false;
+    uint64_t buffers = due ? BUFFER_BYTES_MAX : BUFFER_BYTES_MAX - BUFFER_DUE_BYTES;
     if (is_peer(s))
-        return w->peer_calls < PEER_CALLS_MAX &&
-               w->buffer_bytes + piece_bytes(f->size) <= BUFFER_BYTES_MAX;
+        return w->peer_calls < PEER_CALLS_MAX && w->buffer_bytes + piece_bytes(f->size) <= buffers;
     return w->blob_calls < BLOB_CALLS_MAX && (due || s->blob_calls < REGISTRY_CALLS_MAX) &&
            (!f->background || s->background_calls < BACKGROUND_CALLS_MAX);
 }

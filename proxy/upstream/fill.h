@@ -15,12 +15,13 @@
 #include "proxy/upstream/upstream.h"
 
 #define BLOB_CALLS_MAX       64 /* open requests for blobs in all */
-#define REGISTRY_CALLS_MAX   16 /* of those to one registry, but see has_place */
+#define REGISTRY_CALLS_MAX   16 /* of those to one registry, but see fill_has_place */
 #define BACKGROUND_CALLS_MAX 8  /* of those for blobs that no client asked for */
 #define PEER_CALLS_MAX       64 /* open requests at other nodes */
-/* Of what is compared as a whole piece before it is written: six of 4 MiB, what one blob asks for.
- */
-#define BUFFER_BYTES_MAX (24u * 1024 * 1024)
+/* Of what is compared as a whole piece before it is written. What a blob asks for at once may be
+ * more; the last 4 MiB are for the first request of one that has none. */
+#define BUFFER_BYTES_MAX (28u * 1024 * 1024)
+#define BUFFER_DUE_BYTES (4u * 1024 * 1024)
 
 /* What all fills share. */
 struct fill_world {

@@ -32,6 +32,7 @@
 /* A reader without a first byte, which is due 1 s later, and nobody is asked for one in spite of
  * SWARM_FIRST_MS. */
 #define STRANDED_MS 3500
+#define UNASKED_MS  500 /* then, and nobody since so long: a peer that is busy is asked again */
 /* The same later, or when no client waits: a WAN that is out for some seconds is out for all, and
  * whoever leaves the swarm for it fetches everything once more afterwards. After the swarm's own
  * rescues (SWARM_PATIENT_MS and a turn), while there is time for a byte before SILENCE_MS. */
@@ -64,6 +65,7 @@ struct ordered {
     struct err refusal;
     int64_t refused_ms;
     int64_t peers_ms;  /* a peer was at work then */
+    int64_t asked_ms;  /* anybody was */
     struct gap window; /* as told; of blobs in memory */
     int64_t cursors_ms;
     size_t cursors_count;
@@ -133,7 +135,7 @@ ordered_open(struct fill *f, int64_t now_ms)
         WIRE_SERVES | (f->lan_only ? 0 : WIRE_MAY_FETCH) | (f->background ? 0 : WIRE_CLIENT);
     if (f->copy)
         f->ordered->flags |= WIRE_FOR_COPY;
-    f->ordered->since_ms = f->ordered->peers_ms = now_ms;
+    f->ordered->since_ms = f->ordered->peers_ms = f->ordered->asked_ms = now_ms;
     f->shared = true;
     want(f);
     tell_window(f);
@@ -371,13 +373,14 @@ note_reach(struct reach *reach, const struct run *r, int64_t now_ms)
         reach_failed(reach, &s->node, now_ms);
 }
 
-/* Does the registry give something to another order? That one will find out what is wrong there. */
+/* Does the registry give something to another order? That one will find out what is wrong there; a
+ * sip that was not answered yet may do so late. */
 static bool
 is_read(const struct fill *f, const struct order *but)
 {
     for (size_t i = 0; i < SWARM_GETS_MAX; i++) {
         const struct order *o = &f->ordered->orders[i];
-        if (o != but && o->run != NULL && !is_peer(o->source))
+        if (o != but && o->run != NULL && !is_peer(o->source) && (*o->run)->got_bytes > 0)
             return true;
     }
     return false;
@@ -571,12 +574,15 @@ tell_cursors(struct fill *f, int64_t now_ms, bool woken)
     p2p_cursors(w->p2p, blob_digest(f->blob), at, count);
 }
 
+/* Who is asked now: anybody, or the registry? */
 static bool
-is_asking(const struct ordered *w)
+is_asking(const struct ordered *w, bool registry_only)
 {
-    for (size_t i = 0; i < SWARM_GETS_MAX; i++)
-        if (w->orders[i].id != 0 && w->orders[i].run != NULL)
+    for (size_t i = 0; i < SWARM_GETS_MAX; i++) {
+        const struct order *o = &w->orders[i];
+        if (o->id != 0 && o->run != NULL && !(registry_only && is_peer(o->source)))
             return true;
+    }
     return false;
 }
 
@@ -584,12 +590,15 @@ is_asking(const struct ordered *w)
 static bool
 is_stranded(struct fill *f, int64_t now_ms)
 {
-    const struct ordered *w = f->ordered;
+    struct ordered *w = f->ordered;
     uint64_t at;
-    if (w->refused != 0 || w->rest_until_ms != 0)
+    if (is_asking(w, false))
+        w->asked_ms = now_ms;
+    /* It answers, or patience ends: alone we would only ask it once more. */
+    if (w->refused != 0 || w->rest_until_ms != 0 || is_asking(w, true))
         return false;
     bool waits = !f->background && blob_cursors(f->blob, &at, 1) > 0;
-    bool late = waits && !f->patience.any_byte && !is_asking(w);
+    bool late = waits && !f->patience.any_byte && now_ms - w->asked_ms >= UNASKED_MS;
     int64_t limit_ms = late ? STRANDED_MS : UNREAD_MS;
     if (!w->any && !f->copy && p2p_others(w->p2p) == 0)
         limit_ms = ALONE_MS;

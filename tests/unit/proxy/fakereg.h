@@ -280,7 +280,7 @@ fake_serve_blob(struct fake *f, int fd, const char *head, const char *repo, unsi
         fake_hang(f, fd);
         return false;
     }
-    if (strcmp(repo, "mute1") == 0 && nth == 1) {
+    if (strncmp(repo, "mute1", 5) == 0 && nth == 1) {
         fake_hang(f, fd);
         return false;
     }
@@ -293,7 +293,7 @@ fake_serve_blob(struct fake *f, int fd, const char *head, const char *repo, unsi
     if (strcmp(repo, "forbidden") == 0)
         return FAKE_EMPTY("403 Forbidden", "");
     if (strcmp(repo, "broken") == 0 || strcmp(repo, "drip") == 0 ||
-        (strcmp(repo, "flaky") == 0 && nth <= 2))
+        strcmp(repo, "mute1broken") == 0 || (strcmp(repo, "flaky") == 0 && nth <= 2))
         return FAKE_EMPTY("500 Oops", "");
     if (strcmp(repo, "gzip") == 0) {
         fake_blob_head(fd, "200 OK", FAKE_BYTES, "Content-Encoding: gzip\r\n");

@@ -1506,6 +1506,49 @@ a_sip_that_fails_beside_a_lease_is_only_that(void **state)
 }
 
 static void
+a_lease_that_fails_beside_a_sip_without_an_answer_is_told(void **state)
+{
+    struct bench *b = *state;
+    static struct pull p;
+    start_pull(b, "reg.test", "mute1broken", &p);
+    swarm_wait(is_wanted, 1);
+    order_sip(b, 1, 0);
+    fake_wait_for(&b->fake, "/mute1broken/", 1);
+    order_wan(b, 2, 5, 2);
+    assert_int_equal(outcome(2), SWARM_FAILED);
+    swarm_lock();
+    unsigned wants = swarm.wants;
+    swarm_unlock();
+    assert_true(wants > 1); /* it may not fetch, for a while */
+    for (uint32_t i = 0; i < PIECES; i++)
+        order_lan(b, 0, 10 + i, i);
+    assert_int_equal(end_pull(&p), 0);
+}
+
+/* An order that waits for the piece begins when the one before it has failed, a step later. Both
+ * are of one node, which is no reason to give up all of them. */
+static void
+between_two_requests_a_late_reader_does_not_leave(void **state)
+{
+    struct bench *b = *state;
+    static struct pull p;
+    swarm.others = 2;
+    b->peers[1].peer = FAKE_MUTE;
+    start_pull(b, "reg.test", "plain", &p);
+    swarm_wait(is_wanted, 1);
+    order_lan(b, 1, 1, 0);
+    order_lan(b, 1, 2, 0);
+    assert_int_equal(outcome(1), SWARM_FAILED);
+    order_lan(b, 0, 3, 0); /* in the place of the first, and looked at before the second */
+    assert_int_equal(outcome(2), SWARM_FAILED);
+    assert_int_equal(outcome(3), SWARM_DONE);
+    for (uint32_t i = 1; i < PIECES; i++)
+        order_lan(b, 0, 10 + i, i);
+    assert_int_equal(end_pull(&p), 0);
+    assert_int_equal(swarm.leaves, 0);
+}
+
+static void
 a_registry_that_lies_alone_fails_the_blob(void **state)
 {
     struct bench *b = *state;
@@ -1519,7 +1562,7 @@ a_registry_that_lies_alone_fails_the_blob(void **state)
     blob_release(&p.blob);
 }
 
-/* Of blobs with pieces of 4 MiB three ask for 18 of them at once. */
+/* Of blobs with pieces of 4 MiB three ask for 24 of them at once; who has none gets one soon. */
 static void
 pieces_that_are_compared_as_a_whole_have_bounded_memory(void **state)
 {
@@ -1530,11 +1573,18 @@ pieces_that_are_compared_as_a_whole_have_bounded_memory(void **state)
     struct source registry = {.body_source = BLOB_FROM_UPSTREAM};
     uint64_t bytes = 0;
     (void)state;
-    for (int i = 0; i < 18 && fill_has_place(&big, &peer, false); i++)
+    for (int i = 0; i < 24 && fill_has_place(&big, &peer, false); i++)
         bytes = world.buffer_bytes += piece_bytes(big.size);
-    assert_int_equal(bytes, BUFFER_BYTES_MAX);
+    assert_int_equal(bytes, BUFFER_BYTES_MAX - BUFFER_DUE_BYTES);
     assert_false(fill_has_place(&small, &peer, false));
+    assert_true(fill_has_place(&small, &peer, true));
     assert_true(fill_has_place(&big, &registry, false));
+    assert_true(fill_has_place(&big, &peer, true));
+    world.buffer_bytes += piece_bytes(big.size);
+    assert_false(fill_has_place(&small, &peer, true));
+    world.buffer_bytes -= piece_bytes(big.size); /* no second one comes before it */
+    assert_false(fill_has_place(&big, &peer, false));
+    assert_true(fill_has_place(&small, &peer, true));
     world.buffer_bytes -= piece_bytes(big.size);
     assert_true(fill_has_place(&big, &peer, false));
     assert_true(fill_has_place(&small, &peer, false));
@@ -1750,6 +1800,8 @@ main(void)
         WITH_NODE(who_brings_the_piece_does_not_wait_for_its_sip),
         WITH_NODE(a_word_that_lies_does_not_fit_a_sip),
         WITH_NODE(a_sip_that_fails_beside_a_lease_is_only_that),
+        WITH_NODE(a_lease_that_fails_beside_a_sip_without_an_answer_is_told),
+        WITH_NODE(between_two_requests_a_late_reader_does_not_leave),
         WITH_NODE(a_registry_that_lies_alone_fails_the_blob),
         WITH_NODE(a_registry_without_ranges_is_asked_for_all_by_each_node),
         WITH_NODE(a_registry_without_ranges_is_found_out_behind_a_first_lease),
