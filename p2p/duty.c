@@ -71,7 +71,7 @@ duty_sip(struct duties *r, uint32_t piece, uint32_t bytes)
 
 /* Is it of the one connection upstream? */
 static bool
-is_upstream(const struct duty *a)
+is_upstream_lease(const struct duty *a)
 {
     return node_is_none(&a->node) && a->sip == 0;
 }
@@ -88,11 +88,11 @@ duty_ready(struct duties *r)
 {
     bool upstream = false;
     for (size_t i = 0; i < DUTIES_MAX; i++)
-        upstream = upstream || (r->list[i].phase == DUTY_RUNS && is_upstream(&r->list[i]));
+        upstream = upstream || (r->list[i].phase == DUTY_RUNS && is_upstream_lease(&r->list[i]));
     struct duty *first = NULL;
     for (size_t i = 0; i < DUTIES_MAX; i++) {
         struct duty *a = &r->list[i];
-        if (a->phase != DUTY_READY || (upstream && is_upstream(a)))
+        if (a->phase != DUTY_READY || (upstream && is_upstream_lease(a)))
             continue;
         if (first == NULL || goes_before(a, first))
             first = a;
@@ -143,7 +143,7 @@ duty_run(struct duty *a, uint32_t get, int64_t now_ms)
 }
 
 void
-duty_spare(struct duties *r, struct duty *a)
+duty_needless(struct duties *r, struct duty *a)
 {
     must(a->phase == DUTY_READY);
     a->done_bytes = bytes_of(r, a);
@@ -204,7 +204,7 @@ duty_end(struct duties *r, struct duty *a, bool busy, int64_t now_ms)
 {
     must(a->phase == DUTY_RUNS);
     uint64_t rate = rate_of(a, now_ms);
-    if (is_upstream(a))
+    if (is_upstream_lease(a))
         r->wan_rate = r->wan_rate == 0 ? rate : (r->wan_rate * (WEIGHT - 1) + rate) / WEIGHT;
     a->state = a->done_bytes == bytes_of(r, a) ? WIRE_DONE : busy ? WIRE_BUSY : WIRE_FAILED;
     a->phase = a->quiet ? DUTY_NONE : DUTY_OVER;

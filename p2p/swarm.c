@@ -28,6 +28,7 @@ swarm_new(const struct digest *digest, uint64_t size, uint8_t flags, int64_t now
     s->crowd_stale = true;
     s->avail = mem_zalloc(s->pieces * sizeof *s->avail);
     s->somewhere = mem_zalloc(BITS_BYTES(s->pieces));
+    s->now_ms = now_ms;
     s->announced_ms = now_ms - SWARM_REFRESH_MS;
     s->taken_ms = s->rescue_ms = s->lan_failed_ms = s->words_ms = s->hint_ms = INT64_MIN / 2;
     s->urgent = true;
@@ -330,7 +331,7 @@ struct swarm_sum
 swarm_sum(const struct swarm *s)
 {
     return (struct swarm_sum){s->pieces, s->held_count, (unsigned)s->peers_count, s->lan_gets,
-                              s->wan_gets};
+                              s->wan_gets + s->sips};
 }
 
 bool
@@ -469,7 +470,7 @@ drop_get(struct swarm *s, struct swarm_run *g)
     g->id = 0;
     s->lan_ms = 0;
     if (g->peer < 0) {
-        s->wan_gets--;
+        *(g->is_sip ? &s->sips : &s->wan_gets) -= 1;
         return NULL;
     }
     struct swarm_link *peer = &s->peers[g->peer];
@@ -574,6 +575,9 @@ swarm_end(struct swarm *s, uint32_t get, enum swarm_end how, int64_t took_us, un
     if (p == NULL) {
         struct duty *a = duty_running(&s->duties, get);
         s->urgent = true;
+        /* Ended for a peer that has the piece: that one may be busy, and no byte is here. */
+        if (g->is_sip && how == SWARM_DONE && g->bytes == 0)
+            s->rescue_ms = INT64_MIN / 2;
         if (a != NULL)
             duty_end(&s->duties, a, how == SWARM_BUSY, now_ms);
     } else {

@@ -23,12 +23,14 @@
 #define SWARM_COPY_GETS      1    /* the same of a copy that no client waits for */
 #define SWARM_CROWD          4    /* times as many share a blob as have all of it: spare these */
 #define SWARM_CROWD_LONE     2    /* the same where one has all of it */
-#define SWARM_SHARES_MS      5000 /* who got no piece for so long shares no more */
-#define SWARM_ANNOUNCE_MS    200  /* while something is fetched */
+#define SWARM_SHARES_MS      5000 /* who got no piece for so long shares no more, */
+#define SWARM_SHARES_PIECES  4   /* or for the time of so many pieces of peers, if that is longer */
+#define SWARM_ANNOUNCE_MS    200 /* while something is fetched */
 #define SWARM_ANNOUNCES_S    1000 /* that a tracker hears of a blob at most, about */
 #define SWARM_SPACING_MS     20   /* between two announcements at least */
 #define SWARM_HAVE_MS        5    /* a hint waits for others that long */
 #define SWARM_HAVE_IDLE_MS   50   /* the same where the WAN is what all wait for */
+#define SWARM_IDLE_GETS      3    /* who asks peers for less waits for it */
 #define SWARM_FIRSTS         16   /* pieces that spread at once: readers wait for them */
 #define SWARM_HINTS_S        1000 /* that a node hears at most, but for pieces from the WAN */
 #define SWARM_WINDOW_MS      50   /* between two words about a window to all */

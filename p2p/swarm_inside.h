@@ -41,6 +41,7 @@ struct swarm_link {
 struct swarm_run {
     uint32_t id; /* 0: free */
     int peer;    /* -1: WAN */
+    bool is_sip;
     bool has_word;
     uint32_t first, end;
     uint64_t bytes;
@@ -88,8 +89,8 @@ struct swarm {
     struct duties duties;
     struct swarm_run gets[SWARM_GETS_MAX];
     uint32_t get_ids;
-    unsigned lan_gets, wan_gets;
-    uint64_t lan_took_us; /* a piece of a peer, by a slow average; 0: none came */
+    unsigned lan_gets, wan_gets, sips; /* that run; wan_gets: but for sips */
+    uint64_t lan_took_us;              /* a piece of a peer, by a slow average; 0: none came */
     int64_t lan_ms;   /* peers have nothing to be asked for before, unless something changes; 0 */
     unsigned shouts;  /* how often all were asked who has it */
     int64_t shout_ms; /* when they were last */
@@ -97,7 +98,7 @@ struct swarm {
     int64_t now_ms;   /* of the last decision */
     int64_t announced_ms;
     int64_t taken_ms;      /* when the tracker answered last */
-    int64_t rescue_ms;     /* when a piece was last taken without a lease for a reader */
+    int64_t rescue_ms;     /* when something was last taken without a lease for a reader */
     int64_t lan_failed_ms; /* when a peer last could not give a piece, and which */
     uint32_t lan_failed;
     bool urgent;              /* a lease could be used now */

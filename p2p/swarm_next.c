@@ -24,10 +24,8 @@ start(struct swarm *s, struct swarm_run *g, int peer, uint32_t first, uint32_t e
                               .source = peer < 0 ? SWARM_WAN : SWARM_LAN,
                               .first = first,
                               .count = end - first};
-    if (peer < 0) {
-        s->wan_gets++;
+    if (peer < 0)
         return;
-    }
     struct swarm_link *p = &s->peers[peer];
     p->requests++;
     p->rank.inflight_bytes += swarm_piece_len(s, first);
@@ -41,7 +39,8 @@ static bool
 next_wan(struct swarm *s, int64_t now_ms, struct swarm_get *ret)
 {
     struct duty *a;
-    while (s->wan_gets < DUTY_WAN_GETS && (a = duty_ready(&s->duties)) != NULL) {
+    /* Of what is ready a sip is the first. */
+    while ((a = duty_ready(&s->duties)) != NULL && (a->sip > 0 || s->wan_gets < DUTY_WAN_GETS)) {
         struct swarm_run *g = free_get(s);
         if (g == NULL)
             return false;
@@ -49,11 +48,13 @@ next_wan(struct swarm *s, int64_t now_ms, struct swarm_get *ret)
         while (a->first + 1 < a->end && swarm_done(s, a->first))
             a->first++;
         if (swarm_done(s, a->first)) {
-            duty_spare(&s->duties, a);
+            duty_needless(&s->duties, a);
             s->announced_ms -= SWARM_ANNOUNCE_MS;
             continue;
         }
         start(s, g, -1, a->first, a->sip > 0 ? a->first : a->end, ret);
+        g->is_sip = a->sip > 0;
+        *(g->is_sip ? &s->sips : &s->wan_gets) += 1;
         ret->count = a->end - a->first;
         ret->node = a->node;
         ret->addr = a->addr;
@@ -111,7 +112,9 @@ claim(const struct node_id *id, uint32_t piece)
 static bool
 shares(const struct swarm *s, const struct swarm_link *p)
 {
-    return p->held > 0 && p->held < s->pieces && s->now_ms - p->grew_ms < SWARM_SHARES_MS;
+    int64_t ms = (int64_t)(s->lan_took_us / 1000) * SWARM_SHARES_PIECES;
+    return p->held > 0 && p->held < s->pieces &&
+           s->now_ms - p->grew_ms < (ms > SWARM_SHARES_MS ? ms : SWARM_SHARES_MS);
 }
 
 /* Is the piece this node's to take from who has all, among those that have some of the blob? */
@@ -148,7 +151,8 @@ divide(struct swarm *s, const struct node_id *self)
 }
 
 /* In the end some have none of their own while others have several: whoever is free helps, though
- * a piece may leave twice, so that those who have all go on giving as fast as they can. */
+ * a piece may leave twice, so that those who have all go on giving as fast as they can. Where few
+ * share they leave nothing any more then: one of them may be slow, and the rest hangs on it. */
 static void
 fill_left(struct swarm *s)
 {
@@ -162,7 +166,7 @@ fill_left(struct swarm *s)
         if (!bits_get(s->owned, p))
             bits_set(s->left, p);
     }
-    if (own == 0 && left <= s->crowd)
+    if (own == 0 && (left <= s->crowd || s->crowd < SWARM_CROWD * s->scarce))
         memset(s->left, 0, BITS_BYTES(s->pieces));
 }
 
@@ -365,8 +369,7 @@ static uint32_t
 sip_end(const struct swarm *s, const struct cursor_at *c, int64_t patient_ms)
 {
     uint32_t at = (uint32_t)(c->pos % s->piece_bytes);
-    bool sips = patient_ms == SWARM_PATIENT_MS && at % SWARM_SIP_BYTES == 0 &&
-                at < SWARM_SIPS_MAX * SWARM_SIP_BYTES &&
+    bool sips = patient_ms == SWARM_PATIENT_MS && at < SWARM_SIPS_MAX * SWARM_SIP_BYTES &&
                 swarm_piece_len(s, (uint32_t)(c->pos / s->piece_bytes)) > SWARM_SIP_PIECE;
     return sips ? at + SWARM_SIP_BYTES : 0;
 }
@@ -374,11 +377,11 @@ sip_end(const struct swarm *s, const struct cursor_at *c, int64_t patient_ms)
 /* A reader that stands still for long gets its piece straight from upstream. When all readers of
  * the site stand at one piece, one node after the other tries, not all at once. Beside a lease
  * there is only a sip. */
-static bool
+static void
 take_rescue(struct swarm *s, const struct swarm_moment *at)
 {
     if (at->now_ms - s->rescue_ms < SWARM_RESCUE_MS)
-        return false;
+        return;
     for (size_t i = 0; i < PICK_CURSORS_MAX; i++) {
         const struct cursor_at *c = &s->cursors[i];
         if (!c->used || c->pos >= s->size || at->now_ms - c->moved_ms < SWARM_RESCUE_MS)
@@ -397,10 +400,11 @@ take_rescue(struct swarm *s, const struct swarm_moment *at)
             continue;
         if (sip > 0 ? duty_sips(&s->duties) : s->wan_gets > 0)
             continue;
+        if (sip > 0 ? !duty_sip(&s->duties, piece, sip) : !duty_take(&s->duties, piece, 1, false))
+            return;
         s->rescue_ms = at->now_ms;
-        return sip > 0 ? duty_sip(&s->duties, piece, sip) : duty_take(&s->duties, piece, 1, false);
+        return;
     }
-    return false;
 }
 
 /* Nodes say different words of a piece, or who had it gave another one, or words are doubted: it is
@@ -432,12 +436,11 @@ swarm_next(struct swarm *s, const struct swarm_moment *at, struct swarm_get *ret
     note_lacks(s);
     if (!swarm_wants(s))
         return false;
-    bool may_sip =
-        (s->flags & WIRE_MAY_FETCH) != 0 && s->wan_gets < DUTY_WAN_GETS && free_get(s) != NULL;
+    bool may_sip = (s->flags & WIRE_MAY_FETCH) != 0 && free_get(s) != NULL;
     /* Between two leases: a node that always has the next one would else never come to it. */
     bool may_take = may_sip && s->wan_gets == 0;
     if (may_sip && !(may_take && take_disputed(s, at)))
-        (void)take_rescue(s, at);
+        take_rescue(s, at);
     if (next_wan(s, at->now_ms, ret) || next_lan(s, at, ret))
         return true;
     return may_take && (tuning.no_leases || at->orphan_ms >= SWARM_ORPHAN_MS) &&

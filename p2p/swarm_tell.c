@@ -69,7 +69,7 @@ swarm_announce_every_ms(const struct swarm *s)
 static bool
 is_idle(const struct swarm *s)
 {
-    return s->lan_gets < SWARM_LAN_GETS / 2 && s->held_count > SWARM_FIRSTS && s->scarce == 0 &&
+    return s->lan_gets < SWARM_IDLE_GETS && s->held_count > SWARM_FIRSTS && s->scarce == 0 &&
            !swarm_sated(s);
 }
 

@@ -314,18 +314,86 @@ in_the_end_who_has_none_of_its_own_takes_what_is_left(void **state)
     swarm_free(s);
 }
 
-/* Two that share spare the only one that has all, but not for somebody who stands still. */
+/* Which of the last `only` pieces, 32 at most, node 2 gives to that node first, while the other of
+ * nodes 1 and 3 shares: bits. */
+static uint32_t
+first_of_the_one(uint8_t node, unsigned count)
+{
+    const uint32_t pieces = 8 * PIECES, only = 4 * PIECES, from = pieces - only;
+    struct swarm *s = scarce(pieces, only, node == 1);
+    struct swarm_get g;
+    uint32_t taken = 0;
+    for (uint32_t i = 0; node == 3 && i < from; i += PIECES)
+        peer_has(s, 1, i, PIECES);
+    self = unit_node(node);
+    while (count > 0) {
+        assert_true(next(s, 0, 0, &g));
+        if (g.first < from)
+            continue; /* it runs */
+        taken |= 1u << (g.first - from);
+        count--;
+        take(s, &g, 0, 5000);
+    }
+    swarm_free(s);
+    return taken;
+}
+
+/* Two that share spare the only one that has all: each begins with other pieces. Who has taken its
+ * own takes all, as the other may be slow. */
 static void
 one_alone_is_spared_by_two_while_both_get_on(void **state)
 {
     (void)state;
     const uint32_t pieces = 8 * PIECES, only = 4 * PIECES;
+    assert_int_equal(first_of_the_one(1, only / 4) & first_of_the_one(3, only / 4), 0);
     struct swarm *s = scarce(pieces, only, 1);
-    assert_in_range(taken_of_the_one(s, 0, 5000), 1, only * 3 / 4);
+    assert_int_equal(taken_of_the_one(s, 0, 5000), only);
     swarm_free(s);
     s = scarce(pieces, only, 1);
     assert_in_range(taken_of_the_one(s, SWARM_SHARES_MS, 5000), only, pieces);
     swarm_free(s);
+}
+
+/* Of the pieces that only node 2 has, is one left to node 3 at that time, where pieces take so
+ * long? */
+static bool
+is_spared_for_the_other(int64_t begun_ms, int64_t at_ms, int64_t took_us)
+{
+    const uint32_t pieces = 8 * PIECES, only = 4 * PIECES, from = pieces - only;
+    struct digest d = unit_blob(1);
+    struct swarm *s = swarm();
+    struct swarm_get g, runs;
+    uint32_t taken = 0, other = first_of_the_one(3, only / 4);
+    swarm_free(s);
+    s = swarm_new(&d, pieces * PIECE, WANTS, begun_ms);
+    for (uint32_t i = 0; i < pieces; i += PIECES)
+        peer_has(s, 2, i, PIECES);
+    for (uint32_t i = 0; i < from; i += PIECES)
+        peer_has(s, 3, i, PIECES);
+    self = unit_node(1);
+    assert_true(next(s, 0, begun_ms, &g));
+    take(s, &g, begun_ms, took_us);
+    assert_true(next(s, 0, at_ms, &g));
+    assert_true(next(s, 0, at_ms, &runs));
+    for (unsigned i = 0; i < only / 4; i++) {
+        struct swarm_get *of = g.node.bytes[0] == 2 ? &g : &runs;
+        if (of->first >= from)
+            taken |= 1u << (of->first - from);
+        take(s, of, at_ms, took_us);
+        assert_true(next(s, 0, at_ms, of));
+    }
+    swarm_free(s);
+    return (taken & other) == 0;
+}
+
+static void
+where_pieces_take_long_who_gets_one_seldom_shares_too(void **state)
+{
+    (void)state;
+    const int64_t late_ms = SWARM_SHARES_MS + 1000;
+    assert_false(is_spared_for_the_other(0, late_ms, 5000));
+    assert_true(is_spared_for_the_other(0, late_ms, 10000000));
+    assert_true(is_spared_for_the_other(3 * late_ms, 3 * late_ms + 1, 5000)); /* time began there */
 }
 
 /* Of so many pieces that only node 2 has: for how many a reader who waits for them for 3 *
@@ -712,6 +780,82 @@ a_reader_without_any_byte_sips_of_a_thin_wan(void **state)
     swarm_free(s);
 }
 
+/* A peer that had the piece at last was asked for it instead of the registry, and is busy. */
+static void
+who_ended_a_sip_for_a_busy_peer_need_not_wait_for_another_turn(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get sip, g;
+    int64_t now_ms = SWARM_FIRST_MS + 500;
+    swarm_cursor(s, 0, 0, 0);
+    swarm_taken(s, SWARM_FIRST_MS);
+    assert_true(next(s, 0, SWARM_FIRST_MS, &sip));
+    peer_has(s, 2, 0, 1);
+    assert_true(next(s, 0, now_ms, &g));
+    swarm_end(s, sip.id, SWARM_DONE, 0, 0, now_ms);
+    swarm_end(s, g.id, SWARM_BUSY, 0, 10 * SWARM_RESCUE_MS, now_ms);
+    swarm_taken(s, now_ms);
+    assert_true(next(s, 0, now_ms + SWARM_STALL_MS, &g));
+    assert_int_equal(g.source, SWARM_WAN);
+    assert_int_equal(g.first, 0);
+    swarm_free(s);
+}
+
+static void
+a_sip_that_finds_no_place_is_taken_once_there_is_one(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    swarm_cursor(s, 0, 0, 0);
+    for (uint32_t i = 0; i < DUTIES_MAX; i++) {
+        struct wire_grant grant = {
+            .digest = *swarm_digest(s), .lease = 70000 + i, .first = 1 + i, .count = 1};
+        swarm_granted(s, &grant);
+        assert_true(next(s, 0, 0, &g));
+        swarm_end(s, g.id, SWARM_FAILED, 0, 0, 0);
+    }
+    swarm_told(s);
+    assert_false(next(s, 0, SWARM_FIRST_MS, &g));
+    swarm_taken(s, SWARM_FIRST_MS);
+    assert_true(next(s, 0, SWARM_FIRST_MS, &g));
+    assert_int_equal(g.sip, SWARM_SIP_BYTES);
+    swarm_free(s);
+}
+
+static void
+who_sips_fetches_what_is_its_own_beside_it(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    struct swarm_sum sum;
+    swarm_cursor(s, 0, 0, 0);
+    swarm_taken(s, SWARM_FIRST_MS);
+    assert_true(next(s, 0, SWARM_FIRST_MS, &g));
+    assert_int_equal(g.sip, SWARM_SIP_BYTES);
+    assert_true(next(s, SWARM_ORPHAN_MS, SWARM_FIRST_MS, &g));
+    assert_int_equal(g.source, SWARM_WAN);
+    assert_int_equal(g.sip, 0);
+    sum = swarm_sum(s);
+    assert_int_equal(sum.wan_gets, 2);
+    swarm_free(s);
+}
+
+static void
+a_sip_that_was_cut_short_is_gone_on_with(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    swarm_cursor(s, 0, 500, 0);
+    swarm_taken(s, SWARM_FIRST_MS);
+    assert_true(next(s, 0, SWARM_FIRST_MS, &g));
+    assert_int_equal(g.sip, 500 + SWARM_SIP_BYTES);
+    swarm_free(s);
+}
+
 /* Its own WAN may be so thin that this takes longer than all of the piece from a peer. */
 static void
 a_piece_that_is_sipped_may_come_from_a_peer(void **state)
@@ -807,7 +951,7 @@ where_a_sip_is_no_help_the_whole_piece_is_taken(void **state)
 {
     (void)state;
     struct digest d = unit_blob(1);
-    is_not_sipped(swarm(), 70); /* a range of the blob: what is before is nothing to its client */
+    is_not_sipped(swarm(), SWARM_SIPS_MAX * SWARM_SIP_BYTES);
     is_not_sipped(swarm_new(&d, SWARM_SIP_PIECE, WANTS, 0), 0);
 }
 
@@ -999,6 +1143,7 @@ main(void)
         cmocka_unit_test(one_who_has_all_is_spared_by_many_who_share),
         cmocka_unit_test(in_the_end_who_has_none_of_its_own_takes_what_is_left),
         cmocka_unit_test(one_alone_is_spared_by_two_while_both_get_on),
+        cmocka_unit_test(where_pieces_take_long_who_gets_one_seldom_shares_too),
         cmocka_unit_test(a_reader_stands_still_when_it_waits_for_longer_than_pieces_take),
         cmocka_unit_test(beside_a_request_to_the_wan_less_is_asked_of_peers),
         cmocka_unit_test(who_leaves_and_comes_back_at_once_asks_anew),
@@ -1017,6 +1162,10 @@ main(void)
         cmocka_unit_test(while_the_tracker_answers_a_reader_waits_for_a_thin_wan),
         cmocka_unit_test(a_reader_without_any_byte_sips_of_a_thin_wan),
         cmocka_unit_test(a_piece_that_is_sipped_may_come_from_a_peer),
+        cmocka_unit_test(who_ended_a_sip_for_a_busy_peer_need_not_wait_for_another_turn),
+        cmocka_unit_test(a_sip_that_finds_no_place_is_taken_once_there_is_one),
+        cmocka_unit_test(who_sips_fetches_what_is_its_own_beside_it),
+        cmocka_unit_test(a_sip_that_was_cut_short_is_gone_on_with),
         cmocka_unit_test(who_sipped_takes_the_piece_when_it_does_not_come),
         cmocka_unit_test(who_fetches_sips_beside_it),
         cmocka_unit_test(where_a_sip_is_no_help_the_whole_piece_is_taken),
