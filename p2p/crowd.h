@@ -1,6 +1,9 @@
 /* Which blobs many nodes of the site asked for just now (WHOHAS). Who opens such a blob need not
  * ask, too: whoever holds it told the tracker, which names it to those that announce that they want
- * it. So what a node hears of questions does not grow with its site. Pure. */
+ * it. (Not a holder of SWARMS_MAX other blobs that are in use; but that one answers no question,
+ * either.) So what a node hears of questions does not grow with its site, and the popularity that
+ * the cache counts by them stays behind in a large one. Who does not ask still waits
+ * SWARM_WHOHAS_MS, once. Pure. */
 #ifndef P2P_CROWD_H
 #define P2P_CROWD_H
 
