@@ -254,7 +254,7 @@ shout(const struct swarms *x, const struct swarms_at *at, struct swarm *s,
     struct wire_msg m = {.type = WIRE_WHOHAS, .whohas = {*swarm_digest(s)}};
     if (!has_room(p) || !swarm_shout_due(s, moment))
         return;
-    if (swarms_tracked(at->elect) && crowd_suffices(&x->crowd, swarm_digest(s), at->now_ms))
+    if (swarms_tracked(at->elect) && questions_suffice(&x->questions, swarm_digest(s), at->now_ms))
         return;
     if (!wire_is_request(swarm_has_flags(s)))
         m = (struct wire_msg){.type = WIRE_COPY_ASK, .copy_ask = {*swarm_digest(s), 1}};

@@ -75,7 +75,7 @@ hear_whohas(struct swarms *x, const struct swarms_at *at, const struct member *w
     memset(&m, 0, sizeof m);
     m.type = WIRE_IHAVE;
     swarms_copy_disturb(x, at->now_ms);
-    crowd_heard(&x->crowd, digest, at->now_ms);
+    questions_heard(&x->questions, digest, at->now_ms);
     if (at->heard != NULL)
         at->heard(at->stored_arg, digest);
     struct swarms_one *o = swarms_one(x, digest);

@@ -4,8 +4,8 @@
 #ifndef P2P_SWARMS_INSIDE_H
 #define P2P_SWARMS_INSIDE_H
 
-#include "p2p/crowd.h"
 #include "p2p/piece.h"
+#include "p2p/questions.h"
 #include "p2p/sites.h"
 #include "p2p/suspects.h"
 #include "p2p/swarms.h"
@@ -28,7 +28,7 @@ struct swarms_copy {
 struct swarms {
     struct bans bans;
     struct suspects suspects;
-    struct crowd crowd;
+    struct questions questions;
     size_t count;
     struct swarms_one list[SWARMS_MAX];
     struct tracker *tracker;

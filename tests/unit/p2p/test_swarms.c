@@ -1,9 +1,9 @@
 #include "tests/unit/p2p/unit.h"
 
 #include "base/mem.h"
-#include "p2p/crowd.h"
 #include "p2p/duty.h"
 #include "p2p/piece.h"
+#include "p2p/questions.h"
 #include "p2p/swarms.h"
 
 #define SIZE  ((uint64_t)8 * PIECE_BYTES_MIN)
@@ -126,9 +126,9 @@ static void
 what_so_many_asked_for_is_asked_for_no_more_where_a_tracker_knows(void **state)
 {
     (void)state;
-    assert_int_equal(shouts_behind(CROWD_ENOUGH - 1, true), 1);
-    assert_int_equal(shouts_behind(CROWD_ENOUGH, true), 0);
-    assert_int_equal(shouts_behind(CROWD_ENOUGH, false), 1);
+    assert_int_equal(shouts_behind(QUESTIONS_ENOUGH - 1, true), 1);
+    assert_int_equal(shouts_behind(QUESTIONS_ENOUGH, true), 0);
+    assert_int_equal(shouts_behind(QUESTIONS_ENOUGH, false), 1);
 }
 
 static uint64_t

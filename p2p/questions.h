@@ -4,24 +4,25 @@
  * either.) So what a node hears of questions does not grow with its site, and the popularity that
  * the cache counts by them stays behind in a large one. Who does not ask still waits
  * SWARM_WHOHAS_MS, once. Pure. */
-#ifndef P2P_CROWD_H
-#define P2P_CROWD_H
+#ifndef P2P_QUESTIONS_H
+#define P2P_QUESTIONS_H
 
 #include "base/digest.h"
 
-#define CROWD_ENOUGH 32   /* questions about one blob */
-#define CROWD_MS     1000 /* within that time */
-#define CROWD_BLOBS  64   /* the one that was asked for first gives up its place */
+#define QUESTIONS_ENOUGH 32   /* questions about one blob */
+#define QUESTIONS_MS     1000 /* within that time */
+#define QUESTIONS_BLOBS  64   /* the one that was asked for first gives up its place */
 
-struct crowd {
-    struct crowd_blob {
+struct questions {
+    struct questions_blob {
         struct digest digest;
         int64_t since_ms; /* its first question */
         unsigned count;   /* 0: no blob */
-    } list[CROWD_BLOBS];
+    } list[QUESTIONS_BLOBS];
 };
 
-void crowd_heard(struct crowd *c, const struct digest *digest, int64_t now_ms);
-CHECKED bool crowd_suffices(const struct crowd *c, const struct digest *digest, int64_t now_ms);
+void questions_heard(struct questions *q, const struct digest *digest, int64_t now_ms);
+CHECKED bool questions_suffice(const struct questions *q, const struct digest *digest,
+                               int64_t now_ms);
 
 #endif
