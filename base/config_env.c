@@ -63,15 +63,24 @@ set(struct config *c, const struct config_key *k, const char *name, const char *
 
 /* ---- names that no setting has ---- */
 
+/* PORT_ and a digit, anywhere: the service's own name may have PORT_ in it, too. */
+static bool
+has_port(const char *rest)
+{
+    const char *port = strstr(rest, "PORT_");
+    while (port && !isdigit((unsigned char)port[5]))
+        port = strstr(port + 5, "PORT_");
+    return port;
+}
+
 /* Kubernetes tells every container of the services of its namespace: for one that is called as the
  * prefix PREFIX_SERVICE_HOST, _SERVICE_PORT_X, _PORT, _PORT_5002_TCP and so on. `rest` is behind
  * PREFIX_. */
 static bool
 is_of_kubernetes(const char *rest)
 {
-    const char *port = strstr(rest, "PORT_");
     return strstr(rest, "SERVICE_HOST") || strstr(rest, "SERVICE_PORT") ||
-           text_ends(rest, "PORT") || (port && isdigit((unsigned char)port[5]));
+           text_ends(rest, "PORT") || has_port(rest);
 }
 
 static bool

@@ -269,6 +269,7 @@ a_misspelt_variable_is_refused_with_the_nearest(void **state)
     assert_variable("TESTED_PORT", NULL);
     assert_variable("TESTED_PORT_80_TCP_ADDR", NULL);
     assert_variable("TESTED_STORE_PORT_80_TCP", NULL);
+    assert_variable("TESTED_SUPPORT_PORT_80_TCP", NULL);
 }
 
 static void
