@@ -255,6 +255,7 @@ cache_close(struct cache *c)
 
 /* A stored file that was opened for the next look, and which one it is. */
 struct opened {
+    bool absent; /* the last look found nothing stored here */
     int fd;
     struct frames *frames;
     uint64_t size, gen;
@@ -436,13 +437,33 @@ open_foreign(struct cache *c, const struct digest *d, struct opened *ret)
 
 /* Opens what the next look needs: a stored file, or, when nothing is stored here, containerd's. */
 static int
-open_for(struct cache *c, const struct digest *d, bool absent, struct opened *ret)
+open_for(struct cache *c, const struct digest *d, struct opened *ret)
 {
-    if (absent) {
+    if (ret->absent) {
         return open_foreign(c, d, ret);
     }
     opened_close(ret);
     return open_stored(c, d, ret);
+}
+
+/* One look, and what goes with it: see acquire. */
+static struct blob *
+look(struct cache *c, const struct digest *d, bool may_lead, bool asked_for, struct opened *file,
+     enum cache_got *ret_got)
+{
+    lock_take(&c->lock);
+    struct entry *e = entry_find(c, d);
+    if (e != NULL && asked_for) {
+        entry_doubt(e);
+    }
+    struct blob *b = look_up(c, d, may_lead, file, ret_got);
+    e = entry_find(c, d);
+    if (b != NULL && e != NULL && asked_for) {
+        entry_asked(c, e);
+    }
+    file->absent = e == NULL || e->state != ENTRY_STORED;
+    lock_drop(&c->lock);
+    return b;
 }
 
 /* asked_for: by a client, so it counts for the blob's value. */
@@ -453,31 +474,21 @@ acquire(struct cache *c, const struct digest *d, bool may_lead, bool asked_for,
     AUTO(opened_close) struct opened file = {.fd = -1};
     bool asked = c->content == NULL; /* nobody leads what containerd may have */
     for (;;) {
-        lock_take(&c->lock);
-        struct entry *e = entry_find(c, d);
-        if (e != NULL && asked_for) {
-            entry_doubt(e);
-        }
-        struct blob *b = look_up(c, d, may_lead && asked, &file, ret_got);
-        e = entry_find(c, d);
-        if (b != NULL && e != NULL && asked_for) {
-            entry_asked(c, e);
-        }
-        bool absent = e == NULL || e->state != ENTRY_STORED;
-        lock_drop(&c->lock);
+        struct blob *b = look(c, d, may_lead && asked, asked_for, &file, ret_got);
         if (b != NULL && b->foreign && !content_same(b)) {
             content_retire(c, d, b);
             blob_release(&b);
             continue;
         }
-        if (b != NULL || (absent && asked)) {
-            if (b != NULL) {
-                blob_hash(b);
-            }
+        if (b != NULL) {
+            blob_hash(b);
             return b;
         }
-        asked = asked || absent;
-        int rc = open_for(c, d, absent, &file);
+        if (file.absent && asked) {
+            return NULL;
+        }
+        asked = asked || file.absent;
+        int rc = open_for(c, d, &file);
         if (rc < 0) {
             *ret_got = CACHE_JOIN;
             return failed_blob(c, d, rc);
