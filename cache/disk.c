@@ -295,12 +295,18 @@ save_map(struct cache *c, struct blob *b)
     pieces_free(copy);
 }
 
-/* The blob is durable: WHOLE. */
-static void
-published(struct cache *c, struct blob *b)
+/* Before anything is published: what a start on a disk in trouble could not do. */
+static int
+make_up(struct cache *c)
 {
-    struct fs_id file;
-    bool marked = fs_id(b->fd, &file) == 0;
+    int rc = store_lock(&c->store);
+    return rc < 0 ? rc : recover_drop_marker(c);
+}
+
+/* The blob is durable: WHOLE. Its file was last written to at mtime_ns, before it had its name. */
+static void
+published(struct cache *c, struct blob *b, int64_t mtime_ns)
+{
     lock_take(&c->lock);
     lock_take(&b->lock);
     struct entry *e = b->entry;
@@ -315,9 +321,7 @@ published(struct cache *c, struct blob *b)
         entry_note(c, e);
         e->stored_wall_s = room_now_s(c);
         e->mark = 0;
-        if (marked) {
-            entry_opened(e, file.mtime_ns);
-        }
+        entry_opened(e, mtime_ns);
         entry_sure(e);
     }
     cond_wake(&b->grew);
@@ -331,18 +335,18 @@ published(struct cache *c, struct blob *b)
 }
 
 static void
-end_publish(struct cache *c, struct blob *b, int rc)
+end_publish(struct cache *c, struct blob *b, const struct publishing *p)
 {
-    if (rc == 0) {
+    if (p->rc == 0) {
         cache_disk_worked(c);
-        published(c, b);
+        published(c, b, p->mtime_ns);
         words_keep(b);
         return;
     }
     /* It may already stand under its name with the folder not synced. */
     int gone = store_remove_blob(&c->store, &b->digest);
     c->leftovers = c->leftovers || (gone < 0 && gone != -ENOENT);
-    (void)blob_end_by_disk(b, "publish", rc, true);
+    (void)blob_end_by_disk(b, "publish", p->rc, true);
 }
 
 /* Verified blobs that wait to be published together; a reference to each. */
@@ -362,15 +366,21 @@ publish(struct cache *c, struct batch *batch)
     remove_doomed(c);
     for (size_t i = 0; i < count; i++) {
         const struct blob *b = batch->blobs[i];
-        list[i] = (struct publishing){.digest = b->digest, .gen = b->gen, .fd = b->fd};
+        struct fs_id file = {0}; /* not known: who opens it next has it hashed */
+        (void)!fs_id(b->fd, &file);
+        list[i] = (struct publishing){
+            .digest = b->digest, .gen = b->gen, .fd = b->fd, .mtime_ns = file.mtime_ns};
     }
-    int rc = recover_drop_marker(c);
+    int rc = make_up(c);
     if (rc == 0) {
         store_publish_blobs(&c->store, list, count);
     }
     for (size_t i = 0; i < count; i++) {
-        list[i].rc = rc < 0 ? rc : list[i].rc;
-        end_publish(c, batch->blobs[i], list[i].rc);
+        if (rc == 0) {
+            end_publish(c, batch->blobs[i], &list[i]);
+        } else {
+            (void)blob_end_by_disk(batch->blobs[i], "publish", rc, true);
+        }
         blob_release(&batch->blobs[i]);
     }
     batch->count = 0;
@@ -478,7 +488,10 @@ write_journal(struct cache *c)
     lock_take(&c->facts_lock);
     bool rewrite = c->rewrite || journal_wants_rewrite(&c->journal);
     lock_drop(&c->facts_lock);
-    int rc = rewrite ? rewrite_journal(c) : append_journal(c);
+    int rc = make_up(c);
+    if (rc == 0) {
+        rc = rewrite ? rewrite_journal(c) : append_journal(c);
+    }
     if (rc == 0) {
         cache_disk_worked(c);
         return;

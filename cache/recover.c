@@ -85,8 +85,9 @@ recover_mark_clean(struct cache *c)
     AUTO(buf_release) struct buf text;
     buf_init(&text, CLEAN_MAX_BYTES);
     int rc = 0;
-    if (c->leftovers) {
-        return; /* the map has forgotten them, so the marker could not name them */
+    if (c->leftovers) { /* the map has forgotten them, so no marker could name them */
+        (void)!recover_drop_marker(c);
+        return;
     }
     lock_take(&c->lock);
     for (const struct entry *e = c->oldest; e != NULL && rc == 0; e = e->next) {

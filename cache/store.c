@@ -141,24 +141,46 @@ publish(int from_dir, struct naming *list, size_t count)
 }
 
 static int
+open_lock(struct store *s, int dir_fd, int flags)
+{
+    AUTO(fd_close) int fd = -1;
+    int rc = fs_open_at(dir_fd, "LOCK", flags, &fd);
+    if (rc == 0) {
+        rc = fs_lock(fd);
+    }
+    if (rc == 0) {
+        s->lock_fd = fd;
+        fd = -1;
+    }
+    return rc;
+}
+
+static int
 take_lock(struct store *s, int dir_fd, struct err *e)
 {
-    int rc = fs_open_at(dir_fd, "LOCK", O_RDWR | O_CREAT, &s->lock_fd);
+    int rc = open_lock(s, dir_fd, O_RDWR | O_CREAT);
     if (fs_is_trouble(rc)) {
         s->trouble = rc;
-        rc = fs_open_at(dir_fd, "LOCK", O_RDONLY, &s->lock_fd);
+        rc = open_lock(s, dir_fd, O_RDONLY);
         if (rc == -ENOENT || fs_is_trouble(rc)) {
-            return 0; /* another daemon cannot write either */
+            return 0; /* another daemon cannot write either; store_lock when we can */
         }
     }
-    if (rc < 0) {
-        return err_set(e, rc, "%s/LOCK: %s", s->dir, err_text(rc));
-    }
-    rc = fs_lock(s->lock_fd);
     if (rc == -EWOULDBLOCK) {
         return err_set(e, rc, "%s: in use by another daemon", s->dir);
     }
-    return rc < 0 ? err_set(e, rc, "%s: %s", s->dir, err_text(rc)) : 0;
+    return rc < 0 ? err_set(e, rc, "%s/LOCK: %s", s->dir, err_text(rc)) : 0;
+}
+
+int
+store_lock(struct store *s)
+{
+    if (s->lock_fd >= 0) {
+        return 0;
+    }
+    AUTO(fd_close) int dir_fd = -1;
+    int rc = store_open_sub(s, ".", true, &dir_fd);
+    return rc < 0 ? rc : open_lock(s, dir_fd, O_RDWR | O_CREAT);
 }
 
 int
@@ -167,8 +189,8 @@ store_open(struct store *s, const char *dir, struct err *e)
     *s = (struct store){.dir = mem_strdup(dir), .lock_fd = -1, .reserves = true};
     AUTO(fd_close) int dir_fd = -1, partial_fd = -1;
     int rc = fs_open_dir(dir, true, &dir_fd);
-    if (fs_is_trouble(rc)) {
-        s->trouble = rc; /* nothing is there */
+    if (fs_is_trouble(rc) && rc != -EIO) {
+        s->trouble = rc; /* it is not there and could not be made */
         return 0;
     }
     if (rc < 0) {

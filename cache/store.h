@@ -27,15 +27,18 @@ struct frames;
 
 struct store {
     char *dir;     /* fixed at open */
-    int lock_fd;   /* held for the life of the store; -1: the disk could not take one */
+    int lock_fd;   /* -1: the disk could not take one yet */
     int trouble;   /* 0, or why the disk could not be written to at open */
     bool reserves; /* the file system can keep room for a file; fixed at open */
 };
 
 /* ERR_VERSION: a later version was here; then nothing was changed. A disk that is full, read-only
- * or broken is no error but `trouble`: what can be read is served, and writing is tried later. */
+ * or broken is no error but `trouble`: what can be read is served, and writing is tried later. Only
+ * -EIO of the folder itself is one: what it holds is not known, and must not be replaced. */
 CHECKED int store_open(struct store *s, const char *dir, struct err *e);
 void store_close(struct store *s); /* also half-built ones */
+/* Takes the lock if the disk could not at open; -EWOULDBLOCK: another daemon has it. One thread. */
+CHECKED int store_lock(struct store *s);
 
 /* Of the words of a blob; mem_free. */
 char *store_words_path(const struct store *s, const struct digest *d);
@@ -83,6 +86,7 @@ struct publishing {
     struct digest digest;
     uint64_t gen;
     int fd;
+    int64_t mtime_ns; /* the caller's: of the file before that */
     int rc;
 };
 void store_publish_blobs(const struct store *s, struct publishing *list, size_t count);

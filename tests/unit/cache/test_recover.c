@@ -30,8 +30,62 @@ a_bad_file_that_would_not_go_is_hashed_again_after_a_clean_stop(void **state)
     cache_verify(r.cache, &v, NULL, NULL);
     fault_disarm();
     assert_int_equal(v.bad, 1);
+    rot(&r, &d, 7); /* so that the scrub cannot make it sure before it is looked at */
     room_reopen(&r);
-    assert_int_equal(acquire_once(&r, &d), CACHE_JOIN);
+    assert_int_not_equal(acquire_once(&r, &d), CACHE_HIT);
+    mem_free(body);
+    room_release(&r);
+}
+
+/* The marker of an earlier stop could not be removed; the file that would not go is bad. */
+static void
+an_old_marker_does_not_stand_for_leftovers(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d;
+    room_init(&r, 64 * MIB);
+    uint8_t *body = make_body(5, 16 * MIB, &d);
+    store_body(&r, &d, body, 16 * MIB);
+    cache_close(r.cache);
+    fault_arm_next("unlink", EROFS);
+    room_open(&r);
+    struct cache_verdict v;
+    fault_arm(40, EIO, true, NULL); /* amid its 64 reads; its removal fails as well */
+    cache_verify(r.cache, &v, NULL, NULL);
+    fault_disarm();
+    assert_int_equal(v.bad, 1);
+    rot(&r, &d, 7);
+    room_reopen(&r);
+    assert_int_not_equal(acquire_once(&r, &d), CACHE_HIT);
+    mem_free(body);
+    room_release(&r);
+}
+
+/* The journal of a folder that could not be read is not replaced by one that knows nothing. */
+static void
+a_folder_that_could_not_be_read_keeps_its_journal(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d;
+    struct blob_info info;
+    struct tag t = {.checked_wall_s = 1, .size = 2};
+    room_init(&r, 64 * MIB);
+    uint8_t *body = make_body(6, MIB, &d);
+    store_body(&r, &d, body, MIB);
+    assert_int_equal(cache_pin(r.cache, &d, true), 0);
+    t.digest = d;
+    cache_tag_put(r.cache, "a.test/x:1", &t);
+    cache_close(r.cache);
+    struct err e;
+    fault_arm(1, EIO, true, NULL);
+    assert_int_equal(cache_open(&r.config, &r.cache, &e), -EIO);
+    fault_disarm();
+    room_open(&r);
+    assert_int_equal(cache_info(r.cache, &d, &info), 0);
+    assert_true(info.pinned);
+    assert_true(cache_tag_get(r.cache, "a.test/x:1", &t));
     mem_free(body);
     room_release(&r);
 }
@@ -100,6 +154,8 @@ a_disk_in_trouble_stops_no_start_and_leaves_no_marker(void **state)
     (void)state;
     struct room r;
     struct digest d, later;
+    struct cache *second;
+    struct err e;
     char marker[128];
     room_init(&r, 64 * MIB);
     uint8_t *body = make_body(3, MIB, &d);
@@ -117,8 +173,11 @@ a_disk_in_trouble_stops_no_start_and_leaves_no_marker(void **state)
     assert_int_equal(put_whole(r.cache, &later, more, MIB), 0);
     assert_int_equal(metric_get(M_degraded), 0);
     assert_int_equal(access(marker, F_OK), -1);
-    room_reopen(&r);
-    assert_int_equal(acquire_once(&r, &d), CACHE_JOIN); /* the journal was not readable */
+    assert_int_equal(cache_open(&r.config, &second, &e), -EWOULDBLOCK); /* it has the lock now */
+    cache_close(r.cache);
+    rot(&r, &d, 7); /* so that the scrub cannot make it sure before it is looked at */
+    room_open(&r);
+    assert_int_not_equal(acquire_once(&r, &d), CACHE_HIT); /* the journal was not readable */
     mem_free(body);
     mem_free(more);
     room_release(&r);
@@ -129,6 +188,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_bad_file_that_would_not_go_is_hashed_again_after_a_clean_stop),
+        cmocka_unit_test(an_old_marker_does_not_stand_for_leftovers),
+        cmocka_unit_test(a_folder_that_could_not_be_read_keeps_its_journal),
         cmocka_unit_test(only_what_can_be_continued_stays_in_partial),
         cmocka_unit_test(a_disk_in_trouble_stops_no_start_and_leaves_no_marker),
     };
