@@ -380,7 +380,8 @@ is_read(const struct fill *f, const struct order *but)
 {
     for (size_t i = 0; i < SWARM_GETS_MAX; i++) {
         const struct order *o = &f->ordered->orders[i];
-        if (o != but && o->run != NULL && !is_peer(o->source) && (*o->run)->got_bytes > 0)
+        bool other = o != but && o->run != NULL && !is_peer(o->source);
+        if (other && (!o->is_sip || (*o->run)->got_bytes > 0))
             return true;
     }
     return false;

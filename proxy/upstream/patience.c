@@ -73,7 +73,8 @@ patience_heard_wait_ms(const struct patience *p, int64_t now_ms, int64_t late_ms
 {
     struct patience heard = *p;
     heard.heard = true;
-    bool repeats = p->idle_tries == 0 || p->any_byte;
+    /* Of a blob that has bytes two are given up soon: one of several behind a name may hang. */
+    bool repeats = p->idle_tries == 0 || (p->any_byte && p->idle_tries == 1);
     int64_t left_ms = patience_end_ms(&heard) - now_ms;
     if (repeats && late_ms == 0)
         return patience_head_wait_ms(p, now_ms);

@@ -82,7 +82,7 @@ struct source {
     unsigned whole_answers;    /* of a registry, in a row, to requests for a part; counted to two */
     int64_t no_ranges_until_ms; /* as many: it counts as one without ranges */
     int64_t slow_until_ms;      /* of a registry: an answer began late */
-    int64_t slow_ms;            /* so late, the latest one until then */
+    int64_t slow_ms;            /* so late; less by a quarter with each */
     unsigned listens;           /* of blob_calls and asks: nobody waits for them any more */
     struct backoff wait;        /* no calls while it is active: the source asked for it */
     struct budget retries;

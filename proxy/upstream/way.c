@@ -335,7 +335,7 @@ note_late(struct upstream *u, int64_t answer_ms, int64_t now_ms)
     struct source *s = &u->source;
     if (answer_ms < SLOW_HEAD_MS)
         return;
-    int64_t before_ms = source_late_ms(s, now_ms);
+    int64_t before_ms = source_late_ms(s, now_ms) * 3 / 4; /* one much later is forgotten */
     s->slow_ms = answer_ms > before_ms ? answer_ms : before_ms;
     s->slow_until_ms = now_ms + HEALTH_SLOW_MS;
     health_slow(u->all->health, u->host, now_ms, s->slow_ms);

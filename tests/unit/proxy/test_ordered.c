@@ -1525,29 +1525,6 @@ a_lease_that_fails_beside_a_sip_without_an_answer_is_told(void **state)
     assert_int_equal(end_pull(&p), 0);
 }
 
-/* An order that waits for the piece begins when the one before it has failed, a step later. Both
- * are of one node, which is no reason to give up all of them. */
-static void
-between_two_requests_a_late_reader_does_not_leave(void **state)
-{
-    struct bench *b = *state;
-    static struct pull p;
-    swarm.others = 2;
-    b->peers[1].peer = FAKE_MUTE;
-    start_pull(b, "reg.test", "plain", &p);
-    swarm_wait(is_wanted, 1);
-    order_lan(b, 1, 1, 0);
-    order_lan(b, 1, 2, 0);
-    assert_int_equal(outcome(1), SWARM_FAILED);
-    order_lan(b, 0, 3, 0); /* in the place of the first, and looked at before the second */
-    assert_int_equal(outcome(2), SWARM_FAILED);
-    assert_int_equal(outcome(3), SWARM_DONE);
-    for (uint32_t i = 1; i < PIECES; i++)
-        order_lan(b, 0, 10 + i, i);
-    assert_int_equal(end_pull(&p), 0);
-    assert_int_equal(swarm.leaves, 0);
-}
-
 static void
 a_registry_that_lies_alone_fails_the_blob(void **state)
 {
@@ -1801,7 +1778,6 @@ main(void)
         WITH_NODE(a_word_that_lies_does_not_fit_a_sip),
         WITH_NODE(a_sip_that_fails_beside_a_lease_is_only_that),
         WITH_NODE(a_lease_that_fails_beside_a_sip_without_an_answer_is_told),
-        WITH_NODE(between_two_requests_a_late_reader_does_not_leave),
         WITH_NODE(a_registry_that_lies_alone_fails_the_blob),
         WITH_NODE(a_registry_without_ranges_is_asked_for_all_by_each_node),
         WITH_NODE(a_registry_without_ranges_is_found_out_behind_a_first_lease),

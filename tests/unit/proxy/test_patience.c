@@ -143,6 +143,8 @@ no_request_takes_all_the_time_of_the_next_one(void **state)
     p.idle_tries = 1;
     assert_int_equal(patience_heard_wait_ms(&p, NOW, 0), HEAD_WAIT_LATER_MS);
     assert_int_equal(patience_heard_wait_ms(&p, NOW, 2400), SILENCE_MS / 2);
+    p.idle_tries = 2; /* or all of them are late, and nobody found out yet */
+    assert_int_equal(patience_heard_wait_ms(&p, NOW, 0), SILENCE_MS);
 }
 
 static void
