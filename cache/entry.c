@@ -7,9 +7,7 @@
 #include <string.h>
 
 /* A blob that was not used for so long is not missed. */
-#define WANTED_S  (INT64_C(7) * 24 * 3600)
-#define REFUSED_S 600  /* within which a runtime tries again what it refused */
-#define SURE_S    3600 /* what was hashed since then is believed */
+#define WANTED_S (INT64_C(7) * 24 * 3600)
 
 struct digest
 entry_digest(const struct entry *e)
@@ -38,7 +36,7 @@ entry_take(struct cache *c, const struct digest *d)
     if (e == NULL) {
         e = mem_zalloc(sizeof *e + digest_len(d));
         e->alg = (uint8_t)d->alg;
-        e->sure_s = now_s() - SURE_S; /* its bytes were not hashed; all sums wrap */
+        e->sure_s = now_s();
         memcpy(e->key, d->bytes, digest_len(d));
         index_add(&c->map, e);
     }
@@ -199,6 +197,9 @@ entry_note(struct cache *c, struct entry *e)
         DL_APPEND(c->oldest, e);
     }
 }
+
+#define REFUSED_S 600  /* within which a runtime tries again what it refused */
+#define SURE_S    3600 /* what was hashed since then is believed */
 
 uint32_t
 entry_mark(int64_t mtime_ns)

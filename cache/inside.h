@@ -56,7 +56,7 @@ struct entry {
     uint64_t gen;        /* which file: no two of a digest have the same in a run of the daemon */
     struct evict_blob worth; /* also its size, and when it was asked for */
     uint32_t stored_wall_s;
-    uint32_t sure_s;  /* clock_ms / 1000: hashed; an hour before the start if it was not since */
+    uint32_t sure_s;  /* clock_ms / 1000: hashed, or found by the start */
     uint32_t sent_s;  /* the same: a client was sent all of it; 0: not since then */
     uint32_t mark;    /* STORED, not packed: entry_mark; 0: an earlier run published it */
     uint8_t state;    /* enum entry_state */

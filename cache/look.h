@@ -63,7 +63,8 @@ size_t cache_take_gone(struct cache *c, struct digest *ret, size_t max);
 void cache_served(struct cache *c, const struct digest *d, uint64_t bytes);
 /* A client was sent all of a stored blob, whose bytes nobody looked at. Who asks for it in the next
  * ten minutes has perhaps refused it: then it is hashed before its tail is sent, unless it was
- * hashed in the last hour. Whoever asks while another client still reads it gets it as it is. */
+ * hashed in the last hour, or found by a start in it. Whoever asks while another client still reads
+ * it gets it as it is. */
 void cache_sent(struct cache *c, const struct digest *d);
 
 /* A client was given a blob that memory had: a request like any other. */

@@ -133,24 +133,6 @@ who_asks_again_for_what_it_was_sent_gets_it_checked(void **state)
     room_release(&r);
 }
 
-/* The start hashes nothing, so it makes nothing sure. */
-static void
-who_asks_again_after_a_start_gets_it_checked(void **state)
-{
-    (void)state;
-    struct room r;
-    struct digest d;
-    room_init(&r, 64 * MIB);
-    uint8_t *body = make_body(11, 300 * KIB, &d);
-    store_body(&r, &d, body, 300 * KIB);
-    room_reopen(&r);
-    rot(&r, &d, 7);
-    cache_sent(r.cache, &d);
-    assert_int_equal(end_of_join(&r, &d), BLOB_FAILED);
-    mem_free(body);
-    room_release(&r);
-}
-
 /* Somebody writes to a stored file: of this run, and of one before. */
 static void
 what_was_written_to_is_hashed_before_its_tail_is_sent(void **state)
@@ -287,7 +269,6 @@ main(void)
         cmocka_unit_test(unsure_blobs_become_sure_without_being_asked_for),
         cmocka_unit_test(a_rotten_blob_goes_to_quarantine_by_itself),
         cmocka_unit_test(who_asks_again_for_what_it_was_sent_gets_it_checked),
-        cmocka_unit_test(who_asks_again_after_a_start_gets_it_checked),
         cmocka_unit_test(what_was_written_to_is_hashed_before_its_tail_is_sent),
         cmocka_unit_test(what_was_unsure_at_a_clean_stop_stays_unsure),
         cmocka_unit_test(a_blob_that_cannot_be_read_is_bad),
