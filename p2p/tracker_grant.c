@@ -169,6 +169,14 @@ piece_free(const struct tracker_blob *b, uint32_t p)
     return b->of[p] == 0 && b->holders[p] == 0;
 }
 
+/* What only a node has that does not count, since it serves nobody or is doubted, is free, but not
+ * for itself. */
+static bool
+free_to(const struct tracker_blob *b, const struct tracker_entry *e, uint32_t p)
+{
+    return piece_free(b, p) && (e == NULL || !bits_get(e->bits, p));
+}
+
 static uint32_t
 window_end(const struct tracker_blob *b, const struct tracker_entry *e)
 {
@@ -176,9 +184,10 @@ window_end(const struct tracker_blob *b, const struct tracker_entry *e)
 }
 
 /* The lowest free piece at or behind the lowest cursor, else before it, of those that somebody
- * wants now, without one; `pieces` when none. */
+ * wants now, without one; `pieces` when none. `to`: free to that node; NULL: to anybody. */
 static uint32_t
-lowest_free(const struct tracker *t, const struct tracker_blob *b, uint32_t but)
+lowest_free(const struct tracker *t, const struct tracker_blob *b, const struct tracker_entry *to,
+            uint32_t but)
 {
     uint64_t cursor = UINT64_MAX;
     uint32_t first = b->book.pieces, end = 0;
@@ -193,7 +202,7 @@ lowest_free(const struct tracker *t, const struct tracker_blob *b, uint32_t but)
     uint32_t from = cursor < b->book.size ? (uint32_t)(cursor / b->book.piece_bytes) : 0;
     for (uint32_t i = 0; i < b->book.pieces; i++) {
         uint32_t p = (from + i) % b->book.pieces;
-        if (p >= first && p < end && p != but && piece_free(b, p))
+        if (p >= first && p < end && p != but && free_to(b, to, p))
             return p;
     }
     return b->book.pieces;
@@ -205,11 +214,11 @@ free_for(const struct tracker *t, const struct tracker_blob *b, const struct tra
          uint32_t but)
 {
     if (e->end == 0)
-        return lowest_free(t, b, but);
+        return lowest_free(t, b, e, but);
     uint64_t cursor = e->cursor / b->book.piece_bytes;
     for (uint32_t p = cursor < e->end && cursor > e->first ? (uint32_t)cursor : e->first;
          p < e->end; p++)
-        if (p != but && piece_free(b, p))
+        if (p != but && free_to(b, e, p))
             return p;
     return b->book.pieces;
 }
@@ -258,7 +267,7 @@ run_length(const struct tracker *t, const struct tracker_blob *b, const struct t
     if (b->wanting == 1 && b->remotes_count == 0)
         bytes = solo_bytes(t, b);
     uint32_t most = (uint32_t)(bytes / b->book.piece_bytes), count = 1;
-    while (count < most && first + count < window_end(b, e) && piece_free(b, first + count))
+    while (count < most && first + count < window_end(b, e) && free_to(b, e, first + count))
         count++;
     return count;
 }
@@ -334,12 +343,12 @@ static struct tracker_entry *
 best_idle(const struct tracker *t, const struct tracker_blob *b, int64_t now_ms)
 {
     struct tracker_entry *best = NULL;
-    uint32_t lowest = lowest_free(t, b, b->book.pieces);
+    uint32_t lowest = lowest_free(t, b, NULL, b->book.pieces);
     uint8_t fetch[BITS_BYTES(TRACKER_NODES_MAX)];
     (void)fetchers(b, fetch);
     for (size_t i = 0; i < b->entries_count; i++) {
         struct tracker_entry *e = b->entries[i];
-        uint32_t piece = e->end == 0 ? lowest : free_for(t, b, e, b->book.pieces);
+        uint32_t piece = e->end == 0 && e->counts ? lowest : free_for(t, b, e, b->book.pieces);
         if (e->idle > 0 && tracker_could_fetch(t, b, e, now_ms) && !bits_get(fetch, e->node) &&
             now_ms - e->nudged_ms >= TRACKER_NUDGE_MS && piece < b->book.pieces &&
             (best == NULL || goes_before(t, e, best, false)))
@@ -383,7 +392,7 @@ tracker_nudge(struct tracker *t, const struct digest *digest, int64_t now_ms,
     unsigned limit = places(t, b, now_ms);
     unsigned active = fetching(b), others = fetching_others(t, b);
     if ((active > 0 && active + others >= limit) ||
-        lowest_free(t, b, b->book.pieces) == b->book.pieces)
+        lowest_free(t, b, NULL, b->book.pieces) == b->book.pieces)
         return;
     active += expected(b, now_ms);
     for (; (active == 0 || active + others < limit) && orders->count < TRACKER_ORDERS_MAX;
@@ -448,7 +457,7 @@ holds_up(const struct tracker *t, const struct tracker_blob *b, const struct lea
     uint64_t rate = lease_rate(l, now_ms), left = lease_bytes(&b->book, l) - l->done_bytes;
     if (lease_waits(&b->book, l) || now_ms - l->piece_ms <= tracker_time_ms(t, b, l) ||
         left * 1000 <= rate * LEASE_REVOKE_MS ||
-        (lowest_free(t, b, b->book.pieces) < b->book.pieces &&
+        (lowest_free(t, b, NULL, b->book.pieces) < b->book.pieces &&
          fetching(b) + fetching_others(t, b) < places(t, b, now_ms)))
         return false;
     for (size_t i = 0; i < b->entries_count; i++) {
@@ -515,7 +524,7 @@ is_trusted(const struct tracker *t, const struct tracker_blob *b, const struct l
     uint64_t share = t->climb.wan / (t->climb.active > 0 ? t->climb.active : 1);
     return l->source == 0 && now_ms - l->piece_ms <= TRACKER_SOON_F * TRACKER_BEGIN_MS &&
            t->climb.wan > 0 && t->nodes[l->node].wan_rate * LEASE_REVOKE_SLOW >= share &&
-           lowest_free(t, b, b->book.pieces) < b->book.pieces;
+           lowest_free(t, b, NULL, b->book.pieces) < b->book.pieces;
 }
 
 static enum lease_verdict

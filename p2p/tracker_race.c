@@ -138,7 +138,7 @@ may_race(const struct tracker *t, const struct tracker_blob *b, const struct tra
     unsigned races = b->race.piece == piece ? b->race.losers_count : 0;
     const struct tracker_node *n = &t->nodes[e->node];
     if (b->rests > 0 || races == TRACKER_RACES_MAX || tracker_race_loser(b, piece, e->node) ||
-        (e->end > 0 && (piece < e->first || piece >= e->end)) ||
+        (e->end > 0 && (piece < e->first || piece >= e->end)) || bits_get(e->bits, piece) ||
         !tracker_could_fetch(t, b, e, now_ms) || tracker_is_barren(b, e, now_ms))
         return false;
     if (l == NULL)

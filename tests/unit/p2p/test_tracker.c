@@ -260,6 +260,29 @@ what_a_node_holds_that_serves_nothing_is_granted(void **state)
     tracker_free(t);
 }
 
+/* Two nodes that cannot reach each other: neither is asked for what it has itself. */
+static void
+what_only_who_is_doubted_holds_is_granted_but_not_to_it(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker_in_office();
+    const uint8_t held[2] = {0x0b, 0}, other[2] = {0x04, 0}; /* 0, 1 and 3; 2 */
+    struct wire_grant g;
+    announce_held(t, 1, 0, held, 0);
+    announce_held(t, 2, 0, other, 0);
+    doubt(t, 1, 2, 0);
+    doubt(t, 2, 1, 0);
+    announce_held(t, 1, 4 * PIECE_BYTES_MIN, held, 0);
+    assert_true(grant(t, 1, 0, &g));
+    assert_int_equal(g.first, 2);
+    assert_int_equal(g.count, 1); /* 3 is here */
+    assert_true(grant(t, 2, 0, &g));
+    assert_int_equal(g.first, 0);
+    announce_held(t, 1, 0, (const uint8_t[2]){0xff, 0xff}, 0);
+    assert_false(grant(t, 1, 0, &g));
+    tracker_free(t);
+}
+
 static void
 a_lease_is_as_long_as_its_holder_is_fast_and_what_is_left(void **state)
 {
@@ -845,6 +868,7 @@ main(void)
         cmocka_unit_test(who_keeps_what_it_has_loses_its_leases_and_gets_none_for_long),
         cmocka_unit_test(what_nobody_else_could_fetch_is_left_to_who_is_doubted),
         cmocka_unit_test(what_a_node_holds_that_serves_nothing_is_granted),
+        cmocka_unit_test(what_only_who_is_doubted_holds_is_granted_but_not_to_it),
         cmocka_unit_test(a_lease_is_as_long_as_its_holder_is_fast_and_what_is_left),
         cmocka_unit_test(a_node_alone_gets_a_long_lease_and_gives_it_up_to_the_second),
         cmocka_unit_test(in_company_the_leases_of_the_only_one_double),
