@@ -13,7 +13,7 @@ packages() {
         openssl ca-certificates iproute2 iptables util-linux mount procps curl ;;
     test) echo libcmocka-dev clang libclang-rt-14-dev clang-tidy clang-format cppcheck shellcheck strace git \
         mandoc zsh fish dnsmasq-base podman python3-yaml libfaketime ;;
-    package) echo dpkg-dev debhelper lintian mmdebstrap ;;
+    package) echo build-essential dpkg-dev debhelper lintian mmdebstrap ;;
     cross) echo mmdebstrap qemu-user gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf ;;
     kube) echo python3 python3-venv ;;
     image) echo python3 ca-certificates binutils libnghttp2-dev libidn2-dev libssh2-1-dev \
