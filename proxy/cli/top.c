@@ -174,7 +174,8 @@ put_lines(const struct screen *s, const char *text)
             escape = escape && *text != 'm';
         }
         text += *text == '\n';
-        (void)fputs(column < s->columns ? "\033[0m\033[K" : "\033[0m", stdout);
+        (void)fputs(s->colour ? "\033[0m" : "", stdout); /* where a bar was cut */
+        (void)fputs(column < s->columns ? "\033[K" : "", stdout);
         if (++row < s->rows)
             (void)putchar('\n');
     }
