@@ -8,7 +8,7 @@
 const char *
 refused_name(enum refused_kind kind)
 {
-    static const char *const names[] = {"key", "clock", "replay", "version", "syntax"};
+    static const char *const names[] = {"key", "clock", "replay", "version", "syntax", "id"};
     must(kind < REFUSED_KINDS);
     return names[kind];
 }

@@ -17,6 +17,7 @@ enum refused_kind {
     REFUSED_REPLAY,
     REFUSED_VERSION,
     REFUSED_SYNTAX,
+    REFUSED_ID, /* this node's own, which it did not send: a copy of its node.id */
     REFUSED_KINDS
 };
 

@@ -126,14 +126,12 @@ kind_of(int why)
 }
 
 static void
-count_refusal(struct sealer *s, int why, const char *from)
+count_refusal(struct sealer *s, enum refused_kind kind, const char *from)
 {
-    static const enum metric metrics[REFUSED_KINDS] = {[REFUSED_KEY] = M_p2p_refused_key,
-                                                       [REFUSED_CLOCK] = M_p2p_refused_clock,
-                                                       [REFUSED_REPLAY] = M_p2p_refused_replay,
-                                                       [REFUSED_VERSION] = M_p2p_refused_version,
-                                                       [REFUSED_SYNTAX] = M_p2p_refused_syntax};
-    enum refused_kind kind = kind_of(why);
+    static const enum metric metrics[REFUSED_KINDS] = {
+        [REFUSED_KEY] = M_p2p_refused_key,       [REFUSED_CLOCK] = M_p2p_refused_clock,
+        [REFUSED_REPLAY] = M_p2p_refused_replay, [REFUSED_VERSION] = M_p2p_refused_version,
+        [REFUSED_SYNTAX] = M_p2p_refused_syntax, [REFUSED_ID] = M_p2p_refused_id};
     metric_add(metrics[kind], 1);
     lock_take(&s->lock);
     refused_note(&s->refused, kind, from, clock_ms());
@@ -168,8 +166,10 @@ static int
 judge(struct sealer *s, const struct seal_head *h, const char *from)
 {
     if (node_equal(&h->sender, &s->self)) {
-        if (h->boot != s->boot)
-            tell(s, ERR_AGAIN, from, "it has the id of this node: a copy of its node.id");
+        if (h->boot == s->boot)
+            return ERR_AGAIN;
+        count_refusal(s, REFUSED_ID, from);
+        tell(s, ERR_AGAIN, from, "it has the id of this node: a copy of its node.id");
         return ERR_AGAIN;
     }
     lock_take(&s->lock);
@@ -196,7 +196,7 @@ sealer_open(struct sealer *s, enum seal_kind kind, const uint8_t *msg, size_t le
         metric_add(M_p2p_older_key, which > 1);
         *ret = h;
     } else if (rc != ERR_AGAIN) {
-        count_refusal(s, rc, from);
+        count_refusal(s, kind_of(rc), from);
         tell(s, rc, from, reason_of(rc));
     }
     return rc;
@@ -217,7 +217,7 @@ sealer_verify(struct sealer *s, const char *text, const char *what, struct node_
         metric_add(M_p2p_older_key, which > 1);
         *ret_from = h.sender;
     } else if (rc != ERR_AGAIN) {
-        count_refusal(s, rc, NULL);
+        count_refusal(s, kind_of(rc), NULL);
     }
     return rc;
 }

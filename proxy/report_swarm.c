@@ -152,6 +152,7 @@ add_refused(cJSON *to)
     json_add_u64(refused, "replay", metric_get(M_p2p_refused_replay));
     json_add_u64(refused, "version", metric_get(M_p2p_refused_version));
     json_add_u64(refused, "syntax", metric_get(M_p2p_refused_syntax));
+    json_add_u64(refused, "id", metric_get(M_p2p_refused_id));
 }
 
 static void

@@ -10,7 +10,7 @@
  *   multicast   the LAN carries our multicast
  *   swarms      blobs that this node exchanges now
  *   refused     messages that were not believed since start: {key, clock, replay,
- *               version, syntax}
+ *               version, syntax, id}
  *   refused_lately   in the last hour: [{reason, messages, last_ms_ago, from: [address]}]
  *   asked       for bytes by other nodes since start: {sent, busy, not_held, refused}
  *   tracker     null, or {id, address, self, epoch, since, since_ms_ago, why}; since: RFC 3339

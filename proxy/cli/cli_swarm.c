@@ -67,7 +67,8 @@ print_refused(const cJSON *p, FILE *to)
 {
     static const char *const why[][2] = {{"key", "another cluster key"},
                                          {"clock", "a clock more than a minute off"},
-                                         {"version", "another version of the protocol"}};
+                                         {"version", "another version of the protocol"},
+                                         {"id", "the id of this node"}};
     for (size_t i = 0; i < ARRAY_LEN(why); i++) {
         const cJSON *one = cli_refused(p, why[i][0]);
         if (cli_number(one, "messages"))

@@ -159,6 +159,25 @@ our_own_messages_are_neither_believed_nor_counted(void **state)
     assert_int_equal(sealer_open(&one, SEAL_DATAGRAM, msg, len, "10.0.0.1", &h), ERR_AGAIN);
     assert_int_equal(sealer_open(&one, SEAL_DATAGRAM, msg, len, "10.0.0.1", &h), ERR_AGAIN);
     assert_int_equal(metric_get(M_p2p_refused_replay), before);
+    assert_int_equal(metric_get(M_p2p_refused_id), 0);
+}
+
+static void
+a_copy_of_this_node_is_counted(void **state)
+{
+    (void)state;
+    struct seal_head h;
+    struct refused_lately lately[REFUSED_KINDS];
+    struct sealer copy;
+    sealer_init(&copy, &one.keys, &one.self, 2);
+    uint64_t before = metric_get(M_p2p_refused_id);
+    size_t len = say(&copy, SEAL_DATAGRAM);
+    assert_int_equal(sealer_open(&one, SEAL_DATAGRAM, msg, len, "10.0.0.7", &h), ERR_AGAIN);
+    assert_int_equal(metric_get(M_p2p_refused_id), before + 1);
+    sealer_refused(&one, lately);
+    assert_int_equal(lately[REFUSED_ID].count, 1);
+    assert_string_equal(lately[REFUSED_ID].from[0], "10.0.0.7");
+    sealer_release(&copy);
 }
 
 static void
@@ -185,6 +204,7 @@ main(void)
         WITH(a_clock_that_is_wrong_is_refused_and_counted),
         WITH(strangers_are_told_of_now_and_then),
         WITH(our_own_messages_are_neither_believed_nor_counted),
+        WITH(a_copy_of_this_node_is_counted),
         WITH(a_signed_request_passes_once_and_for_its_own_text_only),
         WITH(keys_are_changed_one_node_at_a_time),
     };
