@@ -89,6 +89,8 @@ int config_fail(const struct config *c, const struct config_item *item, const ch
 CHECKED int config_print(const struct config *c, struct buf *ret);
 /* The same as nested JSON, without places. Caller frees. */
 cJSON *config_print_json(const struct config *c);
+/* May the text stand where a CONFIG_ADDRESS is wanted? */
+bool config_is_address(const char *text);
 /* The table as a commented YAML file of all defaults. */
 CHECKED int config_print_reference(const struct config_key *keys, size_t count, const char *head,
                                    struct buf *ret);

@@ -91,6 +91,13 @@ parse_address(const char *s, int64_t *ret_port)
     return 0;
 }
 
+bool
+config_is_address(const char *text)
+{
+    int64_t port;
+    return parse_address(text, &port) == 0;
+}
+
 static int
 parse_path(const struct config_key *k, const char *s)
 {

@@ -184,7 +184,7 @@ static int
 unknown_command(const char *name)
 {
     const char *best = NULL;
-    size_t least = 3;
+    size_t least = strlen(name) < 3 ? strlen(name) : 3; /* nothing of it would be left */
     for (const struct command *c = commands; c->name; c++) {
         size_t edits = strlen(name) < 32 ? text_distance(c->name, name) : least;
         if (edits < least) {
@@ -195,6 +195,19 @@ unknown_command(const char *name)
     if (best)
         return cli_fail(CLI_USAGE, "%s: no such command; did you mean %s?", name, best);
     return cli_fail(CLI_USAGE, "%s: no such command; see peersync --help", name);
+}
+
+static int
+check_count(const struct command *c, const struct cli *cli)
+{
+    const char *gap = *c->args ? " " : "";
+    if (cli->arg_count < c->args_min)
+        return cli_fail(CLI_USAGE, "%s is missing; usage: peersync %s [OPTIONS]%s%s", c->args,
+                        c->name, gap, c->args);
+    if (cli->arg_count > c->args_max)
+        return cli_fail(CLI_USAGE, "\"%s\" is one word too many; usage: peersync %s [OPTIONS]%s%s",
+                        cli->args[c->args_max], c->name, gap, c->args);
+    return 0;
 }
 
 static int
@@ -209,10 +222,8 @@ run(const struct command *c, int argc, char **argv)
         print_help(c);
         return CLI_OK;
     }
-    if (cli.arg_count < c->args_min || cli.arg_count > c->args_max)
-        return cli_fail(CLI_USAGE, "usage: peersync %s [OPTIONS]%s%s", c->name, *c->args ? " " : "",
-                        c->args);
-    return c->run(&cli);
+    bad = check_count(c, &cli);
+    return bad ? bad : c->run(&cli);
 }
 
 int

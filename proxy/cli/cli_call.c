@@ -1,5 +1,6 @@
 /* Requests of the command line to the daemon's admin API. */
 #include "base/buf.h"
+#include "base/config.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "proxy/cli/cli.h"
@@ -27,6 +28,9 @@ cli_admin_address(const struct cli *cli, char ret_address[CLI_ADDRESS_MAX])
 {
     AUTO(settings_release) struct settings *s = NULL;
     struct err e = {0};
+    if (cli->admin && !config_is_address(cli->admin))
+        return cli_fail(CLI_USAGE, "--admin: expected HOST:PORT such as 127.0.0.1:5001, not \"%s\"",
+                        cli->admin);
     if (!cli->admin && settings_load(cli->config, &s, &e))
         return cli_fail(CLI_CONFIG, "%s", e.text);
     if (cli_reachable(cli->admin ? cli->admin : s->admin, ret_address))
