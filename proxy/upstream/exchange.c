@@ -76,9 +76,10 @@ drop_handle(struct exchange *x)
         curl_easy_cleanup(x->easy);
     }
     curl_slist_free_all(x->lines);
+    curl_slist_free_all(x->forgotten);
     trust_close_store(&x->store);
     x->easy = NULL;
-    x->lines = NULL;
+    x->lines = x->forgotten = NULL;
 }
 
 static void
@@ -326,6 +327,17 @@ set_range(struct exchange *x, const struct gap *range)
     SET(RANGE, text);
 }
 
+/* Curl keeps an address for a minute, also of a host that has moved. */
+static void
+forget_address(struct exchange *x, const struct url *url)
+{
+    char line[URL_HOST_MAX + 16];
+    must(text_printf(line, sizeof line, "-%s:%u", url->host, url->port) == 0);
+    x->forgotten = curl_slist_append(NULL, line);
+    must(x->forgotten != NULL);
+    SET(RESOLVE, x->forgotten);
+}
+
 static void
 set_route(struct exchange *x, const struct errand *what)
 {
@@ -334,6 +346,8 @@ set_route(struct exchange *x, const struct errand *what)
     SET(PROXY, proxy);
     SET(NOPROXY, ""); /* proxyenv has decided */
     SET(URL, what->url->text);
+    if (what->anew && !x->proxied && !url_is_literal(what->url))
+        forget_address(x, what->url);
     if (what->url->tls || x->proxied)
         x->store = trust_set(&x->wire->trust, &what->trust, x->easy);
 }

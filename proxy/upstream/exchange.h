@@ -56,6 +56,7 @@ struct errand {
     struct gap range;            /* {0, CACHE_SIZE_UNKNOWN}: no Range header */
     enum address_rule rule;
     struct trust_more trust; /* all zero: the default authorities */
+    bool anew;               /* the host's name is looked up, whatever curl remembers of it */
     int64_t head_wait_ms;    /* connect to end of head */
     int64_t heard_wait_ms;   /* the same once it is connected, if that is longer */
     /* A peer: no proxy, none of the registries' counters, its own time to connect. */
@@ -99,7 +100,7 @@ struct exchange {
     /* private */
     struct wire *wire;
     CURL *easy;
-    struct curl_slist *lines;
+    struct curl_slist *lines, *forgotten;
     X509_STORE *store; /* reference held, or NULL */
     char curl_text[CURL_ERROR_SIZE];
     int64_t stall_ms;

@@ -11,12 +11,13 @@ void
 patience_bytes(struct patience *p, int64_t now_ms, uint64_t bytes)
 {
     p->any_byte = true;
+    p->unanswered = false;
     p->last_byte_ms = now_ms;
     p->progress_bytes += bytes;
     if (p->progress_bytes >= PROGRESS_BYTES) {
         p->progress_bytes = 0;
         p->progressed = true;
-        p->idle_tries = 0;
+        p->idle_tries = p->counted_tries = 0;
     }
 }
 
@@ -88,14 +89,18 @@ patience_stall_ms(const struct patience *p)
 }
 
 int64_t
-patience_retry_ms(struct patience *p, struct budget *b, struct rng *r, int64_t now_ms)
+patience_retry_ms(struct patience *p, struct budget *b, struct rng *r, bool answered,
+                  int64_t now_ms)
 {
+    bool counts = answered || !p->any_byte;
     bool progressed = p->progressed;
     p->progressed = false;
+    p->unanswered = !answered;
     p->idle_tries++;
-    if (p->idle_tries >= TRIES_MAX)
+    p->counted_tries += counts;
+    if (p->counted_tries >= TRIES_MAX)
         return -1;
-    if (!progressed && !budget_take(b))
+    if (counts && !progressed && !budget_take(b))
         return -1;
     int64_t at_ms = now_ms + backoff_retry_ms(r, p->idle_tries - 1);
     return at_ms < patience_end_ms(p) ? at_ms : -1;

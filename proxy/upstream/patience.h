@@ -11,7 +11,7 @@
 #define STALL_LATER_MS       5000  /* a body that is silent, after a try without progress */
 #define SILENCE_MS           20000 /* no byte for so long in spite of retries */
 #define BUSY_WAIT_MS         10000 /* longest wait for a registry that says "later" */
-#define TRIES_MAX            4     /* in a row without progress */
+#define TRIES_MAX            4     /* in a row without progress, but see patience_retry_ms */
 #define PROGRESS_BYTES       65536 /* as many bytes make a try a success */
 
 struct patience {
@@ -20,7 +20,9 @@ struct patience {
     bool any_byte;
     bool heard;          /* at the last look a registry had taken a request and not answered it */
     int64_t heard_ms;    /* when that was so the last time; 0: never */
-    unsigned idle_tries; /* failed in a row without progress */
+    unsigned idle_tries;     /* failed in a row without progress */
+    unsigned counted_tries;  /* of those, the ones that TRIES_MAX bounds */
+    bool unanswered;         /* the last try that failed: no head came */
     uint64_t progress_bytes; /* below PROGRESS_BYTES: what does not count as progress yet */
     bool progressed;         /* since the last failed try */
 };
@@ -46,8 +48,11 @@ int64_t patience_late_wait_ms(int64_t left_ms, int64_t late_ms);
 /* How long its body may then say nothing. A registry that stalls in each answer for longer than the
  * first try waited would never be read to the end. */
 int64_t patience_stall_ms(const struct patience *p);
-/* A try failed: the time of the next one, or -1 to give up. */
-int64_t patience_retry_ms(struct patience *p, struct budget *b, struct rng *r, int64_t now_ms);
+/* A try failed: the time of the next one, or -1 to give up. `answered`: a head came. In the middle of
+ * a blob a registry that gives none (it restarts, its name or the way to it is gone) is tried until
+ * patience_end_ms: whoever reads would fare no better there, and no retry is a burden to it. */
+int64_t patience_retry_ms(struct patience *p, struct budget *b, struct rng *r, bool answered,
+                          int64_t now_ms);
 /* The source asked to be left alone until then: is it worth waiting? */
 bool patience_waits(const struct patience *p, int64_t now_ms, int64_t until_ms);
 

@@ -241,6 +241,7 @@ run_start(struct run *r, struct wire *w, const struct gap *gap, uint64_t size, i
     r->call.head_wait_ms = patience_head_wait_ms(r->patience, now_ms);
     if (r->call.source->body_source == BLOB_FROM_UPSTREAM) {
         r->call.stall_ms = patience_stall_ms(r->patience);
+        r->call.anew = r->patience->unanswered;
         int64_t late_ms = source_late_ms(r->call.source, now_ms);
         r->call.heard_wait_ms = patience_heard_wait_ms(r->patience, now_ms, late_ms);
     }
@@ -314,6 +315,12 @@ run_step(struct run *r, int64_t now_ms, bool woken)
         write_good(r, now_ms, woken);
     if (r->phase == RUN_FLUSHING && r->good == 0)
         conclude(r);
+}
+
+bool
+run_was_answered(const struct run *r)
+{
+    return r->call.exchange.head.status != 0;
 }
 
 void

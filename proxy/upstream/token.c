@@ -220,6 +220,7 @@ start(struct tokens *ts, struct token *t, const struct token_ask *how)
         .range = {0, CACHE_SIZE_UNKNOWN},
         .rule = how->rule,
         .trust = how->trust,
+        .anew = t->state == TOKEN_FAILED,
         .head_wait_ms = TOKEN_WAIT_MS,
         .heard_wait_ms = patient ? TOKEN_HEARD_MS : 0,
     };

@@ -21,6 +21,7 @@ A RULE is a fault and the requests that it takes:
 and any of
   status, headers, body   this answer instead            redirect  307 to this URL
   revoke   tokens of this repository become void when the fault strikes
+  drop     the connection ends without an answer
   hang     "head", or the content position where the silence begins
   pause    the same, for pause_s seconds
   rate     bytes per second of the body                  flip   position of the wrong bit
@@ -228,6 +229,8 @@ class Connection:
 
     def answer(self, request):
         rule = self.rule
+        if rule.get('drop'):
+            raise Gone('drop')
         if rule.get('hang') == 'head':
             self.hang()
         if 'revoke' in rule and 'cut' not in rule:

@@ -19,12 +19,12 @@ a_silent_first_try_leaves_time_for_a_second(void **state)
     patience_start(&p, NOW, false);
     int64_t first_ms = patience_head_wait_ms(&p, NOW);
     assert_int_equal(first_ms, HEAD_WAIT_MS);
-    int64_t again_ms = patience_retry_ms(&p, &b, &r, NOW + first_ms);
+    int64_t again_ms = patience_retry_ms(&p, &b, &r, true, NOW + first_ms);
     assert_true(again_ms > NOW + first_ms);
     int64_t second_ms = patience_head_wait_ms(&p, again_ms);
     assert_true(second_ms > 2000);
     assert_int_equal(again_ms + second_ms, NOW + FIRST_BYTE_MS - FIRST_BYTE_MARGIN_MS);
-    assert_int_equal(patience_retry_ms(&p, &b, &r, again_ms + second_ms), -1);
+    assert_int_equal(patience_retry_ms(&p, &b, &r, true, again_ms + second_ms), -1);
 }
 
 /* It may stall so in each answer. */
@@ -39,7 +39,7 @@ a_silent_body_gets_more_time_until_there_is_progress(void **state)
     budget_init(&b);
     patience_start(&p, NOW, true);
     assert_int_equal(patience_stall_ms(&p), STALL_MS);
-    assert_true(patience_retry_ms(&p, &b, &r, NOW) > NOW);
+    assert_true(patience_retry_ms(&p, &b, &r, true, NOW) > NOW);
     assert_int_equal(patience_stall_ms(&p), STALL_LATER_MS);
     patience_bytes(&p, NOW, PROGRESS_BYTES);
     assert_int_equal(patience_stall_ms(&p), STALL_MS);
@@ -56,8 +56,33 @@ four_tries_without_progress_end_it(void **state)
     budget_init(&b);
     patience_start(&p, NOW, true);
     for (int i = 0; i < TRIES_MAX - 1; i++)
-        assert_true(patience_retry_ms(&p, &b, &r, NOW) > NOW);
-    assert_int_equal(patience_retry_ms(&p, &b, &r, NOW), -1);
+        assert_true(patience_retry_ms(&p, &b, &r, true, NOW) > NOW);
+    assert_int_equal(patience_retry_ms(&p, &b, &r, true, NOW), -1);
+}
+
+/* It restarts, or its name is gone for a moment: who reads would fare no better there. */
+static void
+a_registry_out_of_reach_is_tried_until_the_silence_is_too_long(void **state)
+{
+    (void)state;
+    struct patience p;
+    struct budget b = {0}; /* no retry left: none of these asks anything of it */
+    struct rng r;
+    rng_init(&r, 6);
+    patience_start(&p, NOW, false);
+    assert_int_equal(patience_retry_ms(&p, &b, &r, false, NOW), -1);
+    patience_bytes(&p, NOW, PROGRESS_BYTES);
+    assert_true(patience_retry_ms(&p, &b, &r, true, NOW) > NOW); /* it was cut */
+    int64_t at_ms = NOW, next_ms;
+    unsigned tries = 0;
+    for (; (next_ms = patience_retry_ms(&p, &b, &r, false, at_ms)) >= 0; at_ms = next_ms, tries++)
+        assert_true(next_ms > at_ms && next_ms < patience_end_ms(&p) && tries < 20);
+    assert_true(at_ms > NOW + SILENCE_MS - 2 * RETRY_MAX_MS && tries > TRIES_MAX);
+    patience_bytes(&p, at_ms, PROGRESS_BYTES);
+    budget_init(&b);
+    for (int i = 0; i < TRIES_MAX - 1; i++)
+        assert_true(patience_retry_ms(&p, &b, &r, true, at_ms) > at_ms);
+    assert_int_equal(patience_retry_ms(&p, &b, &r, true, at_ms), -1);
 }
 
 static void
@@ -71,9 +96,9 @@ progress_makes_tries_free_without_end(void **state)
     patience_start(&p, NOW, false);
     for (int i = 0; i < 100; i++) {
         patience_bytes(&p, NOW, PROGRESS_BYTES);
-        assert_true(patience_retry_ms(&p, &b, &r, NOW) > NOW);
+        assert_true(patience_retry_ms(&p, &b, &r, true, NOW) > NOW);
     }
-    assert_int_equal(patience_retry_ms(&p, &b, &r, NOW), -1);
+    assert_int_equal(patience_retry_ms(&p, &b, &r, true, NOW), -1);
 }
 
 static void
@@ -88,7 +113,7 @@ bytes_below_the_bound_add_up_to_progress(void **state)
     patience_start(&p, NOW, true);
     for (int i = 0; i < 16; i++) {
         patience_bytes(&p, NOW, PROGRESS_BYTES / 2);
-        assert_true(patience_retry_ms(&p, &b, &r, NOW) > NOW);
+        assert_true(patience_retry_ms(&p, &b, &r, true, NOW) > NOW);
     }
 }
 
@@ -180,6 +205,7 @@ main(void)
         cmocka_unit_test(a_silent_first_try_leaves_time_for_a_second),
         cmocka_unit_test(a_silent_body_gets_more_time_until_there_is_progress),
         cmocka_unit_test(four_tries_without_progress_end_it),
+        cmocka_unit_test(a_registry_out_of_reach_is_tried_until_the_silence_is_too_long),
         cmocka_unit_test(progress_makes_tries_free_without_end),
         cmocka_unit_test(bytes_below_the_bound_add_up_to_progress),
         cmocka_unit_test(silence_counts_from_the_last_byte),
