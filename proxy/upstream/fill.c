@@ -409,12 +409,11 @@ awaits_head(const struct fill *f)
     return false;
 }
 
-/* Whoever waited is told that nothing came. If no other request tells it, this one stays to see
- * whether the registry is slow or dead. */
+/* Whoever waited is told that nothing came. */
 static void
-start_listening(struct fill *f)
+end_late(struct fill *f)
 {
-    if (f->upstream->listens > 0 || !awaits_head(f)) {
+    if (!patience_may_listen(awaits_head(f), f->upstream->listens)) {
         fill_end(f, ERR_UPSTREAM, "no byte in time");
         return;
     }
@@ -486,7 +485,7 @@ watch_clock(struct fill *f, int64_t now_ms)
     if (blocked && now_ms - f->blocked_ms >= most_ms)
         fill_end(f, ERR_TIMEOUT, "nobody reads");
     else if (f->patient && is_late(f, now_ms))
-        start_listening(f);
+        end_late(f);
     else if (f->patient && now_ms >= patience_end_ms(&f->patience))
         fill_end(f, ERR_UPSTREAM, "no byte in time");
     else if (f->patient)

@@ -25,16 +25,16 @@ struct inquiry {
     /* fixed before it is posted */
     struct origin origin;
     char *accept;
-    int64_t deadline_ms, heard_deadline_ms;
+    int64_t wait_until_ms; /* the asker's */
 
     /* fetch thread */
+    struct ask_limits limits; /* of one that listens: both are its end */
     struct call call;
     struct source *source;
     bool counted; /* in source->asks */
     bool listens; /* the asker is gone; only how late the registry answers is wanted */
     unsigned tries;
     int64_t retry_ms;
-    int64_t heard_ms; /* when the registry had last taken a request and not answered it */
     struct answer answer;
     struct err err;
     int code;
@@ -70,9 +70,10 @@ inquiry_new(const struct origin *o, const struct ask *a, struct inquiry **ret, s
     atomic_init(&q->refs, 2);
     origin_copy(&q->origin, o);
     q->accept = a->accept != NULL ? mem_strdup(a->accept) : NULL;
-    q->deadline_ms = a->deadline_ms;
-    q->heard_deadline_ms =
-        a->heard_deadline_ms > a->deadline_ms ? a->heard_deadline_ms : a->deadline_ms;
+    bool longer = a->heard_deadline_ms > a->deadline_ms;
+    q->limits.deadline_ms = a->deadline_ms;
+    q->limits.heard_deadline_ms = longer ? a->heard_deadline_ms : a->deadline_ms;
+    q->wait_until_ms = q->limits.heard_deadline_ms + GRACE_MS;
     buf_init(&q->answer.body, a->body_max);
     lock_init(&q->lock, LOCK_ASK);
     cond_init(&q->ended);
@@ -111,10 +112,10 @@ int
 inquiry_wait(struct inquiry *q, const atomic_bool *stop, struct answer *ret, struct err *e)
 {
     lock_take(&q->lock);
-    int64_t end_ms = q->heard_deadline_ms + GRACE_MS;
-    while (!q->done && clock_ms() < end_ms && !(stop != NULL && atomic_load(stop))) {
+    while (!q->done && clock_ms() < q->wait_until_ms && !(stop != NULL && atomic_load(stop))) {
         int64_t slice_ms = clock_ms() + SLICE_MS;
-        (void)cond_wait(&q->ended, &q->lock, slice_ms < end_ms ? slice_ms : end_ms);
+        (void)cond_wait(&q->ended, &q->lock,
+                        slice_ms < q->wait_until_ms ? slice_ms : q->wait_until_ms);
     }
     bool done = q->done;
     lock_drop(&q->lock);
@@ -211,17 +212,16 @@ take_answer(struct inquiry *q)
     finish(q, 0);
 }
 
-/* A redirect or a token that follows a late answer has as much time as the first request had. */
-static int64_t
-end_ms(struct inquiry *q, int64_t now_ms)
+static bool
+is_heard(const struct inquiry *q)
 {
-    if (q->call.phase == CALL_OPEN && q->call.exchange.peer_ip[0] != '\0') {
-        q->heard_ms = now_ms;
-        return q->heard_deadline_ms;
-    }
-    int64_t ms =
-        q->heard_ms + UNHEARD_MS > q->deadline_ms ? q->heard_ms + UNHEARD_MS : q->deadline_ms;
-    return ms < q->heard_deadline_ms ? ms : q->heard_deadline_ms;
+    return q->call.phase == CALL_OPEN && q->call.exchange.peer_ip[0] != '\0';
+}
+
+static int64_t
+end_ms(const struct inquiry *q)
+{
+    return patience_ask_end_ms(&q->limits, is_heard(q));
 }
 
 static int64_t
@@ -232,7 +232,7 @@ next_try_ms(struct inquiry *q, struct rng *rng, int64_t now_ms)
     if (q->tries >= TRIES_MAX || !budget_take(&q->source->retries))
         return -1;
     int64_t at_ms = now_ms + backoff_retry_ms(rng, q->tries - 1);
-    return at_ms < end_ms(q, now_ms) ? at_ms : -1;
+    return at_ms < end_ms(q) ? at_ms : -1;
 }
 
 static void
@@ -261,20 +261,10 @@ take_end(struct inquiry *q, struct rng *rng, int64_t now_ms)
     finish(q, err_set(&q->err, code, "%s", q->call.err.text));
 }
 
-/* A first request may be lost: there is time for another one. */
-static int64_t
-heard_wait_ms(const struct inquiry *q, int64_t now_ms)
-{
-    int64_t late_ms = source_late_ms(q->source, now_ms);
-    if (q->tries > 0)
-        return SLOW_FIRST_BYTE_MS;
-    return late_ms > 0 ? patience_late_wait_ms(q->heard_deadline_ms - now_ms, late_ms) : 0;
-}
-
 static void
 try_once(struct inquiry *q, struct wire *w, int64_t now_ms)
 {
-    int64_t left_ms = end_ms(q, now_ms) - now_ms;
+    int64_t left_ms = end_ms(q) - now_ms;
     if (q->source->asks >= ASKS_MAX)
         return;
     q->source->asks++;
@@ -284,34 +274,33 @@ try_once(struct inquiry *q, struct wire *w, int64_t now_ms)
     q->call.source = q->source;
     q->call.anew = q->tries > 0;
     q->call.head_wait_ms = q->tries == 0 && left_ms > HEAD_WAIT_MS ? HEAD_WAIT_MS : left_ms;
-    q->call.heard_wait_ms = heard_wait_ms(q, now_ms);
+    q->call.heard_wait_ms =
+        patience_ask_heard_wait_ms(&q->limits, q->tries, source_late_ms(q->source, now_ms), now_ms);
     if (q->tries++ > 0)
         metric_add(M_upstream_retries, 1);
     call_start(&q->call, w, now_ms);
 }
 
-/* In time: no more is known of a registry that took the request and is silent. If no other request
- * tells whether it is slow or dead, this one stays to see. */
 static void
 end_late(struct inquiry *q, int64_t now_ms)
 {
-    if (q->source->listens > 0 || !call_awaits_head(&q->call)) {
+    if (!patience_may_listen(call_awaits_head(&q->call), q->source->listens)) {
         inquiry_fail(q, ERR_TIMEOUT);
         return;
     }
     tell(q, err_set(&q->err, ERR_TIMEOUT, "%s", err_text(ERR_TIMEOUT)));
     q->listens = true;
     q->source->listens++;
-    q->deadline_ms = q->heard_deadline_ms = now_ms + SLOW_FIRST_BYTE_MS;
-    exchange_await_until(&q->call.exchange, q->deadline_ms);
+    q->limits.deadline_ms = q->limits.heard_deadline_ms = now_ms + SLOW_FIRST_BYTE_MS;
+    exchange_await_until(&q->call.exchange, q->limits.deadline_ms);
 }
 
 static void
 step_listening(struct inquiry *q, struct wire *w, int64_t now_ms)
 {
     call_step(&q->call, now_ms);
-    wire_wake_at(w, q->deadline_ms);
-    if (now_ms >= q->deadline_ms || !call_awaits_head(&q->call))
+    wire_wake_at(w, q->limits.deadline_ms);
+    if (now_ms >= q->limits.deadline_ms || !call_awaits_head(&q->call))
         finish(q, ERR_TIMEOUT);
 }
 
@@ -331,7 +320,9 @@ inquiry_step(struct inquiry *q, struct wire *w, struct upstreams *u, struct rng 
         step_listening(q, w, now_ms);
         return q->source == NULL;
     }
-    if (now_ms >= end_ms(q, now_ms)) {
+    if (is_heard(q))
+        q->limits.heard_ms = now_ms;
+    if (now_ms >= end_ms(q)) {
         end_late(q, now_ms);
         return q->source == NULL;
     }
@@ -343,7 +334,7 @@ inquiry_step(struct inquiry *q, struct wire *w, struct upstreams *u, struct rng 
         take_end(q, rng, now_ms);
     if (q->source == NULL) /* finish let go of it */
         return true;
-    wire_wake_at(w, end_ms(q, now_ms));
+    wire_wake_at(w, end_ms(q));
     if (q->call.phase == CALL_IDLE && q->retry_ms > now_ms)
         wire_wake_at(w, q->retry_ms);
     return false;

@@ -247,8 +247,8 @@ rest_until_ms(struct fill *f, const struct run *r, int64_t now_ms)
 {
     struct source *s = f->upstream;
     if (r->code != ERR_BUSY)
-        return patience_retry_ms(&f->patience, &s->retries, &f->world->rng,
-                                 run_was_answered(r), now_ms);
+        return patience_retry_ms(&f->patience, &s->retries, &f->world->rng, run_was_answered(r),
+                                 now_ms);
     int64_t until_ms = s->wait.until_ms;
     if (!patience_waits(&f->patience, now_ms, until_ms))
         return -1;

@@ -54,6 +54,12 @@ patience_is_late(const struct patience *p, int64_t now_ms)
     return !p->any_byte && now_ms >= p->started_ms + FIRST_BYTE_MS - FIRST_BYTE_MARGIN_MS;
 }
 
+bool
+patience_may_listen(bool awaits_head, unsigned listening)
+{
+    return awaits_head && listening == 0;
+}
+
 int64_t
 patience_head_wait_ms(const struct patience *p, int64_t now_ms)
 {
@@ -110,4 +116,24 @@ bool
 patience_waits(const struct patience *p, int64_t now_ms, int64_t until_ms)
 {
     return until_ms - now_ms <= BUSY_WAIT_MS && until_ms < patience_end_ms(p);
+}
+
+int64_t
+patience_ask_end_ms(const struct ask_limits *l, bool awaits_head)
+{
+    if (awaits_head)
+        return l->heard_deadline_ms;
+    int64_t ms = l->heard_ms + FIRST_BYTE_MS - FIRST_BYTE_MARGIN_MS;
+    ms = ms > l->deadline_ms ? ms : l->deadline_ms;
+    return ms < l->heard_deadline_ms ? ms : l->heard_deadline_ms;
+}
+
+/* A first request may be lost: there is time for another one. */
+int64_t
+patience_ask_heard_wait_ms(const struct ask_limits *l, unsigned tries, int64_t late_ms,
+                           int64_t now_ms)
+{
+    if (tries > 0)
+        return SLOW_FIRST_BYTE_MS;
+    return late_ms > 0 ? patience_late_wait_ms(l->heard_deadline_ms - now_ms, late_ms) : 0;
 }

@@ -20,7 +20,7 @@ struct patience {
     bool any_byte;
     bool heard;          /* at the last look a registry had taken a request and not answered it */
     int64_t heard_ms;    /* when that was so the last time; 0: never */
-    unsigned idle_tries;     /* failed in a row without progress */
+    unsigned idle_tries; /* failed in a row without progress */
     unsigned counted_tries;  /* of those, the ones that TRIES_MAX bounds */
     bool unanswered;         /* the last try that failed: no head came */
     uint64_t progress_bytes; /* below PROGRESS_BYTES: what does not count as progress yet */
@@ -35,6 +35,10 @@ void patience_stood_still(struct patience *p, int64_t ms);
 void patience_heard(struct patience *p, int64_t now_ms, bool heard);
 /* No first byte, and whoever is told within FIRST_BYTE_MS has to be told now. */
 bool patience_is_late(const struct patience *p, int64_t now_ms);
+/* Whoever waited is told now that nothing came, for no more is known of a registry that took the
+ * request and is silent. May this request stay, to hear whether it is slow or dead? One at each
+ * registry: `listening` of them stay already. */
+bool patience_may_listen(bool awaits_head, unsigned listening);
 /* The time when it is given up if no further byte comes. */
 int64_t patience_end_ms(const struct patience *p);
 /* How long the next try may take to its head. */
@@ -48,12 +52,27 @@ int64_t patience_late_wait_ms(int64_t left_ms, int64_t late_ms);
 /* How long its body may then say nothing. A registry that stalls in each answer for longer than the
  * first try waited would never be read to the end. */
 int64_t patience_stall_ms(const struct patience *p);
-/* A try failed: the time of the next one, or -1 to give up. `answered`: a head came. In the middle of
- * a blob a registry that gives none (it restarts, its name or the way to it is gone) is tried until
- * patience_end_ms: whoever reads would fare no better there, and no retry is a burden to it. */
+/* A try failed: the time of the next one, or -1 to give up. `answered`: a head came. In the middle
+ * of a blob a registry that gives none (it restarts, its name or the way to it is gone) is tried
+ * until patience_end_ms: whoever reads would fare no better there, and no retry is a burden to it.
+ */
 int64_t patience_retry_ms(struct patience *p, struct budget *b, struct rng *r, bool answered,
                           int64_t now_ms);
 /* The source asked to be left alone until then: is it worth waiting? */
 bool patience_waits(const struct patience *p, int64_t now_ms, int64_t until_ms);
+
+/* When a small question must be answered, and who was how late with it. */
+struct ask_limits {
+    int64_t deadline_ms;       /* by whoever answers */
+    int64_t heard_deadline_ms; /* by a registry that has taken the request; not earlier */
+    int64_t heard_ms;          /* when one had last taken a request and not answered it; 0: never */
+};
+/* The time when it is given up; awaits_head: a registry has taken the request that is open. What
+ * follows a late answer, a redirect or a token, has as much time as the first request had. */
+int64_t patience_ask_end_ms(const struct ask_limits *l, bool awaits_head);
+/* How long request number `tries`, from 0, may take to its head once it is connected: 0, no longer
+ * than others. late_ms: how late the registry is known to answer. */
+int64_t patience_ask_heard_wait_ms(const struct ask_limits *l, unsigned tries, int64_t late_ms,
+                                   int64_t now_ms);
 
 #endif

@@ -172,6 +172,46 @@ no_request_takes_all_the_time_of_the_next_one(void **state)
     assert_int_equal(patience_heard_wait_ms(&p, NOW, 0), SILENCE_MS);
 }
 
+/* One request at each registry is enough, and one that waits for no head (a redirect led to a host
+ * that nobody answers at) tells nothing. */
+static void
+one_request_stays_to_hear_how_late_a_registry_is(void **state)
+{
+    (void)state;
+    assert_true(patience_may_listen(true, 0));
+    assert_false(patience_may_listen(true, 1));
+    assert_false(patience_may_listen(false, 0));
+}
+
+/* A small question: whoever took it has all the time there is, what follows that (a redirect, a
+ * token) as much as the first request had. */
+static void
+what_follows_a_late_answer_has_time_of_its_own(void **state)
+{
+    (void)state;
+    int64_t short_ms = FIRST_BYTE_MS - FIRST_BYTE_MARGIN_MS;
+    struct ask_limits l = {NOW + 4750, NOW + 24750, 0};
+    assert_int_equal(patience_ask_end_ms(&l, false), NOW + 4750);
+    assert_int_equal(patience_ask_end_ms(&l, true), NOW + 24750);
+    l.heard_ms = NOW + 100;
+    assert_int_equal(patience_ask_end_ms(&l, false), NOW + 4750);
+    l.heard_ms = NOW + 9000;
+    assert_int_equal(patience_ask_end_ms(&l, false), NOW + 9000 + short_ms);
+    l.heard_ms = NOW + 24000;
+    assert_int_equal(patience_ask_end_ms(&l, false), NOW + 24750);
+}
+
+static void
+a_question_may_be_lost_once(void **state)
+{
+    (void)state;
+    struct ask_limits l = {NOW + 4750, NOW + 24750, 0};
+    assert_int_equal(patience_ask_heard_wait_ms(&l, 0, 0, NOW), 0);
+    assert_int_equal(patience_ask_heard_wait_ms(&l, 0, 2400, NOW), 24750 / 2);
+    assert_int_equal(patience_ask_heard_wait_ms(&l, 0, 20000, NOW), 24750);
+    assert_int_equal(patience_ask_heard_wait_ms(&l, 1, 0, NOW), SLOW_FIRST_BYTE_MS);
+}
+
 static void
 a_node_that_stood_still_blames_nobody(void **state)
 {
@@ -211,6 +251,9 @@ main(void)
         cmocka_unit_test(silence_counts_from_the_last_byte),
         cmocka_unit_test(who_took_the_request_has_more_time),
         cmocka_unit_test(no_request_takes_all_the_time_of_the_next_one),
+        cmocka_unit_test(one_request_stays_to_hear_how_late_a_registry_is),
+        cmocka_unit_test(what_follows_a_late_answer_has_time_of_its_own),
+        cmocka_unit_test(a_question_may_be_lost_once),
         cmocka_unit_test(a_node_that_stood_still_blames_nobody),
         cmocka_unit_test(a_registry_is_waited_for_within_bounds_only),
     };
