@@ -376,16 +376,25 @@ end_pull(struct pull *p)
     return p->code;
 }
 
-/* ---- orders ---- */
-
+/* From reg.test, by a client; the swarm is told. */
 static void
+start_wanted(struct bench *b, const char *repository, struct pull *ret)
+{
+    start_pull(b, "reg.test", repository, ret);
+    swarm_wait(is_wanted, 1);
+}
+
+/* ---- orders: each returns its request's id ---- */
+
+static uint32_t
 order_wan(struct bench *b, uint32_t id, uint32_t first, uint32_t count)
 {
     struct swarm_get get = {.id = id, .source = SWARM_WAN, .first = first, .count = count};
     fetch_order_get(b->fetch, &b->fake.digest, &get);
+    return id;
 }
 
-static void
+static uint32_t
 order_get(struct bench *b, unsigned port, struct swarm_get get)
 {
     static const uint8_t ip[16] = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1};
@@ -395,19 +404,20 @@ order_get(struct bench *b, unsigned port, struct swarm_get get)
     get.node.bytes[1] = (uint8_t)(port >> 8);
     get.node.bytes[2] = (uint8_t)port;
     fetch_order_get(b->fetch, &b->fake.digest, &get);
+    return get.id;
 }
 
-static void
+static uint32_t
 order_at(struct bench *b, unsigned port, uint32_t id, uint32_t piece)
 {
-    order_get(b, port,
-              (struct swarm_get){.id = id, .source = SWARM_LAN, .first = piece, .count = 1});
+    return order_get(b, port,
+                     (struct swarm_get){.id = id, .source = SWARM_LAN, .first = piece, .count = 1});
 }
 
-static void
+static uint32_t
 order_lan(struct bench *b, int peer, uint32_t id, uint32_t piece)
 {
-    order_at(b, b->peers[peer].port, id, piece);
+    return order_at(b, b->peers[peer].port, id, piece);
 }
 
 static enum swarm_end
@@ -425,13 +435,11 @@ a_lease_of_all_is_one_plain_get(void **state)
     struct bench *b = *state;
     static struct pull p;
     struct fake_seen seen[4];
-    start_pull(b, "reg.test", "plain", &p);
-    swarm_wait(is_wanted, 1);
+    start_wanted(b, "plain", &p);
     assert_int_equal(swarm.flags, WIRE_MAY_FETCH | WIRE_CLIENT | WIRE_SERVES);
     assert_int_equal(swarm.held[0] | swarm.held[1], 0);
     assert_int_equal(fake_asked(&b->fake, "/plain/", seen, 4), 0);
-    order_wan(b, 1, 0, PIECES);
-    assert_int_equal(outcome(1), SWARM_DONE);
+    assert_int_equal(outcome(order_wan(b, 1, 0, PIECES)), SWARM_DONE);
     assert_int_equal(end_pull(&p), 0);
     assert_int_equal(fake_asked(&b->fake, "/plain/", seen, 4), 1);
     assert_string_equal(seen[0].range, "");
@@ -447,8 +455,7 @@ pieces_come_from_where_they_were_ordered(void **state)
     static struct pull p;
     struct fake_seen seen[4];
     char want[300], range[64];
-    start_pull(b, "reg.test", "plain", &p);
-    swarm_wait(is_wanted, 1);
+    start_wanted(b, "plain", &p);
     order_lan(b, 0, 1, 12);
     order_lan(b, 1, 2, 3);
     assert_int_equal(outcome(1), SWARM_DONE);
@@ -489,13 +496,10 @@ a_reader_that_waits_is_told_and_its_piece_hurries(void **state)
     struct bench *b = *state;
     static struct pull p;
     struct fake_seen seen[4];
-    start_pull(b, "reg.test", "plain", &p);
-    swarm_wait(is_wanted, 1);
-    order_lan(b, 0, 1, 0);
-    assert_int_equal(outcome(1), SWARM_DONE);
+    start_wanted(b, "plain", &p);
+    assert_int_equal(outcome(order_lan(b, 0, 1, 0)), SWARM_DONE);
     swarm_wait(stands_at, 1);
-    order_lan(b, 0, 2, 1);
-    assert_int_equal(outcome(2), SWARM_DONE);
+    assert_int_equal(outcome(order_lan(b, 0, 2, 1)), SWARM_DONE);
     assert_int_equal(fake_asked(&b->peers[0], "/p2p/", seen, 4), 2);
     assert_string_equal(seen[1].class, "cursor");
     order_wan(b, 3, 0, PIECES);
@@ -514,8 +518,7 @@ a_blob_that_goes_on_tells_what_is_here(void **state)
     struct bench *b = *state;
     static struct pull p;
     struct err e = {0};
-    start_pull(b, "reg.test", "stall", &p);
-    swarm_wait(is_wanted, 1);
+    start_wanted(b, "stall", &p);
     order_wan(b, 1, 0, PIECES);
     swarm_wait(has_four_pieces, 1);
     fetch_stop(b->fetch);
@@ -528,8 +531,7 @@ a_blob_that_goes_on_tells_what_is_here(void **state)
     swarm_wait(is_wanted, 2);
     assert_int_equal(swarm.held[0], 0xf);
     assert_int_equal(swarm.held[1], 0);
-    order_wan(b, 2, 4, PIECES - 4);
-    assert_int_equal(outcome(2), SWARM_DONE);
+    assert_int_equal(outcome(order_wan(b, 2, 4, PIECES - 4)), SWARM_DONE);
     assert_int_equal(end_pull(&p), 0);
     assert_int_equal(swarm.progress_bytes[2], FAKE_BYTES - FAKE_CUT);
 }
@@ -544,14 +546,12 @@ peer_fails(struct bench *b, enum fake_peer how, enum swarm_end end, uint64_t kep
     struct fake_seen seen[4];
     char range[64];
     b->peers[0].peer = how;
-    start_pull(b, "reg.test", "plain", &p);
-    swarm_wait(is_wanted, 1);
+    start_wanted(b, "plain", &p);
     order_lan(b, 0, 1, 0);
     assert_int_equal(outcome(1), end);
     assert_int_equal(swarm.pieces[1], 0);
     assert_int_equal(swarm.progress_bytes[1], kept_bytes);
-    order_wan(b, 2, 0, PIECES);
-    assert_int_equal(outcome(2), SWARM_DONE);
+    assert_int_equal(outcome(order_wan(b, 2, 0, PIECES)), SWARM_DONE);
     assert_int_equal(end_pull(&p), 0);
     assert_int_equal(fake_asked(&b->fake, "/plain/", seen, 4), 1);
     (void)snprintf(range, sizeof range, "bytes=%llu-%u", (unsigned long long)kept_bytes,
@@ -601,11 +601,9 @@ a_dead_peer_fails_at_once(void **state)
 {
     struct bench *b = *state;
     static struct pull p;
-    start_pull(b, "reg.test", "plain", &p);
-    swarm_wait(is_wanted, 1);
+    start_wanted(b, "plain", &p);
     int64_t start_ms = clock_ms();
-    order_at(b, 1, 1, 0);
-    assert_int_equal(outcome(1), SWARM_FAILED);
+    assert_int_equal(outcome(order_at(b, 1, 1, 0)), SWARM_FAILED);
     assert_true(clock_ms() - start_ms < PEER_HEAD_MS); /* when a silent one is left */
     order_wan(b, 2, 0, PIECES);
     assert_int_equal(end_pull(&p), 0);
@@ -616,8 +614,7 @@ an_order_for_pieces_that_do_not_exist_fails(void **state)
 {
     struct bench *b = *state;
     static struct pull p;
-    start_pull(b, "reg.test", "plain", &p);
-    swarm_wait(is_wanted, 1);
+    start_wanted(b, "plain", &p);
     order_wan(b, 1, PIECES, 1);
     order_wan(b, 2, 5, UINT32_MAX);
     assert_int_equal(outcome(1), SWARM_FAILED);
@@ -633,8 +630,7 @@ a_stopped_request_ends_where_it_is(void **state)
 {
     struct bench *b = *state;
     static struct pull p;
-    start_pull(b, "reg.test", "stall", &p); /* 7 bytes into piece 4 */
-    swarm_wait(is_wanted, 1);
+    start_wanted(b, "stall", &p); /* 7 bytes into piece 4 */
     order_wan(b, 1, 0, PIECES);
     swarm_wait(has_four_pieces, 1);
     fetch_order_stop(b->fetch, &b->fake.digest, 1, 4);
@@ -651,8 +647,7 @@ a_request_stopped_further_on_gives_its_end_to_others(void **state)
 {
     struct bench *b = *state;
     static struct pull p;
-    start_pull(b, "reg.test", "stall", &p);
-    swarm_wait(is_wanted, 1);
+    start_wanted(b, "stall", &p);
     order_wan(b, 1, 0, PIECES);
     swarm_wait(has_four_pieces, 1);
     fetch_order_stop(b->fetch, &b->fake.digest, 1, 6);
@@ -686,8 +681,7 @@ peers_finish_what_the_registry_denies(void **state)
 {
     struct bench *b = *state;
     static struct pull p;
-    start_pull(b, "reg.test", "gone", &p);
-    swarm_wait(is_wanted, 1);
+    start_wanted(b, "gone", &p);
     order_wan(b, 1, 0, PIECES);
     for (uint32_t i = 0; i < PIECES; i++)
         order_lan(b, 0, 10 + i, i);
@@ -705,10 +699,8 @@ a_final_no_is_told_when_no_peer_helps(void **state)
     struct bench *b = *state;
     static struct pull p;
     int64_t start_ms = clock_ms();
-    start_pull(b, "reg.test", "gone", &p);
-    swarm_wait(is_wanted, 1);
-    order_wan(b, 1, 0, PIECES);
-    assert_int_equal(outcome(1), SWARM_FAILED);
+    start_wanted(b, "gone", &p);
+    assert_int_equal(outcome(order_wan(b, 1, 0, PIECES)), SWARM_FAILED);
     assert_int_equal(end_pull(&p), ERR_NOT_FOUND);
     assert_in_range(clock_ms() - start_ms, 300, 2900); /* before the rule of three seconds */
     swarm_wait(is_left, 1);
@@ -720,8 +712,7 @@ alone_a_final_no_is_the_end(void **state)
     struct bench *b = *state;
     static struct pull p;
     swarm.others = 0;
-    start_pull(b, "reg.test", "forbidden", &p);
-    swarm_wait(is_wanted, 1);
+    start_wanted(b, "forbidden", &p);
     order_wan(b, 1, 0, PIECES);
     assert_int_equal(end_pull(&p), ERR_DENIED);
     swarm_wait(is_left, 1);
@@ -795,8 +786,7 @@ a_reader_without_a_first_byte_for_three_seconds_goes_alone(void **state)
     static struct pull p;
     struct fake_seen seen[4];
     int64_t start_ms = clock_ms();
-    start_pull(b, "reg.test", "plain", &p);
-    swarm_wait(is_wanted, 1);
+    start_wanted(b, "plain", &p);
     assert_int_equal(end_pull(&p), 0);
     /* The next rule that would end its wait comes at UNREAD_MS. */
     assert_in_range(clock_ms() - start_ms, 2900, 13000);
@@ -821,8 +811,7 @@ where_the_swarm_has_no_place_it_goes_alone_at_once(void **state)
     struct bench *b = *state;
     static struct pull p;
     int64_t start_ms = clock_ms();
-    start_pull(b, "reg.test", "plain", &p);
-    swarm_wait(is_wanted, 1);
+    start_wanted(b, "plain", &p);
     fetch_order_stop(b->fetch, &b->fake.digest, 0, 0);
     assert_int_equal(end_pull(&p), 0);
     assert_true(clock_ms() - start_ms < 2900);
@@ -902,8 +891,7 @@ a_copy_that_a_client_asks_for_becomes_a_pull(void **state)
                        .host = "reg.test",
                        .repository = "plain"};
     struct blob *copy = start_copy(b);
-    order_lan(b, 0, 1, 12);
-    assert_int_equal(outcome(1), SWARM_DONE);
+    assert_int_equal(outcome(order_lan(b, 0, 1, 12)), SWARM_DONE);
     struct pull p = {.bench = b, .blob = cache_acquire(b->cache, &b->fake.digest, &got)};
     assert_int_equal(got, CACHE_JOIN);
     fetch_hurry(b->fetch, &o, p.blob);
@@ -994,10 +982,8 @@ transfers_tell_what_came_from_whom(void **state)
     struct bench *b = *state;
     static struct pull p;
     struct transfer_info info = {0};
-    start_pull(b, "reg.test", "stall", &p);
-    swarm_wait(is_wanted, 1);
-    order_lan(b, 0, 1, 12);
-    assert_int_equal(outcome(1), SWARM_DONE);
+    start_wanted(b, "stall", &p);
+    assert_int_equal(outcome(order_lan(b, 0, 1, 12)), SWARM_DONE);
     order_wan(b, 2, 0, 5);
     swarm_wait(has_four_pieces, 2);
     int64_t deadline_ms = clock_ms() + SOON_MS;
@@ -1024,8 +1010,7 @@ what_is_over_tells_where_its_time_went(void **state)
     struct bench *b = *state;
     static struct pull p;
     struct fetched_info done;
-    start_pull(b, "reg.test", "plain", &p);
-    swarm_wait(is_wanted, 1);
+    start_wanted(b, "plain", &p);
     clock_sleep_ms(60); /* nothing is ordered: it waits for its turn */
     order_wan(b, 1, 0, PIECES);
     assert_int_equal(end_pull(&p), 0);
@@ -1145,7 +1130,7 @@ has_attested(uint32_t bits)
 }
 
 /* With the word that the registry's bytes have, or (lies) those of the node. */
-static void
+static uint32_t
 order_word(struct bench *b, int peer, uint32_t id, uint32_t piece, bool lies)
 {
     const unsigned char *from = lies ? b->peers[peer].bytes : b->fake.bytes;
@@ -1155,7 +1140,7 @@ order_word(struct bench *b, int peer, uint32_t id, uint32_t piece, bool lies)
     struct digest d;
     digest_of(DIGEST_SHA256, from + (size_t)piece * PIECE, len, &d);
     memcpy(get.word, d.bytes, sizeof get.word);
-    order_get(b, b->peers[peer].port, get);
+    return order_get(b, b->peers[peer].port, get);
 }
 
 static void
@@ -1169,16 +1154,12 @@ a_piece_is_compared_with_its_word_before_a_byte_of_it_is_kept(void **state)
     b->peers[1].bytes[5 * PIECE + 9] ^= 1;
     start_lies(b, &p);
     start_taker(&p, 0, &reader);
-    order_word(b, 0, 1, 3, false);
-    assert_int_equal(outcome(1), SWARM_DONE);
-    order_word(b, 1, 2, 4, false);
-    assert_int_equal(outcome(2), SWARM_LIED);
+    assert_int_equal(outcome(order_word(b, 0, 1, 3, false)), SWARM_DONE);
+    assert_int_equal(outcome(order_word(b, 1, 2, 4, false)), SWARM_LIED);
     blob_look(p.blob, 4 * PIECE, &st);
     assert_int_equal(st.readable, 4 * PIECE);
-    order_word(b, 1, 3, 5, false);
-    assert_int_equal(outcome(3), SWARM_LIED);
-    order_word(b, 0, 4, 4, false);
-    assert_int_equal(outcome(4), SWARM_DONE);
+    assert_int_equal(outcome(order_word(b, 1, 3, 5, false)), SWARM_LIED);
+    assert_int_equal(outcome(order_word(b, 0, 4, 4, false)), SWARM_DONE);
     order_wan(b, 5, 0, PIECES);
     (void)pthread_join(reader.thread, NULL);
     assert_int_equal(reader.code, 0);
@@ -1198,11 +1179,9 @@ what_is_damaged_on_its_way_is_no_lie(void **state)
     b->peers[0].peer = FAKE_WRONG;
     b->peers[1].bytes[4 * PIECE + 9] ^= 1;
     start_lies(b, &p);
-    order_word(b, 0, 1, 3, false);
-    assert_int_equal(outcome(1), SWARM_FAILED);
+    assert_int_equal(outcome(order_word(b, 0, 1, 3, false)), SWARM_FAILED);
     assert_int_equal(fake_asked(&b->peers[0], "/p2p/", seen, 4), 2);
-    order_word(b, 1, 2, 4, false);
-    assert_int_equal(outcome(2), SWARM_LIED);
+    assert_int_equal(outcome(order_word(b, 1, 2, 4, false)), SWARM_LIED);
     assert_int_equal(fake_asked(&b->peers[1], "/p2p/", seen, 4), 2);
     order_wan(b, 3, 0, PIECES);
     assert_int_equal(last_phase(&p).phase, BLOB_WHOLE);
@@ -1218,8 +1197,7 @@ whom_the_swarm_bans_is_asked_for_nothing(void **state)
     struct node_id liar = {{7, (uint8_t)(b->peers[1].port >> 8), (uint8_t)b->peers[1].port}};
     start_lies(b, &p);
     fetch_order_ban(b->fetch, &liar);
-    order_word(b, 1, 1, 3, false);
-    assert_int_equal(outcome(1), SWARM_FAILED);
+    assert_int_equal(outcome(order_word(b, 1, 1, 3, false)), SWARM_FAILED);
     assert_int_equal(fake_asked(&b->peers[1], "/p2p/", seen, 8), 0);
     order_wan(b, 2, 0, PIECES);
     assert_int_equal(last_phase(&p).phase, BLOB_WHOLE);
@@ -1233,10 +1211,8 @@ what_was_here_of_a_piece_counts_for_its_word(void **state)
     static struct pull p;
     b->peers[1].peer = FAKE_SHORT; /* a part of it comes, without a word */
     start_lies(b, &p);
-    order_lan(b, 1, 1, 4);
-    assert_int_equal(outcome(1), SWARM_DENIED);
-    order_word(b, 0, 2, 4, false);
-    assert_int_equal(outcome(2), SWARM_DONE);
+    assert_int_equal(outcome(order_lan(b, 1, 1, 4)), SWARM_DENIED);
+    assert_int_equal(outcome(order_word(b, 0, 2, 4, false)), SWARM_DONE);
     order_wan(b, 3, 0, PIECES);
     assert_int_equal(last_phase(&p).phase, BLOB_WHOLE);
     blob_release(&p.blob);
@@ -1251,10 +1227,8 @@ what_was_here_may_be_wrong(void **state)
     b->peers[1].peer = FAKE_SHORT;
     b->peers[1].bytes[4 * PIECE + 9] ^= 1;
     start_lies(b, &p);
-    order_lan(b, 1, 1, 4);
-    assert_int_equal(outcome(1), SWARM_DENIED);
-    order_word(b, 0, 2, 4, false);
-    assert_int_equal(outcome(2), SWARM_FAILED);
+    assert_int_equal(outcome(order_lan(b, 1, 1, 4)), SWARM_DENIED);
+    assert_int_equal(outcome(order_word(b, 0, 2, 4, false)), SWARM_FAILED);
     order_wan(b, 3, 0, PIECES);
     swarm_wait(has_dropped, 1u << 4);
     order_wan(b, 4, 4, 1);
@@ -1272,8 +1246,7 @@ when_words_lied_the_swarm_doubts_them_and_brings_the_pieces_again(void **state)
     for (uint32_t i = 0; i < PIECES; i++)
         b->peers[1].bytes[i * PIECE + 70] ^= 1;
     start_lies(b, &p);
-    order_word(b, 0, 1, 2, false);
-    assert_int_equal(outcome(1), SWARM_DONE);
+    assert_int_equal(outcome(order_word(b, 0, 1, 2, false)), SWARM_DONE);
     order_word(b, 1, 2, 3, true);
     order_word(b, 1, 3, 4, true);
     assert_int_equal(outcome(2), SWARM_DONE);
@@ -1283,10 +1256,8 @@ when_words_lied_the_swarm_doubts_them_and_brings_the_pieces_again(void **state)
     assert_int_equal(swarm.leaves, 0);
     assert_int_equal(swarm.doubts, 1);
     size_t asked = fake_asked(&b->fake, "/plain/", seen, 16);
-    order_word(b, 0, 5, 2, false);
-    assert_int_equal(outcome(5), SWARM_DONE);
-    order_wan(b, 6, 3, 2);
-    assert_int_equal(outcome(6), SWARM_DONE);
+    assert_int_equal(outcome(order_word(b, 0, 5, 2, false)), SWARM_DONE);
+    assert_int_equal(outcome(order_wan(b, 6, 3, 2)), SWARM_DONE);
     assert_int_equal(last_phase(&p).phase, BLOB_WHOLE);
     swarm_wait(has_bans, 1);
     assert_int_equal(swarm.bans, 1);
@@ -1303,8 +1274,7 @@ what_the_registry_gave_is_told_to_others(void **state)
     static struct pull p;
     struct digest d;
     start_lies(b, &p);
-    order_lan(b, 0, 1, 1);
-    assert_int_equal(outcome(1), SWARM_DONE);
+    assert_int_equal(outcome(order_lan(b, 0, 1, 1)), SWARM_DONE);
     order_wan(b, 2, 0, PIECES);
     assert_int_equal(last_phase(&p).phase, BLOB_WHOLE);
     swarm_wait(has_attested, ((1u << PIECES) - 1) & ~(1u << 1));
@@ -1340,10 +1310,8 @@ a_banned_node_is_asked_for_nothing(void **state)
         b->peers[1].bytes[i * PIECE + 70] ^= 1;
     start_lies(b, &p);
     uint64_t before = metric_get(M_peers_banned);
-    order_word(b, 1, 1, 3, true);
-    assert_int_equal(outcome(1), SWARM_DONE);
-    order_word(b, 1, 6, 5, true);
-    assert_int_equal(outcome(6), SWARM_DONE);
+    assert_int_equal(outcome(order_word(b, 1, 1, 3, true)), SWARM_DONE);
+    assert_int_equal(outcome(order_word(b, 1, 6, 5, true)), SWARM_DONE);
     order_wan(b, 2, 0, PIECES);
     swarm_wait(has_dropped, 1u << 3 | 1u << 5);
     order_wan(b, 7, 3, 3);
@@ -1356,12 +1324,9 @@ a_banned_node_is_asked_for_nothing(void **state)
     while (cache_stored(b->cache, &b->fake.digest) > 0) /* as long as its fill holds it */
         (void)cache_gc(b->cache, 0, false, NULL, NULL);
     start_lies(b, &p);
-    order_lan(b, 1, 3, 3);
-    assert_int_equal(outcome(3), SWARM_FAILED);
-    order_lan(b, 0, 4, 3);
-    assert_int_equal(outcome(4), SWARM_DONE);
-    order_wan(b, 5, 0, PIECES);
-    assert_int_equal(outcome(5), SWARM_DONE);
+    assert_int_equal(outcome(order_lan(b, 1, 3, 3)), SWARM_FAILED);
+    assert_int_equal(outcome(order_lan(b, 0, 4, 3)), SWARM_DONE);
+    assert_int_equal(outcome(order_wan(b, 5, 0, PIECES)), SWARM_DONE);
     assert_int_equal(fake_asked(&b->peers[1], "/p2p/", seen, 8), 2);
     assert_int_equal(swarm.bans, 1);
     blob_release(&p.blob);
@@ -1389,12 +1354,13 @@ who_passed_a_few_wrong_pieces_on_is_not_banned(void **state)
 
 #define SIP_BYTES 1024u
 
-static void
+static uint32_t
 order_sip(struct bench *b, uint32_t id, uint32_t piece)
 {
     struct swarm_get get = {
         .id = id, .source = SWARM_WAN, .first = piece, .count = 1, .sip = SIP_BYTES};
     fetch_order_get(b->fetch, &b->fake.digest, &get);
+    return id;
 }
 
 static bool
@@ -1411,23 +1377,18 @@ a_sip_is_read_once_and_a_node_gives_the_rest(void **state)
     static struct pull p;
     struct fake_seen seen[4];
     char range[64];
-    start_pull(b, "reg.test", "plain", &p);
-    swarm_wait(is_wanted, 1);
-    order_sip(b, 1, 0);
-    assert_int_equal(outcome(1), SWARM_DONE);
+    start_wanted(b, "plain", &p);
+    assert_int_equal(outcome(order_sip(b, 1, 0)), SWARM_DONE);
     assert_int_equal(swarm.pieces[1], 0); /* it has no piece that others could ask for */
     assert_int_equal(swarm.progress_bytes[1], SIP_BYTES);
     swarm_wait(has_sipped, 0);
-    order_sip(b, 2, 0);
-    assert_int_equal(outcome(2), SWARM_DONE);
-    order_word(b, 0, 3, 0, false);
-    assert_int_equal(outcome(3), SWARM_DONE);
+    assert_int_equal(outcome(order_sip(b, 2, 0)), SWARM_DONE);
+    assert_int_equal(outcome(order_word(b, 0, 3, 0, false)), SWARM_DONE);
     assert_int_equal(swarm.pieces[3], 1);
     assert_int_equal(swarm.progress_bytes[3], PIECE - SIP_BYTES);
     order_sip(b, 4, 5); /* the registry gives the rest of this one */
     assert_int_equal(outcome(4), SWARM_DONE);
-    order_wan(b, 5, 1, PIECES - 1);
-    assert_int_equal(outcome(5), SWARM_DONE);
+    assert_int_equal(outcome(order_wan(b, 5, 1, PIECES - 1)), SWARM_DONE);
     assert_int_equal(swarm.pieces[5], ((1u << PIECES) - 1) & ~1u);
     assert_int_equal(swarm.progress_bytes[5], FAKE_BYTES - PIECE - SIP_BYTES);
     assert_int_equal(end_pull(&p), 0);
@@ -1446,8 +1407,7 @@ who_brings_the_piece_does_not_wait_for_its_sip(void **state)
 {
     struct bench *b = *state;
     static struct pull p;
-    start_pull(b, "reg.test", "drip", &p);
-    swarm_wait(is_wanted, 1);
+    start_wanted(b, "drip", &p);
     order_sip(b, 1, 0);
     swarm_wait(has_progress, 1);
     order_word(b, 0, 2, 0, false);
@@ -1470,12 +1430,9 @@ a_word_that_lies_does_not_fit_a_sip(void **state)
     b->peers[1].bytes[9] ^= 1;
     start_lies(b, &p);
     start_taker(&p, 0, &reader);
-    order_sip(b, 1, 0);
-    assert_int_equal(outcome(1), SWARM_DONE);
-    order_word(b, 1, 2, 0, true);
-    assert_int_equal(outcome(2), SWARM_FAILED);
-    order_word(b, 0, 3, 0, false);
-    assert_int_equal(outcome(3), SWARM_DONE);
+    assert_int_equal(outcome(order_sip(b, 1, 0)), SWARM_DONE);
+    assert_int_equal(outcome(order_word(b, 1, 2, 0, true)), SWARM_FAILED);
+    assert_int_equal(outcome(order_word(b, 0, 3, 0, false)), SWARM_DONE);
     order_wan(b, 4, 1, PIECES - 1);
     (void)pthread_join(reader.thread, NULL);
     assert_int_equal(reader.code, 0);
@@ -1491,12 +1448,10 @@ a_sip_that_fails_beside_a_lease_is_only_that(void **state)
 {
     struct bench *b = *state;
     static struct pull p;
-    start_pull(b, "reg.test", "drip", &p);
-    swarm_wait(is_wanted, 1);
+    start_wanted(b, "drip", &p);
     order_wan(b, 1, 5, 2);
     swarm_wait(has_progress, 1);
-    order_sip(b, 2, 0);
-    assert_int_equal(outcome(2), SWARM_FAILED);
+    assert_int_equal(outcome(order_sip(b, 2, 0)), SWARM_FAILED);
     assert_int_equal(swarm.wants, 1);
     fetch_order_stop(b->fetch, &b->fake.digest, 1, 5);
     assert_int_equal(outcome(1), SWARM_DONE);
@@ -1510,12 +1465,10 @@ a_lease_that_fails_beside_a_sip_without_an_answer_is_told(void **state)
 {
     struct bench *b = *state;
     static struct pull p;
-    start_pull(b, "reg.test", "mute1broken", &p);
-    swarm_wait(is_wanted, 1);
+    start_wanted(b, "mute1broken", &p);
     order_sip(b, 1, 0);
     fake_wait_for(&b->fake, "/mute1broken/", 1);
-    order_wan(b, 2, 5, 2);
-    assert_int_equal(outcome(2), SWARM_FAILED);
+    assert_int_equal(outcome(order_wan(b, 2, 5, 2)), SWARM_FAILED);
     swarm_lock();
     unsigned wants = swarm.wants;
     swarm_unlock();
@@ -1574,8 +1527,7 @@ a_registry_without_ranges_is_asked_for_all_by_each_node(void **state)
     struct bench *b = *state;
     static struct pull p;
     struct fake_seen seen[4];
-    start_pull(b, "reg.test", "norange", &p);
-    swarm_wait(is_wanted, 1);
+    start_wanted(b, "norange", &p);
     order_wan(b, 1, 5, 2);
     swarm_wait(is_left, 1);
     assert_int_equal(swarm.progress_bytes[1], 0);
@@ -1592,10 +1544,8 @@ a_registry_without_ranges_is_found_out_behind_a_first_lease(void **state)
 {
     struct bench *b = *state;
     static struct pull p;
-    start_pull(b, "reg.test", "norange", &p);
-    swarm_wait(is_wanted, 1);
-    order_wan(b, 1, 0, 2);
-    assert_int_equal(outcome(1), SWARM_DONE);
+    start_wanted(b, "norange", &p);
+    assert_int_equal(outcome(order_wan(b, 1, 0, 2)), SWARM_DONE);
     order_wan(b, 2, 5, 2);
     swarm_wait(is_left, 1);
     assert_int_equal(swarm.progress_bytes[2], 0);
@@ -1609,10 +1559,8 @@ a_registry_that_sent_all_once_is_no_reason_to_leave(void **state)
     struct bench *b = *state;
     static struct pull p;
     struct fake_seen seen[4];
-    start_pull(b, "reg.test", "norange1", &p);
-    swarm_wait(is_wanted, 1);
-    order_wan(b, 1, 5, 2);
-    assert_int_equal(outcome(1), SWARM_DONE);
+    start_wanted(b, "norange1", &p);
+    assert_int_equal(outcome(order_wan(b, 1, 5, 2)), SWARM_DONE);
     order_wan(b, 2, 0, PIECES);
     assert_int_equal(end_pull(&p), 0);
     assert_int_equal(swarm.leaves, 0);
@@ -1628,8 +1576,7 @@ that_a_registry_has_no_ranges_hides_no_other_failure(void **state)
     struct fake_seen seen[4];
     struct digest other = b->fake.digest;
     struct blob_state st;
-    start_pull(b, "reg.test", "norange", &p);
-    swarm_wait(is_wanted, 1);
+    start_wanted(b, "norange", &p);
     other.bytes[0] ^= 1;
     struct blob *gone = start_of(b, "gonelater", &other);
     struct swarm_get get = {.id = 9, .source = SWARM_WAN, .first = 5, .count = 2};
@@ -1660,10 +1607,8 @@ a_registry_without_ranges_gives_a_sip(void **state)
 {
     struct bench *b = *state;
     static struct pull p;
-    start_pull(b, "reg.test", "norange", &p);
-    swarm_wait(is_wanted, 1);
-    order_sip(b, 1, 0);
-    assert_int_equal(outcome(1), SWARM_DONE);
+    start_wanted(b, "norange", &p);
+    assert_int_equal(outcome(order_sip(b, 1, 0)), SWARM_DONE);
     assert_int_equal(swarm.progress_bytes[1], SIP_BYTES);
     order_wan(b, 2, 0, 2);
     swarm_wait(is_left, 1);
@@ -1677,8 +1622,7 @@ nodes_of_whom_none_answers_are_left(void **state)
     struct bench *b = *state;
     static struct pull p;
     uint32_t id = 0;
-    start_pull(b, "reg.test", "plain", &p);
-    swarm_wait(is_wanted, 1);
+    start_wanted(b, "plain", &p);
     for (bool left = false; !left && id + 2 < ARRAY_LEN(swarm.ended);) {
         struct timespec pause = {.tv_nsec = 50 * 1000000};
         order_at(b, 1, ++id, 3);
@@ -1699,8 +1643,7 @@ nodes_of_whom_none_answers_are_left(void **state)
     assert_non_null(copy);
     fetch_copy(b->fetch, NULL, copy, FAKE_BYTES);
     swarm_wait(is_for_copy, 0);
-    order_lan(b, 0, 63, 3);
-    assert_int_equal(outcome(63), SWARM_DONE);
+    assert_int_equal(outcome(order_lan(b, 0, 63, 3)), SWARM_DONE);
     blob_release(&copy);
 }
 
@@ -1714,10 +1657,8 @@ whom_the_registry_refused_does_not_leave_nodes_that_do_not_answer(void **state)
     struct fake_seen seen[1];
     uint64_t left = metric_get(M_swarm_left);
     b->peers[0].peer = FAKE_MUTE;
-    start_pull(b, "reg.test", "gone", &p);
-    swarm_wait(is_wanted, 1);
-    order_at(b, 1, 1, 3);
-    assert_int_equal(outcome(1), SWARM_FAILED);
+    start_wanted(b, "gone", &p);
+    assert_int_equal(outcome(order_at(b, 1, 1, 3)), SWARM_FAILED);
     for (uint32_t i = 2; i <= REACH_TRIES_MIN; i++)
         order_lan(b, 0, i, i);
     order_wan(b, 9, 8, 2);
