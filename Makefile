@@ -22,13 +22,14 @@ WARN_gcc   := -Wlogical-op -Wduplicated-cond -Wnull-dereference
 WARN_clang := -Wthread-safety
 
 MODE_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fPIE
-MODE_asan    := -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+# Unoptimized code is compiled in half the time, and what is wrong in it is not optimized away.
+MODE_asan    := -O0 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 MODE_tsan    := -O1 -g1 -fsanitize=thread
-# The programs of the sanitizers are large: gold, where it is, links them in half the time.
-GOLD := $(if $(shell command -v ld.gold),-fuse-ld=gold)
 LINK_release := -pie -Wl,-z,relro,-z,now
-LINK_asan    := -fsanitize=address,undefined $(GOLD)
-LINK_tsan    := -fsanitize=thread $(GOLD)
+LINK_asan    := -fsanitize=address,undefined
+LINK_tsan    := -fsanitize=thread
+# Test programs are many: gold, where it is, links one in a quarter of the time.
+GOLD := $(if $(CROSS),,$(if $(shell command -v ld.gold),-fuse-ld=gold))
 
 # WERROR=-Werror: a warning ends the build. tests/run builds so, a user's newer compiler may not.
 WERROR ?=
@@ -57,6 +58,9 @@ $(B)/%.o: %.c Makefile | $(SYSROOT)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -c $< -o $@
 
+# Tests themselves need not be fast (lint-gcc has the warnings of -O2 for them).
+TEST_release := -O0 -U_FORTIFY_SOURCE
+$(B)/tests/unit/%.o: CFLAGS += $(TEST_$(MODE))
 # What tests under qemu-user (make test-arm) have to know.
 $(B)/tests/%.o: CFLAGS += $(CPPFLAGS_test)
 
@@ -70,7 +74,7 @@ $(B)/lib$(1).a: $(patsubst %.c,$(B)/%.o,$(filter-out proxy/main.c,$(wildcard $(1
 LIBS_$(1) := $(foreach f,$(1) $(BELOW_$(1)),$(B)/lib$(f).a)
 TESTS_$(1) := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/$(1)/test_*.c))
 $$(TESTS_$(1)): %: %.o $(B)/tests/unit/lib/end.o $$(LIBS_$(1))
-	$$(CC) $$(LDFLAGS) -Wl,--wrap=_cmocka_run_group_tests -o $$@ $$< $(B)/tests/unit/lib/end.o $$(LIBS_$(1)) \
+	$$(CC) $$(LDFLAGS) $$(GOLD) -Wl,--wrap=_cmocka_run_group_tests -o $$@ $$< $(B)/tests/unit/lib/end.o $$(LIBS_$(1)) \
 	  -lcmocka $$(SYSTEM_$(1))
 TESTS += $$(TESTS_$(1))
 endef

@@ -33,7 +33,7 @@ fuzz: deps-build-test fuzz-build
 	@printf '%s\n' $(FUZZ) | xargs -P 2 -I NAME sh tests/fuzz/run.sh $(F) NAME $(SECONDS)
 
 $(REPLAYS): $(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(LIBS_proxy)
-	$(CC) $(LDFLAGS) -o $@ $^ $(SYSTEM_proxy)
+	$(CC) $(LDFLAGS) $(GOLD) -o $@ $^ $(SYSTEM_proxy)
 fuzz-replay-build: $(REPLAYS)
 fuzz-replay: $(REPLAYS)
 	@for n in $(FUZZ_NAMES); do $(B)/tests/fuzz/replay_$$n tests/fuzz/corpus/$$n || exit 1; done
