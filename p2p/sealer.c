@@ -178,6 +178,20 @@ judge(struct sealer *s, const struct seal_head *h, const char *from)
     return rc;
 }
 
+/* How a message is taken whose seal was looked at: only once, and refusals are counted and told. */
+static int
+settle(struct sealer *s, int rc, bool older_key, const struct seal_head *h, const char *from)
+{
+    rc = rc == 0 ? judge(s, h, from) : rc;
+    if (rc == 0) {
+        metric_add(M_p2p_older_key, older_key);
+    } else if (rc != ERR_AGAIN) {
+        count_refusal(s, kind_of(rc), from);
+        tell(s, rc, from, reason_of(rc));
+    }
+    return rc;
+}
+
 int
 sealer_open(struct sealer *s, enum seal_kind kind, const uint8_t *msg, size_t len, const char *from,
             struct seal_head *ret)
@@ -191,14 +205,9 @@ sealer_open(struct sealer *s, enum seal_kind kind, const uint8_t *msg, size_t le
         rc = seal_open(&keys.all[which], msg, len, now_ms, &h);
     if (rc == 0 && h.kind != kind)
         rc = ERR_SYNTAX;
-    rc = rc == 0 ? judge(s, &h, from) : rc;
-    if (rc == 0) {
-        metric_add(M_p2p_older_key, which > 1);
+    rc = settle(s, rc, which > 1, &h, from);
+    if (rc == 0)
         *ret = h;
-    } else if (rc != ERR_AGAIN) {
-        count_refusal(s, kind_of(rc), from);
-        tell(s, rc, from, reason_of(rc));
-    }
     return rc;
 }
 
@@ -212,12 +221,8 @@ sealer_verify(struct sealer *s, const char *text, const char *what, struct node_
     size_t which = 0;
     for (; which < keys.count && rc == ERR_DENIED; which++)
         rc = seal_verify(&keys.all[which], text, what, now_ms, &h);
-    rc = rc == 0 ? judge(s, &h, NULL) : rc;
-    if (rc == 0) {
-        metric_add(M_p2p_older_key, which > 1);
+    rc = settle(s, rc, which > 1, &h, NULL);
+    if (rc == 0)
         *ret_from = h.sender;
-    } else if (rc != ERR_AGAIN) {
-        count_refusal(s, kind_of(rc), NULL);
-    }
     return rc;
 }
