@@ -86,8 +86,8 @@ better(const struct pick_source *sources, int a, int b, int64_t now_ms, uint64_t
 {
     if (a < 0)
         return b;
-    int64_t eta_a = rank_eta_us(sources[a].rank, now_ms, len, sources[a].queue_us);
-    int64_t eta_b = rank_eta_us(sources[b].rank, now_ms, len, sources[b].queue_us);
+    int64_t eta_a = rank_eta_us(sources[a].rank, now_ms, len);
+    int64_t eta_b = rank_eta_us(sources[b].rank, now_ms, len);
     return eta_b < eta_a ? b : a;
 }
 
@@ -116,6 +116,7 @@ pick_source(const struct pick_source *sources, size_t count, int64_t now_ms, uin
     return fastest < 0 ? best : better(sources, best, fastest, now_ms, len);
 }
 
+/* The finalizer of SplitMix64. */
 static uint64_t
 scatter(uint64_t a)
 {
@@ -137,6 +138,15 @@ bool
 pick_near(uint64_t a, uint64_t b, size_t others)
 {
     return others <= PICK_NEAR || scatter(a + b) < UINT64_MAX / others * PICK_NEAR;
+}
+
+uint64_t
+pick_claim(const struct node_id *id, uint32_t piece)
+{
+    uint64_t a, b;
+    memcpy(&a, id->bytes, sizeof a);
+    memcpy(&b, id->bytes + sizeof a, sizeof b);
+    return scatter((a ^ (b * 0x9e3779b97f4a7c15u)) + (piece + 1) * 0xbf58476d1ce4e5b9u);
 }
 
 uint64_t

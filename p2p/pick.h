@@ -36,7 +36,6 @@ struct pick_pieces {
 struct pick_source {
     const struct rank *rank;
     unsigned requests; /* open at that peer */
-    int64_t queue_us;  /* what it said that one waits */
 };
 /* An offered piece that is neither held nor asked for; -1: none. */
 int64_t pick_piece(const struct pick_pieces *p, struct rng *r);
@@ -50,6 +49,10 @@ int pick_source(const struct pick_source *sources, size_t count, int64_t now_ms,
  * has about PICK_NEAR of them, and is one of theirs. */
 bool pick_near(uint64_t a, uint64_t b, size_t others);
 uint64_t pick_hash(const struct node_id *id);
+
+/* Of the nodes that share a blob the one of the highest claim to a piece takes it from who has all.
+ */
+uint64_t pick_claim(const struct node_id *id, uint32_t piece);
 
 /* Owner of a run of pieces while there is no tracker: highest hash of (blob, run, node) wins.
  * Returns the weight to compare. */

@@ -39,13 +39,6 @@ rank_good(struct rank *r, int64_t now_ms, uint32_t bytes, uint32_t service_us)
 }
 
 void
-rank_rtt(struct rank *r, int64_t rtt_us)
-{
-    if (rtt_us > 0 && (r->rtt_us == 0 || rtt_us < r->rtt_us))
-        r->rtt_us = rtt_us;
-}
-
-void
 rank_bad(struct rank *r, int64_t now_ms)
 {
     if (r->halvings < 16) /* 2^16 slower is as good as never asked */
@@ -89,17 +82,12 @@ rank_rate(const struct rank *r, int64_t now_ms)
 }
 
 int64_t
-rank_eta_us(const struct rank *r, int64_t now_ms, uint64_t len, int64_t queue_us)
+rank_eta_us(const struct rank *r, int64_t now_ms, uint64_t len)
 {
     uint64_t bytes;
     if (__builtin_add_overflow(r->inflight_bytes, len, &bytes))
         bytes = UINT64_MAX;
-    int64_t wait_us = (int64_t)scale(bytes, US_PER_S, rank_rate(r, now_ms));
-    int64_t eta_us = r->rtt_us;
-    if (__builtin_add_overflow(eta_us, wait_us, &eta_us) ||
-        __builtin_add_overflow(eta_us, queue_us, &eta_us) || eta_us > RANK_ETA_US_MAX)
-        return RANK_ETA_US_MAX;
-    return eta_us;
+    return (int64_t)scale(bytes, US_PER_S, rank_rate(r, now_ms));
 }
 
 int
@@ -113,7 +101,7 @@ rank_choose(const struct rank *const *sources, const uint32_t *price_milli, size
             continue;
         /* Both terms in millionths: one MiB from a registry weighs as much as one second. */
         uint64_t price = scale((uint64_t)price_milli[i] * MS_PER_S, len, MIB);
-        uint64_t cost = price + (uint64_t)rank_eta_us(sources[i], now_ms, len, 0);
+        uint64_t cost = price + (uint64_t)rank_eta_us(sources[i], now_ms, len);
         if (best < 0 || cost < best_cost) {
             best = (int)i;
             best_cost = cost;

@@ -2,7 +2,7 @@
  *
  * hm_s  = sum of bytes / sum of service time over the last RANK_BLOCKS samples, at most
  *         RANK_AGE_MS old: the byte-weighted harmonic mean, which outliers disturb little.
- * ETA_s = rtt_s + (inflight_s + len) / rate_s + queue_s
+ * ETA_s = (inflight_s + len) / rate_s; a sample's service time has the round trip in it
  * cost  = PRICE_s * len / 1 MiB + ETA_s in seconds; the least cost wins.
  * A source without samples gets the rate RANK_RATE_UNKNOWN. Each failure halves hm_s;
  * RANK_FAIL_MAX in a row quarantine the source for RANK_QUARANTINE_MS * 2^k. */
@@ -27,7 +27,6 @@ struct rank {
     } samples[RANK_BLOCKS];
     unsigned next, count;
     uint64_t inflight_bytes;
-    int64_t rtt_us; /* smallest seen, 0: unknown */
     unsigned fails_in_a_row;
     unsigned halvings;        /* failures that still weigh on the estimate */
     int64_t blocked_until_ms; /* quarantine or Retry-After */
@@ -35,7 +34,6 @@ struct rank {
 
 void rank_init(struct rank *r);
 void rank_good(struct rank *r, int64_t now_ms, uint32_t bytes, uint32_t service_us);
-void rank_rtt(struct rank *r, int64_t rtt_us);
 void rank_bad(struct rank *r, int64_t now_ms);
 /* The source itself asked to be left alone (Retry-After). */
 void rank_block(struct rank *r, int64_t until_ms);
@@ -43,7 +41,7 @@ bool rank_usable(const struct rank *r, int64_t now_ms);
 uint64_t rank_rate(const struct rank *r, int64_t now_ms); /* bytes/s, at least 1 */
 /* Saturates at RANK_ETA_US_MAX, whatever is in flight. */
 #define RANK_ETA_US_MAX (INT64_MAX / 4)
-int64_t rank_eta_us(const struct rank *r, int64_t now_ms, uint64_t len, int64_t queue_us);
+int64_t rank_eta_us(const struct rank *r, int64_t now_ms, uint64_t len);
 /* Index of the source of least cost among usable ones, or -1. prices: per MiB, thousandths. */
 int rank_choose(const struct rank *const *sources, const uint32_t *price_milli, size_t count,
                 int64_t now_ms, uint64_t len);

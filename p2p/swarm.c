@@ -2,6 +2,18 @@
 #include "base/mem.h"
 #include "p2p/swarm_inside.h"
 
+#define SETS 12
+
+/* Its i-th set of pieces. */
+static uint8_t **
+set_of(struct swarm *s, size_t i)
+{
+    uint8_t **sets[SETS] = {&s->held,   &s->asked,  &s->offered,  &s->left,
+                            &s->owned,  &s->worded, &s->disputed, &s->lied,
+                            &s->unsaid, &s->news,   &s->telling,  &s->somewhere};
+    return sets[i];
+}
+
 struct swarm *
 swarm_new(const struct digest *digest, uint64_t size, uint8_t flags, int64_t now_ms)
 {
@@ -13,21 +25,11 @@ swarm_new(const struct digest *digest, uint64_t size, uint8_t flags, int64_t now
     s->end = s->pieces = piece_count(size);
     s->flags = flags;
     duty_init(&s->duties, size, s->piece_bytes);
-    s->held = mem_zalloc(BITS_BYTES(s->pieces));
-    s->asked = mem_zalloc(BITS_BYTES(s->pieces));
-    s->offered = mem_zalloc(BITS_BYTES(s->pieces));
-    s->left = mem_zalloc(BITS_BYTES(s->pieces));
-    s->owned = mem_zalloc(BITS_BYTES(s->pieces));
+    for (size_t i = 0; i < SETS; i++)
+        *set_of(s, i) = mem_zalloc(BITS_BYTES(s->pieces));
     s->attest = attest_new(s->pieces);
-    s->worded = mem_zalloc(BITS_BYTES(s->pieces));
-    s->disputed = mem_zalloc(BITS_BYTES(s->pieces));
-    s->lied = mem_zalloc(BITS_BYTES(s->pieces));
-    s->unsaid = mem_zalloc(BITS_BYTES(s->pieces));
-    s->news = mem_zalloc(BITS_BYTES(s->pieces));
-    s->telling = mem_zalloc(BITS_BYTES(s->pieces));
     s->crowd_stale = true;
     s->avail = mem_zalloc(s->pieces * sizeof *s->avail);
-    s->somewhere = mem_zalloc(BITS_BYTES(s->pieces));
     s->now_ms = now_ms;
     s->announced_ms = now_ms - SWARM_REFRESH_MS;
     s->taken_ms = s->rescue_ms = s->lan_failed_ms = s->words_ms = s->hint_ms = INT64_MIN / 2;
@@ -42,20 +44,10 @@ swarm_free(struct swarm *s)
         return;
     for (size_t i = 0; i < s->peers_count; i++)
         mem_free(s->peers[i].bits);
-    mem_free(s->held);
-    mem_free(s->asked);
-    mem_free(s->offered);
-    mem_free(s->left);
-    mem_free(s->owned);
+    for (size_t i = 0; i < SETS; i++)
+        mem_free(*set_of(s, i));
     attest_free(s->attest);
-    mem_free(s->worded);
-    mem_free(s->disputed);
-    mem_free(s->lied);
-    mem_free(s->unsaid);
-    mem_free(s->news);
-    mem_free(s->telling);
     mem_free(s->avail);
-    mem_free(s->somewhere);
     mem_free(s);
 }
 

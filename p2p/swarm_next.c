@@ -96,19 +96,6 @@ fill_pick(const struct swarm *s, int64_t now_ms, struct pick_pieces *ret)
     }
 }
 
-/* Every node comes to the same order of nodes for a piece. */
-static uint64_t
-claim(const struct node_id *id, uint32_t piece)
-{
-    uint64_t a, b;
-    memcpy(&a, id->bytes, sizeof a);
-    memcpy(&b, id->bytes + sizeof a, sizeof b);
-    a = (a ^ (b * 0x9e3779b97f4a7c15u)) + (piece + 1) * 0xbf58476d1ce4e5b9u;
-    a = (a ^ a >> 30) * 0xbf58476d1ce4e5b9u;
-    a = (a ^ a >> 27) * 0x94d049bb133111ebu;
-    return a ^ a >> 31;
-}
-
 static bool
 shares(const struct swarm *s, const struct swarm_link *p)
 {
@@ -121,9 +108,9 @@ shares(const struct swarm *s, const struct swarm_link *p)
 static bool
 owns(const struct swarm *s, const struct node_id *self, uint32_t piece)
 {
-    uint64_t mine = claim(self, piece);
+    uint64_t mine = pick_claim(self, piece);
     for (size_t i = 0; i < s->peers_count; i++)
-        if (shares(s, &s->peers[i]) && claim(&s->peers[i].id, piece) > mine)
+        if (shares(s, &s->peers[i]) && pick_claim(&s->peers[i].id, piece) > mine)
             return false;
     return true;
 }
@@ -193,7 +180,7 @@ fill_offered(struct swarm *s, int64_t now_ms)
     memset(s->offered, 0, bytes);
     for (size_t i = 0; i < s->peers_count; i++) {
         const struct swarm_link *p = &s->peers[i];
-        const struct pick_source as = {&p->rank, p->requests, 0};
+        const struct pick_source as = {&p->rank, p->requests};
         if (p->held == 0 || !pick_room(&as, now_ms))
             continue;
         if (!spares(s, p))
@@ -220,7 +207,7 @@ source_of(struct swarm *s, uint32_t piece, int64_t now_ms, struct rng *r)
         if (!bits_get(p->bits, piece) || spared(s, p, piece))
             continue;
         index[count] = (int)i;
-        sources[count++] = (struct pick_source){&p->rank, p->requests, 0};
+        sources[count++] = (struct pick_source){&p->rank, p->requests};
     }
     int at = pick_source(sources, count, now_ms, swarm_piece_len(s, piece), r);
     return at < 0 ? -1 : index[at];

@@ -125,14 +125,14 @@ the_source_with_the_least_time_to_arrive_is_asked(void **state)
     rank_init(&slow);
     rank_good(&fast, 0, 1000000, 10000);
     rank_good(&slow, 0, 1000000, 100000);
-    struct pick_source s[] = {{&slow, 0, 0}, {&fast, 0, 0}};
+    struct pick_source s[] = {{&slow, 0}, {&fast, 0}};
     assert_int_equal(pick_source(s, 2, 0, 1000000, &r), 1);
-    s[1].queue_us = 1000000;
+    fast.inflight_bytes = 100000000; /* a second */
     unsigned other = 0;
     for (unsigned i = 0; i < 100; i++)
         other += pick_source(s, 2, 0, 1000000, &r) == 0;
     assert_true(other > 80);
-    s[1] = (struct pick_source){&fast, PICK_PER_PEER, 0};
+    s[1] = (struct pick_source){&fast, PICK_PER_PEER};
     assert_int_equal(pick_source(s, 2, 0, 1000000, &r), 0);
     rank_block(&slow, 100);
     assert_int_equal(pick_source(s, 2, 0, 1000000, &r), -1);
