@@ -394,7 +394,7 @@ fs_unlink_at(int dir_fd, const char *name)
 }
 
 int
-fs_free_bytes(int dir_fd, uint64_t *ret_free, uint64_t *ret_total)
+fs_space(int dir_fd, struct fs_space *ret)
 {
     struct statvfs st;
     int rc = fault_point("statvfs");
@@ -403,8 +403,12 @@ fs_free_bytes(int dir_fd, uint64_t *ret_free, uint64_t *ret_total)
         return rc;
     if (fstatvfs(dir_fd, &st) < 0)
         return -errno;
-    *ret_free = (uint64_t)st.f_bavail * st.f_frsize;
-    *ret_total = (uint64_t)st.f_blocks * st.f_frsize;
+    *ret = (struct fs_space){
+        .free_bytes = (uint64_t)st.f_bavail * st.f_frsize,
+        .total_bytes = (uint64_t)st.f_blocks * st.f_frsize,
+        .free_files = st.f_files == 0 ? UINT64_MAX : st.f_favail,
+        .total_files = st.f_files,
+    };
     return 0;
 }
 

@@ -52,8 +52,13 @@ CHECKED int fs_id_at(int dir_fd, const char *name, struct fs_id *ret);
 bool fs_id_equal(const struct fs_id *a, const struct fs_id *b);
 CHECKED int fs_rename_at(int from_dir, const char *from, int to_dir, const char *to);
 CHECKED int fs_unlink_at(int dir_fd, const char *name);
-/* Free and total bytes of the file system. */
-CHECKED int fs_free_bytes(int dir_fd, uint64_t *ret_free, uint64_t *ret_total);
+/* What the file system has, and what of it this process may take. total_files is 0 where files are
+ * not counted (btrfs), free_files then UINT64_MAX. */
+struct fs_space {
+    uint64_t free_bytes, total_bytes;
+    uint64_t free_files, total_files; /* inodes */
+};
+CHECKED int fs_space(int dir_fd, struct fs_space *ret);
 /* Calls fn for each entry but . and .., in no order; stops at its first non-zero. */
 CHECKED int fs_each(int dir_fd, int (*fn)(void *arg, const char *name), void *arg);
 /* Exclusive lock on the file for the life of the descriptor; -EWOULDBLOCK when taken. */

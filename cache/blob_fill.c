@@ -113,17 +113,19 @@ open_parked(struct blob *b, struct beginning *w)
 }
 
 static int
+make_file(struct blob *b, struct beginning *w)
+{
+    int rc = w->fd >= 0 ? 0 : store_create_partial(&b->cache->store, &b->digest, w->gen, &w->fd);
+    return rc < 0 ? rc : fs_reserve(w->fd, w->size, NULL);
+}
+
+static int
 create_file(struct blob *b, struct beginning *w)
 {
-    struct cache *c = b->cache;
-    int rc = store_create_partial(&c->store, &b->digest, w->gen, &w->fd);
-    if (rc < 0) {
-        return rc;
-    }
-    rc = fs_reserve(w->fd, w->size, NULL);
-    if (rc == -ENOSPC) {
-        disk_drain(c, clock_ms() + DRAIN_MS);
-        rc = fs_reserve(w->fd, w->size, NULL);
+    int rc = make_file(b, w);
+    if (rc == -ENOSPC || rc == -EDQUOT) {
+        disk_drain(b->cache, clock_ms() + DRAIN_MS);
+        rc = make_file(b, w);
     }
     return rc;
 }
@@ -148,12 +150,12 @@ start_clean(struct blob *b, struct beginning *w)
 static int
 begin_file(struct blob *b, struct beginning *w)
 {
-    uint64_t free_bytes, total_bytes;
-    int rc = store_free_bytes(&b->cache->store, &free_bytes, &total_bytes);
+    struct fs_space space;
+    int rc = store_space(&b->cache->store, &space);
     if (rc < 0) {
         return rc;
     }
-    rc = reserve_account(b, free_bytes, w);
+    rc = reserve_account(b, space.free_bytes, w);
     if (rc < 0) {
         return rc;
     }

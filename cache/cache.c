@@ -64,14 +64,14 @@ void
 cache_set_limits(struct cache *c, uint64_t size_bytes, unsigned size_percent,
                  uint64_t min_free_bytes)
 {
-    uint64_t free_bytes = 0, total_bytes = 0;
-    int rc = store_free_bytes(&c->store, &free_bytes, &total_bytes);
+    struct fs_space space = {0};
+    int rc = store_space(&c->store, &space);
     if (rc < 0) {
         (void)cache_disk_failed(c, "statvfs", rc);
     }
     lock_take(&c->lock);
     if (size_bytes != 0 || rc == 0) {
-        c->limit_bytes = limit_of(size_bytes, size_percent, total_bytes);
+        c->limit_bytes = limit_of(size_bytes, size_percent, space.total_bytes);
     }
     c->min_free_bytes = min_free_bytes < LIMIT_MAX ? min_free_bytes : LIMIT_MAX;
     evict_limit(&c->evict, c->limit_bytes);

@@ -9,20 +9,30 @@
 #include "cache/scrub.h"
 #include <string.h>
 
-#define GC_STEP_MS 20 /* between two looks at what the site said */
+#define GC_STEP_MS       20 /* between two looks at what the site said */
+#define FREE_FILES       1024
+#define FREE_FILES_PART  16
+#define FREE_FILES_SPARE 4 /* restored with this part to spare */
 /* How long cache_gc waits for the files to be gone; a synced GiB takes half a second. */
 #define GC_WAIT_MS 60000
+
+uint64_t
+cache_files_lacking(const struct fs_space *space)
+{
+    uint64_t part = space->total_files / FREE_FILES_PART;
+    uint64_t keep = part < FREE_FILES ? part : FREE_FILES;
+    return space->free_files < keep ? keep - space->free_files + keep / FREE_FILES_SPARE : 0;
+}
 
 void
 cache_get_stats(struct cache *c, struct cache_stats *ret)
 {
     struct cache_stats s = {0};
-    uint64_t total_bytes;
+    struct fs_space space = {0};
     size_t tags, links;
-    int rc = store_free_bytes(&c->store, &s.disk_free_bytes, &total_bytes);
-    if (rc < 0) {
-        s.disk_free_bytes = 0;
-    }
+    int rc = store_space(&c->store, &space);
+    s.disk_free_bytes = space.free_bytes;
+    s.disk_free_files = space.free_files;
     s.hash_threads = c->hasher.count;
     s.hash_bytes_s = c->hasher.bytes_s;
     s.degraded = atomic_load(&c->degraded) || rc < 0;

@@ -35,11 +35,12 @@ cache_heard(struct cache *c, const struct digest *d)
 bool
 cache_has_room(struct cache *c, const struct digest *d, uint64_t size, unsigned copies)
 {
-    uint64_t free_bytes, total_bytes;
-    if (store_free_bytes(&c->store, &free_bytes, &total_bytes) < 0)
+    struct fs_space space;
+    if (store_space(&c->store, &space) < 0)
         return false;
     lock_take(&c->lock);
-    bool room = room_for_copy(c, d, size, copies > 0 ? copies : 1, free_bytes);
+    bool room = cache_files_lacking(&space) == 0 &&
+                room_for_copy(c, d, size, copies > 0 ? copies : 1, space.free_bytes);
     lock_drop(&c->lock);
     return room;
 }

@@ -166,6 +166,7 @@ remove_doomed(struct cache *c)
         }
         DL_DELETE(c->dooms, d);
         c->dooming_bytes -= d->size;
+        c->dooming_count--;
         cond_wake(&c->doomed);
         lock_drop(&c->lock);
         mem_free(d);

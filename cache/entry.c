@@ -284,6 +284,7 @@ add_doom(struct cache *c, const struct doom *as)
     *d = *as;
     DL_APPEND(c->dooms, d);
     c->dooming_bytes += d->size;
+    c->dooming_count++;
 }
 
 /* When it is not known, as after the loss of the journal, too. */

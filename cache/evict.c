@@ -612,6 +612,19 @@ evict_choose(const struct evict *x, uint64_t need_bytes, double below,
     return count;
 }
 
+struct evict_blob *
+evict_cheapest(const struct evict *x)
+{
+    struct evict_blob *large[EVICT_CHOOSE_MAX], *small[EVICT_CHOOSE_MAX];
+    uint64_t bytes;
+    size_t larges = choose(&x->large, 1, (double)INFINITY, EVICT_CHOOSE_MAX, large, &bytes);
+    size_t smalls = choose(&x->small, 1, (double)INFINITY, EVICT_CHOOSE_MAX, small, &bytes);
+    if (larges == 0 || smalls == 0)
+        return larges > 0 ? large[0] : smalls > 0 ? small[0] : NULL;
+    double base = (double)small[0]->key;
+    return loss(large[0], base) < loss(small[0], base) ? large[0] : small[0];
+}
+
 static void
 list(const struct evict_heap *h, uint64_t need_bytes, struct evict_blob **ret, size_t *count,
      uint64_t *bytes)

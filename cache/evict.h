@@ -127,6 +127,9 @@ void evict_settle(struct evict *x, uint32_t now_s);
 size_t evict_choose(const struct evict *x, uint64_t need_bytes, double below,
                     struct evict_blob *ret[EVICT_CHOOSE_MAX], uint64_t *ret_bytes);
 
+/* The one whose loss costs the site least, whatever its size; NULL: none may leave. */
+struct evict_blob *evict_cheapest(const struct evict *x);
+
 /* Strictly in order of value, large ones first: the first that free need_bytes, or all that may
  * leave. Returns how many; free *ret with mem_free. */
 size_t evict_list(const struct evict *x, uint64_t need_bytes, struct evict_blob ***ret);

@@ -171,7 +171,7 @@ struct cache {
     struct index map;
     struct entry *oldest; /* the age list */
     struct doom *dooms;   /* waiting, then the ones in the disk thread's hands */
-    uint64_t dooming_bytes;
+    uint64_t dooming_bytes, dooming_count;
     void (*lost)(void *arg, const struct digest *d, uint64_t size);
     void *lost_arg;
     bool telling; /* `lost` runs */

@@ -3,6 +3,7 @@
 #ifndef CACHE_LOOK_H
 #define CACHE_LOOK_H
 
+#include "base/fs.h"
 #include "cache/cache.h"
 #include "cache/leave.h"
 
@@ -16,6 +17,7 @@ enum content_state {
 
 struct cache_stats {
     uint64_t used_bytes, pinned_bytes, limit_bytes, min_free_bytes, disk_free_bytes;
+    uint64_t disk_free_files; /* inodes; UINT64_MAX: they are not counted */
     uint64_t blobs, partial_blobs, filling, tags, links;
     uint64_t packed_blobs, saved_bytes; /* packed at rest, and what they take less for it */
     bool degraded;                      /* the disk failed; cleared by the next success */
@@ -28,6 +30,9 @@ struct cache_stats {
     uint64_t content_denied, content_bad;  /* that may not be read; whose bytes are wrong */
 };
 void cache_get_stats(struct cache *c, struct cache_stats *ret);
+/* Files (inodes) that have to go before the file system has as many left as the cache keeps free
+ * there: 1,024, or a sixteenth of a small one's. Pure. */
+uint64_t cache_files_lacking(const struct fs_space *space);
 
 struct blob_info {
     struct digest digest;

@@ -93,13 +93,13 @@ leave_plain(struct cache *c, const struct packing *p)
 static bool
 reserve(struct cache *c, uint64_t bytes)
 {
-    uint64_t free_bytes, total_bytes;
-    if (store_free_bytes(&c->store, &free_bytes, &total_bytes) < 0) {
+    struct fs_space space;
+    if (store_space(&c->store, &space) < 0 || cache_files_lacking(&space) > 0) {
         return false;
     }
     lock_take(&c->lock);
-    bool fits = c->used_bytes + bytes <= c->limit_bytes && c->min_free_bytes <= free_bytes &&
-                bytes <= free_bytes - c->min_free_bytes;
+    bool fits = c->used_bytes + bytes <= c->limit_bytes && c->min_free_bytes <= space.free_bytes &&
+                bytes <= space.free_bytes - c->min_free_bytes;
     c->packing_bytes = fits ? bytes : 0;
     lock_drop(&c->lock);
     return fits;

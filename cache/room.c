@@ -281,6 +281,52 @@ room_for_copy(struct cache *c, const struct digest *d, uint64_t size, unsigned c
 
 /* ---- the marks ---- */
 
+/* Evicts so many blobs, those first that the site misses least: a file each. Those that leave
+ * anyway count. */
+static void keep_files(struct cache *c, uint64_t count, bool unasked) NEEDS(c->lock);
+static void
+keep_files(struct cache *c, uint64_t count, bool unasked)
+{
+    struct evict_blob *b;
+    lock_must_hold(&c->lock);
+    count = minus(count, c->leaving_count + c->dooming_count);
+    while (count-- > 0 && (b = evict_cheapest(&c->evict)) != NULL) {
+        struct entry *e = room_entry(b);
+        if (unasked || leaving_may(c, e)) {
+            let_go(c, e, M_evict_min_free);
+        } else if (!leaving_ask(c, e)) {
+            return;
+        }
+    }
+}
+
+/* Bytes that others miss below min_free. */
+static uint64_t bytes_lacking(const struct cache *c, uint64_t free_bytes) NEEDS(c->lock);
+static uint64_t
+bytes_lacking(const struct cache *c, uint64_t free_bytes)
+{
+    uint64_t have = free_bytes + c->dooming_bytes;
+    lock_must_hold(&c->lock);
+    return have < c->min_free_bytes ? c->min_free_bytes - have + c->min_free_bytes / SPARE_PART : 0;
+}
+
+static void keep_bytes(struct cache *c, uint64_t free_bytes, bool unasked) NEEDS(c->lock);
+static void
+keep_bytes(struct cache *c, uint64_t free_bytes, bool unasked)
+{
+    uint64_t high = c->limit_bytes / 100 * ROOM_HIGH_PERCENT;
+    uint64_t low = c->limit_bytes / 100 * ROOM_LOW_PERCENT;
+    uint64_t over = c->used_bytes > high ? c->used_bytes - low : 0;
+    uint64_t lacks = bytes_lacking(c, free_bytes);
+    uint64_t need = over >= lacks ? over : lacks;
+    bool marks_only = lacks == 0 && c->used_bytes <= c->limit_bytes;
+    (void)evict(c, unasked ? need : minus(need, leaving_bytes(c)),
+                over >= lacks ? M_evict_size : M_evict_min_free,
+                unasked      ? EVICT_UNASKED
+                : marks_only ? EVICT_GENTLY
+                             : EVICT_ASKED);
+}
+
 /* Has room been lacking for so long that nobody is asked any more? */
 static bool is_pressed(struct cache *c, bool scarce) NEEDS(c->lock);
 static bool
@@ -299,32 +345,22 @@ is_pressed(struct cache *c, bool scarce)
 int64_t
 room_turn(struct cache *c)
 {
-    uint64_t free_bytes, total_bytes;
+    struct fs_space space;
     int64_t next_ms = clock_ms() + SPACE_MS;
-    int rc = store_free_bytes(&c->store, &free_bytes, &total_bytes);
+    int rc = store_space(&c->store, &space);
     if (rc < 0) {
         (void)cache_disk_failed(c, "statvfs", rc);
         return next_ms;
     }
+    uint64_t files = cache_files_lacking(&space);
     lock_take(&c->lock);
-    uint64_t high = c->limit_bytes / 100 * ROOM_HIGH_PERCENT;
-    uint64_t low = c->limit_bytes / 100 * ROOM_LOW_PERCENT;
-    uint64_t over = c->used_bytes > high ? c->used_bytes - low : 0;
-    uint64_t have = free_bytes + c->dooming_bytes;
-    uint64_t lacks =
-        have < c->min_free_bytes ? c->min_free_bytes - have + c->min_free_bytes / SPARE_PART : 0;
     int64_t expires_ms = leaving_expire(c);
-    bool unasked = is_pressed(c, lacks > 0);
+    bool unasked = is_pressed(c, files > 0 || bytes_lacking(c, space.free_bytes) > 0);
     if (unasked) {
         leaving_release(c);
     }
-    uint64_t need = over >= lacks ? over : lacks;
-    bool marks_only = lacks == 0 && c->used_bytes <= c->limit_bytes;
-    (void)evict(c, unasked ? need : minus(need, leaving_bytes(c)),
-                over >= lacks ? M_evict_size : M_evict_min_free,
-                unasked      ? EVICT_UNASKED
-                : marks_only ? EVICT_GENTLY
-                             : EVICT_ASKED);
+    keep_files(c, files, unasked);
+    keep_bytes(c, space.free_bytes, unasked);
     int64_t pressed_ms = c->pressed_ms;
     lock_drop(&c->lock);
     leaving_send(c);

@@ -47,8 +47,8 @@ CHECKED int room_invite(struct cache *c, const struct digest *d, uint64_t size) 
 bool room_for_copy(struct cache *c, const struct digest *d, uint64_t size, unsigned copies,
                    uint64_t free_bytes) NEEDS(c->lock);
 
-/* Disk thread: keeps the marks and min_free. Returns when it has to be called again at the latest
- * (clock_ms). */
+/* Disk thread: keeps the marks, min_free, and files free. Returns when it has to be called again at
+ * the latest (clock_ms). */
 int64_t room_turn(struct cache *c);
 
 #endif

@@ -592,9 +592,9 @@ store_open_file(const struct store *s, const char *name, int flags, int *ret_fd)
 }
 
 int
-store_free_bytes(const struct store *s, uint64_t *ret_free, uint64_t *ret_total)
+store_space(const struct store *s, struct fs_space *ret)
 {
     AUTO(fd_close) int dir_fd = -1;
     int rc = fs_open_dir(s->dir, true, &dir_fd);
-    return rc < 0 ? rc : fs_free_bytes(dir_fd, ret_free, ret_total);
+    return rc < 0 ? rc : fs_space(dir_fd, ret);
 }

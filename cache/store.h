@@ -21,6 +21,7 @@
 
 #include "base/digest.h"
 #include "base/err.h"
+#include "base/fs.h"
 
 struct buf;
 struct frames;
@@ -99,7 +100,7 @@ CHECKED int store_read_file(const struct store *s, const char *name, struct buf 
 CHECKED int store_remove_file(const struct store *s, const char *name);
 CHECKED int store_open_file(const struct store *s, const char *name, int flags, int *ret_fd);
 
-CHECKED int store_free_bytes(const struct store *s, uint64_t *ret_free, uint64_t *ret_total);
+CHECKED int store_space(const struct store *s, struct fs_space *ret);
 
 /* Calls fn for every complete blob (one of which the packed file and its source are there twice),
  * and removes words without one; names that are not ours are left alone. size: of the file. */

@@ -2,6 +2,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "cache/cache.h"
 #include "proxy/cli/doctor.h"
 #include "proxy/cli/setup.h"
 #include <errno.h>
@@ -50,16 +51,20 @@ doctor_runtimes(struct doctor *d)
 static void
 check_space(struct doctor *d, int fd)
 {
-    uint64_t free_bytes, total;
+    struct fs_space space;
     char text[TEXT_SIZE_MAX], want[TEXT_SIZE_MAX];
-    if (fs_free_bytes(fd, &free_bytes, &total))
+    if (fs_space(fd, &space))
         return;
-    text_print_size(free_bytes, text);
+    text_print_size(space.free_bytes, text);
     text_print_size(d->settings->cache_min_free_bytes, want);
-    bool low = free_bytes < d->settings->cache_min_free_bytes;
+    bool low = space.free_bytes < d->settings->cache_min_free_bytes;
     doctor_tell(d, low ? DOCTOR_WARNING : DOCTOR_GOOD, "disk", "%s free where %s is%s%s%s", text,
                 d->settings->cache_dir, low ? "; less than cache.min_free " : "", low ? want : "",
                 low ? ", so nothing new is stored: make room or lower it" : "");
+    if (cache_files_lacking(&space) > 0)
+        doctor_tell(d, DOCTOR_WARNING, "disk",
+                    "%llu inodes free where %s is, so blobs leave: remove files",
+                    (unsigned long long)space.free_files, d->settings->cache_dir);
 }
 
 static void

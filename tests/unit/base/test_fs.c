@@ -248,14 +248,14 @@ rename_replaces_and_unlink_removes(void **state)
 }
 
 static void
-free_bytes_are_within_the_total(void **state)
+free_space_is_within_the_total(void **state)
 {
     const struct place *p = *state;
-    uint64_t free_bytes = 0;
-    uint64_t total = 0;
-    assert_int_equal(fs_free_bytes(p->dir_fd, &free_bytes, &total), 0);
-    assert_true(total > 0);
-    assert_true(free_bytes <= total);
+    struct fs_space s;
+    assert_int_equal(fs_space(p->dir_fd, &s), 0);
+    assert_true(s.total_bytes > 0);
+    assert_true(s.free_bytes <= s.total_bytes);
+    assert_true(s.total_files == 0 ? s.free_files == UINT64_MAX : s.free_files <= s.total_files);
 }
 
 struct visit {
@@ -323,7 +323,7 @@ call(int nth, int dir_fd, int fd, const char *path)
 {
     char byte = 0;
     uint64_t size = 0;
-    uint64_t total = 0;
+    struct fs_space space;
     int got = -1;
     struct visit v = {0};
     switch (nth) {
@@ -352,7 +352,7 @@ call(int nth, int dir_fd, int fd, const char *path)
     case 11:
         return fs_unlink_at(dir_fd, "a");
     case 12:
-        return fs_free_bytes(dir_fd, &size, &total);
+        return fs_space(dir_fd, &space);
     case 13:
         return fs_each(dir_fd, count_one, &v);
     case 14:
@@ -406,7 +406,7 @@ main(void)
         TEST(reserve_lengthens_and_never_shortens),
         TEST(reserve_writes_nothing_to_a_file_in_memory),
         TEST(rename_replaces_and_unlink_removes),
-        TEST(free_bytes_are_within_the_total),
+        TEST(free_space_is_within_the_total),
         TEST(each_visits_every_entry_once_and_stops_when_told),
         TEST(a_lock_belongs_to_one_descriptor),
         TEST(syncs_succeed_on_files_and_folders),

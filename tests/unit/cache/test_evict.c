@@ -379,11 +379,32 @@ heaps_stay_heaps(void **state)
     mem_free(order);
 }
 
+/* Where files are short, what a blob costs the site counts, not its bytes. */
+static void
+the_cheapest_is_of_any_size(void **state)
+{
+    struct evict_blob dear, large, small, held;
+    (void)state;
+    assert_null(evict_cheapest(&x));
+    add(&dear, 1, 90 * MIB, 1, 5, T0 + 9000);
+    assert_ptr_equal(evict_cheapest(&x), &dear);
+    add(&large, 2, 90 * MIB, 1, 1, T0 + 9000);
+    assert_ptr_equal(evict_cheapest(&x), &large);
+    add(&small, 3, 2000, 1, 1, T0 + 9000);
+    assert_ptr_equal(evict_cheapest(&x), &small); /* a round trip is cheaper than 90 MiB */
+    add(&held, 4, 1000, 1, 0, T0 + 9000);
+    evict_hold(&x, &held, true, T0 + 9000);
+    assert_ptr_equal(evict_cheapest(&x), &small);
+    evict_copies(&x, &large, 2, T0 + 9000); /* another has it: only the LAN */
+    assert_ptr_equal(evict_cheapest(&x), &large);
+}
+
 int
 main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_it, close_it)
     const struct CMUnitTest tests[] = {
+        TEST(the_cheapest_is_of_any_size),
         TEST(counters_halve_in_a_day),
         TEST(a_clock_set_back_leaves_the_counters_right),
         TEST(a_burst_counts_once),
