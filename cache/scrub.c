@@ -71,30 +71,35 @@ hash_file(struct cache *c, const struct stored *file, enum scrub_kind kind, stru
     return rc;
 }
 
-/* Is it stored, and a check of this kind worth it? Tells which file it is: the one that is
- * judged may leave and be fetched again while it is read. */
+/* Which file is judged: it may leave and be fetched again while it is read, and a doubt that arises
+ * then is not answered by what was read. */
+struct judged {
+    uint64_t gen;
+    bool packed, unsure;
+};
+
+/* Is it stored, and a check of this kind worth it? */
 static bool
-wanted(struct cache *c, const struct digest *d, enum scrub_kind kind, uint64_t *ret_gen,
-       bool *ret_packed)
+wanted(struct cache *c, const struct digest *d, enum scrub_kind kind, struct judged *ret)
 {
     lock_take(&c->lock);
     const struct entry *e = entry_find(c, d);
     bool is = !c->checks_end && e != NULL && e->state == ENTRY_STORED &&
               (kind == SCRUB_NOW || e->blob == NULL) && (kind != SCRUB_UNSURE || e->unsure);
     if (is) {
-        *ret_gen = e->gen;
-        *ret_packed = e->packed;
+        *ret = (struct judged){.gen = e->gen, .packed = e->packed, .unsure = e->unsure};
     }
     lock_drop(&c->lock);
     return is;
 }
 
 static void
-found_good(struct cache *c, const struct digest *d, uint64_t gen)
+found_good(struct cache *c, const struct digest *d, const struct judged *was)
 {
     lock_take(&c->lock);
     struct entry *e = entry_find(c, d);
-    if (e != NULL && e->state == ENTRY_STORED && e->gen == gen && e->blob == NULL) {
+    if (e != NULL && e->state == ENTRY_STORED && e->gen == was->gen && e->blob == NULL &&
+        (was->unsure || !e->unsure)) {
         entry_sure(e);
     }
     lock_drop(&c->lock);
@@ -135,13 +140,12 @@ enum scrub_result
 scrub_check(struct cache *c, const struct digest *d, enum scrub_kind kind, uint64_t *ret_bytes)
 {
     AUTO(stored_close) struct stored file = {.fd = -1};
-    uint64_t gen = 0;
-    bool packed = false;
+    struct judged which;
     *ret_bytes = 0;
-    if (!wanted(c, d, kind, &gen, &packed)) {
+    if (!wanted(c, d, kind, &which)) {
         return SCRUB_SKIPPED;
     }
-    int rc = store_open_blob(&c->store, d, packed, &file);
+    int rc = store_open_blob(&c->store, d, which.packed, &file);
     if (rc < 0 && rc != -EBADMSG) {
         return SCRUB_SKIPPED;
     }
@@ -161,10 +165,10 @@ scrub_check(struct cache *c, const struct digest *d, enum scrub_kind kind, uint6
         /* Bytes that cannot be read are as bad as wrong ones: every client would be cut there. */
         (void)cache_disk_failed(c, "verify", rc);
     } else if (digest_equal(&got, d)) {
-        found_good(c, d, gen);
+        found_good(c, d, &which);
         return SCRUB_GOOD;
     }
-    found_bad(c, d, gen);
+    found_bad(c, d, which.gen);
     return SCRUB_BAD;
 }
 

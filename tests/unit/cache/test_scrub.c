@@ -6,6 +6,7 @@
 #include "cache/inside.h"
 #include "cache/scrub.h"
 #include "tests/unit/cache/room.h"
+#include <pthread.h>
 
 static bool
 reaches(enum metric m, uint64_t value)
@@ -262,6 +263,47 @@ a_verdict_on_a_file_that_left_spares_its_successor(void **state)
     room_release(&r);
 }
 
+struct check {
+    struct cache *cache;
+    struct digest digest;
+};
+
+static void *
+check_slowly(void *arg)
+{
+    struct check *k = arg;
+    uint64_t bytes;
+    assert_int_equal(scrub_check(k->cache, &k->digest, SCRUB_ROUND, &bytes), SCRUB_GOOD);
+    return NULL;
+}
+
+/* Somebody writes to the file behind the place where the check is. */
+static void
+a_doubt_that_arises_while_it_is_checked_stays(void **state)
+{
+    (void)state;
+    struct room r;
+    struct check k;
+    pthread_t thread;
+    room_init(&r, 64 * MIB);
+    k.cache = r.cache;
+    uint8_t *body = make_body(8, 8 * MIB, &k.digest);
+    store_body(&r, &k.digest, body, 8 * MIB);
+    uint64_t scrubbed = metric_get(M_scrub_bytes);
+    assert_int_equal(pthread_create(&thread, NULL, check_slowly, &k), 0);
+    assert_true(reaches(M_scrub_bytes, scrubbed + 1));
+    lock_take(&r.cache->lock);
+    struct entry *e = entry_find(r.cache, &k.digest);
+    entry_opened(e, INT64_C(1) << 40); /* its time is another now */
+    lock_drop(&r.cache->lock);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    lock_take(&r.cache->lock);
+    assert_true(e->unsure);
+    lock_drop(&r.cache->lock);
+    mem_free(body);
+    room_release(&r);
+}
+
 int
 main(void)
 {
@@ -273,6 +315,7 @@ main(void)
         cmocka_unit_test(what_was_unsure_at_a_clean_stop_stays_unsure),
         cmocka_unit_test(a_blob_that_cannot_be_read_is_bad),
         cmocka_unit_test(what_rots_after_a_clean_stop_is_found),
+        cmocka_unit_test(a_doubt_that_arises_while_it_is_checked_stays),
         cmocka_unit_test(a_verdict_on_a_file_that_left_spares_its_successor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
