@@ -78,12 +78,24 @@ namings_free(struct naming *list, size_t count)
     mem_free(list);
 }
 
+/* A folder that somebody made where the file belongs is kept beside it. */
 static int
 rename_one(int from_dir, const struct naming *n)
 {
     AUTO(fd_close) int to_dir = -1;
     int rc = fs_open_dir(n->to_dir, true, &to_dir);
-    return rc < 0 ? rc : fs_rename_at(from_dir, n->from, to_dir, n->to);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = fs_rename_at(from_dir, n->from, to_dir, n->to);
+    if (rc == -EISDIR) {
+        AUTO(mem_free_text) char *aside = mem_printf("%s.folder", n->to);
+        rc = fs_rename_at(to_dir, n->to, to_dir, aside);
+        if (rc == 0) {
+            rc = fs_rename_at(from_dir, n->from, to_dir, n->to);
+        }
+    }
+    return rc;
 }
 
 static bool

@@ -463,6 +463,38 @@ two_thousand_blobs_are_ready_within_two_seconds(void **state)
     room_release(&r);
 }
 
+/* Somebody puts a folder with something in it where a blob stands. */
+static void
+a_folder_at_a_blobs_name_makes_way(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d;
+    struct stat st;
+    char path[256], inside[300];
+    room_init(&r, 64 * MIB);
+    uint8_t *body = make_body(21, 100 * KIB, &d);
+    blob_path(&r, &d, path);
+    store_body(&r, &d, body, 100 * KIB);
+    for (int restarted = 0; restarted < 2; restarted++) {
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(mkdir(path, 0700), 0);
+        (void)snprintf(inside, sizeof inside, "%s/%d", path, restarted);
+        assert_int_equal(mkdir(inside, 0700), 0);
+        if (restarted) {
+            room_reopen(&r);
+        }
+        store_body(&r, &d, body, 100 * KIB);
+        assert_int_equal(stat(path, &st), 0);
+        assert_true(S_ISREG(st.st_mode));
+        (void)snprintf(inside, sizeof inside, "%s.folder/%d", path, restarted);
+        assert_int_equal(rmdir(inside), 0); /* nothing of it is lost */
+        cache_check(r.cache);
+    }
+    mem_free(body);
+    room_release(&r);
+}
+
 static void
 tags_and_links_survive_a_restart(void **state)
 {
@@ -514,6 +546,7 @@ main(void)
         cmocka_unit_test(two_daemons_do_not_share_a_folder),
         cmocka_unit_test(garbage_in_the_folder_never_stops_a_start),
         cmocka_unit_test(two_thousand_blobs_are_ready_within_two_seconds),
+        cmocka_unit_test(a_folder_at_a_blobs_name_makes_way),
         cmocka_unit_test(tags_and_links_survive_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
