@@ -7,6 +7,8 @@
 #include <fcntl.h>
 
 #define JOURNAL_NAME "journal"
+/* What a sector that cannot be read costs, beside all that is behind it. */
+#define STEP_BYTES 4096u
 /* Rewriting costs its size once; this keeps it rare and the start short. */
 #define REWRITE_MIN_BYTES (4u * 1024 * 1024)
 #define REWRITE_FACTOR    4
@@ -49,6 +51,22 @@ journal_head(struct buf *ret)
     return record_encode(&r, ret);
 }
 
+/* Reads as far as the disk gives it, each step twice if need be. True when that was all. */
+static bool
+read_what_can_be(int fd, struct buf *ret)
+{
+    uint8_t step[STEP_BYTES];
+    uint64_t size;
+    bool read = fs_size(fd, &size) == 0 && size <= ret->limit;
+    for (uint64_t at = 0; read && at < size;) {
+        size_t len = size - at < sizeof step ? (size_t)(size - at) : sizeof step;
+        read = (fs_read_at(fd, at, step, len) == 0 || fs_read_at(fd, at, step, len) == 0) &&
+               buf_add(ret, step, len) == 0;
+        at += len;
+    }
+    return read;
+}
+
 void
 journal_open(struct journal *j, const struct store *s,
              void (*fn)(void *arg, const struct record *r), void *arg, uint64_t *ret_cut_bytes)
@@ -57,13 +75,18 @@ journal_open(struct journal *j, const struct store *s,
     *ret_cut_bytes = 0;
     AUTO(buf_release) struct buf bytes;
     buf_init(&bytes, JOURNAL_MAX_BYTES);
-    if (store_read_file(s, JOURNAL_NAME, &bytes) < 0) {
+    AUTO(fd_close) int fd = -1;
+    if (store_open_file(s, JOURNAL_NAME, O_RDONLY, &fd) < 0 &&
+        store_open_file(s, JOURNAL_NAME, O_RDONLY, &fd) < 0) {
         return;
     }
+    bool all = read_what_can_be(fd, &bytes);
     size_t good = replay(&bytes, fn, arg);
     *ret_cut_bytes = bytes.len - good;
-
-    AUTO(fd_close) int fd = -1;
+    fd_close(&fd);
+    if (!all) {
+        return; /* what was read is written anew, elsewhere */
+    }
     int rc = store_open_file(s, JOURNAL_NAME, O_RDWR, &fd);
     if (rc == 0 && good < bytes.len) {
         rc = fs_truncate(fd, good);

@@ -1,4 +1,5 @@
 /* The journal on disk: replay, torn tails, rewrites. */
+#include "base/fault.h"
 #include "cache/journal.h"
 #include "tests/unit/cache/room.h"
 
@@ -130,6 +131,43 @@ a_torn_tail_is_cut_at_every_length_and_writing_goes_on(void **state)
     desk_release(&d);
 }
 
+/* The disk does not give all of it: what it gives is kept, and what it gives only when it is asked
+ * again. */
+static void
+what_can_be_read_is_kept(void **state)
+{
+    (void)state;
+    struct desk d;
+    AUTO(buf_release) struct buf records;
+    buf_init(&records, MIB);
+    desk_init(&d);
+    assert_int_equal(journal_head(&records), 0);
+    for (int i = 0; i < 1000; i++) {
+        char key[32];
+        (void)snprintf(key, sizeof key, "a.test/x:%d", i);
+        add_drop(&records, key);
+    }
+    assert_int_equal(journal_rewrite(&d.journal, &records), 0);
+    static const uint64_t nth[] = {1, 2, 4, 5}; /* folder, file, two of the steps */
+    for (size_t i = 0; i < ARRAY_LEN(nth); i++) {
+        journal_close(&d.journal);
+        d.replayed = 0;
+        fault_arm(nth[i], EIO, false, NULL);
+        journal_open(&d.journal, &d.store, note, &d, &d.cut_bytes);
+        fault_disarm();
+        assert_int_equal(d.replayed, 1001);
+        assert_false(journal_wants_rewrite(&d.journal));
+    }
+    journal_close(&d.journal);
+    d.replayed = 0;
+    fault_arm(6, EIO, true, NULL); /* folder, file, size, two steps */
+    journal_open(&d.journal, &d.store, note, &d, &d.cut_bytes);
+    fault_disarm();
+    assert_in_range(d.replayed, 50, 999);
+    assert_true(journal_wants_rewrite(&d.journal));
+    desk_release(&d);
+}
+
 static void
 a_journal_of_a_later_version_is_told_apart(void **state)
 {
@@ -160,6 +198,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_can_be_read_is_kept),
         cmocka_unit_test(a_journal_of_a_later_version_is_told_apart),
         cmocka_unit_test(a_new_journal_wants_a_rewrite_first),
         cmocka_unit_test(appended_records_are_replayed_in_order),
