@@ -340,7 +340,10 @@ answer_pin(const struct report *r, const struct admin_request *q, struct admin_a
     if (top)
         pin_tree(&p, top);
     if (p.blobs == 0) {
-        admin_answer_error(409, "nothing of it is cached: pull it first", ret);
+        admin_answer_error(409,
+                           p.pin ? "nothing of it is cached: pull it first"
+                                 : "nothing of it is cached, so nothing is pinned",
+                           ret);
         return;
     }
     cJSON *said = cJSON_CreateObject();
