@@ -51,7 +51,22 @@ journal_head(struct buf *ret)
     return record_encode(&r, ret);
 }
 
-/* Reads as far as the disk gives it, each step twice if need be. True when that was all. */
+/* Both once more when the disk says no. */
+static int
+open_for_reading(const struct store *s, int *ret_fd)
+{
+    int rc = store_open_file(s, JOURNAL_NAME, O_RDONLY, ret_fd);
+    return rc < 0 ? store_open_file(s, JOURNAL_NAME, O_RDONLY, ret_fd) : rc;
+}
+
+static int
+read_step(int fd, uint64_t at, uint8_t *ret, size_t len)
+{
+    int rc = fs_read_at(fd, at, ret, len);
+    return rc < 0 ? fs_read_at(fd, at, ret, len) : rc;
+}
+
+/* Reads as far as the disk gives it. True when that was all. */
 static bool
 read_what_can_be(int fd, struct buf *ret)
 {
@@ -60,8 +75,7 @@ read_what_can_be(int fd, struct buf *ret)
     bool read = fs_size(fd, &size) == 0 && size <= ret->limit;
     for (uint64_t at = 0; read && at < size;) {
         size_t len = size - at < sizeof step ? (size_t)(size - at) : sizeof step;
-        read = (fs_read_at(fd, at, step, len) == 0 || fs_read_at(fd, at, step, len) == 0) &&
-               buf_add(ret, step, len) == 0;
+        read = read_step(fd, at, step, len) == 0 && buf_add(ret, step, len) == 0;
         at += len;
     }
     return read;
@@ -76,8 +90,7 @@ journal_open(struct journal *j, const struct store *s,
     AUTO(buf_release) struct buf bytes;
     buf_init(&bytes, JOURNAL_MAX_BYTES);
     AUTO(fd_close) int fd = -1;
-    if (store_open_file(s, JOURNAL_NAME, O_RDONLY, &fd) < 0 &&
-        store_open_file(s, JOURNAL_NAME, O_RDONLY, &fd) < 0) {
+    if (open_for_reading(s, &fd) < 0) {
         return;
     }
     bool all = read_what_can_be(fd, &bytes);
