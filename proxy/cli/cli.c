@@ -213,7 +213,7 @@ check_count(const struct command *c, const struct cli *cli)
 static int
 run(const struct command *c, int argc, char **argv)
 {
-    struct cli cli = {.command = c->name, .root = ""};
+    struct cli cli = {.command = c->name, .root = "", .args = argv + argc};
     bool help = false;
     int bad = read_flags(c, argc, argv, &cli, &help);
     if (bad)
