@@ -58,14 +58,22 @@ ask_head_only(const struct answer *a)
 }
 
 int64_t
+ask_stale_wait_ms(bool failing, int64_t late_ms)
+{
+    int64_t least_ms = FIRST_BYTE_MS - ANSWER_MARGIN_MS;
+    if (failing)
+        return FAILING_WAIT_MS;
+    return 2 * late_ms > least_ms ? 2 * late_ms : least_ms;
+}
+
+int64_t
 ask_wait_ms(struct request *r, bool has_answer)
 {
+    const char *host = r->origin.host;
     if (!has_answer)
         return 0;
-    if (fetch_is_failing(r->rooms->fetch, r->origin.host))
-        return FAILING_WAIT_MS;
-    int64_t wait_ms = 2 * fetch_late_ms(r->rooms->fetch, r->origin.host);
-    return wait_ms > FIRST_BYTE_MS - ANSWER_MARGIN_MS ? wait_ms : FIRST_BYTE_MS - ANSWER_MARGIN_MS;
+    return ask_stale_wait_ms(fetch_is_failing(r->rooms->fetch, host),
+                             fetch_late_ms(r->rooms->fetch, host));
 }
 
 void

@@ -21,9 +21,11 @@ CHECKED enum reason ask_upstream(struct request *r, const struct question *q, st
 /* It said no to HEAD in a way that says nothing about GET: some registries and what stands before
  * them know no HEAD. `a` as the failed ask_upstream left it, all zero before. */
 bool ask_head_only(const struct answer *a);
-/* For question.wait_ms_max when there is an answer for the case that upstream is silent: not much
- * when it was silent a moment ago. */
+/* For question.wait_ms_max; has_answer: there is one for the case that upstream is silent. */
 int64_t ask_wait_ms(struct request *r, bool has_answer);
+/* Pure: how long who has an answer waits for upstream: not much when it was silent a moment ago,
+ * else twice as long as it was late lately, and as long as any first byte may take. */
+int64_t ask_stale_wait_ms(bool failing, int64_t late_ms);
 /* "manifests/TAG", "blobs/sha256:...", for question.path. */
 #define ASK_PATH_MAX 192
 void ask_path(const char *endpoint, const struct ref *ref, char ret_path[ASK_PATH_MAX]);

@@ -454,7 +454,6 @@ static void
 stood_still(struct fill *f, int64_t ms, int64_t now_ms)
 {
     patience_stood_still(&f->patience, ms);
-    f->blocked_ms += f->blocked_ms > 0 ? ms : 0;
     if (f->ordered != NULL)
         ordered_again(f, now_ms);
 }
@@ -477,12 +476,8 @@ watch_clock(struct fill *f, int64_t now_ms)
     if (blocked)
         f->patience.last_byte_ms = now_ms; /* it is the reader who is slow */
     int64_t most_ms = window ? UNREAD_MS_MAX : BLOCKED_MS_MAX;
-    blocked = blocked && !(window && blob_readers(f->blob) > 0);
-    if (!blocked)
-        f->blocked_ms = 0;
-    else if (f->blocked_ms == 0)
-        f->blocked_ms = now_ms;
-    if (blocked && now_ms - f->blocked_ms >= most_ms)
+    bool unread = blocked && !(window && blob_readers(f->blob) > 0);
+    if (patience_unread(&f->patience, now_ms, unread, most_ms))
         fill_end(f, ERR_TIMEOUT, "nobody reads");
     else if (f->patient && is_late(f, now_ms))
         end_late(f);

@@ -44,7 +44,7 @@ struct fill {
     unsigned attempts, peer_attempts;
     uint64_t ended_bytes[BLOB_SOURCES]; /* of requests that are over */
     uint64_t rate_bytes_s, rate_mark_bytes;
-    int64_t rate_mark_ms, look_ms, blocked_ms;
+    int64_t rate_mark_ms, look_ms;
     int64_t whole_ms; /* since when it lingers; 0: it does not */
 
     /* for people */

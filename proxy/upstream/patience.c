@@ -38,6 +38,17 @@ patience_stood_still(struct patience *p, int64_t ms)
     p->started_ms += ms;
     p->last_byte_ms += ms;
     p->heard_ms += p->heard_ms > 0 ? ms : 0;
+    p->unread_ms += p->unread_ms > 0 ? ms : 0;
+}
+
+bool
+patience_unread(struct patience *p, int64_t now_ms, bool unread, int64_t most_ms)
+{
+    if (!unread)
+        p->unread_ms = 0;
+    else if (p->unread_ms == 0)
+        p->unread_ms = now_ms;
+    return unread && now_ms - p->unread_ms >= most_ms;
 }
 
 void

@@ -23,6 +23,7 @@ struct patience {
     unsigned idle_tries; /* failed in a row without progress */
     unsigned counted_tries;  /* of those, the ones that TRIES_MAX bounds */
     bool unanswered;         /* the last try that failed: no head came */
+    int64_t unread_ms;       /* since when it has no room because nobody reads; 0: it has */
     uint64_t progress_bytes; /* below PROGRESS_BYTES: what does not count as progress yet */
     bool progressed;         /* since the last failed try */
 };
@@ -33,6 +34,8 @@ void patience_bytes(struct patience *p, int64_t now_ms, uint64_t bytes);
 void patience_stood_still(struct patience *p, int64_t ms);
 /* A registry has taken a request and not answered it; every turn. */
 void patience_heard(struct patience *p, int64_t now_ms, bool heard);
+/* Every turn: has it no room because nobody reads? True when that has lasted for most_ms. */
+bool patience_unread(struct patience *p, int64_t now_ms, bool unread, int64_t most_ms);
 /* No first byte, and whoever is told within FIRST_BYTE_MS has to be told now. */
 bool patience_is_late(const struct patience *p, int64_t now_ms);
 /* Whoever waited is told now that nothing came, for no more is known of a registry that took the

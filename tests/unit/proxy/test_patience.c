@@ -226,6 +226,21 @@ a_node_that_stood_still_blames_nobody(void **state)
 }
 
 static void
+who_has_no_reader_for_long_is_given_up(void **state)
+{
+    (void)state;
+    struct patience p;
+    patience_start(&p, NOW, true);
+    assert_false(patience_unread(&p, NOW, true, 5000));
+    assert_false(patience_unread(&p, NOW + 4999, true, 5000));
+    assert_false(patience_unread(&p, NOW + 5000, false, 5000)); /* it was read */
+    assert_false(patience_unread(&p, NOW + 6000, true, 5000));
+    patience_stood_still(&p, 30000);
+    assert_false(patience_unread(&p, NOW + 40999, true, 5000));
+    assert_true(patience_unread(&p, NOW + 41000, true, 5000));
+}
+
+static void
 a_registry_is_waited_for_within_bounds_only(void **state)
 {
     (void)state;
@@ -255,6 +270,7 @@ main(void)
         cmocka_unit_test(what_follows_a_late_answer_has_time_of_its_own),
         cmocka_unit_test(a_question_may_be_lost_once),
         cmocka_unit_test(a_node_that_stood_still_blames_nobody),
+        cmocka_unit_test(who_has_no_reader_for_long_is_given_up),
         cmocka_unit_test(a_registry_is_waited_for_within_bounds_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
