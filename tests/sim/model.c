@@ -10,6 +10,7 @@
 #define FIRST_STEP   (16u * 1024) /* of a WAN request, until the first block is there */
 #define UPLOADS      14           /* as the daemon has, SLOTS_NEAR of them for its own site */
 #define CRIPPLED_F   500
+#define SLOW_F       1000
 #define CLIENT_BLOBS 3 /* a runtime pulls so many layers at once */
 #define SWEEP_US     500000
 #define WEIGHTS_US   1500000
@@ -908,17 +909,20 @@ set_up_node(struct world *w, struct model *d, unsigned node)
     n->forges = in_site >= flips && in_site < forged;
     n->withholds = in_site >= forged && in_site < withhold;
     n->hung = in_site >= withhold && in_site < hung;
-    bool slow = in_site >= hung && in_site < hung + c->crippled;
-    n->counts = !n->warm && !n->liar && !n->flips && !n->forges && !n->withholds;
+    unsigned crippled = hung + c->crippled;
+    bool is_crippled = in_site >= hung && in_site < crippled;
+    bool slow = in_site >= crippled && in_site < crippled + c->slow;
+    uint64_t lan = !slow ? c->lan : c->port > 0 ? c->port : c->lan / SLOW_F;
+    n->counts = !n->warm && !n->liar && !n->flips && !n->forges && !n->withholds && !slow;
     d->left += n->counts;
     for (unsigned b = 0; b < d->blobs; b++) {
         n->asked[b] = mem_zalloc(pieces_of(d, b));
         n->lies[b] = mem_zalloc(pieces_of(d, b));
         n->read[b] = mem_zalloc(pieces_of(d, b));
     }
-    flows_rate(&d->flows, port(d, node, 0), slow ? c->wan / CRIPPLED_F : c->lan);
-    flows_rate(&d->flows, port(d, node, 1), c->lan);
-    flows_rate(&d->flows, port(d, node, 2), c->lan);
+    flows_rate(&d->flows, port(d, node, 0), is_crippled ? c->wan / CRIPPLED_F : lan);
+    flows_rate(&d->flows, port(d, node, 1), lan);
+    flows_rate(&d->flows, port(d, node, 2), lan);
     slots_init(&n->slots[0], SLOTS_NEAR);
     slots_init(&n->slots[1], UPLOADS - SLOTS_NEAR);
     w->nodes[node].site = node / c->nodes;

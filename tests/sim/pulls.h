@@ -47,6 +47,8 @@ struct pulls_case {
     unsigned forged;     /* pull as all do; of what they read upstream words and bytes are wrong */
     unsigned withhold;   /* pull as all do, and give nothing of what they have */
     unsigned hung;       /* accept leases, and no byte comes */
+    unsigned slow;       /* their LAN port is slow, which is all that they have */
+    uint64_t port;       /* bytes/s of it; 0: a thousandth of the others' */
     int64_t spread_ms;   /* arrivals are spread over it */
     int64_t late_ms;     /* the last node of the first site arrives then; 0: with the others */
     unsigned varies, varies_most; /* thousandths: the WAN's rate is drawn anew between these */

@@ -30,7 +30,7 @@ static unsigned
 special(const struct pulls_case *c)
 {
     return c->warm + c->crippled + c->liars + c->garbage + c->flips + c->forged + c->withhold +
-           c->hung;
+           c->hung + c->slow;
 }
 
 static bool
@@ -62,13 +62,13 @@ drop_blob(struct pulls_case *c)
     return true;
 }
 
-#define STEPS 16
+#define STEPS 17
 /* One step towards a smaller pull; false: there is none that way. */
 static bool
 step(struct pulls_case *c, unsigned which)
 {
-    unsigned *counts[] = {&c->crippled, &c->liars,    &c->garbage, &c->flips,
-                          &c->forged,   &c->withhold, &c->hung,    &c->warm};
+    unsigned *counts[] = {&c->crippled, &c->liars, &c->garbage, &c->flips, &c->forged,
+                          &c->withhold, &c->hung,  &c->slow,    &c->warm};
     switch (which) {
     case 0:
         return fewer(&c->nodes, c->nodes / 2, special(c) + 1);

@@ -35,6 +35,8 @@ static const struct key {
     {"forged", COUNT, offsetof(struct pulls_case, forged)},
     {"withhold", COUNT, offsetof(struct pulls_case, withhold)},
     {"hung", COUNT, offsetof(struct pulls_case, hung)},
+    {"slow", COUNT, offsetof(struct pulls_case, slow)},
+    {"port", RATE, offsetof(struct pulls_case, port)},
     {"spread", TIME, offsetof(struct pulls_case, spread_ms)},
     {"late", TIME, offsetof(struct pulls_case, late_ms)},
     {"varies", COUNT, offsetof(struct pulls_case, varies)},
