@@ -23,17 +23,32 @@ slots_wait_ms(const struct slots *s)
     return wait_ms < UINT16_MAX ? (unsigned)wait_ms : UINT16_MAX;
 }
 
+/* The last third of the slots is for nodes that have none. */
+static bool
+has_enough(const struct slots *s, uint64_t from)
+{
+    unsigned held = 0;
+    for (unsigned i = 0; i < s->running && from != 0; i++)
+        held += s->from[i] == from;
+    return held > 0 && 3 * s->running >= 2 * s->running_max;
+}
+
 enum slots_answer
-slots_ask(struct slots *s, uint64_t who, enum slots_class class, unsigned *ret_wait_ms)
+slots_ask(struct slots *s, uint64_t who, uint64_t from, enum slots_class class,
+          unsigned *ret_wait_ms)
 {
     *ret_wait_ms = slots_wait_ms(s);
+    if (has_enough(s, from)) {
+        *ret_wait_ms += SLOTS_BUSY_MS;
+        return SLOTS_BUSY;
+    }
     if (s->running < s->running_max) {
-        s->running++;
+        s->from[s->running++] = from;
         return SLOTS_START;
     }
     if (*ret_wait_ms > SLOTS_BUSY_MS || s->waiting_count == SLOTS_WAITING_MAX)
         return SLOTS_BUSY;
-    s->waiting[s->waiting_count++] = (struct slots_waiting){who, class, s->orders++};
+    s->waiting[s->waiting_count++] = (struct slots_waiting){who, from, class, s->orders++};
     return SLOTS_WAIT;
 }
 
@@ -44,13 +59,16 @@ sooner(const struct slots_waiting *a, const struct slots_waiting *b)
 }
 
 bool
-slots_done(struct slots *s, uint64_t took_us, uint64_t *ret_next)
+slots_done(struct slots *s, uint64_t from, uint64_t took_us, uint64_t *ret_next)
 {
-    must(s->running > 0);
+    unsigned at = 0;
+    while (at < s->running && s->from[at] != from)
+        at++;
+    must(at < s->running);
     s->ends++;
     s->service_us = (s->service_us * (WEIGHT - 1) + took_us) / WEIGHT;
     if (s->waiting_count == 0 || s->running > s->running_max) {
-        s->running--;
+        s->from[at] = s->from[--s->running];
         return false;
     }
     size_t best = 0;
@@ -58,6 +76,7 @@ slots_done(struct slots *s, uint64_t took_us, uint64_t *ret_next)
         if (sooner(&s->waiting[i], &s->waiting[best]))
             best = i;
     *ret_next = s->waiting[best].who;
+    s->from[at] = s->waiting[best].from;
     s->waiting[best] = s->waiting[--s->waiting_count];
     return true;
 }

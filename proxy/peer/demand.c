@@ -263,6 +263,15 @@ is_far(const struct demand *d)
     return accept && strcmp(accept, PIECE_ZSTD) == 0;
 }
 
+/* A number of the other node: its id is a hash. */
+static uint64_t
+number_of(const struct node_id *node)
+{
+    uint64_t n;
+    memcpy(&n, node->bytes, sizeof n);
+    return n;
+}
+
 /* The other node can undo it, and it pays here. */
 static bool
 shall_pack(const struct demand *d, int fd)
@@ -343,8 +352,8 @@ answer_bytes(struct demand *d)
         cache_heard(d->rooms->cache, &d->parcel.digest);
     bool small = d->parcel.kind == PARCEL_MANIFEST && d->body_bytes <= PIECE_BYTES_MIN;
     int rc = small ? 0
-                   : uploads_start(d->rooms->uploads, d->parcel.class, is_far(d), is_gone, d->conn,
-                                   &busy_ms);
+                   : uploads_start(d->rooms->uploads, d->parcel.class, is_far(d),
+                                   number_of(&d->from), is_gone, d->conn, &busy_ms);
     if (rc == ERR_BUSY)
         return refuse_busy(d, busy_ms);
     if (rc < 0)
@@ -426,7 +435,7 @@ demand_account(struct demand *d, bool complete)
     if (d->status == MHD_HTTP_OK || d->status == MHD_HTTP_PARTIAL_CONTENT)
         sent = bytes_sent(d, complete);
     if (d->uploads) {
-        uploads_end(d->rooms->uploads, d->room, clock_us() - d->turn_us);
+        uploads_end(d->rooms->uploads, d->room, number_of(&d->from), clock_us() - d->turn_us);
         metric_add(M_peer_upload, sent);
         if (sent > 0)
             p2p_carried(d->rooms->p2p, &d->from, FLOW_OUT, sent);

@@ -100,12 +100,14 @@ wait_turn(struct uploads *u, struct waiter *w, bool (*gone)(void *arg), void *ar
     }
 }
 
-static void end_one(struct uploads *u, enum uploads_room room, int64_t took_us) NEEDS(u->lock);
+static void end_one(struct uploads *u, enum uploads_room room, uint64_t from, int64_t took_us)
+    NEEDS(u->lock);
 static void
-end_one(struct uploads *u, enum uploads_room room, int64_t took_us)
+end_one(struct uploads *u, enum uploads_room room, uint64_t from, int64_t took_us)
 {
     uint64_t who = 0;
-    if (!slots_done(&u->slots[room], took_us > 0 ? (uint64_t)took_us : 0, &who))
+    if (!slots_done(&u->slots[room], room == UPLOADS_FAR ? 0 : from,
+                    took_us > 0 ? (uint64_t)took_us : 0, &who))
         return;
     struct waiter *w = NULL;
     DL_SEARCH_SCALAR(u->waiters, w, who, who);
@@ -115,8 +117,8 @@ end_one(struct uploads *u, enum uploads_room room, int64_t took_us)
 }
 
 int
-uploads_start(struct uploads *u, enum slots_class class, bool far, bool (*gone)(void *arg),
-              void *arg, unsigned *ret_busy_ms)
+uploads_start(struct uploads *u, enum slots_class class, bool far, uint64_t from,
+              bool (*gone)(void *arg), void *arg, unsigned *ret_busy_ms)
 {
     struct waiter w = {0};
     int rc = ERR_BUSY;
@@ -126,7 +128,9 @@ uploads_start(struct uploads *u, enum slots_class class, bool far, bool (*gone)(
     enum uploads_room room = far && !u->shared ? UPLOADS_FAR : UPLOADS_NEAR;
     struct slots *slots = &u->slots[room];
     enum slots_answer answer =
-        u->off || u->closed ? SLOTS_BUSY : slots_ask(slots, w.who, class, &busy_ms);
+        u->off || u->closed
+            ? SLOTS_BUSY
+            : slots_ask(slots, w.who, room == UPLOADS_FAR ? 0 : from, class, &busy_ms);
     if (answer == SLOTS_START) {
         rc = 0;
     } else if (answer == SLOTS_WAIT) {
@@ -134,7 +138,8 @@ uploads_start(struct uploads *u, enum slots_class class, bool far, bool (*gone)(
         rc = wait_turn(u, &w, gone, arg);
         DL_DELETE(u->waiters, &w);
         if (rc < 0 && w.granted)
-            end_one(u, room, (int64_t)slots->service_us); /* it came too late: to the next one */
+            end_one(u, room, from,
+                    (int64_t)slots->service_us); /* it came too late: to the next one */
         else if (rc < 0)
             slots_leave(slots, w.who);
         if (rc == ERR_TIMEOUT) {
@@ -149,10 +154,10 @@ uploads_start(struct uploads *u, enum slots_class class, bool far, bool (*gone)(
 }
 
 void
-uploads_end(struct uploads *u, enum uploads_room room, int64_t took_us)
+uploads_end(struct uploads *u, enum uploads_room room, uint64_t from, int64_t took_us)
 {
     lock_take(&u->lock);
-    end_one(u, room, took_us);
+    end_one(u, room, from, took_us);
     lock_drop(&u->lock);
 }
 

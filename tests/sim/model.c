@@ -357,6 +357,13 @@ slots_for(const struct world *w, struct model *d, const struct model_get *g)
     return &d->nodes[g->peer].slots[w->nodes[g->node].site != w->nodes[g->peer].site];
 }
 
+/* Who asks, where its node gets slots like the others. */
+static uint64_t
+slots_from(const struct world *w, const struct model_get *g)
+{
+    return is_far(w, g->node, g->peer) ? 0 : g->node + 1;
+}
+
 static void
 begin_lan(struct world *w, struct model *d, size_t i)
 {
@@ -375,7 +382,7 @@ begin_lan(struct world *w, struct model *d, size_t i)
         answer(w, d, i, SWARM_DENIED, 0);
         return;
     }
-    switch (slots_ask(slots_for(w, d, g), i, SLOTS_FILL, &wait_ms)) {
+    switch (slots_ask(slots_for(w, d, g), i, slots_from(w, g), SLOTS_FILL, &wait_ms)) {
     case SLOTS_START:
         start_flow(w, d, i);
         break;
@@ -392,9 +399,10 @@ upload_ended(struct world *w, struct model *d, const struct model_get *ended, in
 {
     struct slots *slots = slots_for(w, d, ended);
     unsigned peer = (unsigned)ended->peer;
-    uint64_t next;
-    while (slots_done(slots, (uint64_t)took_us, &next)) {
+    uint64_t next, from = slots_from(w, ended);
+    while (slots_done(slots, from, (uint64_t)took_us, &next)) {
         const struct model_get *g = &d->gets[next];
+        from = slots_from(w, g);
         if (w->nodes[g->node].step != NULL && !g->over && world_alive(w, peer)) {
             start_flow(w, d, (size_t)next);
             return;

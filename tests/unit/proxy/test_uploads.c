@@ -35,7 +35,7 @@ want(void *arg)
 {
     struct wanting *w = arg;
     unsigned busy_ms = 0;
-    int rc = uploads_start(w->uploads, w->class, false, w->gone, &w->left, &busy_ms);
+    int rc = uploads_start(w->uploads, w->class, false, 0, w->gone, &w->left, &busy_ms);
     atomic_store(&w->busy_ms, busy_ms);
     atomic_store(&w->result, rc);
 }
@@ -51,7 +51,7 @@ start(struct wanting *w, struct uploads *u, enum slots_class class)
 static int
 ask(struct uploads *u, bool far, unsigned *ret_busy_ms)
 {
-    return uploads_start(u, SLOTS_CURSOR, far, never_gone, NULL, ret_busy_ms);
+    return uploads_start(u, SLOTS_CURSOR, far, 0, never_gone, NULL, ret_busy_ms);
 }
 
 static void
@@ -69,7 +69,7 @@ open_with(unsigned running, int64_t took_us)
     struct uploads *u = uploads_new(&limits);
     for (int i = 0; i < 64; i++) {
         begin(u);
-        uploads_end(u, UPLOADS_NEAR, took_us);
+        uploads_end(u, UPLOADS_NEAR, 0, took_us);
     }
     return u;
 }
@@ -86,11 +86,11 @@ the_next_one_starts_when_one_ends(void **state)
     while (uploads_queue_ms(u) < 2)
         clock_sleep_ms(1);
     assert_int_equal(atomic_load(&w.result), 1);
-    uploads_end(u, UPLOADS_NEAR, 1000);
+    uploads_end(u, UPLOADS_NEAR, 0, 1000);
     thread_join(&w.thread);
     assert_int_equal(atomic_load(&w.result), 0);
-    uploads_end(u, UPLOADS_NEAR, 1000);
-    uploads_end(u, UPLOADS_NEAR, 1000);
+    uploads_end(u, UPLOADS_NEAR, 0, 1000);
+    uploads_end(u, UPLOADS_NEAR, 0, 1000);
     assert_int_equal(uploads_queue_ms(u), 0);
     uploads_free(u);
 }
@@ -104,7 +104,7 @@ a_long_queue_is_told_and_not_joined(void **state)
     begin(u);
     assert_int_equal(ask(u, false, &busy_ms), ERR_BUSY);
     assert_in_range(busy_ms, 90, 110);
-    uploads_end(u, UPLOADS_NEAR, 1);
+    uploads_end(u, UPLOADS_NEAR, 0, 1);
     uploads_free(u);
 }
 
@@ -119,9 +119,9 @@ an_estimate_that_was_wrong_ends_in_busy(void **state)
     thread_join(&w.thread);
     assert_int_equal(atomic_load(&w.result), ERR_BUSY);
     assert_true(atomic_load(&w.busy_ms) > 0);
-    uploads_end(u, UPLOADS_NEAR, 1000);
+    uploads_end(u, UPLOADS_NEAR, 0, 1000);
     begin(u); /* nobody holds a place in the queue */
-    uploads_end(u, UPLOADS_NEAR, 1000);
+    uploads_end(u, UPLOADS_NEAR, 0, 1000);
     uploads_free(u);
 }
 
@@ -139,7 +139,7 @@ who_has_left_gives_its_place_back(void **state)
     thread_join(&w.thread);
     assert_int_equal(atomic_load(&w.result), ERR_CLOSED);
     assert_in_range(uploads_queue_ms(u), 1, 2);
-    uploads_end(u, UPLOADS_NEAR, 1000);
+    uploads_end(u, UPLOADS_NEAR, 0, 1000);
     uploads_free(u);
 }
 
@@ -172,11 +172,11 @@ other_sites_have_the_slots_that_the_own_does_not_use(void **state)
     limits.running = SLOTS_NEAR; /* what runs ends where it began */
     uploads_set_limits(u, &limits);
     for (unsigned i = SLOTS_NEAR; i < SLOTS_MAX; i++)
-        uploads_end(u, UPLOADS_FAR, 1);
-    uploads_end(u, UPLOADS_NEAR, 1);
+        uploads_end(u, UPLOADS_FAR, 0, 1);
+    uploads_end(u, UPLOADS_NEAR, 0, 1);
     assert_int_equal(ask(u, true, &busy_ms), UPLOADS_NEAR);
     for (unsigned i = 0; i < SLOTS_NEAR; i++)
-        uploads_end(u, UPLOADS_NEAR, 1);
+        uploads_end(u, UPLOADS_NEAR, 0, 1);
     uploads_free(u);
 }
 
@@ -193,12 +193,12 @@ fewer_slots_count_at_once(void **state)
     start(&w, u, SLOTS_FILL);
     while (uploads_queue_ms(u) < 3)
         clock_sleep_ms(1);
-    uploads_end(u, UPLOADS_NEAR, 1000);
+    uploads_end(u, UPLOADS_NEAR, 0, 1000);
     assert_int_equal(atomic_load(&w.result), 1);
-    uploads_end(u, UPLOADS_NEAR, 1000);
+    uploads_end(u, UPLOADS_NEAR, 0, 1000);
     thread_join(&w.thread);
     assert_int_equal(atomic_load(&w.result), 0);
-    uploads_end(u, UPLOADS_NEAR, 1000);
+    uploads_end(u, UPLOADS_NEAR, 0, 1000);
     uploads_free(u);
 }
 
@@ -218,7 +218,7 @@ closing_ends_all_waits(void **state)
     thread_join(&w.thread);
     assert_int_equal(atomic_load(&w.result), ERR_CLOSED);
     assert_int_equal(uploads_take(u, 100), 0);
-    uploads_end(u, UPLOADS_NEAR, 1000);
+    uploads_end(u, UPLOADS_NEAR, 0, 1000);
     uploads_free(u);
 }
 
