@@ -81,39 +81,22 @@ pick_room(const struct pick_source *s, int64_t now_ms)
     return s->requests < PICK_PER_PEER && rank_usable(s->rank, now_ms);
 }
 
-static int
-better(const struct pick_source *sources, int a, int b, int64_t now_ms, uint64_t len)
-{
-    if (a < 0)
-        return b;
-    int64_t eta_a = rank_eta_us(sources[a].rank, now_ms, len);
-    int64_t eta_b = rank_eta_us(sources[b].rank, now_ms, len);
-    return eta_b < eta_a ? b : a;
-}
-
 int
-pick_source(const struct pick_source *sources, size_t count, int64_t now_ms, uint64_t len,
-            struct rng *r)
+pick_source(const struct pick_source *sources, size_t count, int64_t now_ms, struct rng *r)
 {
-    int best = -1, fastest = -1;
-    uint64_t rate = 0;
-    if (count == 0)
-        return -1;
-    for (unsigned i = 0; i < PICK_RANDOM; i++) {
-        int at = (int)rng_below(r, count);
-        if (pick_room(&sources[at], now_ms))
-            best = better(sources, best, at, now_ms, len);
-    }
+    int best = -1;
+    uint64_t fastest = 0, ties = 0;
     for (size_t i = 0; i < count; i++) {
-        if (!pick_room(&sources[i], now_ms))
+        uint64_t rate = rank_rate(sources[i].rank, now_ms);
+        if (rate < fastest || !pick_room(&sources[i], now_ms))
             continue;
-        uint64_t mine = rank_rate(sources[i].rank, now_ms);
-        if (mine > rate) {
-            rate = mine;
-            fastest = (int)i;
-        }
+        if (rate > fastest)
+            ties = 0;
+        fastest = rate;
+        if (rng_below(r, ++ties) == 0)
+            best = (int)i;
     }
-    return fastest < 0 ? best : better(sources, best, fastest, now_ms, len);
+    return best;
 }
 
 /* The finalizer of SplitMix64. */

@@ -3,9 +3,8 @@
  * A piece: the first that lacks in a reader's window with probability 1/2 (always while that reader
  * stands still), else the rarest among peers, ties at random. A piece with one holder is left to
  * one node, which others will have it from, unless a reader stands still at that very piece or
- * there is nothing else to do: who gave it once shall give other pieces. A source: of PICK_RANDOM
- * random holders and the fastest one that with the least time to arrive, so that nodes do not all
- * run to the same. */
+ * there is nothing else to do: who gave it once shall give other pieces. A source: the fastest
+ * holder that has room, ties at random. Nodes do not all run to the same one: it is busy then. */
 #ifndef P2P_PICK_H
 #define P2P_PICK_H
 
@@ -14,7 +13,6 @@
 #include "p2p/rank.h"
 
 #define PICK_WINDOW      8 /* pieces in front of a cursor */
-#define PICK_RANDOM      4
 #define PICK_PER_PEER    1 /* requests at one peer: more only fill its queue (simulated) */
 #define PICK_CURSORS_MAX 16
 #define PICK_NEAR        32 /* neighbours of a node in a larger swarm, about */
@@ -42,8 +40,7 @@ int64_t pick_piece(const struct pick_pieces *p, struct rng *r);
 
 bool pick_room(const struct pick_source *s, int64_t now_ms);
 /* Of the sources that hold the piece; -1: none has room now. */
-int pick_source(const struct pick_source *sources, size_t count, int64_t now_ms, uint64_t len,
-                struct rng *r);
+int pick_source(const struct pick_source *sources, size_t count, int64_t now_ms, struct rng *r);
 
 /* Are two nodes of these pick_hash() neighbours in a swarm where each has so many others? Each node
  * has about PICK_NEAR of them, and is one of theirs. */

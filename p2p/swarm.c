@@ -467,7 +467,6 @@ drop_get(struct swarm *s, struct swarm_run *g)
     }
     struct swarm_link *peer = &s->peers[g->peer];
     peer->requests--;
-    peer->rank.inflight_bytes -= swarm_piece_len(s, g->first);
     s->lan_gets--;
     return peer;
 }

@@ -28,7 +28,6 @@ start(struct swarm *s, struct swarm_run *g, int peer, uint32_t first, uint32_t e
         return;
     struct swarm_link *p = &s->peers[peer];
     p->requests++;
-    p->rank.inflight_bytes += swarm_piece_len(s, first);
     s->lan_gets++;
     ret->node = p->id;
     ret->addr = p->addr;
@@ -209,7 +208,7 @@ source_of(struct swarm *s, uint32_t piece, int64_t now_ms, struct rng *r)
         index[count] = (int)i;
         sources[count++] = (struct pick_source){&p->rank, p->requests};
     }
-    int at = pick_source(sources, count, now_ms, swarm_piece_len(s, piece), r);
+    int at = pick_source(sources, count, now_ms, r);
     return at < 0 ? -1 : index[at];
 }
 
