@@ -110,7 +110,7 @@ swarms_elected(struct swarms *x, const struct swarms_at *at, bool was_deputy)
 {
     bool office = swarms_in_office(at);
     tracker_office(x->tracker, office ? at->elect->tracker.epoch : 0);
-    if (office && !was_deputy)
+    if (office && !was_deputy && member_count(at->members, at->elect->site) > 0)
         x->learn_ms = at->now_ms + SWARMS_LEARN_MS;
     uint64_t spread_ms = (at->members->count + 1) * SWARMS_JITTER_MS;
     x->rejoin_ms = at->now_ms + (int64_t)rng_below(&x->rng, spread_ms < 500 ? spread_ms : 500);

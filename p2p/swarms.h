@@ -9,8 +9,8 @@
 
 #define SWARMS_MAX       256
 #define SWARMS_SEED_MS   60000 /* that long a stored blob that nobody asks for is offered */
-#define SWARMS_LEARN_MS  300   /* a tracker that was not deputy listens before it grants */
-#define SWARMS_JITTER_MS 5     /* times members: spread of announcements to a new tracker */
+#define SWARMS_LEARN_MS  300 /* a tracker of others that was not deputy listens before it grants */
+#define SWARMS_JITTER_MS 5   /* times members: spread of announcements to a new tracker */
 
 struct swarms;
 

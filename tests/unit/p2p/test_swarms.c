@@ -416,6 +416,34 @@ every_blob_of_a_request_is_answered(void **state)
     swarms_free(x);
 }
 
+/* The requests that a node has right after it became tracker of `others`, for a blob it wants. */
+static unsigned
+first_gets(struct swarms *x, bool others)
+{
+    struct swarms_at at = follower(1000);
+    struct digest d = unit_blob(1);
+    elect.role = ELECT_TRACKER;
+    elect.tracker = (struct elect_claim){5, 0, self};
+    if (!others)
+        member_init(&members, 1);
+    swarms_elected(x, &at, false);
+    assert_non_null(swarms_open(x, &d, SIZE, WANTS, 1000));
+    swarms_settle(x, &at, &plan);
+    return count(PLAN_GET);
+}
+
+/* What it listens for can only come from others. */
+static void
+a_new_tracker_without_others_begins_at_once(void **state)
+{
+    (void)state;
+    for (int others = 0; others <= 1; others++) {
+        struct swarms *x = swarms_new(1);
+        assert_int_equal(first_gets(x, others == 1), others == 1 ? 0 : 1);
+        swarms_free(x);
+    }
+}
+
 /* Node 9 says to this node, the tracker, what it fetches. */
 static void
 report(struct swarms *x, const struct swarms_at *at, uint32_t lease, uint8_t state)
@@ -856,6 +884,7 @@ main(void)
         cmocka_unit_test(who_gives_some_of_another_blob_is_believed_about_that),
         cmocka_unit_test(blobs_are_announced_together),
         cmocka_unit_test(every_blob_of_a_request_is_answered),
+        cmocka_unit_test(a_new_tracker_without_others_begins_at_once),
         cmocka_unit_test(a_banned_node_is_told_to_stop_its_leases_and_keeps_what_it_took),
         cmocka_unit_test(what_nobody_wants_any_more_is_given_up_with_a_last_word),
         cmocka_unit_test(a_blob_is_opened_once_and_there_is_a_limit),
