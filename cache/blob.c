@@ -74,7 +74,6 @@ blob_free(struct blob *b)
     mem_free(b->spoilt);
     mem_free(b->sums);
     words_free(b->words);
-    digester_free(b->piece_digester);
     fd_close(&b->fd);
     frames_free(b->frames);
     cond_release(&b->grew);

@@ -139,8 +139,6 @@ blob_drop(struct blob *b, const uint8_t *bits)
         b->saved_bytes = b->flushed_bytes = b->pieces->have_bytes;
         digester_free(b->digester);
         b->digester = NULL;
-        digester_free(b->piece_digester);
-        b->piece_digester = NULL;
         b->hashed_bytes = 0;
         b->sick = false;
         cond_wake(&b->grew);

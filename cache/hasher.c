@@ -9,7 +9,6 @@
 #include "cache/blob.h"
 #include "cache/pace.h"
 #include "cache/window.h"
-#include "cache/words_inside.h"
 
 /* What to do next for the blob in hands. */
 enum turn { TURN_HASH, TURN_AGAIN, TURN_IDLE, TURN_DONE };
@@ -107,7 +106,6 @@ hash_step(struct blob *b, uint64_t end, uint8_t *room)
     int rc = frames_read(b->frames, b->fd, b->hashed_bytes, room, n);
     if (rc == 0) {
         digester_add(b->digester, room, n);
-        words_follow(b, b->hashed_bytes, room, n);
         b->hashed_bytes += n;
         if (b->window != NULL) {
             window_hashed(b, b->hashed_bytes);

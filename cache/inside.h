@@ -148,7 +148,6 @@ struct blob {
 
     /* the hash thread that has it in hands */
     struct digester *digester;
-    struct digester *piece_digester; /* NULL: the word of the piece is known */
     uint64_t hashed_bytes;
     struct blob *hash_next; /* hasher's lock */
 

@@ -1,8 +1,7 @@
-/* Words of a blob: made, kept, told.
+/* Words of a blob: kept, told, made again.
  *
- * Who fills the blob says the words that it had to check anyway (blob_word); the hash thread that
- * follows the prefix makes those that nobody said before it came to the piece. So there are all of
- * them when the digest is right, which proves them, too. */
+ * Who fills the blob says the words that it hashed or checked anyway (blob_word). When it said all
+ * of them and the digest is right, which proves them, too, they are kept. */
 #include "base/clock.h"
 #include "base/fs.h"
 #include "cache/blob.h"
@@ -69,62 +68,18 @@ words_complete(const struct words *w)
     return w != NULL && w->known_count == w->count;
 }
 
-/* ---- made while a blob is filled ---- */
+/* ---- said while a blob is filled ---- */
 
 void
 blob_word(struct blob *b, uint64_t start, const uint8_t word[CACHE_WORD_BYTES])
 {
     lock_take(&b->lock);
-    if (b->words != NULL && b->phase == BLOB_FILLING && start < b->words->size) {
+    bool open =
+        b->phase == BLOB_FILLING || b->phase == BLOB_VERIFIED; /* it overtook the last one */
+    if (open && b->words != NULL && !words_complete(b->words) && start < b->words->size) {
         words_set(b->words, (uint32_t)(start / b->words->piece_bytes), word);
     }
     lock_drop(&b->lock);
-}
-
-static void
-begin_piece(struct blob *b, uint32_t piece)
-{
-    digester_free(b->piece_digester);
-    b->piece_digester = NULL;
-    lock_take(&b->lock);
-    bool known = words_has(b->words, piece);
-    lock_drop(&b->lock);
-    if (!known) {
-        b->piece_digester = digester_new(DIGEST_SHA256);
-    }
-}
-
-static void
-end_piece(struct blob *b, uint64_t start)
-{
-    struct digest sum;
-    digester_finish(b->piece_digester, &sum);
-    digester_free(b->piece_digester);
-    b->piece_digester = NULL;
-    blob_word(b, start, sum.bytes);
-}
-
-void
-words_follow(struct blob *b, uint64_t at, const uint8_t *bytes, size_t len)
-{
-    const struct words *w = b->words;
-    while (w != NULL && len > 0) {
-        uint32_t piece = (uint32_t)(at / w->piece_bytes);
-        uint64_t end = (uint64_t)(piece + 1) * w->piece_bytes;
-        size_t n = end - at < len ? (size_t)(end - at) : len;
-        if (at % w->piece_bytes == 0) {
-            begin_piece(b, piece);
-        }
-        at += n;
-        if (b->piece_digester != NULL) {
-            digester_add(b->piece_digester, bytes, n);
-        }
-        if (b->piece_digester != NULL && (at == end || at == w->size)) {
-            end_piece(b, (uint64_t)piece * w->piece_bytes);
-        }
-        bytes += n;
-        len -= n;
-    }
 }
 
 /* ---- kept ---- */
@@ -147,8 +102,10 @@ save(struct cache *c, const struct digest *d, const struct words *w)
 void
 words_keep(struct blob *b)
 {
-    /* From VERIFIED on nobody changes them. */
-    if (words_complete(b->words)) {
+    lock_take(&b->lock);
+    bool all = words_complete(b->words); /* then nobody changes them */
+    lock_drop(&b->lock);
+    if (all) {
         (void)!save(b->cache, &b->digest, b->words); /* they can be made again */
     }
 }

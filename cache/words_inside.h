@@ -1,5 +1,5 @@
 /* Words: what the pieces of a blob hash to (SHA-256), for nodes that take single pieces of it. They
- * are made while the blob is filled and kept beside it (store.h), so that a node that was started
+ * are said by who fills the blob and kept beside it (store.h), so that a node that was started
  * anew can say them at once. A file that is missing, damaged or of another version is no loss: they
  * are made again from the blob when somebody asks. A blob of one piece has none. */
 #ifndef CACHE_WORDS_INSIDE_H
@@ -26,8 +26,6 @@ bool words_complete(const struct words *w);
 
 /* ---- of a blob ---- */
 
-/* Hash thread: the next bytes of the prefix that it follows. */
-void words_follow(struct blob *b, uint64_t at, const uint8_t *bytes, size_t len);
 /* Disk thread: the blob is stored; what is known of it is kept. */
 void words_keep(struct blob *b);
 /* Disk thread: the blob goes. */

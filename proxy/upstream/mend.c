@@ -224,7 +224,8 @@ void
 mend_listen(struct fill *f, int64_t now_ms)
 {
     bool asked = f->mend != NULL || p2p_others(f->world->p2p) > 0;
-    trail_on_whole(f->trail, asked ? on_whole : NULL, f);
+    bool hears = asked || trail_is_cheap(f->trail, now_ms - f->begun_ms);
+    trail_on_whole(f->trail, hears ? on_whole : NULL, f);
     if (asked && f->ordered != NULL)
         hear_late(f, now_ms);
 }

@@ -11,6 +11,8 @@ struct trail {
     void *arg;
     unsigned nodes_count;
     struct node_id nodes[TRAIL_NODES_MAX];
+    uint64_t hashed_bytes;
+    bool dear;
     uint8_t *heard; /* bits: `whole` was called */
     uint8_t of[];   /* per piece: TRAIL_NONE, _REGISTRY, _MANY, or FIRST_NODE + index */
 };
@@ -109,6 +111,7 @@ hash(struct trail *t, struct trail_hand *h, uint32_t piece, uint64_t pos, const 
     if (h->digester == NULL)
         return;
     digester_add(h->digester, bytes, len);
+    t->hashed_bytes += len;
     h->at = pos + len;
     if (h->at < piece_end(t, piece))
         return;
@@ -154,6 +157,14 @@ trail_forget(struct trail *t, uint32_t piece)
     must(piece < t->pieces);
     t->of[piece] = TRAIL_NONE;
     bits_clear(t->heard, piece);
+}
+
+bool
+trail_is_cheap(struct trail *t, int64_t took_ms)
+{
+    uint64_t cheap_bytes = TRAIL_UNASKED_BYTES + (uint64_t)took_ms * TRAIL_UNASKED_BYTES_S / 1000;
+    t->dear = t->dear || t->hashed_bytes > cheap_bytes;
+    return !t->dear;
 }
 
 bool

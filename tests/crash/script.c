@@ -57,6 +57,24 @@ tell_words(void *arg, const struct digest *d, const uint8_t *words, uint32_t cou
     atomic_store(&told.count, count);
 }
 
+static void
+word_of(const struct body *of, size_t at, struct digest *ret)
+{
+    size_t piece = pieces_piece_bytes(of->len);
+    size_t left = of->len - at;
+    digest_of(DIGEST_SHA256, of->bytes + at, left < piece ? left : piece, ret);
+}
+
+static void
+say_words(struct blob *b, const struct body *of)
+{
+    for (size_t at = 0; at < of->len; at += pieces_piece_bytes(of->len)) {
+        struct digest word;
+        word_of(of, at, &word);
+        blob_word(b, at, word.bytes);
+    }
+}
+
 const char *
 script_ask_words(struct cache *c, int body)
 {
@@ -73,8 +91,7 @@ script_ask_words(struct cache *c, int body)
     }
     for (size_t at = 0, i = 0; at < want->len; at += piece, i++) {
         struct digest word;
-        digest_of(DIGEST_SHA256, want->bytes + at, want->len - at < piece ? want->len - at : piece,
-                  &word);
+        word_of(want, at, &word);
         if (memcmp(told.words + i * CACHE_WORD_BYTES, word.bytes, CACHE_WORD_BYTES) != 0) {
             return "wrong words";
         }
@@ -117,6 +134,9 @@ fill(struct blob *b, const struct body *from, uint64_t upto)
 {
     struct gap gap;
     int rc = blob_begin(b, from->len);
+    if (rc == 0) {
+        say_words(b, from);
+    }
     while (rc == 0 && blob_claim(b, UINT64_MAX, &gap)) {
         uint64_t end = gap.end < upto ? gap.end : upto;
         while (rc == 0 && gap.start < end) {

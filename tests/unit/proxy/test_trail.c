@@ -67,6 +67,31 @@ more_nodes_than_are_counted_are_many(void **state)
     trail_free(t);
 }
 
+/* Unasked words cost a bounded share of a processor, or none are made any more. */
+static void
+words_for_nobody_are_cheap(void **state)
+{
+    (void)state;
+    static uint8_t bytes[256 * 1024];
+    struct trail *t = trail_new(64u << 20);
+    struct trail_hand h = {0};
+    struct told told = {0};
+    trail_on_whole(t, tell, &told);
+    uint64_t at = 0;
+    for (; at < TRAIL_UNASKED_BYTES; at += sizeof bytes)
+        trail_bytes(t, &h, registry, at, bytes, sizeof bytes);
+    assert_true(trail_is_cheap(t, 0));
+    trail_bytes(t, &h, registry, at, bytes, sizeof bytes);
+    assert_true(trail_is_cheap(t, 16)); /* 262 KiB more */
+    for (at += sizeof bytes; at < 2 * TRAIL_UNASKED_BYTES; at += sizeof bytes)
+        trail_bytes(t, &h, registry, at, bytes, sizeof bytes);
+    assert_true(trail_is_cheap(t, 500));
+    assert_false(trail_is_cheap(t, 499));
+    assert_false(trail_is_cheap(t, 60000)); /* what was left out is not made up for */
+    trail_put_down(&h);
+    trail_free(t);
+}
+
 static void
 whole_pieces_of_the_registry_are_hashed(void **state)
 {
@@ -133,6 +158,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_piece_is_of_the_registry_of_a_node_or_of_many),
         cmocka_unit_test(more_nodes_than_are_counted_are_many),
+        cmocka_unit_test(words_for_nobody_are_cheap),
         cmocka_unit_test(whole_pieces_of_the_registry_are_hashed),
         cmocka_unit_test(a_piece_of_which_a_part_is_anothers_is_not_hashed),
         cmocka_unit_test(a_piece_that_nobody_listened_to_in_part_is_not_told),
