@@ -351,9 +351,8 @@ answer_bytes(struct demand *d)
     if (d->parcel.kind == PARCEL_MANIFEST)
         cache_heard(d->rooms->cache, &d->parcel.digest);
     bool small = d->parcel.kind == PARCEL_MANIFEST && d->body_bytes <= PIECE_BYTES_MIN;
-    int rc = small ? 0
-                   : uploads_start(d->rooms->uploads, d->parcel.class, is_far(d),
-                                   number_of(&d->from), is_gone, d->conn, &busy_ms);
+    struct uploads_for whom = {d->parcel.class, is_far(d), number_of(&d->from)};
+    int rc = small ? 0 : uploads_start(d->rooms->uploads, &whom, is_gone, d->conn, &busy_ms);
     if (rc == ERR_BUSY)
         return refuse_busy(d, busy_ms);
     if (rc < 0)

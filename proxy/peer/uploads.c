@@ -117,20 +117,20 @@ end_one(struct uploads *u, enum uploads_room room, uint64_t from, int64_t took_u
 }
 
 int
-uploads_start(struct uploads *u, enum slots_class class, bool far, uint64_t from,
-              bool (*gone)(void *arg), void *arg, unsigned *ret_busy_ms)
+uploads_start(struct uploads *u, const struct uploads_for *whom, bool (*gone)(void *arg), void *arg,
+              unsigned *ret_busy_ms)
 {
     struct waiter w = {0};
     int rc = ERR_BUSY;
     unsigned busy_ms = UPLOADS_OFF_MS;
     lock_take(&u->lock);
     w.who = u->next_who++;
-    enum uploads_room room = far && !u->shared ? UPLOADS_FAR : UPLOADS_NEAR;
+    enum uploads_room room = whom->far && !u->shared ? UPLOADS_FAR : UPLOADS_NEAR;
     struct slots *slots = &u->slots[room];
     enum slots_answer answer =
         u->off || u->closed
             ? SLOTS_BUSY
-            : slots_ask(slots, w.who, room == UPLOADS_FAR ? 0 : from, class, &busy_ms);
+            : slots_ask(slots, w.who, room == UPLOADS_FAR ? 0 : whom->from, whom->class, &busy_ms);
     if (answer == SLOTS_START) {
         rc = 0;
     } else if (answer == SLOTS_WAIT) {
@@ -138,7 +138,7 @@ uploads_start(struct uploads *u, enum slots_class class, bool far, uint64_t from
         rc = wait_turn(u, &w, gone, arg);
         DL_DELETE(u->waiters, &w);
         if (rc < 0 && w.granted)
-            end_one(u, room, from,
+            end_one(u, room, whom->from,
                     (int64_t)slots->service_us); /* it came too late: to the next one */
         else if (rc < 0)
             slots_leave(slots, w.who);

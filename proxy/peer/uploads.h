@@ -23,10 +23,16 @@ void uploads_set_limits(struct uploads *u, const struct uploads_limits *limits);
 /* Waits end, and nothing starts any more. */
 void uploads_close(struct uploads *u);
 
-/* Waits for a turn; `gone` is asked now and then whether anybody still wants it. far: for another
- * site; from: a number of the node, for slots_ask. Its room, and uploads_end of it follows;
- * ERR_BUSY and how long to stay away; ERR_CLOSED. */
-CHECKED int uploads_start(struct uploads *u, enum slots_class class, bool far, uint64_t from,
+/* For whom an upload is. */
+struct uploads_for {
+    enum slots_class class;
+    bool far;      /* another site */
+    uint64_t from; /* a number of the node, for slots_ask */
+};
+
+/* Waits for a turn; `gone` is asked now and then whether anybody still wants it. Its room, and
+ * uploads_end of it follows; ERR_BUSY and how long to stay away; ERR_CLOSED. */
+CHECKED int uploads_start(struct uploads *u, const struct uploads_for *whom,
                           bool (*gone)(void *arg), void *arg, unsigned *ret_busy_ms);
 void uploads_end(struct uploads *u, enum uploads_room room, uint64_t from, int64_t took_us);
 /* Must bytes go through uploads_take. */

@@ -35,7 +35,8 @@ want(void *arg)
 {
     struct wanting *w = arg;
     unsigned busy_ms = 0;
-    int rc = uploads_start(w->uploads, w->class, false, 0, w->gone, &w->left, &busy_ms);
+    struct uploads_for whom = {.class = w->class};
+    int rc = uploads_start(w->uploads, &whom, w->gone, &w->left, &busy_ms);
     atomic_store(&w->busy_ms, busy_ms);
     atomic_store(&w->result, rc);
 }
@@ -51,7 +52,8 @@ start(struct wanting *w, struct uploads *u, enum slots_class class)
 static int
 ask(struct uploads *u, bool far, unsigned *ret_busy_ms)
 {
-    return uploads_start(u, SLOTS_CURSOR, far, 0, never_gone, NULL, ret_busy_ms);
+    struct uploads_for whom = {.class = SLOTS_CURSOR, .far = far};
+    return uploads_start(u, &whom, never_gone, NULL, ret_busy_ms);
 }
 
 static void
