@@ -35,13 +35,13 @@
 #include "cache/pieces.h"
 #include "cache/store.h"
 #include "cache/tags.h"
+#include "cache/words_queue.h"
 #include <stdatomic.h>
 
 /* Hold-back: docs of the swarm, integrity; a piece is never shorter. */
 #define HOLDBACK_BYTES   (64u * 1024)
 #define CURSORS_MAX      64 /* readers that tell the fetcher where they wait; more wait all the same */
 #define BLOB_READERS_MAX 64 /* readers that a window waits for; more may fall behind it */
-#define WORDS_ASKS_MAX   64 /* questions for words that wait */
 
 enum entry_state {
     ENTRY_ABSENT,  /* no file yet */
@@ -194,9 +194,9 @@ struct cache {
     uint64_t windows_bytes, windows_max_bytes; /* of all windows: now, at most */
     struct digest gone[CACHE_GONE_MAX];        /* for cache_take_gone, a ring */
     unsigned gone_first, gone_count;
-    struct digest words_asks[WORDS_ASKS_MAX]; /* the oldest first */
-    unsigned words_asks_count;
-    struct cond asked_words; /* one came, or one was told */
+    struct words_queue words_asked; /* questions */
+    struct words_queue words_due;   /* stored without words: made when no blob is filled */
+    struct cond asked_words;        /* one came, or one was told */
     void (*tell_words)(void *arg, const struct digest *d, const uint8_t *words, uint32_t count);
     void *tell_words_arg;
     bool telling_words;      /* it runs */

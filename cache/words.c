@@ -1,7 +1,8 @@
-/* Words of a blob: kept, told, made again.
+/* Words of a blob: kept, told, made.
  *
  * Who fills the blob says the words that it hashed or checked anyway (blob_word). When it said all
- * of them and the digest is right, which proves them, too, they are kept. */
+ * of them and the digest is right, which proves them, too, they are kept; else they are made from
+ * the stored blob when somebody asks, or when no blob is filled. */
 #include "base/clock.h"
 #include "base/fs.h"
 #include "cache/blob.h"
@@ -13,6 +14,7 @@
 
 #define STEP_BYTES (256u * 1024)
 #define WAIT_MS    2000 /* for a stored blob that is being checked */
+#define LOOK_MS    1000 /* between two looks at whether blobs are still filled */
 
 /* ---- a table ---- */
 
@@ -74,8 +76,8 @@ void
 blob_word(struct blob *b, uint64_t start, const uint8_t word[CACHE_WORD_BYTES])
 {
     lock_take(&b->lock);
-    bool open =
-        b->phase == BLOB_FILLING || b->phase == BLOB_VERIFIED; /* it overtook the last one */
+    /* The verdict may overtake the last one. */
+    bool open = b->phase == BLOB_FILLING || b->phase == BLOB_VERIFIED;
     if (open && b->words != NULL && !words_complete(b->words) && start < b->words->size) {
         words_set(b->words, (uint32_t)(start / b->words->piece_bytes), word);
     }
@@ -83,6 +85,17 @@ blob_word(struct blob *b, uint64_t start, const uint8_t word[CACHE_WORD_BYTES])
 }
 
 /* ---- kept ---- */
+
+/* What has no place is not made: its asker goes elsewhere, or asks. */
+static void
+queue(struct cache *c, struct words_queue *q, const struct digest *d)
+{
+    lock_take(&c->lock);
+    if (words_queue_put(q, d)) {
+        cond_wake(&c->asked_words);
+    }
+    lock_drop(&c->lock);
+}
 
 /* Without a sync: what a crash leaves of it has a wrong checksum, and is written again. */
 static int
@@ -102,11 +115,14 @@ save(struct cache *c, const struct digest *d, const struct words *w)
 void
 words_keep(struct blob *b)
 {
+    struct cache *c = b->cache;
     lock_take(&b->lock);
     bool all = words_complete(b->words); /* then nobody changes them */
     lock_drop(&b->lock);
     if (all) {
-        (void)!save(b->cache, &b->digest, b->words); /* they can be made again */
+        (void)!save(c, &b->digest, b->words); /* they can be made again */
+    } else if (b->words != NULL) {
+        queue(c, &c->words_due, &b->digest);
     }
 }
 
@@ -217,16 +233,20 @@ make(struct cache *c, const struct digest *d)
     return NULL;
 }
 
+static struct words *
+load_or_make(struct cache *c, const struct digest *d)
+{
+    uint64_t size = cache_stored(c, d);
+    struct words *w = size > 0 ? load(c, d, size) : NULL;
+    return w != NULL || size == 0 ? w : make(c, d);
+}
+
 /* ---- told ---- */
 
 static void
 answer(struct cache *c, const struct digest *d)
 {
-    uint64_t size = cache_stored(c, d);
-    struct words *w = size > 0 ? load(c, d, size) : NULL;
-    if (w == NULL && size > 0) {
-        w = make(c, d);
-    }
+    struct words *w = load_or_make(c, d);
     lock_take(&c->lock);
     void (*tell)(void *, const struct digest *, const uint8_t *, uint32_t) = c->tell_words;
     void *arg = c->tell_words_arg;
@@ -242,18 +262,29 @@ answer(struct cache *c, const struct digest *d)
     words_free(w);
 }
 
+static bool take_next(struct cache *c, struct digest *ret, bool *ret_asked) NEEDS(c->lock);
 static bool
-next_ask(struct cache *c, struct digest *ret)
+take_next(struct cache *c, struct digest *ret, bool *ret_asked)
+{
+    *ret_asked = c->words_asked.count > 0;
+    bool leisure = c->words_due.count > 0 && c->filling_count == 0;
+    if (c->tell_words == NULL || (!*ret_asked && !leisure)) {
+        return false;
+    }
+    *ret = words_queue_take(*ret_asked ? &c->words_asked : &c->words_due);
+    return true;
+}
+
+/* False: the cache closes. */
+static bool
+wait_next(struct cache *c, struct digest *ret, bool *ret_asked)
 {
     lock_take(&c->lock);
-    while (!c->checks_end && (c->words_asks_count == 0 || c->tell_words == NULL)) {
-        (void)cond_wait(&c->asked_words, &c->lock, INT64_MAX);
+    while (!c->checks_end && !take_next(c, ret, ret_asked)) {
+        int64_t until_ms = c->words_due.count > 0 ? clock_ms() + LOOK_MS : INT64_MAX;
+        (void)cond_wait(&c->asked_words, &c->lock, until_ms);
     }
     bool any = !c->checks_end;
-    if (any) {
-        *ret = c->words_asks[0];
-        memmove(c->words_asks, c->words_asks + 1, --c->words_asks_count * sizeof *ret);
-    }
     lock_drop(&c->lock);
     return any;
 }
@@ -261,9 +292,15 @@ next_ask(struct cache *c, struct digest *ret)
 static void
 run(void *arg)
 {
+    struct cache *c = arg;
     struct digest d;
-    while (next_ask(arg, &d)) {
-        answer(arg, &d);
+    bool asked;
+    while (wait_next(c, &d, &asked)) {
+        if (asked) {
+            answer(c, &d);
+        } else {
+            words_free(load_or_make(c, &d));
+        }
     }
 }
 
@@ -273,16 +310,10 @@ words_start(struct cache *c)
     return thread_start(&c->words_thread, "ps-words", run, c);
 }
 
-/* What has no place is not answered: its asker goes elsewhere. */
 void
 cache_ask_words(struct cache *c, const struct digest *d)
 {
-    lock_take(&c->lock);
-    if (c->words_asks_count < WORDS_ASKS_MAX) {
-        c->words_asks[c->words_asks_count++] = *d;
-        cond_wake(&c->asked_words);
-    }
-    lock_drop(&c->lock);
+    queue(c, &c->words_asked, d);
 }
 
 void

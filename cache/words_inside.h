@@ -26,7 +26,7 @@ bool words_complete(const struct words *w);
 
 /* ---- of a blob ---- */
 
-/* Disk thread: the blob is stored; what is known of it is kept. */
+/* Disk thread: the blob is stored; all its words are kept, or made later. */
 void words_keep(struct blob *b);
 /* Disk thread: the blob goes. */
 void words_remove(struct cache *c, const struct digest *d);

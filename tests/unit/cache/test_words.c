@@ -206,22 +206,33 @@ ignore(void *arg)
     (void)arg;
 }
 
-/* Nothing is hashed twice for a node that nobody asks. */
+/* Not beside the blobs that clients wait for, unless somebody asks. */
 static void
-words_that_nobody_said_are_made_when_asked_for(void **state)
+words_that_nobody_said_are_made_when_no_blob_is_filled(void **state)
 {
     (void)state;
     struct room r;
-    struct digest d;
-    uint8_t *body = make_body(1, SIZE, &d);
+    struct digest d, asked, other;
+    enum cache_got got;
+    uint8_t *body = make_body(1, SIZE, &d), *second = make_body(2, SIZE, &asked);
+    uint8_t *third = make_body(3, SIZE, &other);
     start(&r);
+    struct blob *b = cache_acquire(r.cache, &other, &got);
+    assert_int_equal(blob_begin(b, SIZE), 0);
     store_body(&r, &d, body, SIZE);
-    room_reopen(&r);
+    store_body(&r, &asked, second, SIZE);
+    assert_told(&r, &asked, second); /* its thread has looked at both */
+    assert_true(are_kept(&r, &asked));
     assert_false(are_kept(&r, &d));
+    blob_fail(b, ERR_UPSTREAM);
+    blob_release(&b);
+    wait_kept(&r, &d);
+    rot(&r, &d, 5); /* they are read, not made */
     assert_told(&r, &d, body);
-    assert_true(are_kept(&r, &d));
     room_release(&r);
     mem_free(body);
+    mem_free(second);
+    mem_free(third);
 }
 
 /* The words that a fetcher says are believed, until its piece is dropped. */
@@ -307,7 +318,7 @@ main(void)
         cmocka_unit_test(without_a_swarm_none_are_kept),
         cmocka_unit_test(damaged_words_are_made_again),
         cmocka_unit_test(wrong_bytes_prove_nothing_and_are_served_no_more),
-        cmocka_unit_test(words_that_nobody_said_are_made_when_asked_for),
+        cmocka_unit_test(words_that_nobody_said_are_made_when_no_blob_is_filled),
         cmocka_unit_test(a_piece_that_comes_again_has_another_word),
         cmocka_unit_test(words_go_with_their_blob),
     };
