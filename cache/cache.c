@@ -176,6 +176,7 @@ stop_threads(struct cache *c)
     content_stop(c->content);
     thread_join(&c->scrub_thread);
     thread_join(&c->words_thread);
+    thread_join(&c->words_due_thread);
     thread_join(&c->pack_thread);
     hasher_stop(&c->hasher);
     lock_take(&c->lock);

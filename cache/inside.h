@@ -227,7 +227,8 @@ struct cache {
     _Atomic bool degraded;
     _Atomic uint64_t promised_bytes; /* of blobs that begin, and of those that fill: theirs */
     struct content *content;         /* NULL: containerd's store is not used */
-    struct thread disk_thread, scrub_thread, words_thread, pack_thread; /* opener only */
+    /* opener only */
+    struct thread disk_thread, scrub_thread, pack_thread, words_thread, words_due_thread;
     bool mailbox_open;
 };
 

@@ -2,7 +2,8 @@
  *
  * Who fills the blob says the words that it hashed or checked anyway (blob_word). When it said all
  * of them and the digest is right, which proves them, too, they are kept; else they are made from
- * the stored blob when somebody asks, or when no blob is filled. */
+ * the stored blob: at once when somebody asks, or when no blob is filled and nobody else wants the
+ * processor. */
 #include "base/clock.h"
 #include "base/fs.h"
 #include "cache/blob.h"
@@ -77,8 +78,9 @@ blob_word(struct blob *b, uint64_t start, const uint8_t word[CACHE_WORD_BYTES])
 {
     lock_take(&b->lock);
     /* The verdict may overtake the last one. */
-    bool open = b->phase == BLOB_FILLING || b->phase == BLOB_VERIFIED;
-    if (open && b->words != NULL && !words_complete(b->words) && start < b->words->size) {
+    bool open =
+        b->phase == BLOB_FILLING || (b->phase == BLOB_VERIFIED && !words_complete(b->words));
+    if (open && b->words != NULL && start < b->words->size) {
         words_set(b->words, (uint32_t)(start / b->words->piece_bytes), word);
     }
     lock_drop(&b->lock);
@@ -262,52 +264,59 @@ answer(struct cache *c, const struct digest *d)
     words_free(w);
 }
 
-static bool take_next(struct cache *c, struct digest *ret, bool *ret_asked) NEEDS(c->lock);
+/* ---- the threads ---- */
+
+static bool is_ready(const struct cache *c, const struct words_queue *q) NEEDS(c->lock);
 static bool
-take_next(struct cache *c, struct digest *ret, bool *ret_asked)
+is_ready(const struct cache *c, const struct words_queue *q)
 {
-    *ret_asked = c->words_asked.count > 0;
-    bool leisure = c->words_due.count > 0 && c->filling_count == 0;
-    if (c->tell_words == NULL || (!*ret_asked && !leisure)) {
-        return false;
-    }
-    *ret = words_queue_take(*ret_asked ? &c->words_asked : &c->words_due);
-    return true;
+    bool may = q == &c->words_due ? c->filling_count == 0 : c->tell_words != NULL;
+    return may && q->count > 0;
 }
 
 /* False: the cache closes. */
 static bool
-wait_next(struct cache *c, struct digest *ret, bool *ret_asked)
+wait_next(struct cache *c, struct words_queue *q, struct digest *ret)
 {
     lock_take(&c->lock);
-    while (!c->checks_end && !take_next(c, ret, ret_asked)) {
-        int64_t until_ms = c->words_due.count > 0 ? clock_ms() + LOOK_MS : INT64_MAX;
+    while (!c->checks_end && !is_ready(c, q)) {
+        int64_t until_ms = q == &c->words_due && q->count > 0 ? clock_ms() + LOOK_MS : INT64_MAX;
         (void)cond_wait(&c->asked_words, &c->lock, until_ms);
     }
     bool any = !c->checks_end;
+    if (any) {
+        *ret = words_queue_take(q);
+    }
     lock_drop(&c->lock);
     return any;
 }
 
 static void
-run(void *arg)
+run_asked(void *arg)
 {
     struct cache *c = arg;
     struct digest d;
-    bool asked;
-    while (wait_next(c, &d, &asked)) {
-        if (asked) {
-            answer(c, &d);
-        } else {
-            words_free(load_or_make(c, &d));
-        }
+    while (wait_next(c, &c->words_asked, &d)) {
+        answer(c, &d);
+    }
+}
+
+static void
+run_due(void *arg)
+{
+    struct cache *c = arg;
+    struct digest d;
+    thread_lower();
+    while (wait_next(c, &c->words_due, &d)) {
+        words_free(load_or_make(c, &d));
     }
 }
 
 int
 words_start(struct cache *c)
 {
-    return thread_start(&c->words_thread, "ps-words", run, c);
+    int rc = thread_start(&c->words_thread, "ps-words", run_asked, c);
+    return rc < 0 ? rc : thread_start(&c->words_due_thread, "ps-words-due", run_due, c);
 }
 
 void

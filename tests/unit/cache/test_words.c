@@ -221,7 +221,7 @@ words_that_nobody_said_are_made_when_no_blob_is_filled(void **state)
     assert_int_equal(blob_begin(b, SIZE), 0);
     store_body(&r, &d, body, SIZE);
     store_body(&r, &asked, second, SIZE);
-    assert_told(&r, &asked, second); /* its thread has looked at both */
+    assert_told(&r, &asked, second);
     assert_true(are_kept(&r, &asked));
     assert_false(are_kept(&r, &d));
     blob_fail(b, ERR_UPSTREAM);
