@@ -185,7 +185,8 @@ bool swarm_tell_words(struct swarm *s, const struct wire_ask_words *asked, bool 
 /* The digest of the blob is wrong although its pieces are as words say (attest_doubt). */
 void swarm_doubt_words(struct swarm *s, int64_t now_ms);
 /* Somebody asks for words that are not known here. True: whoever stores the blob must bring them,
- * by swarm_attest, and say swarm_recalled at the end; asked for once. */
+ * by swarm_attest, and say swarm_recalled at the end. When none came (its last bytes are not stored
+ * yet), the next question counts again. */
 bool swarm_recalls(struct swarm *s);
 void swarm_recalled(struct swarm *s);
 bool swarm_is_recalling(const struct swarm *s);

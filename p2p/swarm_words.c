@@ -112,7 +112,7 @@ swarm_recalls(struct swarm *s)
 void
 swarm_recalled(struct swarm *s)
 {
-    s->recall = RECALL_OVER;
+    s->recall = bits_get(s->worded, 0) ? RECALL_OVER : RECALL_NOT_YET;
 }
 
 bool

@@ -599,6 +599,10 @@ words_are_brought_from_the_disk_when_somebody_asks(void **state)
     swarms_hear(x, &at, &nine, &ask, &plan); /* it was not answered, so it asks again */
     assert_int_equal(count(PLAN_WORDS), 1);
     assert_int_equal(plan.count, 1);
+    swarm_recalled(swarms_find(x, &d)); /* there were none: it is not stored yet */
+    plan_clear(&plan);
+    swarms_hear(x, &at, &nine, &ask, &plan);
+    assert_int_equal(count(PLAN_WORDS), 1);
     plan_clear(&plan);
     for (uint32_t p = 0; p < 8; p++)
         swarm_attest(swarms_find(x, &d), true, p, word, at.now_ms);
