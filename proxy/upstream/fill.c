@@ -203,6 +203,15 @@ fill_start_patience(struct fill *f, int64_t now_ms)
     f->patient = true;
 }
 
+int64_t
+fill_retry_ms(struct fill *f, const struct run *r, int64_t now_ms)
+{
+    /* Who passes bytes through has no place among the readers. */
+    bool is_read = blob_readers(f->blob) > 0 || blob_passes(f->blob);
+    return patience_retry_ms(&f->patience, &r->call.source->retries, &f->world->rng,
+                             is_read && run_found_away(r), now_ms);
+}
+
 /* ---- the end ---- */
 
 /* How a copy for the site ended. */

@@ -82,6 +82,8 @@ void fill_log_failure(struct fill *f, const struct run *r);
 /* Of an answer of the registry that was read, for the next request. */
 void fill_keep_etag(struct fill *f, const struct run *r);
 void fill_start_patience(struct fill *f, int64_t now_ms);
+/* A request to the registry failed: the time of the next one, or -1 to give up. */
+int64_t fill_retry_ms(struct fill *f, const struct run *r, int64_t now_ms);
 
 /* The fill is over: 0, or the code that the blob fails with; `why` for people, NULL: no word. */
 void fill_end(struct fill *f, int code, const char *why);

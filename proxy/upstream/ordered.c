@@ -225,11 +225,9 @@ refuse(struct fill *f, int code, const char *why, int64_t now_ms)
 static int64_t
 rest_until_ms(struct fill *f, const struct run *r, int64_t now_ms)
 {
-    struct source *s = f->upstream;
     if (r->code != ERR_BUSY)
-        return patience_retry_ms(&f->patience, &s->retries, &f->world->rng, run_was_answered(r),
-                                 now_ms);
-    int64_t until_ms = s->wait.until_ms;
+        return fill_retry_ms(f, r, now_ms);
+    int64_t until_ms = f->upstream->wait.until_ms;
     if (!patience_waits(&f->patience, now_ms, until_ms))
         return -1;
     return until_ms > now_ms ? until_ms : now_ms + RETRY_BASE_MS;

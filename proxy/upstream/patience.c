@@ -11,21 +11,27 @@ void
 patience_bytes(struct patience *p, int64_t now_ms, uint64_t bytes)
 {
     p->any_byte = true;
-    p->unanswered = false;
     p->last_byte_ms = now_ms;
     p->progress_bytes += bytes;
     if (p->progress_bytes >= PROGRESS_BYTES) {
         p->progress_bytes = 0;
         p->progressed = true;
         p->idle_tries = p->counted_tries = 0;
+        p->away = false;
     }
+}
+
+void
+patience_amid(struct patience *p)
+{
+    p->amid = true;
 }
 
 int64_t
 patience_end_ms(const struct patience *p)
 {
     if (p->any_byte)
-        return p->last_byte_ms + SILENCE_MS;
+        return p->last_byte_ms + (p->away && !p->heard ? AWAY_MS : SILENCE_MS);
     int64_t last_ms = p->started_ms + SLOW_FIRST_BYTE_MS;
     int64_t from_ms = p->heard_ms > p->started_ms ? p->heard_ms : p->started_ms;
     bool heard = p->heard || from_ms + FIRST_BYTE_MS > last_ms;
@@ -105,21 +111,36 @@ patience_stall_ms(const struct patience *p)
     return p->idle_tries == 0 ? STALL_MS : STALL_LATER_MS;
 }
 
-int64_t
-patience_retry_ms(struct patience *p, struct budget *b, struct rng *r, bool answered,
-                  int64_t now_ms)
+bool
+patience_is_away(int status)
 {
-    bool counts = answered || !p->any_byte;
+    return status == 0 || status == 502 || status == 503 || status == 504;
+}
+
+static int64_t
+away_pause_ms(struct rng *r, unsigned k)
+{
+    int64_t ms = AWAY_PAUSE_MS + backoff_retry_ms(r, k + 2);
+    return ms < AWAY_PAUSE_MAX_MS ? ms : AWAY_PAUSE_MAX_MS;
+}
+
+int64_t
+patience_retry_ms(struct patience *p, struct budget *b, struct rng *r, bool away, int64_t now_ms)
+{
     bool progressed = p->progressed;
     p->progressed = false;
-    p->unanswered = !answered;
+    p->away = away;
     p->idle_tries++;
-    p->counted_tries += counts;
+    if (away && p->amid) {
+        int64_t at_ms = now_ms + away_pause_ms(r, p->idle_tries - p->counted_tries - 1);
+        return at_ms < p->last_byte_ms + AWAY_MS ? at_ms : -1;
+    }
+    p->counted_tries++;
     if (p->counted_tries >= TRIES_MAX)
         return -1;
-    if (counts && !progressed && !budget_take(b))
+    if (!progressed && !budget_take(b))
         return -1;
-    int64_t at_ms = now_ms + backoff_retry_ms(r, p->idle_tries - 1);
+    int64_t at_ms = now_ms + backoff_retry_ms(r, p->counted_tries - 1);
     return at_ms < patience_end_ms(p) ? at_ms : -1;
 }
 

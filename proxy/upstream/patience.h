@@ -10,6 +10,9 @@
 #define HEAD_WAIT_LATER_MS   5000  /* for tries after a silent one */
 #define STALL_LATER_MS       5000  /* a body that is silent, after a try without progress */
 #define SILENCE_MS           20000 /* no byte for so long in spite of retries */
+#define AWAY_MS              10000 /* the same of a registry that is out of reach */
+#define AWAY_PAUSE_MS        500   /* at least, between two tries to reach it */
+#define AWAY_PAUSE_MAX_MS    1500
 #define BUSY_WAIT_MS         10000 /* longest wait for a registry that says "later" */
 #define TRIES_MAX            4     /* in a row without progress, but see patience_retry_ms */
 #define PROGRESS_BYTES       65536 /* as many bytes make a try a success */
@@ -17,12 +20,13 @@
 struct patience {
     int64_t started_ms;   /* of the first try or, when a client waits, of the request */
     int64_t last_byte_ms; /* or started_ms */
-    bool any_byte;
-    bool heard;          /* at the last look a registry had taken a request and not answered it */
-    int64_t heard_ms;    /* when that was so the last time; 0: never */
-    unsigned idle_tries; /* failed in a row without progress */
+    bool any_byte;        /* also of an earlier fill */
+    bool amid;            /* the registry gave bytes to this fill */
+    bool heard;           /* at the last look a registry had taken a request and not answered it */
+    int64_t heard_ms;     /* when that was so the last time; 0: never */
+    unsigned idle_tries;  /* failed in a row without progress */
     unsigned counted_tries;  /* of those, the ones that TRIES_MAX bounds */
-    bool unanswered;         /* the last try that failed: no head came */
+    bool away;               /* the last one that failed found it away */
     int64_t unread_ms;       /* since when it has no room because nobody reads; 0: it has */
     uint64_t progress_bytes; /* below PROGRESS_BYTES: what does not count as progress yet */
     bool progressed;         /* since the last failed try */
@@ -30,6 +34,8 @@ struct patience {
 
 void patience_start(struct patience *p, int64_t now_ms, bool any_byte);
 void patience_bytes(struct patience *p, int64_t now_ms, uint64_t bytes);
+/* Of the bytes of this fill some are the registry's. */
+void patience_amid(struct patience *p);
 /* This node itself stood still (SIGSTOP, a suspended machine) for so long: nobody else was late. */
 void patience_stood_still(struct patience *p, int64_t ms);
 /* A registry has taken a request and not answered it; every turn. */
@@ -55,11 +61,14 @@ int64_t patience_late_wait_ms(int64_t left_ms, int64_t late_ms);
 /* How long its body may then say nothing. A registry that stalls in each answer for longer than the
  * first try waited would never be read to the end. */
 int64_t patience_stall_ms(const struct patience *p);
-/* A try failed: the time of the next one, or -1 to give up. `answered`: a head came. In the middle
- * of a blob a registry that gives none (it restarts, its name or the way to it is gone) is tried
- * until patience_end_ms: whoever reads would fare no better there, and no retry is a burden to it.
- */
-int64_t patience_retry_ms(struct patience *p, struct budget *b, struct rng *r, bool answered,
+/* Nobody answered (0), or what stands before a registry says that nobody is behind it: it restarts,
+ * its name or the way to it is gone. */
+bool patience_is_away(int status);
+/* A try failed: the time of the next one, or -1 to give up. `away`: as above, and somebody reads.
+ * Such tries are not counted when this fill is amid what the registry gives: a body that ends there
+ * costs its reader more than AWAY_MS of silence. Without a byte of it the reader goes there by
+ * itself. */
+int64_t patience_retry_ms(struct patience *p, struct budget *b, struct rng *r, bool away,
                           int64_t now_ms);
 /* The source asked to be left alone until then: is it worth waiting? */
 bool patience_waits(const struct patience *p, int64_t now_ms, int64_t until_ms);

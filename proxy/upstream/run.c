@@ -83,6 +83,8 @@ flush(struct run *r)
     memmove(r->buffer, r->buffer + r->good, r->held);
     r->good = 0;
     patience_bytes(r->patience, clock_ms(), len);
+    if (len > 0 && r->call.source->body_source == BLOB_FROM_UPSTREAM)
+        patience_amid(r->patience);
     return cut ? 1 : 0;
 }
 
@@ -262,7 +264,7 @@ run_start(struct run *r, struct wire *w, const struct gap *gap, uint64_t size, i
     r->call.head_wait_ms = patience_head_wait_ms(r->patience, now_ms);
     if (r->call.source->body_source == BLOB_FROM_UPSTREAM) {
         r->call.stall_ms = patience_stall_ms(r->patience);
-        r->call.anew = r->patience->unanswered;
+        r->call.anew = r->patience->away;
         int64_t late_ms = source_late_ms(r->call.source, now_ms);
         r->call.heard_wait_ms = patience_heard_wait_ms(r->patience, now_ms, late_ms);
     }
@@ -339,9 +341,9 @@ run_step(struct run *r, int64_t now_ms, bool woken)
 }
 
 bool
-run_was_answered(const struct run *r)
+run_found_away(const struct run *r)
 {
-    return r->call.exchange.head.status != 0;
+    return patience_is_away(r->call.exchange.head.status);
 }
 
 void

@@ -63,8 +63,8 @@ void run_step(struct run *r, int64_t now_ms, bool woken);
 void run_cut(struct run *r, uint64_t end);
 /* OVER with a code: the source will say the same again. */
 bool run_is_final(const struct run *r);
-/* OVER with a code: did a head come, from whatever host it was asked of last? */
-bool run_was_answered(const struct run *r);
+/* OVER with a code: was the host that was asked last out of reach? */
+bool run_found_away(const struct run *r);
 /* Gives back what is left of the claim; afterwards FREE. In any phase. */
 void run_stop(struct run *r);
 

@@ -35,8 +35,7 @@ take_failure(struct fill *f, const struct run *r, int64_t now_ms)
         fill_end(f, r->code, r->call.err.text);
         return;
     }
-    int64_t retry_ms =
-        patience_retry_ms(&f->patience, &s->retries, &f->world->rng, run_was_answered(r), now_ms);
+    int64_t retry_ms = fill_retry_ms(f, r, now_ms);
     if (retry_ms < 0) {
         fill_end(f, ERR_UPSTREAM, r->call.err.text);
         return;

@@ -19,12 +19,12 @@ a_silent_first_try_leaves_time_for_a_second(void **state)
     patience_start(&p, NOW, false);
     int64_t first_ms = patience_head_wait_ms(&p, NOW);
     assert_int_equal(first_ms, HEAD_WAIT_MS);
-    int64_t again_ms = patience_retry_ms(&p, &b, &r, true, NOW + first_ms);
+    int64_t again_ms = patience_retry_ms(&p, &b, &r, false, NOW + first_ms);
     assert_true(again_ms > NOW + first_ms);
     int64_t second_ms = patience_head_wait_ms(&p, again_ms);
     assert_true(second_ms > 2000);
     assert_int_equal(again_ms + second_ms, NOW + FIRST_BYTE_MS - FIRST_BYTE_MARGIN_MS);
-    assert_int_equal(patience_retry_ms(&p, &b, &r, true, again_ms + second_ms), -1);
+    assert_int_equal(patience_retry_ms(&p, &b, &r, false, again_ms + second_ms), -1);
 }
 
 /* It may stall so in each answer. */
@@ -39,7 +39,7 @@ a_silent_body_gets_more_time_until_there_is_progress(void **state)
     budget_init(&b);
     patience_start(&p, NOW, true);
     assert_int_equal(patience_stall_ms(&p), STALL_MS);
-    assert_true(patience_retry_ms(&p, &b, &r, true, NOW) > NOW);
+    assert_true(patience_retry_ms(&p, &b, &r, false, NOW) > NOW);
     assert_int_equal(patience_stall_ms(&p), STALL_LATER_MS);
     patience_bytes(&p, NOW, PROGRESS_BYTES);
     assert_int_equal(patience_stall_ms(&p), STALL_MS);
@@ -56,33 +56,95 @@ four_tries_without_progress_end_it(void **state)
     budget_init(&b);
     patience_start(&p, NOW, true);
     for (int i = 0; i < TRIES_MAX - 1; i++)
-        assert_true(patience_retry_ms(&p, &b, &r, true, NOW) > NOW);
-    assert_int_equal(patience_retry_ms(&p, &b, &r, true, NOW), -1);
+        assert_true(patience_retry_ms(&p, &b, &r, false, NOW) > NOW);
+    assert_int_equal(patience_retry_ms(&p, &b, &r, false, NOW), -1);
 }
 
-/* It restarts, or its name is gone for a moment: who reads would fare no better there. */
+/* A registry that restarts in mid-blob: no budget is needed, and no crowd comes. */
 static void
-a_registry_out_of_reach_is_tried_until_the_silence_is_too_long(void **state)
+a_registry_that_is_away_in_mid_blob_is_waited_for_a_while(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        struct patience p;
+        struct budget b = {0};
+        struct rng r;
+        rng_init(&r, seed);
+        patience_start(&p, NOW, false);
+        patience_bytes(&p, NOW, PROGRESS_BYTES);
+        patience_amid(&p);
+        assert_true(patience_retry_ms(&p, &b, &r, false, NOW) > NOW); /* it was cut */
+        int64_t at_ms = NOW, next_ms;
+        unsigned tries = 0;
+        for (; (next_ms = patience_retry_ms(&p, &b, &r, true, at_ms)) >= 0; at_ms = next_ms) {
+            assert_in_range(next_ms - at_ms, AWAY_PAUSE_MS, AWAY_PAUSE_MAX_MS);
+            assert_int_equal(patience_end_ms(&p), NOW + AWAY_MS);
+            tries++;
+        }
+        assert_in_range(at_ms, NOW + AWAY_MS - AWAY_PAUSE_MAX_MS, NOW + AWAY_MS - 1);
+        assert_in_range(tries, 6, 9);
+        assert_int_equal(b.tenths, 0);
+        patience_bytes(&p, at_ms, PROGRESS_BYTES); /* it is back */
+        assert_int_equal(patience_end_ms(&p), at_ms + SILENCE_MS);
+        budget_init(&b);
+        for (int i = 0; i < TRIES_MAX - 1; i++)
+            assert_true(patience_retry_ms(&p, &b, &r, false, at_ms) > at_ms);
+        assert_int_equal(patience_retry_ms(&p, &b, &r, false, at_ms), -1);
+    }
+}
+
+/* What an earlier fill or another node gave does not make it wait: who reads goes there by itself.
+ */
+static void
+a_registry_that_gave_nothing_to_this_fill_is_given_up_soon(void **state)
 {
     (void)state;
     struct patience p;
-    struct budget b = {0}; /* no retry left: none of these asks anything of it */
+    struct budget b;
     struct rng r;
     rng_init(&r, 6);
-    patience_start(&p, NOW, false);
-    assert_int_equal(patience_retry_ms(&p, &b, &r, false, NOW), -1);
-    patience_bytes(&p, NOW, PROGRESS_BYTES);
-    assert_true(patience_retry_ms(&p, &b, &r, true, NOW) > NOW); /* it was cut */
-    int64_t at_ms = NOW, next_ms;
-    unsigned tries = 0;
-    for (; (next_ms = patience_retry_ms(&p, &b, &r, false, at_ms)) >= 0; at_ms = next_ms, tries++)
-        assert_true(next_ms > at_ms && next_ms < patience_end_ms(&p) && tries < 20);
-    assert_true(at_ms > NOW + SILENCE_MS - 2 * RETRY_MAX_MS && tries > TRIES_MAX);
-    patience_bytes(&p, at_ms, PROGRESS_BYTES);
     budget_init(&b);
-    for (int i = 0; i < TRIES_MAX - 1; i++)
-        assert_true(patience_retry_ms(&p, &b, &r, true, at_ms) > at_ms);
-    assert_int_equal(patience_retry_ms(&p, &b, &r, true, at_ms), -1);
+    patience_start(&p, NOW, true);
+    patience_bytes(&p, NOW, PROGRESS_BYTES); /* of a node */
+    int64_t at_ms = NOW, next_ms;
+    unsigned tries = 1;
+    for (; (next_ms = patience_retry_ms(&p, &b, &r, true, at_ms)) >= 0; at_ms = next_ms)
+        tries++;
+    assert_int_equal(tries, TRIES_MAX);
+    assert_true(at_ms < NOW + 1000);
+    assert_int_equal(patience_end_ms(&p), NOW + AWAY_MS); /* also if each try hangs */
+}
+
+/* Whoever read has gone: what is left are the tries that anybody has. */
+static void
+a_fill_that_nobody_reads_any_more_does_not_wait(void **state)
+{
+    (void)state;
+    struct patience p;
+    struct budget b;
+    struct rng r;
+    rng_init(&r, 7);
+    budget_init(&b);
+    patience_start(&p, NOW, false);
+    patience_bytes(&p, NOW, PROGRESS_BYTES);
+    patience_amid(&p);
+    int64_t at_ms = NOW, next_ms;
+    for (int i = 0; i < 4; i++)
+        at_ms = patience_retry_ms(&p, &b, &r, true, at_ms);
+    int64_t gone_ms = at_ms;
+    for (; (next_ms = patience_retry_ms(&p, &b, &r, false, at_ms)) >= 0; at_ms = next_ms)
+        assert_true(next_ms < gone_ms + 1000);
+}
+
+static void
+who_says_that_nobody_is_behind_it_is_away(void **state)
+{
+    (void)state;
+    static const int away[] = {0, 502, 503, 504}, there[] = {200, 401, 404, 429, 500, 501, 505};
+    for (size_t i = 0; i < ARRAY_LEN(away); i++)
+        assert_true(patience_is_away(away[i]));
+    for (size_t i = 0; i < ARRAY_LEN(there); i++)
+        assert_false(patience_is_away(there[i]));
 }
 
 static void
@@ -96,9 +158,9 @@ progress_makes_tries_free_without_end(void **state)
     patience_start(&p, NOW, false);
     for (int i = 0; i < 100; i++) {
         patience_bytes(&p, NOW, PROGRESS_BYTES);
-        assert_true(patience_retry_ms(&p, &b, &r, true, NOW) > NOW);
+        assert_true(patience_retry_ms(&p, &b, &r, false, NOW) > NOW);
     }
-    assert_int_equal(patience_retry_ms(&p, &b, &r, true, NOW), -1);
+    assert_int_equal(patience_retry_ms(&p, &b, &r, false, NOW), -1);
 }
 
 static void
@@ -113,7 +175,7 @@ bytes_below_the_bound_add_up_to_progress(void **state)
     patience_start(&p, NOW, true);
     for (int i = 0; i < 16; i++) {
         patience_bytes(&p, NOW, PROGRESS_BYTES / 2);
-        assert_true(patience_retry_ms(&p, &b, &r, true, NOW) > NOW);
+        assert_true(patience_retry_ms(&p, &b, &r, false, NOW) > NOW);
     }
 }
 
@@ -260,7 +322,10 @@ main(void)
         cmocka_unit_test(a_silent_first_try_leaves_time_for_a_second),
         cmocka_unit_test(a_silent_body_gets_more_time_until_there_is_progress),
         cmocka_unit_test(four_tries_without_progress_end_it),
-        cmocka_unit_test(a_registry_out_of_reach_is_tried_until_the_silence_is_too_long),
+        cmocka_unit_test(a_registry_that_is_away_in_mid_blob_is_waited_for_a_while),
+        cmocka_unit_test(a_registry_that_gave_nothing_to_this_fill_is_given_up_soon),
+        cmocka_unit_test(a_fill_that_nobody_reads_any_more_does_not_wait),
+        cmocka_unit_test(who_says_that_nobody_is_behind_it_is_away),
         cmocka_unit_test(progress_makes_tries_free_without_end),
         cmocka_unit_test(bytes_below_the_bound_add_up_to_progress),
         cmocka_unit_test(silence_counts_from_the_last_byte),
