@@ -22,11 +22,11 @@
 #define SLOW_HEAD_MS     2000  /* less than a first try waits */
 
 /* The way of one want so far. */
-struct trail {
+struct hops {
     struct url at;
     bool own; /* the exchange that was prepared last goes to the registry itself */
     char *visited[REDIRECTS_MAX + 1];
-    unsigned hops;
+    unsigned count; /* redirects */
     int64_t started_ms;
     bool has_challenge;
     struct challenge challenge;
@@ -44,8 +44,8 @@ of(struct source *s)
 
 /* ---- prepare ---- */
 
-static struct trail *
-start_trail(struct upstream *u, struct want *w, int64_t now_ms)
+static struct hops *
+start_hops(struct upstream *u, struct want *w, int64_t now_ms)
 {
     size_t len = strlen(u->base.text);
     while (len > 0 && u->base.text[len - 1] == '/')
@@ -56,7 +56,7 @@ start_trail(struct upstream *u, struct want *w, int64_t now_ms)
     struct url at = {0};
     if (url_parse(text, &at) != 0)
         return NULL;
-    struct trail *t = mem_zalloc(sizeof *t);
+    struct hops *t = mem_zalloc(sizeof *t);
     t->at = at;
     t->started_ms = now_ms;
     w->memo = t;
@@ -73,7 +73,7 @@ static void
 forget(struct source *s, struct want *w)
 {
     (void)s;
-    struct trail *t = w->memo;
+    struct hops *t = w->memo;
     if (t == NULL)
         return;
     url_release(&t->at);
@@ -94,7 +94,7 @@ rule_for(const struct upstream *u, const struct url *to)
 }
 
 static void
-ask_token(struct upstream *u, struct trail *t, const struct url *realm, int64_t now_ms)
+ask_token(struct upstream *u, struct hops *t, const struct url *realm, int64_t now_ms)
 {
     bool listed = realm_listed(u->realms, realm->host);
     struct token_ask how = {
@@ -110,7 +110,7 @@ ask_token(struct upstream *u, struct trail *t, const struct url *realm, int64_t 
 
 /* The realm was checked when the challenge came. */
 static int
-renew_token(struct upstream *u, struct trail *t, int64_t now_ms, struct err *e)
+renew_token(struct upstream *u, struct hops *t, int64_t now_ms, struct err *e)
 {
     AUTO(url_release) struct url realm = {0};
     if (url_parse(t->challenge.realm, &realm) != 0)
@@ -120,7 +120,7 @@ renew_token(struct upstream *u, struct trail *t, int64_t now_ms, struct err *e)
 }
 
 static int
-bring_token(struct upstream *u, struct trail *t, int64_t now_ms, struct errand *ret, struct err *e)
+bring_token(struct upstream *u, struct hops *t, int64_t now_ms, struct errand *ret, struct err *e)
 {
     char registry[UPSTREAM_KEY_MAX + 16];
     (void)upstream_credentials(u);
@@ -150,7 +150,7 @@ bring_token(struct upstream *u, struct trail *t, int64_t now_ms, struct errand *
 static int
 bring_proof(struct upstream *u, struct want *w, int64_t now_ms, struct errand *ret, struct err *e)
 {
-    struct trail *t = w->memo;
+    struct hops *t = w->memo;
     if (u->auth == AUTH_PASS) {
         ret->authorization = w->origin->authorization;
         return 0;
@@ -172,7 +172,7 @@ prepare(struct source *s, struct want *w, int64_t now_ms, struct errand *ret, st
     struct upstream *u = of(s);
     if (backoff_active(&s->wait, now_ms))
         return err_set(e, ERR_BUSY, "registry asked to wait");
-    struct trail *t = w->memo != NULL ? w->memo : start_trail(u, w, now_ms);
+    struct hops *t = w->memo != NULL ? w->memo : start_hops(u, w, now_ms);
     if (t == NULL)
         return err_set(e, ERR_REFUSED, "not a URL");
     *ret = (struct errand){
@@ -212,15 +212,15 @@ refuse(const struct upstream *u, const char *reason, const char *host)
 }
 
 static struct verdict
-follow(struct upstream *u, struct trail *t, const struct head *h)
+follow(struct upstream *u, struct hops *t, const struct head *h)
 {
     struct url to = {0};
-    if (t->hops == REDIRECTS_MAX)
+    if (t->count == REDIRECTS_MAX)
         return refuse(u, "too many redirects", t->at.host);
     if (url_join(&t->at, h->location, &to) != 0)
         return refuse(u, "redirect to no URL that may be followed", t->at.host);
     bool loop = strcmp(to.text, t->at.text) == 0;
-    for (unsigned i = 0; i < t->hops; i++)
+    for (unsigned i = 0; i < t->count; i++)
         loop = loop || strcmp(to.text, t->visited[i]) == 0;
     const char *reason = loop ? "redirect loop" : "redirect to plain http";
     if (loop || (!to.tls && u->base.tls)) {
@@ -228,7 +228,7 @@ follow(struct upstream *u, struct trail *t, const struct head *h)
         url_release(&to);
         return v;
     }
-    t->visited[t->hops++] = t->at.text;
+    t->visited[t->count++] = t->at.text;
     t->at = to;
     return again();
 }
@@ -242,7 +242,7 @@ denied(const struct want *w, const struct head *h)
 static struct verdict
 answer_bearer(struct upstream *u, struct want *w, const struct challenge *c, const struct head *h)
 {
-    struct trail *t = w->memo;
+    struct hops *t = w->memo;
     AUTO(url_release) struct url realm = {0};
     bool fresh = t->token_sent && t->token_changed_ms >= t->started_ms;
     if (fresh || t->token_rounds == TOKEN_ROUNDS_MAX)
@@ -263,7 +263,7 @@ answer_bearer(struct upstream *u, struct want *w, const struct challenge *c, con
 static struct verdict
 answer_challenge(struct upstream *u, struct want *w, const struct head *h)
 {
-    struct trail *t = w->memo;
+    struct hops *t = w->memo;
     struct challenge c;
     if (u->auth == AUTH_PASS || challenge_parse(h->challenge, &c) != 0)
         return denied(w, h);
@@ -345,7 +345,7 @@ static struct verdict
 judge(struct source *s, struct want *w, const struct exchange *x, int64_t now_ms)
 {
     struct upstream *u = of(s);
-    struct trail *t = w->memo;
+    struct hops *t = w->memo;
     const struct head *h = &x->head;
 
     note_health(u, h, now_ms);
@@ -373,7 +373,7 @@ static void
 ended(struct source *s, struct want *w, const struct exchange *x, int64_t now_ms)
 {
     struct upstream *u = of(s);
-    const struct trail *t = w->memo;
+    const struct hops *t = w->memo;
     int status = x->head.status;
 
     if (x->stalled)
