@@ -67,7 +67,6 @@ open_next(struct call *c, int64_t now_ms)
         what.head_wait_ms = c->head_wait_ms;
         what.heard_wait_ms = c->heard_wait_ms;
         what.stall_ms = c->stall_ms;
-        what.anew = c->anew;
         what.limited = !c->want.ask && c->source->body_source != BLOB_FROM_PEER;
         code = exchange_start(&c->exchange, c->wire, &what);
     }

@@ -32,7 +32,6 @@ struct call {
     int64_t head_wait_ms;  /* for each exchange */
     int64_t heard_wait_ms; /* the same of one that is connected, if longer */
     int64_t stall_ms;      /* for each exchange; 0: STALL_MS */
-    bool anew;             /* the try before was not answered: names are looked up again */
 
     enum call_phase phase;
     struct verdict verdict; /* of the last head */

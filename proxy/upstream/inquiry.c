@@ -272,7 +272,6 @@ try_once(struct inquiry *q, struct wire *w, int64_t now_ms)
     q->call.ops = &ops;
     q->call.owner = q;
     q->call.source = q->source;
-    q->call.anew = q->tries > 0;
     q->call.head_wait_ms = q->tries == 0 && left_ms > HEAD_WAIT_MS ? HEAD_WAIT_MS : left_ms;
     q->call.heard_wait_ms =
         patience_ask_heard_wait_ms(&q->limits, q->tries, source_late_ms(q->source, now_ms), now_ms);

@@ -112,8 +112,10 @@ patience_stall_ms(const struct patience *p)
 }
 
 bool
-patience_is_away(int status)
+patience_is_away(int status, bool refused)
 {
+    if (refused)
+        return false;
     return status == 0 || status == 502 || status == 503 || status == 504;
 }
 
@@ -124,6 +126,12 @@ away_pause_ms(struct rng *r, unsigned k)
     return ms < AWAY_PAUSE_MAX_MS ? ms : AWAY_PAUSE_MAX_MS;
 }
 
+bool
+patience_is_uncounted(const struct patience *p)
+{
+    return p->away && p->amid;
+}
+
 int64_t
 patience_retry_ms(struct patience *p, struct budget *b, struct rng *r, bool away, int64_t now_ms)
 {
@@ -131,7 +139,7 @@ patience_retry_ms(struct patience *p, struct budget *b, struct rng *r, bool away
     p->progressed = false;
     p->away = away;
     p->idle_tries++;
-    if (away && p->amid) {
+    if (patience_is_uncounted(p)) {
         int64_t at_ms = now_ms + away_pause_ms(r, p->idle_tries - p->counted_tries - 1);
         return at_ms < p->last_byte_ms + AWAY_MS ? at_ms : -1;
     }

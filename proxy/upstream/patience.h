@@ -62,14 +62,16 @@ int64_t patience_late_wait_ms(int64_t left_ms, int64_t late_ms);
  * first try waited would never be read to the end. */
 int64_t patience_stall_ms(const struct patience *p);
 /* Nobody answered (0), or what stands before a registry says that nobody is behind it: it restarts,
- * its name or the way to it is gone. */
-bool patience_is_away(int status);
+ * its name or the way to it is gone. refused: a token server answered instead. */
+bool patience_is_away(int status, bool refused);
 /* A try failed: the time of the next one, or -1 to give up. `away`: as above, and somebody reads.
  * Such tries are not counted when this fill is amid what the registry gives: a body that ends there
  * costs its reader more than AWAY_MS of silence. Without a byte of it the reader goes there by
  * itself. */
 int64_t patience_retry_ms(struct patience *p, struct budget *b, struct rng *r, bool away,
                           int64_t now_ms);
+/* Such a try is next. Without end they would earn retries for when the registry is back. */
+bool patience_is_uncounted(const struct patience *p);
 /* The source asked to be left alone until then: is it worth waiting? */
 bool patience_waits(const struct patience *p, int64_t now_ms, int64_t until_ms);
 

@@ -264,7 +264,7 @@ run_start(struct run *r, struct wire *w, const struct gap *gap, uint64_t size, i
     r->call.head_wait_ms = patience_head_wait_ms(r->patience, now_ms);
     if (r->call.source->body_source == BLOB_FROM_UPSTREAM) {
         r->call.stall_ms = patience_stall_ms(r->patience);
-        r->call.anew = r->patience->away;
+        r->call.want.uncounted = patience_is_uncounted(r->patience);
         int64_t late_ms = source_late_ms(r->call.source, now_ms);
         r->call.heard_wait_ms = patience_heard_wait_ms(r->patience, now_ms, late_ms);
     }
@@ -343,7 +343,7 @@ run_step(struct run *r, int64_t now_ms, bool woken)
 bool
 run_found_away(const struct run *r)
 {
-    return patience_is_away(r->call.exchange.head.status);
+    return patience_is_away(r->call.exchange.head.status, r->call.want.refused);
 }
 
 void

@@ -31,6 +31,8 @@ struct want {
     struct gap gap; /* of a blob; end CACHE_SIZE_UNKNOWN: all that there is */
     uint64_t size;  /* of a blob as we know it, or CACHE_SIZE_UNKNOWN */
     char etag[128]; /* for If-Range, or "" */
+    bool uncounted; /* a retry that neither earns nor takes of the source's budget */
+    bool refused;   /* out: prepare failed by what another host, a token's, answered */
     void *memo;     /* the source's own; NULL at first; `forget` ends it */
 };
 

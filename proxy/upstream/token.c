@@ -21,6 +21,7 @@ struct token {
     char *text;
     int64_t changed_ms, expires_ms;
     int code;
+    bool answered;
     struct exchange exchange;
     struct buf body;
     UT_hash_handle hh;
@@ -117,7 +118,7 @@ token_look(struct tokens *ts, const char *key, int64_t now_ms)
         wipe_text(t);
         t->state = TOKEN_NONE;
     }
-    return (struct token_look){t->state, t->text, t->changed_ms, t->code};
+    return (struct token_look){t->state, t->text, t->changed_ms, t->code, t->answered};
 }
 
 void
@@ -198,6 +199,7 @@ static void
 fail(struct token *t, int code, int64_t now_ms)
 {
     t->state = TOKEN_FAILED;
+    t->answered = t->exchange.head.status != 0;
     t->code = code;
     t->changed_ms = now_ms;
 }

@@ -26,6 +26,7 @@ struct token_look {
     const char *text;   /* READY; valid until the next call here */
     int64_t changed_ms; /* when it became READY or FAILED */
     int code;           /* FAILED: ERR_DENIED (401, 403), ERR_BUSY (429) or ERR_UPSTREAM, ... */
+    bool answered;      /* FAILED: the realm gave an answer */
 };
 
 struct tokens *tokens_new(struct wire *w);

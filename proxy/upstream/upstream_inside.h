@@ -3,6 +3,7 @@
 #define PROXY_UPSTREAM_INSIDE_H
 
 #include "base/hash.h"
+#include "proxy/upstream/moved.h"
 #include "proxy/upstream/reread.h"
 #include "proxy/upstream/upstream.h"
 
@@ -26,6 +27,7 @@ struct upstream {
     bool is_near;     /* last seen at a private address */
     struct reread credentials, ca;
     struct creds creds;
+    struct moved moved;
     bool creds_good, creds_unreadable;
     unsigned creds_version;
     bool ca_bad;          /* told once */

@@ -65,7 +65,8 @@ start_hops(struct upstream *u, struct want *w, int64_t now_ms)
         t->has_challenge = true;
         t->challenge = *c;
     }
-    budget_earn(&u->source.retries);
+    if (!w->uncounted)
+        budget_earn(&u->source.retries);
     return t;
 }
 
@@ -120,8 +121,9 @@ renew_token(struct upstream *u, struct hops *t, int64_t now_ms, struct err *e)
 }
 
 static int
-bring_token(struct upstream *u, struct hops *t, int64_t now_ms, struct errand *ret, struct err *e)
+bring_token(struct upstream *u, struct want *w, int64_t now_ms, struct errand *ret, struct err *e)
 {
+    struct hops *t = w->memo;
     char registry[UPSTREAM_KEY_MAX + 16];
     (void)upstream_credentials(u);
     must(text_printf(registry, sizeof registry, "%s %u", u->key, u->creds_version) == 0);
@@ -140,6 +142,7 @@ bring_token(struct upstream *u, struct hops *t, int64_t now_ms, struct errand *r
             return renew_token(u, t, now_ms, e);
         if (look.code == ERR_BUSY)
             backoff_wait(&u->source.wait, u->all->rng, now_ms, -1);
+        w->refused = look.answered;
         return err_set(e, look.code, "token: %s", err_text(look.code));
     case TOKEN_NONE:
         return renew_token(u, t, now_ms, e);
@@ -156,7 +159,7 @@ bring_proof(struct upstream *u, struct want *w, int64_t now_ms, struct errand *r
         return 0;
     }
     if (t->has_challenge)
-        return bring_token(u, t, now_ms, ret, e);
+        return bring_token(u, w, now_ms, ret, e);
     const struct creds *c = u->wants_basic ? upstream_credentials(u) : NULL;
     if (c != NULL && c->user != NULL) {
         ret->user = c->user;
@@ -187,7 +190,9 @@ prepare(struct source *s, struct want *w, int64_t now_ms, struct errand *ret, st
         ret->if_range = w->etag;
     t->token_sent = t->basic_sent = false;
     t->own = url_same_origin(&t->at, &u->base);
-    return t->own ? bring_proof(u, w, now_ms, ret, e) : 0;
+    int code = t->own ? bring_proof(u, w, now_ms, ret, e) : 0;
+    ret->anew = code == 0 && moved_look(&u->moved, t->at.host, now_ms);
+    return code;
 }
 
 /* ---- judge ---- */
@@ -378,7 +383,9 @@ ended(struct source *s, struct want *w, const struct exchange *x, int64_t now_ms
 
     if (x->stalled)
         metric_add(M_upstream_stalls, 1);
-    if (status == 0 && (x->code == ERR_UPSTREAM || x->code == ERR_TIMEOUT))
+    bool silent = status == 0 && (x->code == ERR_UPSTREAM || x->code == ERR_TIMEOUT);
+    moved_note(&u->moved, t->at.host, !silent);
+    if (silent)
         health_failed(u->all->health, u->host, now_ms);
     if (t->own && x->peer_ip[0] != '\0' && !x->proxied)
         u->is_near = address_kind_text(x->peer_ip) != ADDRESS_PUBLIC;

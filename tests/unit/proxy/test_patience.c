@@ -84,8 +84,10 @@ a_registry_that_is_away_in_mid_blob_is_waited_for_a_while(void **state)
         assert_in_range(at_ms, NOW + AWAY_MS - AWAY_PAUSE_MAX_MS, NOW + AWAY_MS - 1);
         assert_in_range(tries, 6, 9);
         assert_int_equal(b.tenths, 0);
+        assert_true(patience_is_uncounted(&p));
         patience_bytes(&p, at_ms, PROGRESS_BYTES); /* it is back */
         assert_int_equal(patience_end_ms(&p), at_ms + SILENCE_MS);
+        assert_false(patience_is_uncounted(&p));
         budget_init(&b);
         for (int i = 0; i < TRIES_MAX - 1; i++)
             assert_true(patience_retry_ms(&p, &b, &r, false, at_ms) > at_ms);
@@ -112,6 +114,7 @@ a_registry_that_gave_nothing_to_this_fill_is_given_up_soon(void **state)
         tries++;
     assert_int_equal(tries, TRIES_MAX);
     assert_true(at_ms < NOW + 1000);
+    assert_false(patience_is_uncounted(&p));
     assert_int_equal(patience_end_ms(&p), NOW + AWAY_MS); /* also if each try hangs */
 }
 
@@ -142,9 +145,10 @@ who_says_that_nobody_is_behind_it_is_away(void **state)
     (void)state;
     static const int away[] = {0, 502, 503, 504}, there[] = {200, 401, 404, 429, 500, 501, 505};
     for (size_t i = 0; i < ARRAY_LEN(away); i++)
-        assert_true(patience_is_away(away[i]));
+        assert_true(patience_is_away(away[i], false));
     for (size_t i = 0; i < ARRAY_LEN(there); i++)
-        assert_false(patience_is_away(there[i]));
+        assert_false(patience_is_away(there[i], false));
+    assert_false(patience_is_away(0, true)); /* a token server answers, with trouble */
 }
 
 static void
