@@ -615,14 +615,11 @@ evict_choose(const struct evict *x, uint64_t need_bytes, double below,
 struct evict_blob *
 evict_cheapest(const struct evict *x)
 {
-    struct evict_blob *large[EVICT_CHOOSE_MAX], *small[EVICT_CHOOSE_MAX];
+    struct evict_blob *chosen[EVICT_CHOOSE_MAX];
+    const struct evict_heap *h = x->large.count > 0 ? &x->large : &x->small;
     uint64_t bytes;
-    size_t larges = choose(&x->large, 1, (double)INFINITY, EVICT_CHOOSE_MAX, large, &bytes);
-    size_t smalls = choose(&x->small, 1, (double)INFINITY, EVICT_CHOOSE_MAX, small, &bytes);
-    if (larges == 0 || smalls == 0)
-        return larges > 0 ? large[0] : smalls > 0 ? small[0] : NULL;
-    double base = (double)small[0]->key;
-    return loss(large[0], base) < loss(small[0], base) ? large[0] : small[0];
+    size_t count = choose(h, 1, (double)INFINITY, EVICT_CHOOSE_MAX, chosen, &bytes);
+    return count > 0 ? chosen[0] : NULL;
 }
 
 static void

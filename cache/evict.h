@@ -127,7 +127,9 @@ void evict_settle(struct evict *x, uint32_t now_s);
 size_t evict_choose(const struct evict *x, uint64_t need_bytes, double below,
                     struct evict_blob *ret[EVICT_CHOOSE_MAX], uint64_t *ret_bytes);
 
-/* The one whose loss costs the site least, whatever its size; NULL: none may leave. */
+/* Of the large ones, or when none of them may leave of the small ones, that whose loss costs the
+ * site least; NULL: none may leave. A manifest costs next to nothing, but all layers behind it are
+ * of no use without it. */
 struct evict_blob *evict_cheapest(const struct evict *x);
 
 /* Strictly in order of value, large ones first: the first that free need_bytes, or all that may

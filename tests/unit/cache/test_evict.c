@@ -379,11 +379,12 @@ heaps_stay_heaps(void **state)
     mem_free(order);
 }
 
-/* Where files are short, what a blob costs the site counts, not its bytes. */
+/* Where files are short, what a blob costs the site counts, not its bytes; manifests stay as long
+ * as there are layers. */
 static void
-the_cheapest_is_of_any_size(void **state)
+the_cheapest_is_large_while_there_is_one(void **state)
 {
-    struct evict_blob dear, large, small, held;
+    struct evict_blob dear, large, small, smaller;
     (void)state;
     assert_null(evict_cheapest(&x));
     add(&dear, 1, 90 * MIB, 1, 5, T0 + 9000);
@@ -391,12 +392,15 @@ the_cheapest_is_of_any_size(void **state)
     add(&large, 2, 90 * MIB, 1, 1, T0 + 9000);
     assert_ptr_equal(evict_cheapest(&x), &large);
     add(&small, 3, 2000, 1, 1, T0 + 9000);
-    assert_ptr_equal(evict_cheapest(&x), &small); /* a round trip is cheaper than 90 MiB */
-    add(&held, 4, 1000, 1, 0, T0 + 9000);
-    evict_hold(&x, &held, true, T0 + 9000);
-    assert_ptr_equal(evict_cheapest(&x), &small);
-    evict_copies(&x, &large, 2, T0 + 9000); /* another has it: only the LAN */
+    add(&smaller, 4, 1000, 1, 1, T0 + 9000);
+    evict_copies(&x, &smaller, 2, T0 + 9000);
     assert_ptr_equal(evict_cheapest(&x), &large);
+    evict_copies(&x, &dear, 2, T0 + 9000); /* another has it: only the LAN */
+    assert_ptr_equal(evict_cheapest(&x), &dear);
+    evict_hold(&x, &dear, true, T0 + 9000);
+    assert_ptr_equal(evict_cheapest(&x), &large);
+    evict_hold(&x, &large, true, T0 + 9000);
+    assert_ptr_equal(evict_cheapest(&x), &smaller);
 }
 
 int
@@ -404,7 +408,7 @@ main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_it, close_it)
     const struct CMUnitTest tests[] = {
-        TEST(the_cheapest_is_of_any_size),
+        TEST(the_cheapest_is_large_while_there_is_one),
         TEST(counters_halve_in_a_day),
         TEST(a_clock_set_back_leaves_the_counters_right),
         TEST(a_burst_counts_once),
