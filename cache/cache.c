@@ -109,7 +109,7 @@ cache_new(const struct cache_config *config)
     c->tags = tags_new();
     lock_init(&c->lock, LOCK_CACHE);
     lock_init(&c->facts_lock, LOCK_JOURNAL);
-    room_init(c);
+    room_start(c);
     cond_init(&c->doomed);
     cond_init(&c->pace);
     cond_init(&c->asked_words);

@@ -187,8 +187,8 @@ struct cache {
     bool leave_asks;   /* fixed at open: without ask_leave, too, nothing leaves unasked */
     size_t leaving_count;
     struct leaving leaving[LEAVING_MAX];
-    int64_t pressed_ms; /* below min_free or over the cap since; 0: it is not */
-    int64_t base_ms;    /* clock_ms of second base_s of evict's clock */
+    int64_t pressed_ms, files_pressed_ms; /* bytes, files have been lacking since; 0: they do not */
+    int64_t base_ms;                      /* clock_ms of second base_s of evict's clock */
     uint32_t base_s;
     unsigned passes;
     uint64_t windows_bytes, windows_max_bytes; /* of all windows: now, at most */

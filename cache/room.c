@@ -20,7 +20,7 @@ minus(uint64_t a, uint64_t b)
 /* ---- what evict.h has to know ---- */
 
 void
-room_init(struct cache *c)
+room_start(struct cache *c)
 {
     lock_take(&c->lock);
     c->base_ms = clock_ms();
@@ -281,20 +281,46 @@ room_for_copy(struct cache *c, const struct digest *d, uint64_t size, unsigned c
 
 /* ---- the marks ---- */
 
-/* Evicts so many blobs, those first that the site misses least: a file each. Those that leave
- * anyway count. */
+/* Files of a blob: what has more than one piece has words, too, if they are kept. */
+static uint64_t files_of(const struct cache *c, const struct entry *e) NEEDS(c->lock);
+static uint64_t
+files_of(const struct cache *c, const struct entry *e)
+{
+    lock_must_hold(&c->lock);
+    return c->tell_words != NULL && entry_size(e) > PIECE_MIN_BYTES ? 2 : 1;
+}
+
+/* As leaving_bytes. */
+static uint64_t leaving_files(const struct cache *c) NEEDS(c->lock);
+static uint64_t
+leaving_files(const struct cache *c)
+{
+    uint64_t files = 0;
+    lock_must_hold(&c->lock);
+    for (size_t i = 0; i < c->leaving_count; i++) {
+        files += c->leaving[i].comes ? files_of(c, c->leaving[i].entry) : 0;
+    }
+    return files;
+}
+
+/* Evicts until so many more files are free, those blobs first that the site misses least. What
+ * leaves anyway counts. */
 static void keep_files(struct cache *c, uint64_t count, bool unasked) NEEDS(c->lock);
 static void
 keep_files(struct cache *c, uint64_t count, bool unasked)
 {
     struct evict_blob *b;
     lock_must_hold(&c->lock);
-    count = minus(count, c->leaving_count + c->dooming_count);
-    while (count-- > 0 && (b = evict_cheapest(&c->evict)) != NULL) {
+    uint64_t comes = leaving_files(c), freed = c->dooming_count;
+    while (freed + comes < count && (b = evict_cheapest(&c->evict)) != NULL) {
         struct entry *e = room_entry(b);
+        uint64_t files = files_of(c, e);
         if (unasked || leaving_may(c, e)) {
             let_go(c, e, M_evict_min_free);
-        } else if (!leaving_ask(c, e)) {
+            freed += files;
+        } else if (leaving_ask(c, e)) {
+            comes += files;
+        } else {
             return;
         }
     }
@@ -327,44 +353,54 @@ keep_bytes(struct cache *c, uint64_t free_bytes, bool unasked)
                              : EVICT_ASKED);
 }
 
-/* Has room been lacking for so long that nobody is asked any more? */
-static bool is_pressed(struct cache *c, bool scarce) NEEDS(c->lock);
+/* Has it been scarce for so long that nobody is asked any more? Else *next_ms is that time at the
+ * latest. */
 static bool
-is_pressed(struct cache *c, bool scarce)
+is_pressed(int64_t *since_ms, bool scarce, int64_t *next_ms)
 {
     int64_t now_ms = clock_ms();
-    lock_must_hold(&c->lock);
-    if (!scarce && c->used_bytes <= c->limit_bytes) {
-        c->pressed_ms = 0;
-    } else if (c->pressed_ms == 0) {
-        c->pressed_ms = now_ms;
+    if (!scarce) {
+        *since_ms = 0;
+        return false;
     }
-    return c->pressed_ms != 0 && now_ms - c->pressed_ms >= CACHE_PRESSURE_MS;
+    if (*since_ms == 0) {
+        *since_ms = now_ms;
+    }
+    int64_t pressed_ms = *since_ms + CACHE_PRESSURE_MS;
+    if (pressed_ms > now_ms && pressed_ms < *next_ms) {
+        *next_ms = pressed_ms;
+    }
+    return pressed_ms <= now_ms;
+}
+
+int64_t
+room_keep(struct cache *c, const struct fs_space *space)
+{
+    int64_t next_ms = clock_ms() + SPACE_MS;
+    uint64_t files = cache_files_lacking(space);
+    lock_take(&c->lock);
+    int64_t expires_ms = leaving_expire(c);
+    bool scarce = bytes_lacking(c, space->free_bytes) > 0 || c->used_bytes > c->limit_bytes;
+    bool bytes_unasked = is_pressed(&c->pressed_ms, scarce, &next_ms);
+    bool files_unasked = is_pressed(&c->files_pressed_ms, files > 0, &next_ms);
+    if (bytes_unasked || files_unasked) {
+        leaving_release(c);
+    }
+    keep_files(c, files, files_unasked);
+    keep_bytes(c, space->free_bytes, bytes_unasked);
+    lock_drop(&c->lock);
+    leaving_send(c);
+    return expires_ms < next_ms ? expires_ms : next_ms;
 }
 
 int64_t
 room_turn(struct cache *c)
 {
     struct fs_space space;
-    int64_t next_ms = clock_ms() + SPACE_MS;
     int rc = store_space(&c->store, &space);
     if (rc < 0) {
         (void)cache_disk_failed(c, "statvfs", rc);
-        return next_ms;
+        return clock_ms() + SPACE_MS;
     }
-    uint64_t files = cache_files_lacking(&space);
-    lock_take(&c->lock);
-    int64_t expires_ms = leaving_expire(c);
-    bool unasked = is_pressed(c, files > 0 || bytes_lacking(c, space.free_bytes) > 0);
-    if (unasked) {
-        leaving_release(c);
-    }
-    keep_files(c, files, unasked);
-    keep_bytes(c, space.free_bytes, unasked);
-    int64_t pressed_ms = c->pressed_ms;
-    lock_drop(&c->lock);
-    leaving_send(c);
-    if (!unasked && pressed_ms != 0 && pressed_ms + CACHE_PRESSURE_MS < next_ms)
-        next_ms = pressed_ms + CACHE_PRESSURE_MS;
-    return expires_ms < next_ms ? expires_ms : next_ms;
+    return room_keep(c, &space);
 }

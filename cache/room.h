@@ -4,7 +4,7 @@
  *                     <- the disk thread, above 90 %
  *                                                 a blob that begins makes room above this
  *
- * NEEDS cache->lock, but for room_init and room_turn. */
+ * NEEDS cache->lock, but for room_start, room_turn and room_keep. */
 #ifndef CACHE_ROOM_H
 #define CACHE_ROOM_H
 
@@ -14,7 +14,7 @@
 #define ROOM_HIGH_PERCENT 90
 #define ROOM_LOW_PERCENT  85
 
-void room_init(struct cache *c);
+void room_start(struct cache *c);
 /* The clock of evict.h: wall seconds at the start, then monotonic. */
 uint32_t room_now_s(const struct cache *c) NEEDS(c->lock);
 /* The wall clock may be behind what the journal knows. */
@@ -50,5 +50,7 @@ bool room_for_copy(struct cache *c, const struct digest *d, uint64_t size, unsig
 /* Disk thread: keeps the marks, min_free, and files free. Returns when it has to be called again at
  * the latest (clock_ms). */
 int64_t room_turn(struct cache *c);
+/* The same where the file system has so much. */
+int64_t room_keep(struct cache *c, const struct fs_space *space);
 
 #endif

@@ -1,4 +1,6 @@
 /* What a cache does before a blob leaves that the site may need. */
+#include "cache/inside.h"
+#include "cache/room.h"
 #include "tests/unit/cache/room.h"
 
 #include <pthread.h>
@@ -283,6 +285,82 @@ below_min_free_it_waits_for_nobody_for_long(void **state)
     site_release(&slow.pressed);
 }
 
+/* One more file is to be free, since now or for so long that nobody is asked. (The disk thread sees
+ * the file system as it is: plenty.) */
+static void
+lack_a_file(struct site *s, bool for_long)
+{
+    const struct fs_space space = {UINT64_MAX / 2, UINT64_MAX / 2, 0, 16};
+    struct cache *c = s->room.cache;
+    lock_take(&c->lock);
+    c->files_pressed_ms = for_long ? clock_ms() - CACHE_PRESSURE_MS : 0;
+    lock_drop(&c->lock);
+    (void)room_keep(c, &space);
+}
+
+/* Lets a file lack until a blob has left for it: how many are left. */
+static uint64_t
+lack_until_fewer(struct site *s, unsigned than, bool for_long)
+{
+    struct cache_stats stats = {.blobs = than};
+    for (int64_t end_ms = clock_ms() + SOON_MS; stats.blobs >= than && clock_ms() < end_ms;) {
+        lack_a_file(s, for_long);
+        cache_get_stats(s->room.cache, &stats);
+    }
+    return stats.blobs;
+}
+
+static void
+what_the_site_lets_go_leaves_for_its_file(void **state)
+{
+    (void)state;
+    struct site s;
+    site_init(&s, CACHE_LEAVE_MAY, 2);
+    fill(&s, 3);
+    assert_int_equal(lack_until_fewer(&s, 3, false), 2);
+    assert_true(asked(&s) >= 1);
+    site_release(&s);
+}
+
+static void
+where_files_lack_for_long_bytes_are_asked_for_all_the_same(void **state)
+{
+    (void)state;
+    struct site s;
+    site_init(&s, CACHE_LEAVE_KEEP, 0);
+    cache_set_limits(s.room.cache, 2 * CACHE_BYTES, 0, 0);
+    fill(&s, 19);
+    wait_asked(&s, 1);
+    assert_int_equal(lack_until_fewer(&s, 19, true), 18);
+    assert_true(used(&s) > 2 * CACHE_BYTES / 100 * 90); /* and none more */
+    site_release(&s);
+}
+
+static void
+files_are_kept_free_where_they_are_counted(void **state)
+{
+    static const struct {
+        uint64_t free, total, lacks;
+    } cases[] = {
+        {UINT64_MAX, 0, 0}, /* btrfs */
+        {0, 0, 0},
+        {0, 15, 0},
+        {0, 16, 1},
+        {1, 16, 0},
+        {500, 8000, 0},
+        {499, 8000, 126}, /* a sixteenth, and a quarter of it to spare */
+        {1024, 1u << 20, 0},
+        {1023, 1u << 20, 257},
+        {0, UINT64_MAX, 1280},
+        {UINT64_MAX, UINT64_MAX, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct fs_space space = {.free_files = cases[i].free, .total_files = cases[i].total};
+        assert_int_equal(cache_files_lacking(&space), cases[i].lacks);
+    }
+}
+
 int
 main(void)
 {
@@ -291,6 +369,9 @@ main(void)
         cmocka_unit_test(what_must_stay_stays_and_others_are_asked_about),
         cmocka_unit_test(what_moves_stays_until_it_is_there),
         cmocka_unit_test(without_an_answer_nothing_leaves_for_a_blob_that_begins),
+        cmocka_unit_test(what_the_site_lets_go_leaves_for_its_file),
+        cmocka_unit_test(where_files_lack_for_long_bytes_are_asked_for_all_the_same),
+        cmocka_unit_test(files_are_kept_free_where_they_are_counted),
         cmocka_unit_test(a_last_copy_leaves_when_the_site_has_no_room_twice),
         cmocka_unit_test(a_blob_that_begins_waits_for_the_answer_and_not_for_ever),
         cmocka_unit_test(another_ones_last_copy_pushes_out_what_others_hold_and_no_last_copy),
