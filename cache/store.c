@@ -22,6 +22,7 @@
 
 /* People look at the newest failures; more would only eat the disk. */
 #define QUARANTINE_MAX 8
+#define FOLDERS_MAX    10
 
 static char *
 sub_path(const struct store *s, const char *below)
@@ -78,7 +79,19 @@ namings_free(struct naming *list, size_t count)
     mem_free(list);
 }
 
-/* A folder that somebody made where the file belongs is kept beside it. */
+/* A folder that somebody made where a file belongs is kept beside it, under the first name where
+ * nothing is. */
+static int
+put_aside(int dir_fd, const char *name)
+{
+    int rc = -EEXIST;
+    for (int i = 0; i < FOLDERS_MAX && (rc == -EEXIST || rc == -ENOTEMPTY || rc == -ENOTDIR); i++) {
+        AUTO(mem_free_text) char *aside = mem_printf("%s.folder%d", name, i);
+        rc = fs_rename_at(dir_fd, name, dir_fd, aside);
+    }
+    return rc;
+}
+
 static int
 rename_one(int from_dir, const struct naming *n)
 {
@@ -89,8 +102,7 @@ rename_one(int from_dir, const struct naming *n)
     }
     rc = fs_rename_at(from_dir, n->from, to_dir, n->to);
     if (rc == -EISDIR) {
-        AUTO(mem_free_text) char *aside = mem_printf("%s.folder", n->to);
-        rc = fs_rename_at(to_dir, n->to, to_dir, aside);
+        rc = put_aside(to_dir, n->to);
         if (rc == 0) {
             rc = fs_rename_at(from_dir, n->from, to_dir, n->to);
         }
