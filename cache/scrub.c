@@ -75,6 +75,8 @@ hash_file(struct cache *c, const struct stored *file, enum scrub_kind kind, stru
  * then is not answered by what was read. */
 struct judged {
     uint64_t gen;
+    uint32_t mark; /* the entry's, when the file was not opened yet */
+    uint32_t read; /* that of the file which was read */
     bool packed, unsure;
 };
 
@@ -87,10 +89,18 @@ wanted(struct cache *c, const struct digest *d, enum scrub_kind kind, struct jud
     bool is = !c->checks_end && e != NULL && e->state == ENTRY_STORED &&
               (kind == SCRUB_NOW || e->blob == NULL) && (kind != SCRUB_UNSURE || e->unsure);
     if (is) {
-        *ret = (struct judged){.gen = e->gen, .packed = e->packed, .unsure = e->unsure};
+        *ret = (struct judged){
+            .gen = e->gen, .mark = e->mark, .packed = e->packed, .unsure = e->unsure};
     }
     lock_drop(&c->lock);
     return is;
+}
+
+/* Of what was unsure already only the mark tells that it was written to meanwhile. */
+static bool
+is_answered(const struct entry *e, const struct judged *was)
+{
+    return !e->unsure || (was->unsure && (e->mark == was->mark || e->mark == was->read));
 }
 
 static void
@@ -99,7 +109,7 @@ found_good(struct cache *c, const struct digest *d, const struct judged *was)
     lock_take(&c->lock);
     struct entry *e = entry_find(c, d);
     if (e != NULL && e->state == ENTRY_STORED && e->gen == was->gen && e->blob == NULL &&
-        (was->unsure || !e->unsure)) {
+        is_answered(e, was)) {
         entry_sure(e);
     }
     lock_drop(&c->lock);
@@ -149,6 +159,7 @@ scrub_check(struct cache *c, const struct digest *d, enum scrub_kind kind, uint6
     if (rc < 0 && rc != -EBADMSG) {
         return SCRUB_SKIPPED;
     }
+    which.read = entry_mark(file.mtime_ns);
     struct digest got = {.alg = d->alg};
     if (rc == 0 && kind == SCRUB_ROUND) {
         fs_drop_cached(file.fd);
