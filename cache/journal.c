@@ -4,9 +4,11 @@
 #include "cache/journal.h"
 #include "base/buf.h"
 #include "base/fs.h"
+#include <errno.h>
 #include <fcntl.h>
 
-#define JOURNAL_NAME "journal"
+#define JOURNAL_NAME        "journal"
+#define JOURNAL_UNREAD_NAME JOURNAL_NAME ".unread"
 /* What a sector that cannot be read costs, beside all that is behind it. */
 #define STEP_BYTES 4096u
 /* Rewriting costs its size once; this keeps it rare and the start short. */
@@ -26,31 +28,6 @@ replay(const struct buf *bytes, void (*fn)(void *arg, const struct record *r), v
     return at;
 }
 
-int
-journal_check(const struct store *s)
-{
-    AUTO(fd_close) int fd = -1;
-    uint64_t size = 0;
-    uint8_t first[RECORD_MAX_BYTES];
-    if (store_open_file(s, JOURNAL_NAME, O_RDONLY, &fd) < 0 || fs_size(fd, &size) < 0) {
-        return 0;
-    }
-    size_t len = size < sizeof first ? (size_t)size : sizeof first;
-    struct record r;
-    size_t used;
-    if (fs_read_at(fd, 0, first, len) < 0 || record_decode(first, len, &r, &used) < 0) {
-        return 0;
-    }
-    return r.kind == RECORD_FORMAT && r.version > JOURNAL_VERSION ? ERR_VERSION : 0;
-}
-
-int
-journal_head(struct buf *ret)
-{
-    struct record r = {.kind = RECORD_FORMAT, .version = JOURNAL_VERSION};
-    return record_encode(&r, ret);
-}
-
 /* Both once more when the disk says no. */
 static int
 open_for_reading(const struct store *s, int *ret_fd)
@@ -64,6 +41,31 @@ read_step(int fd, uint64_t at, uint8_t *ret, size_t len)
 {
     int rc = fs_read_at(fd, at, ret, len);
     return rc < 0 ? fs_read_at(fd, at, ret, len) : rc;
+}
+
+int
+journal_check(const struct store *s)
+{
+    AUTO(fd_close) int fd = -1;
+    uint64_t size = 0;
+    uint8_t first[RECORD_MAX_BYTES];
+    if (open_for_reading(s, &fd) < 0 || fs_size(fd, &size) < 0) {
+        return 0;
+    }
+    size_t len = size < sizeof first ? (size_t)size : sizeof first;
+    struct record r;
+    size_t used;
+    if (read_step(fd, 0, first, len) < 0 || record_decode(first, len, &r, &used) < 0) {
+        return 0;
+    }
+    return r.kind == RECORD_FORMAT && r.version > JOURNAL_VERSION ? ERR_VERSION : 0;
+}
+
+int
+journal_head(struct buf *ret)
+{
+    struct record r = {.kind = RECORD_FORMAT, .version = JOURNAL_VERSION};
+    return record_encode(&r, ret);
 }
 
 /* Reads as far as the disk gives it. True when that was all. */
@@ -90,7 +92,9 @@ journal_open(struct journal *j, const struct store *s,
     AUTO(buf_release) struct buf bytes;
     buf_init(&bytes, JOURNAL_MAX_BYTES);
     AUTO(fd_close) int fd = -1;
-    if (open_for_reading(s, &fd) < 0) {
+    int rc = open_for_reading(s, &fd);
+    if (rc < 0) {
+        j->unread = rc != -ENOENT;
         return;
     }
     bool all = read_what_can_be(fd, &bytes);
@@ -98,9 +102,10 @@ journal_open(struct journal *j, const struct store *s,
     *ret_cut_bytes = bytes.len - good;
     fd_close(&fd);
     if (!all) {
+        j->unread = true;
         return; /* what was read is written anew, elsewhere */
     }
-    int rc = store_open_file(s, JOURNAL_NAME, O_RDWR, &fd);
+    rc = store_open_file(s, JOURNAL_NAME, O_RDWR, &fd);
     if (rc == 0 && good < bytes.len) {
         rc = fs_truncate(fd, good);
     }
@@ -139,6 +144,9 @@ int
 journal_rewrite(struct journal *j, const struct buf *records)
 {
     fd_close(&j->fd);
+    if (j->unread) {
+        j->unread = store_rename_file(j->store, JOURNAL_NAME, JOURNAL_UNREAD_NAME) < 0;
+    }
     int rc = store_write_file(j->store, JOURNAL_NAME, records);
     if (rc == 0) {
         rc = store_open_file(j->store, JOURNAL_NAME, O_RDWR, &j->fd);

@@ -12,6 +12,7 @@
 struct journal {
     const struct store *store;
     int fd;              /* -1: not open; the next write is a rewrite */
+    bool unread;         /* the disk did not give all of it: the rewrite leaves it beside */
     uint64_t size;       /* where the next record goes */
     uint64_t base_bytes; /* size after the last rewrite */
 };
@@ -31,7 +32,8 @@ void journal_open(struct journal *j, const struct store *s,
 void journal_close(struct journal *j);
 /* Appends encoded records and syncs them. After an error the journal wants a rewrite. */
 CHECKED int journal_append(struct journal *j, const struct buf *records);
-/* Replaces the whole journal in one step. */
+/* Replaces the whole journal in one step; one that could not be read stays as DIR/journal.unread.
+ */
 CHECKED int journal_rewrite(struct journal *j, const struct buf *records);
 /* Must or should it be rewritten: not open, or grown far beyond its last rewrite. */
 bool journal_wants_rewrite(const struct journal *j);

@@ -608,6 +608,14 @@ store_remove_file(const struct store *s, const char *name)
 }
 
 int
+store_rename_file(const struct store *s, const char *name, const char *to)
+{
+    AUTO(fd_close) int dir_fd = -1;
+    int rc = fs_open_dir(s->dir, false, &dir_fd);
+    return rc < 0 ? rc : fs_rename_at(dir_fd, name, dir_fd, to);
+}
+
+int
 store_open_file(const struct store *s, const char *name, int flags, int *ret_fd)
 {
     AUTO(fd_close) int dir_fd = -1;

@@ -12,6 +12,7 @@
  *   DIR/partial/...tmp             a file being written; deleted at start
  *   DIR/quarantine/sha256-HEX      stored bytes that did not match, for people
  *   DIR/journal                    soft facts
+ *   DIR/journal.unread             those that the disk did not give, for people
  *   DIR/note                       what the floor above wants to find again
  *   DIR/clean                      there after a clean stop: the blobs not yet re-hashed
  *
@@ -98,6 +99,7 @@ CHECKED int store_write_file(const struct store *s, const char *name, const stru
 CHECKED int store_read_file(const struct store *s, const char *name, struct buf *ret);
 /* Gone for good when this returns 0; also when it was not there. */
 CHECKED int store_remove_file(const struct store *s, const char *name);
+CHECKED int store_rename_file(const struct store *s, const char *name, const char *to);
 CHECKED int store_open_file(const struct store *s, const char *name, int flags, int *ret_fd);
 
 CHECKED int store_space(const struct store *s, struct fs_space *ret);

@@ -165,6 +165,19 @@ what_can_be_read_is_kept(void **state)
     fault_disarm();
     assert_in_range(d.replayed, 50, 999);
     assert_true(journal_wants_rewrite(&d.journal));
+    char path[128];
+    struct stat st;
+    (void)snprintf(path, sizeof path, "%s/journal.unread", d.dir);
+    assert_int_equal(access(path, F_OK), -1);
+    size_t all = records.len;
+    buf_clear(&records);
+    add_drop(&records, "what was read");
+    assert_int_equal(journal_rewrite(&d.journal, &records), 0);
+    assert_int_equal(stat(path, &st), 0); /* people may look at it */
+    assert_int_equal(st.st_size, all);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(journal_rewrite(&d.journal, &records), 0);
+    assert_int_equal(access(path, F_OK), -1);
     desk_release(&d);
 }
 
@@ -189,7 +202,12 @@ a_journal_of_a_later_version_is_told_apart(void **state)
     assert_int_equal(record_encode(&r, &b), 0);
     add_drop(&b, "one");
     assert_int_equal(journal_rewrite(&d.journal, &b), 0);
-    assert_int_equal(journal_check(&d.store), ERR_VERSION);
+    static const uint64_t nth[] = {1, 2, 4}; /* folder, file, bytes */
+    for (size_t i = 0; i < ARRAY_LEN(nth); i++) {
+        fault_arm(nth[i], EIO, false, NULL);
+        assert_int_equal(journal_check(&d.store), ERR_VERSION);
+        fault_disarm();
+    }
     buf_release(&b);
     desk_release(&d);
 }
