@@ -5,13 +5,16 @@
 #include "proxy/cli/doctor.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include <grp.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #define SERVICE_USER "peersync" /* of the package's unit */
+#define GROUPS_MAX   64
 
 void
 doctor_tell(struct doctor *d, enum doctor_verdict v, const char *what, const char *fmt, ...)
@@ -72,6 +75,7 @@ doctor_look(const char *url, const char *ca, bool own, long wait_ms)
     (void)curl_easy_setopt(curl, CURLOPT_SOCKS5_AUTH, CURLAUTH_BASIC); /* as the daemon does */
     (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, wait_ms);
+    (void)curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L); /* do not wait for a silent DNS */
     (void)curl_easy_setopt(curl, CURLOPT_USERAGENT, "peersync/" PEERSYNC_VERSION);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, &s);
@@ -83,7 +87,10 @@ doctor_look(const char *url, const char *ca, bool own, long wait_ms)
     if (*ca)
         (void)curl_easy_setopt(curl, CURLOPT_CAINFO, ca);
     s.code = curl_easy_perform(curl);
+    curl_off_t name_us = 0;
     (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &s.status);
+    (void)curl_easy_getinfo(curl, CURLINFO_NAMELOOKUP_TIME_T, &name_us);
+    s.resolved = name_us > 0;
     curl_easy_cleanup(curl);
     s.body[strcspn(s.body, "\r\n")] = 0;
     s.error[strcspn(s.error, "\r\n")] = 0;
@@ -93,32 +100,51 @@ doctor_look(const char *url, const char *ca, bool own, long wait_ms)
 }
 
 bool
-doctor_listens(const char *address)
+doctor_has_group(gid_t group)
 {
-    AUTO(mem_free_text) char *url = mem_printf("http://%s/", address);
-    struct doctor_seen s = doctor_look(url, "", true, DOCTOR_MS);
-    return s.code != CURLE_COULDNT_CONNECT && s.code != CURLE_COULDNT_RESOLVE_HOST &&
-           s.code != CURLE_OPERATION_TIMEDOUT;
+    const struct passwd *user = getpwnam(SERVICE_USER);
+    gid_t groups[GROUPS_MAX];
+    int count = GROUPS_MAX;
+    if (!user)
+        return false;
+    if (getgrouplist(user->pw_name, user->pw_gid, groups, &count) < 0)
+        count = GROUPS_MAX; /* it has more: these are looked at */
+    for (int i = 0; i < count; i++)
+        if (groups[i] == group)
+            return true;
+    return false;
 }
 
 bool
-doctor_wrong_owner(const struct doctor *d, uid_t owner)
+doctor_denied(const struct doctor *d, const struct stat *st, mode_t rights)
 {
     const struct passwd *user = d->answers ? NULL : getpwnam(SERVICE_USER);
-    return user && user->pw_uid != owner;
+    if (!user || user->pw_uid == 0)
+        return false;
+    unsigned shift = user->pw_uid == st->st_uid ? 6 : doctor_has_group(st->st_gid) ? 3 : 0;
+    return (st->st_mode >> shift & rights) != rights;
 }
 
 /* ---- the daemon ---- */
 
-/* It does not run: is that because somebody else has one of its addresses? */
-static void
-tell_silent(struct doctor *d, const char *admin, const char *error)
+static bool
+registry_answers(const char *listen)
 {
+    AUTO(mem_free_text) char *ping = mem_printf("http://%s/v2/", listen);
+    struct doctor_seen s = doctor_look(ping, "", true, DOCTOR_MS);
+    return s.code == CURLE_OK && s.status == 200;
+}
+
+/* It does not run: is that because somebody else has one of its addresses? */
+static bool
+tell_taken(struct doctor *d)
+{
+    bool p2p = d->settings->p2p_enabled && access(d->settings->p2p_key_file, F_OK) == 0;
     const struct {
         const char *setting, *listen;
     } wanted[] = {{"listen", d->settings->listen}, {"p2p.listen", d->settings->p2p_listen}};
     bool taken = false;
-    for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+    for (size_t i = 0; i < (p2p ? 2 : 1); i++) {
         char address[CLI_ADDRESS_MAX];
         if (cli_reachable(wanted[i].listen, address) || !doctor_listens(address))
             continue;
@@ -126,13 +152,31 @@ tell_silent(struct doctor *d, const char *admin, const char *error)
         doctor_tell(d, DOCTOR_BAD, "daemon",
                     "no answer at %s, and another program listens at %s (%s): `ss -ltnp` names it; "
                     "end it or change %s",
-                    admin, address, wanted[i].setting, wanted[i].setting);
+                    d->admin, address, wanted[i].setting, wanted[i].setting);
     }
-    if (!taken)
+    return taken;
+}
+
+static void
+tell_silent(struct doctor *d, const char *listen, const char *error)
+{
+    if (doctor_listens(d->admin))
+        doctor_tell(d, DOCTOR_BAD, "daemon",
+                    "what listens at %s does not answer as peersync does: %s; `ss -ltnp` names it: "
+                    "end another program or change admin; a daemon that hangs: systemctl restart "
+                    "peersync",
+                    d->admin, error);
+    else if (registry_answers(listen))
+        doctor_tell(d, DOCTOR_BAD, "daemon",
+                    "no answer at %s, and a registry answers at %s (listen): `ss -ltnp` names it; "
+                    "if that is peersync, its admin is elsewhere: say where with --admin, or after "
+                    "a change of admin systemctl restart peersync; if not, end it or change listen",
+                    d->admin, listen);
+    else if (!tell_taken(d))
         doctor_tell(d, DOCTOR_BAD, "daemon",
                     "no answer at %s: %s; start it: systemctl start peersync; if it ends again, "
                     "journalctl -u peersync says why",
-                    admin, error);
+                    d->admin, error);
 }
 
 static void
@@ -151,20 +195,20 @@ check_registry_port(struct doctor *d, const char *listen)
 void
 doctor_daemon(struct doctor *d)
 {
-    char admin[CLI_ADDRESS_MAX], listen[CLI_ADDRESS_MAX];
-    if (cli_admin_address(d->cli, admin) || cli_reachable(d->settings->listen, listen))
+    char listen[CLI_ADDRESS_MAX];
+    if (cli_reachable(d->settings->listen, listen))
         return;
-    AUTO(mem_free_text) char *ready = mem_printf("http://%s/readyz", admin);
+    AUTO(mem_free_text) char *ready = mem_printf("http://%s/readyz", d->admin);
     struct doctor_seen s = doctor_look(ready, "", true, DOCTOR_MS);
     if (s.code != CURLE_OK) {
-        tell_silent(d, admin, s.error);
+        tell_silent(d, listen, s.error);
         return;
     }
     if (s.status != 200 && s.status != 503) {
         doctor_tell(d, DOCTOR_BAD, "daemon",
                     "what answers at %s is not peersync (status %ld): `ss -ltnp` names it; end it "
                     "or change admin",
-                    admin, s.status);
+                    d->admin, s.status);
         return;
     }
     d->answers = true;
@@ -202,6 +246,9 @@ cli_doctor(const struct cli *cli)
         return cli_fail(CLI_CONFIG, "%s", e.text);
     AUTO(json_free) cJSON *doc = cJSON_CreateObject();
     struct doctor d = {.cli = cli, .settings = s, .list = cJSON_AddArrayToObject(doc, "checks")};
+    int bad = cli_admin_address(cli, d.admin);
+    if (bad)
+        return bad;
     check_all(&d);
     if (cli->json)
         (void)cli_print_json(doc);

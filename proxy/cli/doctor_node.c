@@ -77,10 +77,10 @@ check_folder(struct doctor *d)
         doctor_tell(d, DOCTOR_WARNING, "cache", "%s is not there yet; the daemon makes it", dir);
     else if (fd < 0 || fstat(fd, &st) != 0)
         doctor_tell(d, DOCTOR_BAD, "cache", "%s: %s", dir, err_text(-errno));
-    else if (doctor_wrong_owner(d, st.st_uid))
+    else if (doctor_denied(d, &st, S_IRWXO))
         doctor_tell(d, DOCTOR_BAD, "cache",
-                    "%s is not of the service's user: chown -R peersync: %s", dir, dir);
-    else if (st.st_mode & 022)
+                    "the service's user may not write %s: chown -R peersync: %s", dir, dir);
+    else if (st.st_mode & (doctor_has_group(st.st_gid) ? S_IWOTH : S_IWOTH | S_IWGRP))
         doctor_tell(d, DOCTOR_WARNING, "cache", "%s can be written by others: chmod go-w %s", dir,
                     dir);
     else if (geteuid() == st.st_uid || geteuid() == 0)

@@ -25,9 +25,10 @@ check_clock(struct doctor *d, const char *host, int64_t date_s)
 
 /* What to look at when there is no answer at all. */
 static const char *
-advice(CURLcode code)
+advice(const struct doctor_seen *s)
 {
-    switch ((int)code) {
+    bool no_name = s->code == CURLE_OPERATION_TIMEDOUT && !s->resolved;
+    switch (no_name ? CURLE_COULDNT_RESOLVE_HOST : (int)s->code) {
     case CURLE_COULDNT_RESOLVE_HOST:
         return "DNS does not know the name or does not answer: /etc/resolv.conf, getent hosts";
     case CURLE_COULDNT_RESOLVE_PROXY:
@@ -61,7 +62,7 @@ check_registry(struct doctor *d, const struct registry *r)
     if (s.code != CURLE_OK) {
         doctor_tell(d, DOCTOR_WARNING, "registry",
                     "%s: %s: %s; only what the site has is served until then; %s", r->host, url,
-                    s.error, advice(s.code));
+                    s.error, advice(&s));
         return;
     }
     bool fine = s.status == 200 || s.status == 401;

@@ -6,6 +6,7 @@
 #include "proxy/cli/doctor.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,24 +18,35 @@
 #define SENDERS_TEXT_MAX 100    /* of the line that they stand in */
 #define REFUSED_OVER_MS  180000 /* without a refusal: it is over */
 
+/* 0: what is there is no key. */
+static size_t
+count_keys(int fd)
+{
+    char text[SEAL_KEYS_TEXT];
+    struct seal_keys keys = {0};
+    ssize_t n = read(fd, text, sizeof text);
+    size_t count = n < 0 || seal_keys_parse(text, (size_t)n, &keys) ? 0 : keys.count;
+    OPENSSL_cleanse(text, sizeof text);
+    OPENSSL_cleanse(&keys, sizeof keys);
+    return count;
+}
+
 /* What the key file holds; nothing that is told names a digit of it. */
 static void
 judge_key(struct doctor *d, const char *path, const struct stat *st, int fd)
 {
-    char text[SEAL_KEYS_TEXT];
-    struct seal_keys keys;
-    ssize_t n = read(fd, text, sizeof text);
-    if (n < 0 || seal_keys_parse(text, (size_t)n, &keys))
+    size_t count = count_keys(fd);
+    if (count == 0)
         doctor_tell(d, DOCTOR_BAD, "key", "%s holds no cluster key; see peersync cluster --help",
                     path);
-    else if (doctor_wrong_owner(d, st->st_uid))
-        doctor_tell(d, DOCTOR_BAD, "key", "%s is not of the service's user: chown peersync %s",
+    else if (doctor_denied(d, st, S_IROTH))
+        doctor_tell(d, DOCTOR_BAD, "key", "the service's user may not read %s: chown peersync %s",
                     path, path);
-    else if (st->st_mode & 077)
+    else if (st->st_mode & (doctor_has_group(st->st_gid) ? S_IRWXO : S_IRWXO | S_IRWXG))
         doctor_tell(d, DOCTOR_WARNING, "key", "others can read %s: chmod 600 %s", path, path);
     else
         doctor_tell(d, DOCTOR_GOOD, "key", "%s, mode %03o%s", path, (unsigned)st->st_mode & 0777,
-                    keys.count > 1 ? ", several: the first signs, all are believed" : "");
+                    count > 1 ? ", several: the first signs, all are believed" : "");
 }
 
 /* True when this node should be in a swarm. */
@@ -126,7 +138,7 @@ check_refused(struct doctor *d, const cJSON *p)
     }
     if (!any && json_array(p, "refused_lately")) /* an older daemon has no such list */
         doctor_tell(d, DOCTOR_GOOD, "swarm clock",
-                    "no message was refused for its clock, key or version in the last hour");
+                    "no message was refused for its clock, key, version or id in the last hour");
 }
 
 /* The other direction: what others can ask of this node. */
@@ -170,14 +182,19 @@ check_ports(struct doctor *d, const cJSON *p)
         check_reach(d, p);
 }
 
-/* Nobody was heard by UDP: do the seeds answer by TCP, at the same port? */
+/* Nobody was heard by UDP: do the seeds answer by TCP, at the same port? This node may be one: all
+ * may have the same list. */
 static void
-check_seeds(struct doctor *d)
+check_seeds(struct doctor *d, const char *own)
 {
     for (size_t i = 0; i < d->settings->p2p_seed_count && i < SEEDS_MAX; i++) {
         const char *seed = d->settings->p2p_seeds[i];
         if (text_starts(seed, "dns:"))
             continue;
+        if (doctor_is_own(seed, own)) {
+            doctor_tell(d, DOCTOR_GOOD, "seed", "%s is this node", seed);
+            continue;
+        }
         AUTO(mem_free_text) char *url = mem_printf("http://%s/p2p/v1/", seed);
         struct doctor_seen s = doctor_look(url, "", true, PEER_MS);
         if (s.code == CURLE_OK)
@@ -194,33 +211,37 @@ check_seeds(struct doctor *d)
 }
 
 static void
-check_found(struct doctor *d, const cJSON *p)
+check_nodes(struct doctor *d, const cJSON *p, uint64_t here, uint64_t elsewhere)
 {
-    const cJSON *nodes = json_object(p, "nodes");
-    uint64_t here = cli_number(nodes, "site"), elsewhere = cli_number(nodes, "elsewhere");
-    bool works = cli_true(p, "multicast");
-    const char *address = cli_text(p, "address");
-    doctor_tell(d, DOCTOR_GOOD, "site", "%s, from %s; this node is %s", cli_text(p, "site"),
-                cli_text(p, "site_from"), address);
     struct lately l;
-    bool deaf = goes_on(p, "key", &l) || goes_on(p, "clock", &l) || goes_on(p, "version", &l) ||
-                goes_on(p, "id", &l);
-    if (!here && !elsewhere && deaf)
-        doctor_tell(d, DOCTOR_WARNING, "nodes",
-                    "there are others, and none is believed; below is why");
-    else if (!here && !elsewhere)
-        doctor_tell(d, DOCTOR_WARNING, "nodes",
-                    "none was heard; the same key everywhere? UDP and TCP open at p2p.listen? %s",
-                    d->settings->p2p_seed_count ? "what the seeds say follows"
-                                                : "a LAN without multicast needs p2p.seeds");
-    if (!here && !elsewhere && !deaf)
-        check_seeds(d);
-    else
+    if (here || elsewhere) {
         doctor_tell(d, DOCTOR_GOOD, "nodes",
                     "%llu heard in this site, %llu elsewhere; the tracker is %s",
                     (unsigned long long)here, (unsigned long long)elsewhere,
                     json_object(p, "tracker") ? cli_text(json_object(p, "tracker"), "address")
                                               : "not known now");
+    } else if (goes_on(p, "key", &l) || goes_on(p, "clock", &l) || goes_on(p, "version", &l) ||
+               goes_on(p, "id", &l)) {
+        doctor_tell(d, DOCTOR_WARNING, "nodes",
+                    "there are others, and none is believed; below is why");
+    } else {
+        doctor_tell(d, DOCTOR_WARNING, "nodes",
+                    "none was heard; the same key everywhere? UDP and TCP open at p2p.listen? %s",
+                    d->settings->p2p_seed_count ? "what the seeds say follows"
+                                                : "a LAN without multicast needs p2p.seeds");
+        check_seeds(d, cli_text(p, "address"));
+    }
+}
+
+static void
+check_found(struct doctor *d, const cJSON *p)
+{
+    const cJSON *nodes = json_object(p, "nodes");
+    uint64_t here = cli_number(nodes, "site");
+    bool works = cli_true(p, "multicast");
+    doctor_tell(d, DOCTOR_GOOD, "site", "%s, from %s; this node is %s", cli_text(p, "site"),
+                cli_text(p, "site_from"), cli_text(p, "address"));
+    check_nodes(d, p, here, cli_number(nodes, "elsewhere"));
     if (!d->settings->p2p_multicast)
         doctor_tell(d, DOCTOR_GOOD, "multicast", "off by configuration");
     else if (here && !works)
