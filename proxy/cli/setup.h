@@ -57,7 +57,8 @@ bool setup_plan_found(enum setup_runtime r, const char *root);
 CHECKED int setup_files_read(const char *path, char **ret, struct err *e);
 /* Writes all, each atomically, with backups of what was there first. */
 CHECKED int setup_files_apply(const struct setup_plan *p, struct err *e);
-/* Puts back the backups where nobody else has changed the file since. */
+/* Puts back the backups where nobody else has changed the file since; no empty folder of a registry
+ * stays. */
 CHECKED int setup_files_undo(const struct setup_plan *p, struct err *e);
 /* Makes a folder with all above it and gives it to a user, mode 0750. */
 CHECKED int setup_files_folder(const char *path, const char *user, struct err *e);

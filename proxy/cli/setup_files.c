@@ -183,12 +183,26 @@ undo_one(const struct setup_edit *edit, struct err *e)
     return bad ? bad : remove_file(backup, e);
 }
 
+/* The folder of a registry in certs.d, which may be ours, says something by its files alone. */
+static void
+remove_empty_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash || strcmp(slash, "/hosts.toml") != 0)
+        return;
+    AUTO(mem_free_text) char *folder = mem_strndup(path, (size_t)(slash - path));
+    (void)rmdir(folder); /* it stays when something is in it */
+}
+
 int
 setup_files_undo(const struct setup_plan *p, struct err *e)
 {
     int bad = 0;
-    for (size_t i = 0; i < p->count && !bad; i++)
+    for (size_t i = 0; i < p->count && !bad; i++) {
         bad = undo_one(&p->edits[i], e);
+        if (!bad)
+            remove_empty_folder(p->edits[i].path);
+    }
     return bad;
 }
 
