@@ -85,7 +85,8 @@ add_cache(const struct report *r, cJSON *to)
     json_add_u64(c, "limit_bytes", s.limit_bytes);
     json_add_u64(c, "min_free_bytes", s.min_free_bytes);
     json_add_u64(c, "disk_free_bytes", s.disk_free_bytes);
-    json_add_u64(c, "disk_free_files", s.disk_free_files);
+    if (s.disk_free_files != UINT64_MAX)
+        json_add_u64(c, "disk_free_files", s.disk_free_files);
     json_add_u64(c, "blobs", s.blobs);
     json_add_u64(c, "packed_blobs", s.packed_blobs);
     json_add_u64(c, "saved_bytes", s.saved_bytes);
