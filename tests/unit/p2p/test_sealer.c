@@ -154,12 +154,12 @@ our_own_messages_are_neither_believed_nor_counted(void **state)
 {
     (void)state;
     struct seal_head h;
-    uint64_t before = metric_get(M_p2p_refused_replay);
+    uint64_t replays = metric_get(M_p2p_refused_replay), ids = metric_get(M_p2p_refused_id);
     size_t len = say(&one, SEAL_DATAGRAM);
     assert_int_equal(sealer_open(&one, SEAL_DATAGRAM, msg, len, "10.0.0.1", &h), ERR_AGAIN);
     assert_int_equal(sealer_open(&one, SEAL_DATAGRAM, msg, len, "10.0.0.1", &h), ERR_AGAIN);
-    assert_int_equal(metric_get(M_p2p_refused_replay), before);
-    assert_int_equal(metric_get(M_p2p_refused_id), 0);
+    assert_int_equal(metric_get(M_p2p_refused_replay), replays);
+    assert_int_equal(metric_get(M_p2p_refused_id), ids);
 }
 
 static void

@@ -1,5 +1,6 @@
 /* Deadlines and retries of one blob, in virtual time. */
 #include "proxy/upstream/patience.h"
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -244,9 +245,17 @@ static void
 one_request_stays_to_hear_how_late_a_registry_is(void **state)
 {
     (void)state;
-    assert_true(patience_may_listen(true, 0));
-    assert_false(patience_may_listen(true, 1));
-    assert_false(patience_may_listen(false, 0));
+    static const struct {
+        bool awaits_head;
+        unsigned listening;
+        bool may;
+    } cases[] = {
+        {false, 0, false}, {false, 1, false}, {true, 0, true},
+        {true, 1, false},  {true, 2, false},  {true, UINT_MAX, false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_int_equal(patience_may_listen(cases[i].awaits_head, cases[i].listening),
+                         cases[i].may);
 }
 
 /* A small question: whoever took it has all the time there is, what follows that (a redirect, a
