@@ -193,6 +193,7 @@ help:
 	@echo "make test         everything that must pass (ONLY='name or pattern' picks; tests/run --list)"
 	@echo 'make test-page    the page of the admin port in headless Chromium ($(BUILD)/page), and Prometheus'
 	@echo 'make lint         compilers, clang-tidy, cppcheck, house rules ($(LINT_PARTS:%=lint-%))'
+	@echo 'make reference    writes configs/metrics.md and configs/events.md anew'
 	@echo 'make unit         unit tests (MODE=asan|tsan; make unit-base unit-cache unit-p2p unit-proxy)'
 	@echo 'make fuzz         libFuzzer on every parser (SECONDS=60 each)'
 	@echo 'make sim          elections of many nodes in virtual time (SEEDS=2000 SEED=; SIM=pull: whole pulls)'
