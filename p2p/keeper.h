@@ -18,7 +18,8 @@
  * word GO rests on one of those, is younger than KEEPER_FRESH_MS, and is not believed
  * KEEPER_LATE_MS after the question. Who wants to let go himself says INTENDS to the one that he
  * asked, who decides for both; without a tracker the order decides. Who is GONE or MOVING says
- * nothing. A lost answer makes copies look fewer: a blob stays that could have gone.
+ * nothing, and only an answer counts as a copy: the wish itself may have waited for a decider that
+ * stood still. A lost answer makes copies look fewer: a blob stays that could have gone.
  *
  * Pure. */
 #ifndef P2P_KEEPER_H
@@ -45,8 +46,10 @@
 #define KEEPER_STEP_MS    200   /* between two questions to who takes a blob over */
 #define KEEPER_SILENT_MS  3000
 #define KEEPER_MOVE_MS    600000
-#define KEEPER_MOVES      8    /* nodes that are tried in turn */
-#define KEEPER_BOOKED_MS  5000 /* until beacons show the room that a move takes */
+#define KEEPER_MOVES      8 /* nodes that are tried in turn */
+#define KEEPER_BOOKED_MS                                                 \
+    1200 /* until beacons show the room that a move takes; less than the \
+          * time after which a cache asks again about its last copy */
 
 /* They look into memory, or post, and return. */
 struct keeper_ops {

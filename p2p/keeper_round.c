@@ -77,10 +77,12 @@ keeper_round_hear(struct keeper *k, const struct swarms_at *at, const struct mem
 
 /* ---- the decision ---- */
 
+/* A wish is no sign of a copy: it may have waited for a decider that stood still, and the node has
+ * let go meanwhile. Who still wants to says so when the site is asked. */
 static bool
 counts(const struct keeper_who *w, int64_t now_ms)
 {
-    return (w->here || w->wants) && w->leaves_ms <= now_ms;
+    return w->here && w->leaves_ms <= now_ms;
 }
 
 static unsigned
@@ -123,7 +125,7 @@ static bool
 may_take(const struct keeper_round *r, const struct node_id *node, int64_t now_ms)
 {
     for (size_t i = 0; i < r->count; i++)
-        if ((counts(&r->who[i], now_ms) || r->who[i].leaves_ms > now_ms) &&
+        if ((r->who[i].here || r->who[i].wants || r->who[i].leaves_ms > now_ms) &&
             node_equal(&r->who[i].node, node))
             return false;
     for (size_t i = 0; i < r->refused_count; i++)

@@ -433,6 +433,49 @@ a_word_that_waited_longer_than_its_promise_lets_nothing_go(void **state)
 }
 
 static void
+a_wish_that_waited_for_the_tracker_is_no_copy(void **state)
+{
+    (void)state;
+    for (int blob = 0; blob < BLOBS; blob++) { /* in both orders of the two nodes */
+        struct site *s = site_new(1, 0);
+        s->nodes[3].holds[blob] = true;
+        s->nodes[0].wakes_ms = s->now_ms + 600; /* the tracker stands still */
+        part(s, 3, blob);
+        run_to(s, s->now_ms + KEEPER_ASKS * KEEPER_ASK_MS + KEEPER_ROUND_MS + 60);
+        assert_int_equal(s->nodes[3].last, 1);
+        s->nodes[3].holds[blob] = false; /* its value decided so */
+        s->nodes[4].holds[blob] = true;
+        part(s, 4, blob);
+        run_to(s, s->now_ms + 1000);
+        assert_int_equal(s->nodes[4].went, 0);
+        assert_int_equal(s->nodes[4].last, 1);
+        site_free(s);
+    }
+}
+
+/* Beacons tell of less room soon after a move began: it is not taken off twice. */
+static void
+room_of_a_move_is_counted_once(void **state)
+{
+    (void)state;
+    struct site *s = site_new(1, 0);
+    s->nodes[2].holds[0] = s->nodes[2].holds[1] = true;
+    s->nodes[6].room = 2 * SIZE;
+    step_load(s->nodes[6].step, 0, 2 * SIZE);
+    run_to(s, s->now_ms + 1500);
+    part(s, 2, 0);
+    run_to(s, s->now_ms + 500);
+    assert_true(s->nodes[6].holds[0]);
+    step_load(s->nodes[6].step, 0, SIZE);
+    run_to(s, s->now_ms + 1500);
+    part(s, 2, 1);
+    run_to(s, s->now_ms + 500);
+    assert_int_equal(s->nodes[2].last, 0);
+    assert_true(s->nodes[6].holds[1]);
+    site_free(s);
+}
+
+static void
 a_node_alone_is_told_at_once(void **state)
 {
     (void)state;
@@ -547,6 +590,8 @@ main(void)
         cmocka_unit_test(nobody_takes_it_and_its_value_decides),
         cmocka_unit_test(the_taker_dies_and_the_copy_stays),
         cmocka_unit_test(a_word_that_waited_longer_than_its_promise_lets_nothing_go),
+        cmocka_unit_test(a_wish_that_waited_for_the_tracker_is_no_copy),
+        cmocka_unit_test(room_of_a_move_is_counted_once),
         cmocka_unit_test(a_node_alone_is_told_at_once),
         cmocka_unit_test(without_a_tracker_the_first_in_order_keeps_it),
         cmocka_unit_test(wishes_of_both_kinds_of_digests_fill_datagrams),
