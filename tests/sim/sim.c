@@ -4,13 +4,15 @@
  *   sim pull[/NAME] [--seeds N] [--seed N]       the table of cases (cases.c), or one of them
  *   sim pull [--seed N] [--shrink] [--without RULE] nodes=16 size=256M ...   any other pull
  * (words.c) sim kraken|dragonfly [--seed N] WORDS        models of other systems' policies
- * (policy.c) sim names [--seeds N] [--seed N] sim caches [--seeds N] [--seed N] [nodes=10 zipf=0.9
+ * (policy.c) sim names, copies or partings [--seeds N] [--seed N] sim caches [--seeds N] [--seed N]
+ * [nodes=10 zipf=0.9
  * ...]   rules of eviction (caches.c) sim traces */
 #include "p2p/tuning.h"
 #include "tests/sim/caches.h"
 #include "tests/sim/copies.h"
 #include "tests/sim/elections.h"
 #include "tests/sim/namings.h"
+#include "tests/sim/partings.h"
 #include "tests/sim/policy.h"
 #include "tests/sim/pulls.h"
 #include <stdio.h>
@@ -196,6 +198,8 @@ main(int argc, char **argv)
         return namings_all(o.seed, o.one ? 1 : o.seeds, o.one);
     if (strcmp(o.what, "copies") == 0)
         return copies_all(o.seed, o.one ? 1 : o.seeds, o.one);
+    if (strcmp(o.what, "partings") == 0)
+        return partings_all(o.seed, o.one ? 1 : o.seeds, o.one);
     if (strcmp(o.what, "kraken") == 0 || strcmp(o.what, "dragonfly") == 0) {
         struct pulls_case c = {.name = o.what};
         return words_read(o.words, &c) && c.nodes > 0 && c.wan > 0 && c.lan > 0
@@ -208,6 +212,7 @@ main(int argc, char **argv)
         return pulls_words(o.words, o.seed, o.shrinks);
     if (strncmp(o.what, "pull", 4) == 0)
         return pulls_all(o.seed, o.one ? 1 : o.seeds, o.what[4] == '/' ? o.what + 5 : NULL, o.one);
-    (void)fprintf(stderr, "sim: elect, traces, names, copies, caches, pull or pull/NAME?\n");
+    (void)fprintf(stderr,
+                  "sim: elect, traces, names, copies, partings, caches, pull or pull/NAME?\n");
     return 2;
 }

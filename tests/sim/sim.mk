@@ -5,6 +5,7 @@
 #   make sim SIM=pull [SEEDS=1], SIM=pull/NAME [SEED=N]      whole pulls; SEED=N tells the story
 #   make sim SIM=names SEEDS=200                             what a site knows of tags
 #   make sim SIM=copies SEEDS=200                            copies of what is popular
+#   make sim SIM=partings SEEDS=2000                         last copies, when caches evict at once
 #   make sim ARGS='pull nodes=8 wan=50M tracker@4000'         any pull (tests/sim/words.c)
 #   make sim-cache [SEEDS=3] [ARGS='nodes=20 zipf=0.7 drift=0.3']   rules of eviction, WAN bytes
 SIM ?= elect

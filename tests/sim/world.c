@@ -390,6 +390,30 @@ room(void *arg, const struct digest *blob, uint64_t size, unsigned copies)
     return w->hooks.room != NULL && w->hooks.room(w, (unsigned)(n - w->nodes), blob, size);
 }
 
+static bool
+holds(void *arg, const struct digest *blob)
+{
+    struct world_node *n = arg;
+    struct world *w = n->world;
+    return w->hooks.holds != NULL && w->hooks.holds(w, (unsigned)(n - w->nodes), blob);
+}
+
+static bool
+offer(void *arg, const struct digest *blob, struct parting_offer *ret)
+{
+    struct world_node *n = arg;
+    struct world *w = n->world;
+    return w->hooks.offer != NULL && w->hooks.offer(w, (unsigned)(n - w->nodes), blob, ret);
+}
+
+static enum parting_taken
+take(void *arg, const struct parting_offer *o)
+{
+    struct world_node *n = arg;
+    struct world *w = n->world;
+    return w->hooks.take != NULL ? w->hooks.take(w, (unsigned)(n - w->nodes), o) : PARTING_REFUSED;
+}
+
 /* Most ticks are put off again and again: a posted one that comes too early is posted anew. */
 static void
 post_tick(struct world *w, unsigned node, int64_t at_us)
@@ -449,7 +473,9 @@ carry_out(struct world *w, unsigned node, unsigned asker)
             if (w->hooks.named != NULL)
                 w->hooks.named(w, node, a);
             break;
-        case PLAN_PARTING: /* nobody lets go of blobs here */
+        case PLAN_PARTING:
+            if (w->hooks.parting != NULL)
+                w->hooks.parting(w, node, &a->parting);
             break;
         }
     }
@@ -493,7 +519,8 @@ world_start(struct world *w, unsigned node, uint32_t priority)
                             .seed = rng_next(&w->rng),
                             .stored = stored,
                             .room = room,
-                            .stored_arg = n};
+                            .stored_arg = n,
+                            .keeper = {holds, offer, take, n}};
     c.addr.port = (uint16_t)(node + 1);
     n->priority = priority;
     n->boot = (uint64_t)w->now_us + 1;
@@ -547,6 +574,15 @@ world_ask_name(struct world *w, unsigned node, const struct naming_question *q)
     struct world_node *n = &w->nodes[node];
     plan_clear(&w->plan);
     step_name_ask(n->step, node_ms(n, w->now_us), q, &w->plan);
+    carry_out(w, node, node);
+}
+
+void
+world_part(struct world *w, unsigned node, const struct digest *blob, uint64_t size)
+{
+    struct world_node *n = &w->nodes[node];
+    plan_clear(&w->plan);
+    step_part(n->step, node_ms(n, w->now_us), blob, size, &w->plan);
     carry_out(w, node, node);
 }
 
@@ -637,6 +673,14 @@ deliver_site(struct world *w, struct world_event e)
     w->datagrams += end - first - 1;
 }
 
+/* The socket of a node that stands still keeps what comes. */
+static bool
+waits(const struct world *w, const struct world_event *e)
+{
+    return w->queues && e->kind == WORLD_DELIVER && w->nodes[e->to].step != NULL &&
+           w->nodes[e->to].paused_until_us > e->at_us;
+}
+
 static bool
 run_one(struct world *w, unsigned heap)
 {
@@ -646,6 +690,11 @@ run_one(struct world *w, unsigned heap)
     w->events++;
     mix(w, (uint64_t)e.at_us);
     mix(w, (uint64_t)e.kind << 16 | e.from << 8 | e.to);
+    if (waits(w, &e)) {
+        e.at_us = w->nodes[e.to].paused_until_us;
+        push(w, heap, e);
+        return true;
+    }
     if (e.kind == WORLD_TICK)
         tick(w, &e);
     else if (e.kind == WORLD_DELIVER_SITE)

@@ -40,6 +40,12 @@ struct world_hooks {
     /* Is there room for a copy, NULL: none; PLAN_KEEP. */
     bool (*room)(struct world *w, unsigned node, const struct digest *blob, uint64_t size);
     void (*keep)(struct world *w, unsigned node, const struct plan_action *a);
+    /* Last copies, as keeper_ops has them; NULL: nobody lets go of blobs. PLAN_PARTING. */
+    bool (*holds)(struct world *w, unsigned node, const struct digest *blob);
+    bool (*offer)(struct world *w, unsigned node, const struct digest *blob,
+                  struct parting_offer *ret);
+    enum parting_taken (*take)(struct world *w, unsigned node, const struct parting_offer *offer);
+    void (*parting)(struct world *w, unsigned node, const struct parting *said);
     /* Do sites exchange nothing but messages now? Asked in a world that was split. */
     bool (*apart)(const struct world *w);
 };
@@ -92,6 +98,7 @@ struct world {
     unsigned count;
     struct world_node *nodes;
     bool *cuts;             /* world_cut; NULL: nobody is cut off */
+    bool queues;            /* what comes for a node that stands still waits, else it is lost */
     bool deaf;              /* no request arrives, as behind a wall that lets only UDP through */
     bool *hears;            /* scratch: who gets a shout */
     unsigned loss_permille; /* of datagrams */
@@ -140,6 +147,8 @@ bool world_run(struct world *w, int64_t until_ms);
 void world_touch(struct world *w, unsigned node);
 /* A node asks its site; the hook `named` hears the answer, perhaps before this returns. */
 void world_ask_name(struct world *w, unsigned node, const struct naming_question *q);
+/* A node wants to let a blob go; the hook `parting` hears the answers. */
+void world_part(struct world *w, unsigned node, const struct digest *blob, uint64_t size);
 int64_t world_node_ms(const struct world *w, unsigned node); /* its own clock */
 /* Of one message, drawn. */
 int64_t world_delay_us(struct world *w, unsigned from, unsigned to);
