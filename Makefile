@@ -58,7 +58,7 @@ $(B)/%.o: %.c Makefile | $(SYSROOT)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -c $< -o $@
 
-# Tests themselves need not be fast (lint-gcc has the warnings of -O2 for them).
+# Tests themselves need not be fast (`make lint-gcc` has the warnings of -O2 for them, `make test` has not).
 TEST_release := -O0 -U_FORTIFY_SOURCE
 $(B)/tests/unit/%.o: CFLAGS += $(TEST_$(MODE))
 # What tests under qemu-user (make test-arm) have to know.
