@@ -23,14 +23,14 @@ slots_wait_ms(const struct slots *s)
     return wait_ms < UINT16_MAX ? (unsigned)wait_ms : UINT16_MAX;
 }
 
-/* The last third of the slots is for nodes that have none. */
+/* The last third of the slots is for nodes that have fewer. */
 static bool
 has_enough(const struct slots *s, uint64_t from)
 {
     unsigned held = 0;
     for (unsigned i = 0; i < s->running && from != 0; i++)
         held += s->from[i] == from;
-    return held > 0 && 3 * s->running >= 2 * s->running_max;
+    return held >= SLOTS_ENOUGH && 3 * s->running >= 2 * s->running_max;
 }
 
 enum slots_answer

@@ -2,8 +2,8 @@
  *
  * A request either starts, waits its turn, or is told how long it would have to wait and goes
  * elsewhere. Turns go by class, then by arrival. The last third of the slots is for nodes that have
- * none: who has a slow port holds each for long, of all nodes at once, and two of them with three
- * blobs held all slots of their site. */
+ * fewer than SLOTS_ENOUGH: who has a slow port holds each for long, of all nodes at once, and two
+ * of them with three blobs held all slots of their site. */
 #ifndef P2P_SLOTS_H
 #define P2P_SLOTS_H
 
@@ -15,6 +15,7 @@
 #define SLOTS_NEAR        6
 #define SLOTS_WAITING_MAX 64
 #define SLOTS_BUSY_MS     10 /* a longer wait is answered with busy */
+#define SLOTS_ENOUGH      2  /* of a node: the last third is for others */
 
 enum slots_class { SLOTS_CURSOR, SLOTS_FILL, SLOTS_BACKGROUND };
 enum slots_answer { SLOTS_START, SLOTS_WAIT, SLOTS_BUSY };

@@ -84,19 +84,19 @@ one_node_leaves_slots_to_the_others(void **state)
     struct slots s;
     unsigned wait_ms;
     uint64_t next, who = 0;
-    slots_init(&s, 6);
-    for (unsigned i = 0; i < 4; i++)
+    slots_init(&s, 9);
+    for (unsigned i = 0; i < 6; i++)
         assert_int_equal(slots_ask(&s, who++, 1, SLOTS_CURSOR, &wait_ms), SLOTS_START);
     assert_int_equal(slots_ask(&s, who++, 1, SLOTS_CURSOR, &wait_ms), SLOTS_BUSY);
     assert_true(wait_ms >= SLOTS_BUSY_MS);
-    assert_int_equal(slots_ask(&s, who++, 2, SLOTS_FILL, &wait_ms), SLOTS_START);
+    for (unsigned i = 0; i < SLOTS_ENOUGH; i++)
+        assert_int_equal(slots_ask(&s, who++, 2, SLOTS_FILL, &wait_ms), SLOTS_START);
     assert_int_equal(slots_ask(&s, who++, 2, SLOTS_FILL, &wait_ms), SLOTS_BUSY);
     assert_int_equal(slots_ask(&s, who++, 3, SLOTS_FILL, &wait_ms), SLOTS_START);
     assert_int_equal(slots_ask(&s, 77, 6, SLOTS_FILL, &wait_ms), SLOTS_WAIT);
     /* The turn is that node's, and its end frees its slot. */
     assert_true(slots_done(&s, 1, 1000, &next));
     assert_int_equal(next, 77);
-    assert_int_equal(slots_ask(&s, who++, 6, SLOTS_FILL, &wait_ms), SLOTS_BUSY);
     assert_false(slots_done(&s, 6, 1000, &next));
     assert_int_equal(slots_ask(&s, who++, 6, SLOTS_FILL, &wait_ms), SLOTS_START);
 }
