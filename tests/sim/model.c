@@ -10,7 +10,6 @@
 #define FIRST_STEP   (16u * 1024) /* of a WAN request, until the first block is there */
 #define UPLOADS      14           /* as the daemon has, SLOTS_NEAR of them for its own site */
 #define CRIPPLED_F   500
-#define SLOW_F       1000
 #define CLIENT_BLOBS 3 /* a runtime pulls so many layers at once */
 #define SWEEP_US     500000
 #define WEIGHTS_US   1500000
@@ -517,7 +516,7 @@ read_on(struct world *w, struct model *d, unsigned node, unsigned blob)
         d->prefix_area += (uint64_t)(w->now_us - n->arrived_us) *
                           (r->at * piece + piece < size ? piece : size - r->at * piece) / 1024;
     if (r->at > before) {
-        if (r->first_us != 0 && w->now_us - r->moved_us > d->stall_us)
+        if (r->first_us != 0 && !n->slow && w->now_us - r->moved_us > d->stall_us)
             d->stall_us = w->now_us - r->moved_us;
         first_byte(w, r);
         r->moved_us = w->now_us;
@@ -920,9 +919,9 @@ set_up_node(struct world *w, struct model *d, unsigned node)
     n->hung = in_site >= withhold && in_site < hung;
     unsigned crippled = hung + c->crippled;
     bool is_crippled = in_site >= hung && in_site < crippled;
-    bool slow = in_site >= crippled && in_site < crippled + c->slow;
-    uint64_t lan = !slow ? c->lan : c->port > 0 ? c->port : c->lan / SLOW_F;
-    n->counts = !n->warm && !n->liar && !n->flips && !n->forges && !n->withholds && !slow;
+    n->slow = in_site >= crippled && in_site < crippled + c->slow;
+    uint64_t lan = n->slow ? pulls_slow_port(c) : c->lan;
+    n->counts = !n->warm && !n->liar && !n->flips && !n->forges && !n->withholds;
     d->left += n->counts;
     for (unsigned b = 0; b < d->blobs; b++) {
         n->asked[b] = mem_zalloc(pieces_of(d, b));

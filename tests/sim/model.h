@@ -58,6 +58,7 @@ struct model {
         bool forges;                 /* has wrong bytes of what it reads upstream, and says so */
         bool withholds;              /* gives nothing of what it has */
         bool counts;                 /* must finish */
+        bool slow;                   /* its port is: when it finishes is not judged */
         int64_t arrived_us, done_us;
         unsigned opened, done; /* blobs */
         struct model_reader {

@@ -88,6 +88,8 @@ void pulls_tell(const struct pulls_case *c,
 /* How long the slowest cut of a site's network takes for the image, us. */
 uint64_t pulls_bound_us(const struct pulls_case *c, unsigned site);
 uint64_t pulls_image(const struct pulls_case *c); /* bytes */
+/* Bytes/s of a slow node's port. */
+uint64_t pulls_slow_port(const struct pulls_case *c);
 
 /* Leaves out of a pull what it breaks without, in the same way: how is what pulls_run said
  * (shrink.c). */
