@@ -7,8 +7,7 @@
  *
  * Invariants:
  *  1. A piece is held from its first byte up to filled[i]; have_bytes is their sum.
- *  2. Claims do not share a piece, so only the holder of a claim can move filled[], or who writes
- *     for it what is next.
+ *  2. Claims do not share a piece, so only the holder of a claim can move filled[].
  *  3. claim.at is the first missing byte of its piece.
  *  4. Pieces below `prefix` are held whole, piece `prefix` is not.
  */

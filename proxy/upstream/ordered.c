@@ -5,7 +5,7 @@
  *              WAITS, nothing of it lacks --DONE--> free
  *              RUNS, the source failed --BUSY, FAILED--> free
  *              any, stopped before where it is --DONE--> free
- *              a sip, another one that came later is for its piece --DONE--> free
+ *              a sip, another one is for its piece --DONE--> free
  *
  *   registry   ASKED --failed, asked to wait--> RESTS: we may not fetch --time--> ASKED
  *              ASKED --final no--> REFUSED
@@ -184,6 +184,27 @@ report(struct fill *f, struct order *o, int64_t now_ms, bool last)
 }
 
 static void
+count_end(const struct order *o, enum swarm_end how)
+{
+    if (!is_peer(o->source))
+        return;
+    switch (how) {
+    case SWARM_DONE:
+        metric_add(M_peer_gets_ok, 1);
+        return;
+    case SWARM_BUSY:
+        metric_add(M_peer_gets_busy, 1);
+        return;
+    case SWARM_FAILED:
+    case SWARM_DENIED:
+    case SWARM_LIED:
+        metric_add(M_peer_gets_failed, 1);
+        return;
+    }
+    never("end of an order");
+}
+
+static void
 finish(struct fill *f, struct order *o, enum swarm_end how)
 {
     int64_t took_us = 0;
@@ -195,10 +216,9 @@ finish(struct fill *f, struct order *o, enum swarm_end how)
         fill_stop(f, o->run);
     }
     p2p_end(f->ordered->p2p, blob_digest(f->blob), o->id, how, took_us, busy_ms);
-    if (is_peer(o->source)) {
-        peer_count(how);
+    count_end(o, how);
+    if (is_peer(o->source))
         peer_drop(&o->source);
-    }
     memset(o, 0, sizeof *o);
 }
 
@@ -296,37 +316,11 @@ is_done(struct fill *f, struct order *o)
     return blob_held_end(f->blob, piece_start(f, o->piece)) >= o->end;
 }
 
-/* A sip of a piece for which a node is asked: is nothing of it here yet? Both go on. */
-static bool
-borrow(struct fill *f, const struct order *sip, struct gap *ret)
-{
-    for (size_t i = 0; i < SWARM_GETS_MAX; i++) {
-        const struct order *o = &f->ordered->orders[i];
-        if (o->run == NULL || !is_peer(o->source) || o->piece != sip->piece)
-            continue;
-        *ret = (struct gap){(*o->run)->claim.start, sip->end};
-        return (*o->run)->got_bytes == 0 && ret->start < ret->end;
-    }
-    return false;
-}
-
-/* What the order shall fetch now; false: it waits for another one. */
-static bool
-claim(struct fill *f, const struct order *o, struct gap *ret, bool *ret_borrows)
-{
-    /* A peer gives one piece at a time. */
-    uint64_t end = is_peer(o->source) ? piece_start(f, o->piece + 1) : o->end;
-    bool own = blob_claim_in(f->blob, piece_start(f, o->piece), end, ret);
-    *ret_borrows = !own && o->is_sip && borrow(f, o, ret);
-    return own || *ret_borrows;
-}
-
 /* The next request of an order that waits; DONE when nothing of it lacks. */
 static void
 go_on(struct fill *f, struct order *o, int64_t now_ms)
 {
     struct gap gap;
-    bool borrows;
     if (is_done(f, o)) {
         finish(f, o, SWARM_DONE);
         return;
@@ -335,8 +329,10 @@ go_on(struct fill *f, struct order *o, int64_t now_ms)
         f->ordered->no_parts = true;
         return;
     }
+    /* A peer gives one piece at a time. */
+    uint64_t end = is_peer(o->source) ? piece_start(f, o->piece + 1) : o->end;
     if (!fill_has_place(f, o->source, !f->background && fill_runs(f) == 0) ||
-        !claim(f, o, &gap, &borrows))
+        !blob_claim_in(f->blob, piece_start(f, o->piece), end, &gap))
         return;
     if (!f->patient && !f->copy)
         fill_start_patience(f, now_ms);
@@ -344,7 +340,6 @@ go_on(struct fill *f, struct order *o, int64_t now_ms)
     o->told_ms = now_ms;
     struct fill_word word = {o->word, o->again};
     o->run = fill_start(f, o->source, &gap, class_of(f, &gap), o->has_word ? &word : NULL, now_ms);
-    (*o->run)->borrows = borrows;
 }
 
 static enum swarm_end

@@ -36,24 +36,6 @@ note_bytes(struct run *r, size_t len)
         trail_heard(r->trail, (uint32_t)(r->piece_start / piece_bytes(r->call.want.size)));
 }
 
-/* The first `len` bytes of the buffer are done with. */
-static void
-move_on(struct run *r, size_t len)
-{
-    r->gap.start += len;
-    r->held -= len;
-    r->good -= len;
-    memmove(r->buffer, r->buffer + len, r->held);
-}
-
-/* What is here by now: of a run whose gap two bring, the other one wrote that. */
-static void
-skip_held(struct run *r)
-{
-    uint64_t here = blob_held_end(r->blob, r->gap.start) - r->gap.start;
-    move_on(r, here < r->good ? (size_t)here : r->good);
-}
-
 /* 0; ERR_AGAIN: no room, everything is kept; 1: the claim ends before what is held. */
 static int
 flush(struct run *r)
@@ -61,10 +43,7 @@ flush(struct run *r)
     if (r->good == 0)
         return 0;
     uint64_t limit = blob_claim_limit(r->blob, &r->claim);
-    if (limit > r->gap.start)
-        skip_held(r);
-    if (limit < r->gap.end)
-        r->gap.end = limit > r->gap.start ? limit : r->gap.start;
+    r->gap.end = limit > r->gap.start ? limit : r->gap.start;
     uint64_t room = r->gap.end - r->gap.start;
     size_t len = r->good < room ? r->good : (size_t)room;
     int code = len == 0
@@ -77,8 +56,8 @@ flush(struct run *r)
     }
     note_bytes(r, len);
     bool cut = len < r->good;
+    r->gap.start += len;
     r->got_bytes += len;
-    move_on(r, len);
     r->held -= r->good;
     memmove(r->buffer, r->buffer + r->good, r->held);
     r->good = 0;
@@ -368,7 +347,7 @@ run_stop(struct run *r)
         return;
     if (r->phase != RUN_OVER)
         over(r, 0);
-    if (r->claimed && !r->borrows && r->gap.start < r->gap.end)
+    if (r->claimed && r->gap.start < r->gap.end)
         blob_unclaim(r->blob, &r->claim);
     r->claimed = false;
     r->phase = RUN_FREE;

@@ -5,8 +5,7 @@
  *
  * Bytes are gathered to RUN_BUFFER_BYTES before they are written, but wait at most FLUSH_MS, and
  * the first ones of a run do not wait at all. Those of a peer are written when their block is
- * whole and its checksum right, or with a word when all of it is there. A run that borrows brings
- * the beginning of what another one has claimed; that one skips it. Fetch thread only.
+ * whole and its checksum right, or with a word when all of it is there. Fetch thread only.
  */
 #ifndef PROXY_RUN_H
 #define PROXY_RUN_H
@@ -36,7 +35,6 @@ struct run {
     enum run_phase phase;
     struct call call;
     bool claimed;     /* gap is claimed; false until the size of the blob is known */
-    bool borrows;     /* the claim is another run's, which has nothing of it yet and goes on */
     struct gap claim; /* as blob_claim gave it */
     struct gap gap;   /* what is left of it: start is the next byte to write */
     int code;         /* OVER: 0 or why */

@@ -539,9 +539,8 @@ cut_off(const struct model *d, const struct model_get *g)
 static void
 give_up(struct world *w, struct model *d, size_t i)
 {
-    enum swarm_end how = d->gets[i].sip > 0 && cut_off(d, &d->gets[i]) ? SWARM_DONE : SWARM_FAILED;
     drop_flow(w, d, i);
-    end_get(w, d, i, how, 0);
+    end_get(w, d, i, SWARM_FAILED, 0);
 }
 
 /* A WAN request reached a mark. */
@@ -667,7 +666,7 @@ wan_begin(struct world *w, struct model *d, size_t i)
     if (!world_alive(w, g->node) || g->over)
         return;
     if (cut_off(d, g))
-        give_up(w, d, i);
+        end_get(w, d, i, SWARM_FAILED, 0);
     else
         start_flow(w, d, i);
 }

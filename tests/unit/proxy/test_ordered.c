@@ -1402,45 +1402,6 @@ a_sip_is_read_once_and_a_node_gives_the_rest(void **state)
     assert_string_equal(seen[0].range, range);
 }
 
-/* A reader has its first bytes, and what the node sent until then is not lost. */
-static void
-a_sip_does_not_wait_for_a_node_that_is_slow(struct bench *b, bool has_word)
-{
-    static struct pull p;
-    struct fake_seen seen[4];
-    b->peers[0].peer = FAKE_HALF;
-    start_wanted(b, "plain", &p);
-    if (has_word)
-        order_word(b, 0, 1, 0, false);
-    else
-        order_lan(b, 0, 1, 0);
-    fake_wait_for(&b->peers[0], "/p2p/", 1);
-    assert_int_equal(outcome(order_sip(b, 2, 0)), SWARM_DONE);
-    if (has_word) {
-        assert_int_equal(swarm.progress_bytes[2], SIP_BYTES);
-        swarm_wait(has_sipped, 0);
-    }
-    assert_int_equal(outcome(order_word(b, 0, 3, 1, false)), SWARM_DONE);
-    assert_int_equal(outcome(1), SWARM_DONE);
-    assert_int_equal(swarm.pieces[1], 1);
-    assert_int_equal(swarm.progress_bytes[1] + swarm.progress_bytes[2], PIECE);
-    assert_int_equal(fake_asked(&b->peers[0], "/p2p/", seen, 4), 2);
-    order_wan(b, 4, 2, PIECES - 2);
-    assert_int_equal(end_pull(&p), 0);
-}
-
-static void
-a_sip_does_not_wait_for_a_piece_with_a_word(void **state)
-{
-    a_sip_does_not_wait_for_a_node_that_is_slow(*state, true);
-}
-
-static void
-a_sip_does_not_wait_for_a_piece_without_a_word(void **state)
-{
-    a_sip_does_not_wait_for_a_node_that_is_slow(*state, false);
-}
-
 static void
 who_brings_the_piece_does_not_wait_for_its_sip(void **state)
 {
@@ -1754,8 +1715,6 @@ main(void)
         WITH_NODE(a_banned_node_is_asked_for_nothing),
         WITH_NODE(who_passed_a_few_wrong_pieces_on_is_not_banned),
         WITH_NODE(a_sip_is_read_once_and_a_node_gives_the_rest),
-        WITH_NODE(a_sip_does_not_wait_for_a_piece_with_a_word),
-        WITH_NODE(a_sip_does_not_wait_for_a_piece_without_a_word),
         WITH_NODE(who_brings_the_piece_does_not_wait_for_its_sip),
         WITH_NODE(a_word_that_lies_does_not_fit_a_sip),
         WITH_NODE(a_sip_that_fails_beside_a_lease_is_only_that),
