@@ -31,7 +31,7 @@ int64_t
 patience_end_ms(const struct patience *p)
 {
     if (p->any_byte)
-        return p->last_byte_ms + (p->away && !p->heard ? AWAY_MS : SILENCE_MS);
+        return p->last_byte_ms + SILENCE_MS;
     int64_t last_ms = p->started_ms + SLOW_FIRST_BYTE_MS;
     int64_t from_ms = p->heard_ms > p->started_ms ? p->heard_ms : p->started_ms;
     bool heard = p->heard || from_ms + FIRST_BYTE_MS > last_ms;

@@ -10,7 +10,7 @@
 #define HEAD_WAIT_LATER_MS   5000  /* for tries after a silent one */
 #define STALL_LATER_MS       5000  /* a body that is silent, after a try without progress */
 #define SILENCE_MS           20000 /* no byte for so long in spite of retries */
-#define AWAY_MS              10000 /* the same of a registry that is out of reach */
+#define AWAY_MS              10000 /* tries to reach a registry end then */
 #define AWAY_PAUSE_MS        500   /* at least, between two tries to reach it */
 #define AWAY_PAUSE_MAX_MS    1500
 #define BUSY_WAIT_MS         10000 /* longest wait for a registry that says "later" */

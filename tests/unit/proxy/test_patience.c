@@ -79,7 +79,7 @@ a_registry_that_is_away_in_mid_blob_is_waited_for_a_while(void **state)
         unsigned tries = 0;
         for (; (next_ms = patience_retry_ms(&p, &b, &r, true, at_ms)) >= 0; at_ms = next_ms) {
             assert_in_range(next_ms - at_ms, AWAY_PAUSE_MS, AWAY_PAUSE_MAX_MS);
-            assert_int_equal(patience_end_ms(&p), NOW + AWAY_MS);
+            assert_int_equal(patience_end_ms(&p), NOW + SILENCE_MS); /* nodes may bring bytes */
             tries++;
         }
         assert_in_range(at_ms, NOW + AWAY_MS - AWAY_PAUSE_MAX_MS, NOW + AWAY_MS - 1);
@@ -116,7 +116,6 @@ a_registry_that_gave_nothing_to_this_fill_is_given_up_soon(void **state)
     assert_int_equal(tries, TRIES_MAX);
     assert_true(at_ms < NOW + 1000);
     assert_false(patience_is_uncounted(&p));
-    assert_int_equal(patience_end_ms(&p), NOW + AWAY_MS); /* also if each try hangs */
 }
 
 /* Whoever read has gone: what is left are the tries that anybody has. */
