@@ -63,9 +63,14 @@ struct swarm {
     uint8_t *lied;     /* a peer gave other bytes */
     uint8_t *unsaid;   /* own words that nobody was told */
     bool lacks_words;
-    enum { RECALL_NOT_YET, RECALL_RUNS, RECALL_OVER } recall; /* of words, from the disk */
-    unsigned disputes, lies, unsaid_count, words_asks;        /* asks: since words came */
-    unsigned wrong;                                           /* pieces that peers gave */
+    enum {
+        RECALL_NOT_YET,
+        RECALL_RUNS,
+        RECALL_TOLD,
+        RECALL_OVER
+    } recall;                                          /* of words, from the disk */
+    unsigned disputes, lies, unsaid_count, words_asks; /* asks: since words came */
+    unsigned wrong;                                    /* pieces that peers gave */
     int64_t disputed_ms, words_ms; /* when one last changed; when words were last asked for */
     uint8_t *owned;                /* pieces that this node shall take when there is one holder */
     unsigned crowd;                /* nodes that share, this one too */

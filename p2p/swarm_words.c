@@ -57,6 +57,8 @@ swarm_attest(struct swarm *s, bool read, uint32_t piece, const uint8_t word[ATTE
     must(piece < s->pieces);
     unsigned before = attest_verdicts(s->attest);
     attest_own(s->attest, read, piece, word);
+    if (s->recall == RECALL_RUNS)
+        s->recall = RECALL_TOLD;
     s->unsaid_count += !bits_get(s->unsaid, piece);
     bits_set(s->unsaid, piece);
     if (attest_verdicts(s->attest) > before)
@@ -112,13 +114,13 @@ swarm_recalls(struct swarm *s)
 void
 swarm_recalled(struct swarm *s)
 {
-    s->recall = bits_get(s->worded, 0) ? RECALL_OVER : RECALL_NOT_YET;
+    s->recall = s->recall == RECALL_TOLD ? RECALL_OVER : RECALL_NOT_YET;
 }
 
 bool
 swarm_is_recalling(const struct swarm *s)
 {
-    return s->recall == RECALL_RUNS;
+    return s->recall == RECALL_RUNS || s->recall == RECALL_TOLD;
 }
 
 static bool
