@@ -566,9 +566,10 @@ swarm_end(struct swarm *s, uint32_t get, enum swarm_end how, int64_t took_us, un
     if (p == NULL) {
         struct duty *a = duty_running(&s->duties, get);
         s->urgent = true;
-        /* Ended for a peer that has the piece: that one may be busy, and no byte is here. */
+        /* Ended for a peer that has the piece: that one may be busy, and no byte is here. Not at
+         * once: it would begin and end as fast as can be while the piece is under way. */
         if (g->is_sip && how == SWARM_DONE && g->bytes == 0)
-            s->rescue_ms = INT64_MIN / 2;
+            s->rescue_ms = now_ms - SWARM_RESCUE_MS + SWARM_STALL_MS;
         if (a != NULL)
             duty_end(&s->duties, a, how == SWARM_BUSY, now_ms);
     } else {

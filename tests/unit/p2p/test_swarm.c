@@ -780,6 +780,24 @@ a_reader_without_any_byte_sips_of_a_thin_wan(void **state)
     swarm_free(s);
 }
 
+/* It would begin and end as fast as can be. */
+static void
+a_sip_that_brought_nothing_does_not_begin_again_at_once(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    swarm_cursor(s, 0, 0, 0);
+    swarm_taken(s, SWARM_FIRST_MS);
+    assert_true(next(s, 0, SWARM_FIRST_MS, &g));
+    assert_int_equal(g.sip, SWARM_SIP_BYTES);
+    swarm_end(s, g.id, SWARM_DONE, 0, 0, SWARM_FIRST_MS);
+    assert_false(next(s, 0, SWARM_FIRST_MS + SWARM_STALL_MS - 1, &g));
+    assert_true(next(s, 0, SWARM_FIRST_MS + SWARM_STALL_MS, &g));
+    assert_int_equal(g.sip, SWARM_SIP_BYTES);
+    swarm_free(s);
+}
+
 /* A peer that had the piece at last was asked for it instead of the registry, and is busy. */
 static void
 who_ended_a_sip_for_a_busy_peer_need_not_wait_for_another_turn(void **state)
@@ -1162,6 +1180,7 @@ main(void)
         cmocka_unit_test(while_the_tracker_answers_a_reader_waits_for_a_thin_wan),
         cmocka_unit_test(a_reader_without_any_byte_sips_of_a_thin_wan),
         cmocka_unit_test(a_piece_that_is_sipped_may_come_from_a_peer),
+        cmocka_unit_test(a_sip_that_brought_nothing_does_not_begin_again_at_once),
         cmocka_unit_test(who_ended_a_sip_for_a_busy_peer_need_not_wait_for_another_turn),
         cmocka_unit_test(a_sip_that_finds_no_place_is_taken_once_there_is_one),
         cmocka_unit_test(who_sips_fetches_what_is_its_own_beside_it),
