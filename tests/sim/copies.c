@@ -57,12 +57,6 @@ of(struct world *w)
     return w->hooks.cookie;
 }
 
-static void
-later(struct run *r, int64_t in_ms, unsigned kind, uint64_t a, uint64_t b)
-{
-    world_post(r->w, r->w->now_us + in_ms * WORLD_US, kind, a, b);
-}
-
 static unsigned
 blob_of(const struct run *r, const struct digest *digest)
 {
@@ -117,7 +111,7 @@ keep(struct world *w, unsigned node, const struct plan_action *a)
         (void)world_break(w, "n%u has no room for a copy", node);
     if (blob >= POPULAR)
         (void)world_break(w, "n%u copies what one node wanted", node);
-    later(r, 1, KEEP, node, blob);
+    world_later(r->w, 1, KEEP, node, blob);
 }
 
 static bool
@@ -149,7 +143,7 @@ fetch(struct world *w, unsigned node, const struct plan_action *a)
         return;
     }
     if (a->kind == PLAN_WORDS) {
-        later(r, 5, WORDS, node, blob);
+        world_later(r->w, 5, WORDS, node, blob);
         return;
     }
     must(r->gets_count < GETS_MAX);
@@ -165,7 +159,7 @@ fetch(struct world *w, unsigned node, const struct plan_action *a)
                                           .end = a->get.first + a->get.count,
                                           .peer = lan ? world_node_of(w, &a->get.node) : -1,
                                           .copy = copy};
-    later(r, lan ? 10 : 20 * (int64_t)a->get.count, LANDED, r->gets_count++, 0);
+    world_later(r->w, lan ? 10 : 20 * (int64_t)a->get.count, LANDED, r->gets_count++, 0);
 }
 
 /* ---- what happens ---- */
@@ -260,7 +254,7 @@ kill_node(struct run *r, unsigned node)
     r->running[node] = 0;
     world_kill(r->w, node);
     if (rng_below(&r->rng, 2) == 0)
-        later(r, 500 + (int64_t)rng_below(&r->rng, 20000), START, node, 0);
+        world_later(r->w, 500 + (int64_t)rng_below(&r->rng, 20000), START, node, 0);
 }
 
 static void
@@ -317,14 +311,15 @@ play(struct run *r, uint64_t seed)
         digest_of(DIGEST_SHA256, &b, sizeof b, &r->digests[b]);
     for (unsigned n = 0; n < nodes; n++) {
         r->full[n] = rng_below(&r->rng, 4) == 0;
-        later(r, (int64_t)rng_below(&r->rng, 100), START, n, 0);
+        world_later(r->w, (int64_t)rng_below(&r->rng, 100), START, n, 0);
     }
     for (unsigned b = 0; b < BLOBS; b++)
         for (unsigned i = 0; i < (b < POPULAR ? PULLERS : 1); i++)
-            later(r, PULLS_MS + (int64_t)rng_below(&r->rng, 5000), PULL, (b + i) % nodes, b);
+            world_later(r->w, PULLS_MS + (int64_t)rng_below(&r->rng, 5000), PULL, (b + i) % nodes,
+                        b);
     for (unsigned i = 0; i < DEATHS; i++)
-        later(r, DEATHS_MS + (int64_t)rng_below(&r->rng, 50000), KILL, rng_below(&r->rng, nodes),
-              0);
+        world_later(r->w, DEATHS_MS + (int64_t)rng_below(&r->rng, 50000), KILL,
+                    rng_below(&r->rng, nodes), 0);
     if (!r->calm)
         r->w->loss_permille = (unsigned)rng_below(&r->rng, 51);
     if (world_run(r->w, RUN_MS))

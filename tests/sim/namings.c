@@ -60,12 +60,6 @@ version_at(int64_t ms)
     return ms < 0 ? 0 : (uint64_t)ms / TAG_MOVES_MS;
 }
 
-static void
-later(struct run *r, int64_t wait_ms, unsigned kind, uint64_t a, uint64_t b)
-{
-    world_post(r->w, r->w->now_us + wait_ms * WORLD_US, kind, a, b);
-}
-
 /* ---- a node asks ---- */
 
 /* A node has one question about a tag at a time (proxy/api/flight). */
@@ -85,7 +79,7 @@ ask(struct run *r, unsigned node)
 {
     unsigned tag = (unsigned)rng_below(&r->rng, TAGS);
     struct world *w = r->w;
-    later(r, 20 + (int64_t)rng_below(&r->rng, 1500), ASK, node, 0);
+    world_later(r->w, 20 + (int64_t)rng_below(&r->rng, 1500), ASK, node, 0);
     if (!world_alive(w, node) || r->asks_count == ASKS_MAX || is_asking(r, node, tag))
         return;
     struct ask *a = &r->asks[r->asks_count];
@@ -151,8 +145,8 @@ resolve(struct run *r, const struct ask *a, enum names_state state)
     r->resolved_ms[a->tag] = now_ms;
     r->resolved++;
     bool slow = !r->calm && rng_below(&r->rng, 10) == 0;
-    later(r, slow ? 3000 : 20 + (int64_t)rng_below(&r->rng, 400), RESOLVED, (uint64_t)(a - r->asks),
-          0);
+    world_later(r->w, slow ? 3000 : 20 + (int64_t)rng_below(&r->rng, 400), RESOLVED,
+                (uint64_t)(a - r->asks), 0);
 }
 
 /* What follows happens in an event of its own: the plan is still being carried out. */
@@ -174,7 +168,7 @@ named(struct world *w, unsigned node, const struct plan_action *act)
     }
     judge_known(r, a, &act->name.value);
     a->took = act->name.value;
-    later(r, 0, TOOK, act->ask, 0);
+    world_later(r->w, 0, TOOK, act->ask, 0);
 }
 
 static void
@@ -190,11 +184,11 @@ static void
 kill_tracker(struct run *r)
 {
     int node = world_tracker(r->w);
-    later(r, 4000 + (int64_t)rng_below(&r->rng, 4000), KILL, 0, 0);
+    world_later(r->w, 4000 + (int64_t)rng_below(&r->rng, 4000), KILL, 0, 0);
     if (node < 0)
         return;
     world_kill(r->w, (unsigned)node);
-    later(r, 3500, START, (uint64_t)node, 0);
+    world_later(r->w, 3500, START, (uint64_t)node, 0);
 }
 
 static bool
@@ -245,12 +239,12 @@ play(struct run *r, uint64_t seed)
     for (unsigned i = 0; i < TAGS; i++)
         r->resolved_ms[i] = -YOUNG_MS;
     for (unsigned i = 0; i < r->w->count; i++) {
-        later(r, (int64_t)rng_below(&r->rng, 100), START, i, 0);
-        later(r, WARM_MS, ASK, i, 0);
+        world_later(r->w, (int64_t)rng_below(&r->rng, 100), START, i, 0);
+        world_later(r->w, WARM_MS, ASK, i, 0);
     }
     if (!r->calm) {
         r->w->loss_permille = (unsigned)rng_below(&r->rng, 101);
-        later(r, WARM_MS + 2000, KILL, 0, 0);
+        world_later(r->w, WARM_MS + 2000, KILL, 0, 0);
     }
     if (world_run(r->w, RUN_MS))
         check_end(r);

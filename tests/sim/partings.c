@@ -82,12 +82,6 @@ of(struct world *w)
     return w->hooks.cookie;
 }
 
-static void
-later(struct run *r, int64_t in_ms, unsigned kind, uint64_t a, uint64_t b)
-{
-    world_post(r->w, r->w->now_us + in_ms * WORLD_US, kind, a, b);
-}
-
 static unsigned
 blob_of(const struct run *r, const struct digest *digest)
 {
@@ -227,7 +221,7 @@ ask(struct run *r, unsigned node, struct copy *c)
     set_state(r, node, c, CACHE_LEAVE_ASKED);
     c->until_ms = world_node_ms(r->w, node) + ASK_MS;
     c->asked_ms = world_ms(r->w);
-    later(r, 0, ASK, node, (uint64_t)(c - r->nodes[node].copies));
+    world_later(r->w, 0, ASK, node, (uint64_t)(c - r->nodes[node].copies));
 }
 
 /* What is worth least leaves, or the site is asked about it, until so much is free or will be. */
@@ -273,7 +267,7 @@ begin(struct run *r, unsigned node, unsigned blob, int64_t takes_ms)
     r->nodes[node].copies[blob].comes = true;
     r->nodes[node].used += r->sizes[blob];
     tell_room(r, node);
-    later(r, takes_ms, CAME, node, r->w->nodes[node].boot << 8 | blob);
+    world_later(r->w, takes_ms, CAME, node, r->w->nodes[node].boot << 8 | blob);
 }
 
 static void
@@ -409,7 +403,7 @@ parting(struct world *w, unsigned node, const struct parting *said)
     if (c->state == CACHE_LEAVE_ASKED && r->calm && !in_time)
         (void)world_break(w, "n%u: the answer on blob %u comes late", node, blob);
     take_word(r, node, c, said);
-    later(r, (int64_t)rng_below(&r->rng, LOOK_MS), LOOK, node, 0);
+    world_later(r->w, (int64_t)rng_below(&r->rng, LOOK_MS), LOOK, node, 0);
 }
 
 /* ---- what happens ---- */
@@ -422,11 +416,11 @@ pull_images(struct run *r)
     for (unsigned node = 0; node < r->w->count; node++) {
         unsigned own = (unsigned)rng_below(&r->rng, r->blobs);
         for (unsigned i = 0; i < 2; i++) {
-            later(r, 0, PULL, node, (first + i) % r->blobs);
-            later(r, (int64_t)rng_below(&r->rng, 50), PULL, node, (own + i) % r->blobs);
+            world_later(r->w, 0, PULL, node, (first + i) % r->blobs);
+            world_later(r->w, (int64_t)rng_below(&r->rng, 50), PULL, node, (own + i) % r->blobs);
         }
     }
-    later(r, ROUND_MS, IMAGE, 0, 0);
+    world_later(r->w, ROUND_MS, IMAGE, 0, 0);
 }
 
 /* `what`: the blob, and how often there was no room for it. */
@@ -444,7 +438,7 @@ pull(struct run *r, unsigned node, uint64_t what)
     if (n->used + r->sizes[blob] <= n->limit)
         begin(r, node, blob, 20 + (int64_t)rng_below(&r->rng, 200));
     else if (tries < TRIES)
-        later(r, LOOK_MS, PULL, node, (uint64_t)(tries + 1) << 8 | blob);
+        world_later(r->w, LOOK_MS, PULL, node, (uint64_t)(tries + 1) << 8 | blob);
 }
 
 static void
@@ -472,8 +466,8 @@ dies(struct run *r, unsigned node)
             set_state(r, node, c, CACHE_LEAVE_UNASKED);
     }
     world_kill(r->w, node);
-    later(r, 50 + (int64_t)rng_below(&r->rng, rng_below(&r->rng, 2) == 0 ? 500 : 8000), START, node,
-          0);
+    world_later(r->w, 50 + (int64_t)rng_below(&r->rng, rng_below(&r->rng, 2) == 0 ? 500 : 8000),
+                START, node, 0);
 }
 
 static void
@@ -594,14 +588,14 @@ static void
 play(struct run *r)
 {
     for (unsigned n = 0; n < r->w->count; n++)
-        later(r, (int64_t)rng_below(&r->rng, 100), START, n, 0);
+        world_later(r->w, (int64_t)rng_below(&r->rng, 100), START, n, 0);
     for (unsigned n = 0; n < r->w->count; n++)
         for (int64_t ms = PULLS_MS; ms < RUN_MS; ms += LOOK_MS)
-            later(r, ms + (int64_t)rng_below(&r->rng, LOOK_MS), LOOK, n, 0);
-    later(r, PULLS_MS, IMAGE, 0, 0);
+            world_later(r->w, ms + (int64_t)rng_below(&r->rng, LOOK_MS), LOOK, n, 0);
+    world_later(r->w, PULLS_MS, IMAGE, 0, 0);
     for (unsigned i = 0; i < FAULTS && !r->calm; i++)
-        later(r, PULLS_MS + (int64_t)rng_below(&r->rng, RUN_MS - PULLS_MS), FAULT,
-              rng_below(&r->rng, FAULTS_END), 0);
+        world_later(r->w, PULLS_MS + (int64_t)rng_below(&r->rng, RUN_MS - PULLS_MS), FAULT,
+                    rng_below(&r->rng, FAULTS_END), 0);
     (void)world_run(r->w, RUN_MS);
 }
 

@@ -229,6 +229,12 @@ world_post(struct world *w, int64_t at_us, unsigned kind, uint64_t a, uint64_t b
 }
 
 void
+world_later(struct world *w, int64_t in_ms, unsigned kind, uint64_t a, uint64_t b)
+{
+    world_post(w, w->now_us + in_ms * WORLD_US, kind, a, b);
+}
+
+void
 world_post_at(struct world *w, unsigned node, int64_t at_us, unsigned kind, uint64_t a, uint64_t b)
 {
     push(w, heap_of(w, node), (struct world_event){.at_us = at_us, .kind = kind, .a = a, .b = b});

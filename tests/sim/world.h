@@ -136,6 +136,7 @@ bool world_is_cut(const struct world *w, unsigned from, unsigned to);
 void world_record(struct world *w, unsigned from, unsigned to, const struct wire_msg *m);
 /* A hook's own event: of all nodes, or of one, and those of its site. */
 void world_post(struct world *w, int64_t at_us, unsigned kind, uint64_t a, uint64_t b);
+void world_later(struct world *w, int64_t in_ms, unsigned kind, uint64_t a, uint64_t b);
 void world_post_at(struct world *w, unsigned node, int64_t at_us, unsigned kind, uint64_t a,
                    uint64_t b);
 /* What messages and the tracker cost is counted from now on. */
