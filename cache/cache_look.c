@@ -28,7 +28,7 @@ void
 cache_get_stats(struct cache *c, struct cache_stats *ret)
 {
     struct cache_stats s = {0};
-    struct fs_space space = {0};
+    struct fs_space space = {.free_files = UINT64_MAX};
     size_t tags, links;
     int rc = store_space(&c->store, &space);
     s.disk_free_bytes = space.free_bytes;

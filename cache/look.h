@@ -17,7 +17,7 @@ enum content_state {
 
 struct cache_stats {
     uint64_t used_bytes, pinned_bytes, limit_bytes, min_free_bytes, disk_free_bytes;
-    uint64_t disk_free_files; /* inodes; UINT64_MAX: they are not counted */
+    uint64_t disk_free_files; /* inodes; UINT64_MAX: not counted, or not known */
     uint64_t blobs, partial_blobs, filling, tags, links;
     uint64_t packed_blobs, saved_bytes; /* packed at rest, and what they take less for it */
     bool degraded;                      /* the disk failed; cleared by the next success */

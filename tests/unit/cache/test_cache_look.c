@@ -1,9 +1,11 @@
 /* Figures, lists, eviction by hand, verification. */
+#include "base/fault.h"
 #include "base/metric.h"
 #include "cache/cache.h"
 #include "cache/entry.h"
 #include "cache/inside.h"
 #include "tests/unit/cache/room.h"
+#include <errno.h>
 #define room_init start_room /* the test's own is another */
 #include "cache/room.h"
 #undef room_init
@@ -392,11 +394,27 @@ what_memory_gave_counts_as_asked_for(void **state)
     room_release(&r);
 }
 
+static void
+figures_of_a_disk_that_fails_are_not_known(void **state)
+{
+    (void)state;
+    struct room r;
+    struct cache_stats s;
+    room_init(&r, 64 * MIB);
+    fault_arm_next("statvfs", EIO);
+    cache_get_stats(r.cache, &s);
+    fault_disarm();
+    assert_true(s.degraded);
+    assert_int_equal(s.disk_free_files, UINT64_MAX); /* 0 would be a disk without inodes */
+    room_release(&r);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_memory_gave_counts_as_asked_for),
+        cmocka_unit_test(figures_of_a_disk_that_fails_are_not_known),
         cmocka_unit_test(small_blobs_do_not_leave_in_vain),
         cmocka_unit_test(what_others_ask_for_leaves_later_and_what_is_pinned_never),
         cmocka_unit_test(gc_frees_the_oldest_and_a_dry_run_only_tells),
