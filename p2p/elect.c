@@ -46,9 +46,18 @@ elect_may_go(enum elect_role from, enum elect_role to)
     return (roles[from].may_go >> (unsigned)to & 1) != 0;
 }
 
+/* What others say of a tracker does not tell whether it is lone. */
+static bool
+same_claim(const struct elect_claim *a, const struct elect_claim *b)
+{
+    return a->epoch == b->epoch && a->priority == b->priority && node_equal(&a->id, &b->id);
+}
+
 int
 elect_claim_compare(const struct elect_claim *a, const struct elect_claim *b)
 {
+    if (a->lone != b->lone && a->epoch > 0 && b->epoch > 0 && !same_claim(a, b))
+        return b->lone ? 1 : -1;
     if (a->epoch != b->epoch)
         return a->epoch > b->epoch ? 1 : -1;
     if (a->priority != b->priority)
@@ -133,10 +142,11 @@ static void
 win(struct elect *e, int64_t now_ms, struct elect_plan *p)
 {
     must(e->epoch_max < UINT32_MAX);
+    bool lone = e->role == ELECT_CANDIDATE; /* a deputy was told, or found a liar */
     if (e->role == ELECT_MEMBER)
         go(e, ELECT_DEPUTY);
     go(e, ELECT_TRACKER);
-    e->tracker = (struct elect_claim){++e->epoch_max, e->priority, e->self};
+    e->tracker = (struct elect_claim){++e->epoch_max, e->priority, e->self, lone};
     e->deputy = node_none;
     e->since_ms = now_ms;
     e->heard_ms = now_ms;
@@ -283,6 +293,8 @@ hear_tracker(struct elect *e, const struct elect_claim *claim, const struct node
         return;
     }
     follow(e, claim, now_ms, now_ms, p);
+    e->tracker.lone = claim->lone;
+    p->reply = claim->lone && p->changed; /* it should know that it is followed */
     e->heard_ms = now_ms;
     e->deputy = *deputy;
     go(e, node_equal(deputy, &e->self) ? ELECT_DEPUTY : ELECT_MEMBER);
@@ -355,8 +367,11 @@ elect_hear(struct elect *e, const struct members *m, const struct node_id *from,
 
     if (member_shunned(m, &b->tracker) || member_shunned(m, from))
         return p;
-    struct elect_claim claim = {b->epoch, b->tracker_priority, b->tracker};
     bool itself = node_equal(from, &b->tracker);
+    struct elect_claim claim = {b->epoch, b->tracker_priority, b->tracker,
+                                itself && (b->flags & WIRE_LONE) != 0};
+    if (e->role == ELECT_TRACKER && !itself && same_claim(&claim, &e->tracker))
+        e->tracker.lone = false;
     if (b->role == ELECT_TRACKER && itself) {
         hear_tracker(e, &claim, &b->deputy, now_ms, &p);
         return p;
@@ -422,6 +437,8 @@ elect_beacon(const struct elect *e, const struct members *m, uint8_t flags, int6
         ret->deputy = best != NULL ? best->id : node_none;
         ret->tracker_age_ms = 0;
     }
+    if (e->role == ELECT_TRACKER && e->tracker.lone)
+        ret->flags |= WIRE_LONE;
     if ((flags & WIRE_RESIGNS) != 0) {
         ret->epoch = e->epoch_max;
         ret->tracker = e->self;

@@ -1,8 +1,11 @@
 /* Who is tracker of a site. Notes go in, plans come out; pure.
  *
  * A claim is (epoch, priority, id); the larger one wins every conflict. A tracker that lives is
- * not displaced by a better newcomer. Uniqueness is not needed for safety: blobs are addressed by
- * digest, so a second tracker costs bytes and never a wrong byte.
+ * not displaced by a better newcomer. Who stood because all was silent may just not hear: its claim
+ * is lone, less than any other, until it hears somebody follow it. So a node whose port is full
+ * takes no office from a tracker that others hear, and needs no votes where it is alone. Uniqueness
+ * is not needed for safety: blobs are addressed by digest, so a second tracker costs bytes and
+ * never a wrong byte.
  *
  *   MEMBER    --named in the tracker's beacon-->          DEPUTY
  *   MEMBER, DEPUTY --tracker silent ELECT_SILENT_MS, and it did not answer a probe--> CANDIDATE
@@ -13,6 +16,7 @@
  *   MEMBER    --this node finds the tracker to be a liar--> MEMBER, without a tracker
  *   TRACKER   --it finds most nodes to be liars: it is broken itself--> MEMBER, stands back
  *   TRACKER   --a larger claim heard from its owner-->    MEMBER
+ *   TRACKER, lone --somebody follows it-->                TRACKER, not lone
  *
  * Every beacon says how long ago its sender itself heard the tracker. A node that lost beacons
  * believes the freshest of these, so that loss alone starts no election, and a tracker that is
@@ -51,6 +55,7 @@ struct elect_claim {
     uint32_t epoch; /* 0: no tracker */
     uint32_t priority;
     struct node_id id;
+    bool lone; /* its owner heard nobody follow it yet */
 };
 
 struct elect {

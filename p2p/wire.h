@@ -16,7 +16,11 @@
 #define WIRE_BITS_MAX     (WIRE_PIECES_MAX / 8)
 #define WIRE_AGE_NEVER    UINT16_MAX
 
-enum wire_beacon_flag { WIRE_RESIGNS = 1, WIRE_LEAVES = 2 };
+enum wire_beacon_flag {
+    WIRE_RESIGNS = 1,
+    WIRE_LEAVES = 2,
+    WIRE_LONE = 4 /* of a tracker: it heard nobody follow it yet */
+};
 enum wire_blob_flag {
     WIRE_WANTS = 1,     /* some of it is missing and wanted */
     WIRE_MAY_FETCH = 2, /* the sender may read it upstream */

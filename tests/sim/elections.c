@@ -9,10 +9,12 @@
  *  5. Who had a tracker asks it, and waits ELECT_PROBE_MS, before it stands.
  *  6. Who resigned wins nothing for ELECT_HOLD_MS.
  *  7. A beacon with an epoch out of reach changes nothing.
- *  8. A tracker yields to a larger (epoch, priority, id) only.
+ *  8. A tracker yields to a larger (epoch, priority, id) only, a lone one to any that is not, and
+ *     no other to a lone one.
  *  9. A node that alone does not hear the tracker makes nobody win.
- * And counted: elections without need while up to 10 % of the datagrams are lost.
- * tests/sim/mutate breaks the rules of elect.h one by one and sees which of these notices. */
+ * 10. A node that alone hears all too late, or nothing, takes no office: nobody else follows it,
+ * and nobody else stands. And counted: elections without need while up to 10 % of the datagrams are
+ * lost. tests/sim/mutate breaks the rules of elect.h one by one and sees which of these notices. */
 #include "tests/sim/elections.h"
 #include "base/mem.h"
 #include "tests/sim/world.h"
@@ -24,6 +26,7 @@
 #define HANDOVER_MS 10 /* a beacon, and the clocks' milliseconds */
 #define NEVER_MS    (INT64_MIN / 2)
 #define LAST_MS     60000 /* of faults */
+#define LATE_MS     3500  /* more than a queue at a port holds */
 
 enum fault_kind {
     KILL,
@@ -38,6 +41,7 @@ enum fault_kind {
     RESIGN,
     LIE,  /* `a` claims an epoch out of reach */
     DEAF, /* `a` does not hear the tracker */
+    LATE, /* `a` hears all late: its port is thin, and full */
     KINDS
 };
 
@@ -59,9 +63,11 @@ struct drama {
     int heir;             /* who must follow it, -1: nobody knows */
     bool followed;        /* it does; then nobody else may win before the next fault */
     bool deaf;            /* all that is wrong is that one node does not hear the tracker */
+    int late;             /* all that is wrong, or was, is that this node hears late; -1 */
     uint32_t won_max;     /* over all nodes */
     struct incarnation {
         uint32_t won;
+        bool lone;                       /* as tracker, before the event that is looked at */
         int64_t suspects_ms, resigns_ms; /* by its own clock */
     } nodes[NODES_MAX];
     struct elections_sum *sum;
@@ -232,14 +238,38 @@ make_deaf(struct world *w, struct drama *d, unsigned node)
 }
 
 static void
+make_late(struct world *w, struct drama *d, unsigned node, int64_t late_ms)
+{
+    int t = world_tracker(w);
+    if (!world_alive(w, node) || t < 0)
+        return;
+    if (calm(w, d) && w->cuts == NULL && (unsigned)t != node)
+        d->late = (int)node;
+    world_late(w, node, late_ms);
+    d->partial = true;
+}
+
+/* How long what is at full ports still comes. */
+static int64_t
+latest_ms(const struct world *w)
+{
+    int64_t us = 0;
+    for (unsigned i = 0; i < w->count; i++)
+        us = w->nodes[i].late_us > us ? w->nodes[i].late_us : us;
+    return us / WORLD_US;
+}
+
+static void
 happen(struct world *w, struct drama *d, const struct fault *f)
 {
     bool was_orphan = d->orphaned_ms >= 0;
+    int64_t pause_ms = f->kind == PAUSE ? 100 + f->b % 4000 : latest_ms(w);
     if (f->kind == LIE) { /* is no fault: nothing must come of it */
         lie(w, f);
         return;
     }
     d->deaf = false;
+    d->late = f->kind == HEAL ? d->late : -1;
     d->followed = false;
     d->resigned_ms = -1;
     d->heir = -1;
@@ -258,11 +288,12 @@ happen(struct world *w, struct drama *d, const struct fault *f)
         break;
     case START:
         if (w->nodes[f->a].step == NULL) {
-            d->nodes[f->a] = (struct incarnation){0, NEVER_MS, NEVER_MS};
+            d->nodes[f->a] = (struct incarnation){0, false, NEVER_MS, NEVER_MS};
             world_start(w, f->a, w->nodes[f->a].priority + f->b % 2);
         }
         break;
     case SPLIT:
+        world_mend(w);
         split(w, f->b);
         d->partial = false;
         break;
@@ -293,13 +324,15 @@ happen(struct world *w, struct drama *d, const struct fault *f)
     case DEAF:
         make_deaf(w, d, f->a);
         break;
+    case LATE:
+        make_late(w, d, f->a, 300 + f->b % LATE_MS);
+        break;
     case LIE:
     case KINDS:
         break;
     }
     if (was_orphan && f->kind != LOSSY)
-        d->orphaned_ms = -1; /* too much at once to say how fast it must be */
-    int64_t pause_ms = f->kind == PAUSE ? 100 + f->b % 4000 : 0;
+        d->orphaned_ms = -1;                      /* too much at once to say how fast it must be */
     if (d->calm_from_ms < world_ms(w) + pause_ms) /* an earlier pause may last longer */
         d->calm_from_ms = world_ms(w) + pause_ms;
 }
@@ -357,11 +390,14 @@ on_won(struct world *w, struct drama *d, unsigned node)
 
 /* Is what a tracker yields to larger than what it won? Compared here once more, on purpose. */
 static bool
-larger(const struct world *w, const struct elect_claim *claim, unsigned node, uint32_t won)
+larger(const struct world *w, const struct elect_claim *claim, unsigned node,
+       const struct incarnation *was)
 {
     const struct world_node *n = &w->nodes[node];
-    if (claim->epoch != won)
-        return claim->epoch > won;
+    if (claim->lone != was->lone)
+        return was->lone;
+    if (claim->epoch != was->won)
+        return claim->epoch > was->won;
     if (claim->priority != n->priority)
         return claim->priority > n->priority;
     return memcmp(claim->id.bytes, n->id.bytes, sizeof n->id.bytes) > 0;
@@ -379,6 +415,13 @@ probes(const struct world *w, const struct node_id *tracker)
     return false;
 }
 
+static bool
+is_of_office(enum elect_event event)
+{
+    return event == ELECT_RUNS || event == ELECT_WON || event == ELECT_FOLLOWS ||
+           event == ELECT_YIELDS || event == ELECT_LOST;
+}
+
 static void
 on_elected(struct world *w, unsigned node, const struct plan_action *a)
 {
@@ -388,10 +431,13 @@ on_elected(struct world *w, unsigned node, const struct plan_action *a)
     int64_t own_ms = world_node_ms(w, node);
     if (w->broken[0] != '\0')
         return;
-    if (a->event == ELECT_WON) {
+    if (d->late >= 0 && (int)node != d->late && is_of_office(a->event))
+        (void)world_break(w, "n%u %s, as n%d hears late", node, elect_event_text(a->event),
+                          d->late);
+    else if (a->event == ELECT_WON) {
         on_won(w, d, node);
     } else if (a->event == ELECT_YIELDS) {
-        if (!larger(w, &e->tracker, node, n->won))
+        if (!larger(w, &e->tracker, node, n))
             (void)world_break(w, "n%u yields to a smaller claim", node);
     } else if (a->event == ELECT_RESIGNS) {
         n->resigns_ms = own_ms;
@@ -439,6 +485,8 @@ static bool
 check(struct world *w)
 {
     struct drama *d = w->hooks.cookie;
+    for (unsigned i = 0; i < w->count; i++)
+        d->nodes[i].lone = world_is_tracker(w, i) && step_elect(w->nodes[i].step)->tracker.lone;
     if (w->broken[0] != '\0')
         return false;
     if (d->orphaned_ms >= 0 && w->loss_permille == 0 && world_ms(w) - d->orphaned_ms > TAKEOVER_MS)
@@ -457,11 +505,11 @@ int
 elections_run(uint64_t seed, uint64_t keep, bool traced, struct elections_sum *sum,
               char ret_broken[160], uint64_t *ret_hash)
 {
-    struct drama d = {.orphaned_ms = -1, .resigned_ms = -1, .heir = -1, .sum = sum};
+    struct drama d = {.orphaned_ms = -1, .resigned_ms = -1, .heir = -1, .late = -1, .sum = sum};
     unsigned nodes;
     draw(&d, seed, &nodes);
     for (unsigned i = 0; i < nodes; i++)
-        d.nodes[i] = (struct incarnation){0, NEVER_MS, NEVER_MS};
+        d.nodes[i] = (struct incarnation){0, false, NEVER_MS, NEVER_MS};
     struct world_hooks hooks = {
         .cookie = &d, .check = check, .elected = on_elected, .event = on_event};
     struct world *w = world_new(nodes, seed, &hooks);
@@ -477,12 +525,12 @@ elections_run(uint64_t seed, uint64_t keep, bool traced, struct elections_sum *s
     /* In the end all is well again: what is alive must agree. */
     bool good = world_run(w, last_ms + SETTLE_MS);
     if (good) {
+        d.calm_from_ms = world_ms(w) + latest_ms(w);
         world_mend(w);
         w->loss_permille = 0;
         d.partial = false;
         d.deaf = false;
         d.followed = false;
-        d.calm_from_ms = world_ms(w);
         world_say(w, "all heals");
         good = world_run(w, last_ms + (int64_t)4 * SETTLE_MS);
     }

@@ -19,9 +19,9 @@
 
 #define DEAD                                                 \
     "[3000] n0 dies\n"                                       \
-    "[3650] n1 tracker silent: asking it, epoch 1\n"         \
+    "[3651] n1 tracker silent: asking it, epoch 1\n"         \
     "[3651] n2 tracker silent: asking it, epoch 1\n"         \
-    "[3750] n1 no tracker: standing for election, epoch 1\n" \
+    "[3751] n1 no tracker: standing for election, epoch 1\n" \
     "[3751] n2 no tracker: standing for election, epoch 1\n" \
     "[3751] n1 a better candidate stands, epoch 1\n"         \
     "[3801] n2 is tracker, epoch 2\n"                        \
@@ -29,11 +29,11 @@
 
 #define NEWCOMER                                             \
     "[2000] n0 dies\n"                                       \
+    "[2750] n1 tracker silent: asking it, epoch 1\n"         \
     "[2750] n2 tracker silent: asking it, epoch 1\n"         \
-    "[2751] n1 tracker silent: asking it, epoch 1\n"         \
+    "[2850] n1 no tracker: standing for election, epoch 1\n" \
     "[2850] n2 no tracker: standing for election, epoch 1\n" \
-    "[2851] n1 no tracker: standing for election, epoch 1\n" \
-    "[2851] n1 a better candidate stands, epoch 1\n"         \
+    "[2850] n1 a better candidate stands, epoch 1\n"         \
     "[2900] n2 is tracker, epoch 2\n"                        \
     "[2900] n1 follows a tracker, epoch 2\n"                 \
     "[5000] n0 starts\n"                                     \
@@ -49,7 +49,7 @@
     "[2901] n2 follows a tracker, epoch 2\n"                 \
     "[6000] heals\n"                                         \
     "[6050] n0 a larger claim: no longer tracker, epoch 2\n" \
-    "[6203] n1 follows a tracker, epoch 2\n"
+    "[6202] n1 follows a tracker, epoch 2\n"
 
 #define RESIGNED                                          \
     "[2000] n0 steps down, epoch 1\n"                     \
@@ -60,11 +60,11 @@
 
 #define STOPPED                                              \
     "[2000] n0 stops for 2500 ms\n"                          \
+    "[2750] n1 tracker silent: asking it, epoch 1\n"         \
     "[2750] n2 tracker silent: asking it, epoch 1\n"         \
-    "[2751] n1 tracker silent: asking it, epoch 1\n"         \
+    "[2850] n1 no tracker: standing for election, epoch 1\n" \
     "[2850] n2 no tracker: standing for election, epoch 1\n" \
-    "[2851] n1 no tracker: standing for election, epoch 1\n" \
-    "[2851] n1 a better candidate stands, epoch 1\n"         \
+    "[2850] n1 a better candidate stands, epoch 1\n"         \
     "[2900] n2 is tracker, epoch 2\n"                        \
     "[2900] n1 follows a tracker, epoch 2\n"                 \
     "[4500] n0 a larger claim: no longer tracker, epoch 2\n"
@@ -95,6 +95,14 @@
     "[3450] n1 is tracker, epoch 3\n"                        \
     "[3450] n0 follows a tracker, epoch 3\n"                 \
     "[3450] n2 follows a tracker, epoch 3\n"
+
+#define LATE                                                 \
+    "[2000] n1 hears 1200 ms late\n"                         \
+    "[2750] n1 tracker silent: asking it, epoch 1\n"         \
+    "[2850] n1 no tracker: standing for election, epoch 1\n" \
+    "[2950] n1 is tracker, epoch 2\n"                        \
+    "[3350] n1 a larger claim: no longer tracker, epoch 2\n" \
+    "[6000] heals\n"
 
 static struct world *
 calm_world(unsigned nodes)
@@ -200,6 +208,20 @@ a_stopped_tracker_yields_when_it_goes_on(void)
 }
 
 static int
+who_hears_late_takes_nobody_with_it(void)
+{
+    struct world *w = calm_world(3);
+    (void)world_run(w, 2000);
+    from_here(w);
+    world_late(w, 1, 1200);
+    (void)world_run(w, 6000);
+    world_say(w, "heals");
+    world_mend(w);
+    (void)world_run(w, 9000);
+    return expect(w, __func__, LATE);
+}
+
+static int
 the_third_follows_when_tracker_and_deputy_die_together(void)
 {
     struct world *w = calm_world(4);
@@ -244,7 +266,7 @@ elections_traces(void)
            a_dead_tracker_has_a_successor_within_a_second() +
            a_better_newcomer_does_not_displace_the_tracker() +
            two_halves_elect_each_and_agree_when_they_meet() +
-           who_steps_down_hands_over_to_the_deputy() +
+           who_steps_down_hands_over_to_the_deputy() + who_hears_late_takes_nobody_with_it() +
            the_third_follows_when_tracker_and_deputy_die_together() +
            who_stepped_down_does_not_stand_when_its_successor_dies() +
            who_stepped_down_does_not_take_the_office_back_at_once() +

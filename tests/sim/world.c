@@ -178,6 +178,8 @@ world_mend(struct world *w)
 {
     mem_free(w->cuts);
     w->cuts = NULL;
+    for (unsigned i = 0; i < w->count; i++)
+        w->nodes[i].late_us = 0;
 }
 
 bool
@@ -244,6 +246,7 @@ int64_t
 world_delay_us(struct world *w, unsigned from, unsigned to)
 {
     int64_t more_us = w->nodes[from].site != w->nodes[to].site ? w->between_us : 0;
+    more_us += w->nodes[to].late_us;
     return w->delay_us + more_us + (int64_t)rng_below(&w->rng, (uint64_t)w->jitter_us + 1);
 }
 
@@ -554,6 +557,13 @@ world_pause(struct world *w, unsigned node, int64_t for_ms)
 {
     world_say(w, "n%u stops for %lld ms", node, (long long)for_ms);
     w->nodes[node].paused_until_us = w->now_us + for_ms * WORLD_US;
+}
+
+void
+world_late(struct world *w, unsigned node, int64_t late_ms)
+{
+    world_say(w, "n%u hears %lld ms late", node, (long long)late_ms);
+    w->nodes[node].late_us = late_ms * WORLD_US;
 }
 
 void

@@ -61,6 +61,7 @@ struct world_node {
     int64_t offset_ms; /* its clock: offset, and so many ppm too fast */
     int64_t drift_ppm;
     int64_t paused_until_us;          /* stopped: hears and says nothing */
+    int64_t late_us;                  /* what comes waits so long at its port */
     int64_t tick_at_us;               /* when the next tick is due, */
     int64_t tick_posted_us;           /* and its event, which may come before that */
     uint64_t said_bytes, heard_bytes; /* of messages, sealed; a multicast is said once */
@@ -129,8 +130,9 @@ void world_start(struct world *w, unsigned node, uint32_t priority); /* also aft
 void world_kill(struct world *w, unsigned node);
 void world_pause(struct world *w, unsigned node, int64_t for_ms);
 void world_resign(struct world *w, unsigned node);
+void world_late(struct world *w, unsigned node, int64_t late_ms); /* it hears all that much later */
 void world_cut(struct world *w, unsigned from, unsigned to, bool cut); /* true: nothing arrives */
-void world_mend(struct world *w);                                      /* nobody is cut off */
+void world_mend(struct world *w); /* nobody is cut off or hears late */
 bool world_is_cut(const struct world *w, unsigned from, unsigned to);
 /* One datagram of one record, sent by a node that does what no step would. */
 void world_record(struct world *w, unsigned from, unsigned to, const struct wire_msg *m);

@@ -140,9 +140,9 @@ static void
 claims_are_ordered_by_epoch_then_priority_then_id(void **state)
 {
     (void)state;
-    const struct elect_claim least = {4, 7, unit_node(9)};
+    const struct elect_claim least = {4, 7, unit_node(9), false};
     const struct elect_claim larger[] = {
-        {5, 6, unit_node(1)}, {4, 8, unit_node(1)}, {4, 7, unit_node(10)}};
+        {5, 6, unit_node(1), false}, {4, 8, unit_node(1), false}, {4, 7, unit_node(10), false}};
     for (size_t i = 0; i < ARRAY_LEN(larger); i++) {
         assert_true(elect_claim_compare(&larger[i], &least) > 0);
         assert_true(elect_claim_compare(&least, &larger[i]) < 0);
@@ -150,11 +150,21 @@ claims_are_ordered_by_epoch_then_priority_then_id(void **state)
     assert_int_equal(elect_claim_compare(&least, &least), 0);
 }
 
+/* Node 7 says that it follows this one. */
+static void
+is_followed(struct elect *e)
+{
+    struct wire_beacon b = claim(e->tracker.epoch, e->priority, 5);
+    b.role = ELECT_MEMBER;
+    (void)hear(e, 7, &b, e->ticked_ms);
+}
+
 static void
 a_tracker_yields_to_a_larger_claim_only(void **state)
 {
     (void)state;
     struct elect e = tracker();
+    is_followed(&e);
     struct wire_beacon b = claim(5, 4, 9);
     struct elect_plan p = hear(&e, 9, &b, 2100);
     assert_true(p.reply);
@@ -165,6 +175,52 @@ a_tracker_yields_to_a_larger_claim_only(void **state)
     assert_true(p.changed);
     assert_int_equal(e.role, ELECT_MEMBER);
     assert_int_equal(e.tracker.id.bytes[0], 9);
+}
+
+static void
+who_stood_is_lone_until_somebody_follows_it(void **state)
+{
+    (void)state;
+    struct elect e = tracker();
+    struct wire_beacon said;
+    elect_beacon(&e, &nobody, 0, 2050, &said);
+    assert_int_equal(said.flags, WIRE_LONE);
+    is_followed(&e);
+    elect_beacon(&e, &nobody, 0, 2050, &said);
+    assert_int_equal(said.flags, 0);
+    e = tracker(); /* one that heard nobody, as its port is full */
+    struct wire_beacon b = claim(4, 0, 9);
+    assert_int_equal(hear(&e, 9, &b, 2100).event, ELECT_YIELDS);
+    assert_int_equal(e.tracker.epoch, 4);
+}
+
+static void
+nobody_leaves_a_tracker_for_a_lone_one(void **state)
+{
+    (void)state;
+    struct elect e = follower();
+    struct wire_beacon b = claim(5, 9, 8);
+    b.flags = WIRE_LONE;
+    assert_int_equal(hear(&e, 8, &b, 1100).event, ELECT_NOTHING);
+    e = tracker();
+    is_followed(&e);
+    b.epoch = 6;
+    assert_true(hear(&e, 8, &b, 2100).reply);
+    assert_int_equal(e.role, ELECT_TRACKER);
+}
+
+static void
+a_lone_tracker_is_followed_where_there_is_none_and_told_so(void **state)
+{
+    (void)state;
+    struct elect e = follower();
+    struct wire_beacon b = claim(5, 9, 8);
+    (void)tick_to(&e, 1900); /* probes */
+    b.flags = WIRE_LONE;
+    struct elect_plan p = hear(&e, 8, &b, 1950);
+    assert_int_equal(p.event, ELECT_FOLLOWS);
+    assert_true(p.reply);
+    assert_false(hear(&e, 8, &b, 2250).reply); /* once */
 }
 
 static void
@@ -214,6 +270,7 @@ a_deputy_takes_over_from_a_tracker_that_resigns(void **state)
     b.flags = WIRE_RESIGNS;
     assert_int_equal(hear(&e, 9, &b, 1200).event, ELECT_WON);
     assert_int_equal(e.tracker.epoch, 5);
+    assert_false(e.tracker.lone); /* it was told, so it hears */
 }
 
 static void
@@ -408,6 +465,9 @@ main(void)
         cmocka_unit_test(a_better_candidate_stops_and_a_worse_is_told),
         cmocka_unit_test(claims_are_ordered_by_epoch_then_priority_then_id),
         cmocka_unit_test(a_tracker_yields_to_a_larger_claim_only),
+        cmocka_unit_test(who_stood_is_lone_until_somebody_follows_it),
+        cmocka_unit_test(nobody_leaves_a_tracker_for_a_lone_one),
+        cmocka_unit_test(a_lone_tracker_is_followed_where_there_is_none_and_told_so),
         cmocka_unit_test(a_tracker_asks_the_owner_of_a_larger_claim_that_it_hears_of),
         cmocka_unit_test(a_jump_of_epochs_is_refused_except_by_a_newcomer),
         cmocka_unit_test(a_deputy_takes_over_from_a_tracker_that_resigns),

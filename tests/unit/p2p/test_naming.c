@@ -101,7 +101,7 @@ elect(unsigned tracker, unsigned deputy)
     for (unsigned i = 1; i <= NODES; i++) {
         struct elect *e = &nodes[i].elect;
         elect_init(e, &nodes[i].id, 1, 0, i, now_ms);
-        e->tracker = (struct elect_claim){4, 0, unit_node((uint8_t)tracker)};
+        e->tracker = (struct elect_claim){4, 0, unit_node((uint8_t)tracker), false};
         e->deputy = i == tracker ? node_none : unit_node((uint8_t)deputy);
         e->role = i == tracker ? ELECT_TRACKER : i == deputy ? ELECT_DEPUTY : ELECT_MEMBER;
         struct swarms_at here = at(i);

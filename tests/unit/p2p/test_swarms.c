@@ -23,7 +23,7 @@ follower(int64_t now_ms)
     member_init(&members, 1);
     assert_true(member_heard(&members, &nine, now_ms));
     elect_init(&elect, &self, 1, 0, 1, now_ms);
-    elect.tracker = (struct elect_claim){4, 0, unit_node(9)};
+    elect.tracker = (struct elect_claim){4, 0, unit_node(9), false};
     elect.patient_ms = now_ms + 1000000;
     plan_clear(&plan);
     return (struct swarms_at){
@@ -392,7 +392,7 @@ every_blob_of_a_request_is_answered(void **state)
     struct scribe out;
     uint8_t body[1024];
     elect.role = ELECT_TRACKER;
-    elect.tracker = (struct elect_claim){5, 0, self};
+    elect.tracker = (struct elect_claim){5, 0, self, false};
     swarms_elected(x, &at, true);
     scribe_init(&out, body, sizeof body);
     memset(&m, 0, sizeof m);
@@ -423,7 +423,7 @@ first_gets(struct swarms *x, bool others)
     struct swarms_at at = follower(1000);
     struct digest d = unit_blob(1);
     elect.role = ELECT_TRACKER;
-    elect.tracker = (struct elect_claim){5, 0, self};
+    elect.tracker = (struct elect_claim){5, 0, self, false};
     if (!others)
         member_init(&members, 1);
     swarms_elected(x, &at, false);
@@ -471,7 +471,7 @@ a_banned_node_is_told_to_stop_its_leases_and_keeps_what_it_took(void **state)
     struct node_id nine = unit_node(9);
     uint32_t lease = 5u << 16 | 1;
     elect.role = ELECT_TRACKER;
-    elect.tracker = (struct elect_claim){5, 0, self};
+    elect.tracker = (struct elect_claim){5, 0, self, false};
     swarms_elected(x, &at, true);
     report(x, &at, lease, WIRE_RUNS);
     assert_int_equal(count(PLAN_DATAGRAM), 0);
