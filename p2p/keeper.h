@@ -47,9 +47,9 @@
 #define KEEPER_SILENT_MS  3000
 #define KEEPER_MOVE_MS    600000
 #define KEEPER_MOVES      8 /* nodes that are tried in turn */
-#define KEEPER_BOOKED_MS                                                 \
-    1200 /* until beacons show the room that a move takes; less than the \
-          * time after which a cache asks again about its last copy */
+/* So long at least room is booked, and until the node was heard KEEPER_STEP_MS after that: large
+ * sites beacon seldom. Less than the time after which a cache asks again about its last copy. */
+#define KEEPER_BOOKED_MS 1200
 
 /* They look into memory, or post, and return. */
 struct keeper_ops {

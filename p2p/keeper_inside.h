@@ -59,8 +59,8 @@ struct keeper_round {
 #define KEEPER_BOOKED_MAX 64
 struct keeper_booked {
     struct node_id node;
-    uint64_t bytes;
-    int64_t until_ms;
+    uint64_t bytes; /* 0: none */
+    int64_t at_ms;
 };
 
 struct keeper {

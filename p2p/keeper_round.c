@@ -111,12 +111,21 @@ is_first(const struct keeper_round *r, const struct keeper_who *w, int64_t now_m
     return true;
 }
 
+/* Who is not a member is this node itself, or gone. */
+static bool
+is_shown(const struct keeper_booked *b, const struct members *m, int64_t now_ms)
+{
+    const struct member *who = member_find(m, &b->node);
+    return now_ms - b->at_ms >= KEEPER_BOOKED_MS &&
+           (who == NULL || who->heard_ms - b->at_ms >= KEEPER_STEP_MS);
+}
+
 static uint64_t
-booked(const struct keeper *k, const struct node_id *node, int64_t now_ms)
+booked(const struct keeper *k, const struct node_id *node, const struct members *m, int64_t now_ms)
 {
     uint64_t bytes = 0;
     for (size_t i = 0; i < KEEPER_BOOKED_MAX; i++)
-        if (k->booked[i].until_ms > now_ms && node_equal(&k->booked[i].node, node))
+        if (node_equal(&k->booked[i].node, node) && !is_shown(&k->booked[i], m, now_ms))
             bytes += k->booked[i].bytes;
     return bytes;
 }
@@ -145,7 +154,7 @@ find_taker(struct keeper *k, const struct swarms_at *at, struct keeper_round *r,
         const struct member *m = &at->members->list[self ? 0 : i];
         const struct node_id *id = self ? at->self : &m->id;
         uint64_t room = self ? k->room : (uint64_t)m->free_mib << 20;
-        uint64_t taken = booked(k, id, at->now_ms);
+        uint64_t taken = booked(k, id, at->members, at->now_ms);
         if ((!self && m->site != at->elect->site) || room < taken + r->size ||
             room - taken <= most || !may_take(r, id, at->now_ms))
             continue;
@@ -160,7 +169,7 @@ static void
 book(struct keeper *k, struct keeper_round *r, const struct node_id *node, int64_t now_ms)
 {
     k->booked[k->booked_next++ % KEEPER_BOOKED_MAX] =
-        (struct keeper_booked){*node, r->size, now_ms + KEEPER_BOOKED_MS};
+        (struct keeper_booked){*node, r->size, now_ms};
     r->refused[r->refused_count++] = *node;
 }
 
@@ -172,7 +181,7 @@ unbook(struct keeper *k, const struct keeper_who *w, uint64_t bytes)
         return;
     for (size_t i = 0; i < KEEPER_BOOKED_MAX; i++)
         if (node_equal(&k->booked[i].node, &w->answer.to) && k->booked[i].bytes == bytes)
-            k->booked[i].until_ms = 0;
+            k->booked[i].bytes = 0;
 }
 
 /* The last copy: it moves, or its value decides. */

@@ -25,6 +25,7 @@ struct node {
     int64_t said_ms[BLOBS];  /* since PARTING_GO said so; NEVER_MS: PARTING_LAST did */
     uint64_t room;
     bool refuses;
+    bool seldom;                      /* its beacons do not come */
     int64_t wakes_ms;                 /* it stands still until then, and what it is sent waits */
     unsigned went, kept, moved, last; /* words that came */
 };
@@ -145,8 +146,9 @@ move_copies(struct site *s, struct node *n)
 static void
 send(struct site *s, uint8_t from, uint8_t to, const struct plan_action *a)
 {
-    if (s->nodes[to].step == NULL || rng_below(&s->rng, 100) < s->loss_percent ||
-        s->flights_count == FLIGHTS)
+    if (s->nodes[to].step == NULL ||
+        (s->nodes[from].seldom && s->plan.bytes[a->at] == WIRE_BEACON) ||
+        rng_below(&s->rng, 100) < s->loss_percent || s->flights_count == FLIGHTS)
         return;
     struct flight *f = &s->flights[s->flights_count++];
     f->at_ms = s->now_ms + 1 + (int64_t)rng_below(&s->rng, s->delay_ms);
@@ -475,6 +477,28 @@ room_of_a_move_is_counted_once(void **state)
     site_free(s);
 }
 
+/* In a large site a beacon comes every few seconds. */
+static void
+room_of_a_move_is_booked_until_a_beacon_tells(void **state)
+{
+    (void)state;
+    struct site *s = site_new(1, 0);
+    s->nodes[2].holds[0] = s->nodes[2].holds[1] = true;
+    s->nodes[6].room = SIZE;
+    step_load(s->nodes[6].step, 0, SIZE);
+    run_to(s, s->now_ms + 1500);
+    s->nodes[6].seldom = true;
+    part(s, 2, 0);
+    run_to(s, s->now_ms + 2000);
+    unsigned moved = s->nodes[2].moved;
+    assert_true(s->nodes[6].holds[0]);
+    part(s, 2, 1);
+    run_to(s, s->now_ms + 500);
+    assert_int_equal(s->nodes[2].moved, moved);
+    assert_int_equal(s->nodes[2].last, 1);
+    site_free(s);
+}
+
 static void
 a_node_alone_is_told_at_once(void **state)
 {
@@ -592,6 +616,7 @@ main(void)
         cmocka_unit_test(a_word_that_waited_longer_than_its_promise_lets_nothing_go),
         cmocka_unit_test(a_wish_that_waited_for_the_tracker_is_no_copy),
         cmocka_unit_test(room_of_a_move_is_counted_once),
+        cmocka_unit_test(room_of_a_move_is_booked_until_a_beacon_tells),
         cmocka_unit_test(a_node_alone_is_told_at_once),
         cmocka_unit_test(without_a_tracker_the_first_in_order_keeps_it),
         cmocka_unit_test(wishes_of_both_kinds_of_digests_fill_datagrams),
