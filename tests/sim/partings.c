@@ -41,8 +41,9 @@
 #define SETTLE_MS    5000                      /* after a fault: all know each other */
 #define BOOKED_MS    (KEEPER_BOOKED_MS + 1000) /* and a beacon */
 #define ROOMY_MS     (BOOKED_MS + 2000)        /* then the tracker knows of room */
+#define TAKES_MS     300                       /* then what was to move there has begun to */
 
-enum { START = WORLD_OWN, IMAGE, PULL, CAME, LOOK, ASK, FAULT };
+enum { START = WORLD_OWN, IMAGE, PULL, CAME, LOOK, ASK, JUDGE, FAULT };
 enum fault { DIES, TRACKER_DIES, RESIGNS, STOPS, PARTS, HEALS, DEAF, LOSSY, LATE, FAULTS_END };
 
 struct copy {
@@ -331,7 +332,7 @@ take(struct world *w, unsigned node, const struct parting_offer *o)
     return PARTING_COMING;
 }
 
-/* Invariant 4. */
+/* Invariant 4, some time after the node was told: the room may be for another that moves there. */
 static void
 judge_last(struct run *r, unsigned node, unsigned blob)
 {
@@ -341,8 +342,8 @@ judge_last(struct run *r, unsigned node, unsigned blob)
         uint64_t took = world_ms(r->w) - n->took_ms > BOOKED_MS ? 0 : n->took;
         if (spare(n) >= r->sizes[blob] + took && i != node && world_alive(r->w, i) &&
             same_part(r, node, i) && !n->copies[blob].held && !n->copies[blob].comes &&
-            world_ms(r->w) - n->short_ms[mib] > ROOMY_MS)
-            (void)world_break(r->w, "n%u may drop the last blob %u, n%u has room", node, blob, i);
+            world_ms(r->w) - n->short_ms[mib] > ROOMY_MS + TAKES_MS)
+            (void)world_break(r->w, "n%u might drop the last blob %u, n%u had room", node, blob, i);
     }
 }
 
@@ -373,7 +374,7 @@ take_word(struct run *r, unsigned node, struct copy *c, const struct parting *sa
         state = CACHE_LEAVE_KEEP;
         for_ms = LAST_MS;
     } else if (last) {
-        judge_last(r, node, (unsigned)(c - r->nodes[node].copies));
+        world_later(r->w, TAKES_MS, JUDGE, node, (unsigned)(c - r->nodes[node].copies));
     }
     c->told_last = last;
     c->unshared = said->what == PARTING_GO && said->copies == 0;
@@ -538,6 +539,8 @@ on_event(struct world *w, unsigned kind, uint64_t a, uint64_t what)
         pull_images(r);
     } else if (kind == FAULT) {
         happen(r, (enum fault)a);
+    } else if (kind == JUDGE) {
+        judge_last(r, node, blob);
     } else if (!is_able(r, kind, node, what)) {
         return;
     } else if (kind == START) {
