@@ -229,7 +229,26 @@ withdraw(struct content *x, const struct digest *d)
     lock_drop(&x->cache->lock);
 }
 
-/* Our copy of a file that is good leaves, unless containerd's is not there any more. */
+/* Bytes and name are on the disk: containerd syncs the bytes only. */
+static bool
+is_durable(const struct content *x, int fd)
+{
+    AUTO(fd_close) int dir_fd = -1;
+    return fs_sync(fd) == 0 && fs_open_dir(x->folder, false, &dir_fd) == 0 && fs_sync(dir_fd) == 0;
+}
+
+static bool
+stored_here(struct cache *c, const struct digest *d)
+{
+    lock_take(&c->lock);
+    const struct entry *e = entry_find(c, d);
+    bool is = e != NULL && e->state == ENTRY_STORED;
+    lock_drop(&c->lock);
+    return is;
+}
+
+/* Our copy of a file that is good leaves, unless containerd's is not there any more, or not for
+ * good. Not where somebody waits. */
 static void
 own(struct content *x, const struct digest *d)
 {
@@ -237,7 +256,8 @@ own(struct content *x, const struct digest *d)
     AUTO(fd_close) int fd = -1;
     struct fs_id id;
     bool good, doomed = false;
-    if (content_open(x, d, &fd, &id, &good) < 0 || !good) {
+    if (!stored_here(c, d) || content_open(x, d, &fd, &id, &good) < 0 || !good ||
+        !is_durable(x, fd)) {
         return;
     }
     lock_take(&c->lock);
@@ -250,16 +270,6 @@ own(struct content *x, const struct digest *d)
     if (doomed) {
         disk_wake(c);
     }
-}
-
-static bool
-stored_here(struct cache *c, const struct digest *d)
-{
-    lock_take(&c->lock);
-    const struct entry *e = entry_find(c, d);
-    bool is = e != NULL && e->state == ENTRY_STORED;
-    lock_drop(&c->lock);
-    return is;
 }
 
 void
@@ -276,9 +286,7 @@ content_own_all(struct content *x)
     }
     lock_drop(&x->lock);
     for (size_t i = 0; i < n; i++) {
-        if (stored_here(x->cache, &list[i])) {
-            own(x, &list[i]);
-        }
+        own(x, &list[i]);
     }
     mem_free(list);
 }
@@ -394,8 +402,6 @@ content_judge(struct content *x, const struct digest *d, const struct fs_id *id,
         LOG(containerd_corrupt, LOG_S("digest", text), LOG_U("bytes", id->size),
             LOG_S("folder", x->folder));
         withdraw(x, d);
-    } else if (same && good && x->owns) {
-        own(x, d);
     }
 }
 
@@ -417,6 +423,9 @@ content_record(struct content *x, const struct digest *d, const struct fs_id *id
     buf_init(&record, RECORD_MAX_BYTES);
     if (news && encode(d, &c, &record) == 0) {
         cache_add_facts(x->cache, &record);
+    }
+    if (x->owns) {
+        own(x, d);
     }
 }
 

@@ -25,6 +25,7 @@
 #define FAILURES_MAX  5
 #define STATE_LIMIT_S 30
 #define VERDICT_MAX   256
+#define SOON_MS       10000
 
 struct options {
     const char *only[8];
@@ -35,6 +36,7 @@ struct options {
 /* What the script's marks promise at a moment. */
 struct promises {
     bool whole[BODIES];
+    enum { PIN_ANY, PIN_YES, PIN_NO } pins[BODIES];
     bool maybe_sure;  /* a marker of a clean stop may be there */
     bool dropped;     /* the other tag is gone for good */
     int64_t tag_kept; /* -1: none */
@@ -46,7 +48,18 @@ struct sum {
 };
 
 static char dir[64];
+static char content_dir[80];
 static char *verdict; /* shared with the child that judges */
+
+static struct cache_config
+config_of(const struct script *s, uint64_t size_bytes)
+{
+    return (struct cache_config){.dir = dir,
+                                 .size_bytes = size_bytes,
+                                 .cpus = 1,
+                                 .content_dir = s->containerd ? content_dir : NULL,
+                                 .content_owns = s->containerd};
+}
 
 static int
 remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
@@ -90,6 +103,15 @@ keep(struct promises *p, const struct op *op)
     case MARK_OPENED:
         p->maybe_sure = p->dropped = false; /* the script puts the other tag again */
         break;
+    case MARK_PINNING:
+        p->pins[op->len] = PIN_ANY;
+        break;
+    case MARK_PINNED:
+        p->pins[op->len] = PIN_YES;
+        break;
+    case MARK_UNPINNED:
+        p->pins[op->len] = PIN_NO;
+        break;
     }
 }
 
@@ -120,11 +142,30 @@ judge_tags(struct cache *c, const struct promises *p)
     return (int64_t)got.size < p->tag_kept ? "a tag has an old value" : NULL;
 }
 
-static const char *
-judge_blob(struct cache *c, int body, const struct promises *p)
+/* Here, or in containerd's store, which is listed behind the start. */
+static bool
+is_stored(struct cache *c, const struct script *s, int body)
 {
-    if (p->whole[body] && cache_stored(c, &bodies[body].digest) != bodies[body].len) {
+    int64_t deadline_ms = clock_ms() + SOON_MS;
+    bool stored;
+    while (!(stored = cache_stored(c, &bodies[body].digest) == bodies[body].len) && s->containerd &&
+           clock_ms() < deadline_ms) {
+        clock_sleep_ms(1);
+    }
+    return stored;
+}
+
+static const char *
+judge_blob(struct cache *c, const struct script *s, int body, const struct promises *p)
+{
+    struct blob_info info;
+    if (p->whole[body] && !is_stored(c, s, body)) {
         return "a durable blob is lost";
+    }
+    if (p->whole[body] && p->pins[body] != PIN_ANY &&
+        (cache_info(c, &bodies[body].digest, &info) < 0 ||
+         info.pinned != (p->pins[body] == PIN_YES))) {
+        return "a pin is lost, or back";
     }
     at_work("pulling body", body);
     const char *wrong = script_pull(c, body, UINT64_MAX);
@@ -165,7 +206,7 @@ judge_again(const struct cache_config *config, const struct script *s)
     const char *wrong =
         cache_tag_get(c, "host/after:tag", &got) ? NULL : "a tag of the second run is lost";
     for (int i = 0; i < BODIES && wrong == NULL; i++) {
-        if ((s->bodies >> i & 1) != 0 && cache_stored(c, &bodies[i].digest) != bodies[i].len) {
+        if ((s->bodies >> i & 1) != 0 && !is_stored(c, s, i)) {
             wrong = "a blob of the second run is lost";
         }
     }
@@ -177,7 +218,7 @@ judge_again(const struct cache_config *config, const struct script *s)
 static const char *
 judge(const struct script *s, const struct promises *p)
 {
-    struct cache_config config = {.dir = dir, .size_bytes = 64u << 20, .cpus = 1};
+    struct cache_config config = config_of(s, 64u << 20);
     if (has_file("clean") && !p->maybe_sure) {
         return "the marker of a clean stop outlived the next start";
     }
@@ -187,7 +228,7 @@ judge(const struct script *s, const struct promises *p)
     const char *wrong = judge_tags(c, p);
     for (int i = 0; i < BODIES && wrong == NULL; i++) {
         if ((s->bodies >> i & 1) != 0) {
-            wrong = judge_blob(c, i, p);
+            wrong = judge_blob(c, s, i, p);
         }
     }
     cache_check(c);
@@ -279,7 +320,7 @@ explore_prefix(const struct script *s, const struct oplog *log, const size_t *ke
 static void
 explore(const struct script *s, const struct options *o, struct sum *all)
 {
-    struct cache_config config = {.dir = dir, .size_bytes = s->cap_bytes, .cpus = 1};
+    struct cache_config config = config_of(s, s->cap_bytes);
     int64_t begun_ms = clock_ms();
     empty_dir();
     oplog_begin(dir);
@@ -343,6 +384,7 @@ main(int argc, char **argv)
     const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
     (void)snprintf(dir, sizeof dir, "%s/peersync-crash-XXXXXX", base);
     must(mkdtemp(dir) != NULL);
+    (void)snprintf(content_dir, sizeof content_dir, "%s/" SCRIPT_CONTENT, dir);
     verdict = mmap(NULL, VERDICT_MAX, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     must(verdict != MAP_FAILED);
     log_configure(LOG_ERROR, false);

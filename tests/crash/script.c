@@ -1,9 +1,11 @@
 #include "tests/crash/script.h"
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "cache/inside.h"
 #include "tests/crash/oplog.h"
+#include <fcntl.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -395,16 +397,129 @@ packing(struct cache_config *config)
     close_marked(c);
 }
 
+static void
+pin(struct cache *c, int body, bool pinned)
+{
+    oplog_mark(MARK_PINNING, (uint64_t)body);
+    must(cache_pin(c, &bodies[body].digest, pinned) == 0);
+}
+
+static void
+close_pinned(struct cache *c, int pinned, int unpinned)
+{
+    close_marked(c);
+    oplog_mark(MARK_PINNED, (uint64_t)pinned);
+    oplog_mark(MARK_UNPINNED, (uint64_t)unpinned);
+}
+
+/* A is pinned, then B instead; C does not fit beside both, and A leaves for it. */
+static void
+pins(struct cache_config *config)
+{
+    struct cache *c = open_marked(config);
+    pull(c, BODY_A);
+    pull(c, BODY_B);
+    pin(c, BODY_A, true);
+    close_pinned(c, BODY_A, BODY_B);
+    c = open_marked(config);
+    pin(c, BODY_B, true);
+    pin(c, BODY_A, false);
+    close_pinned(c, BODY_B, BODY_A);
+    c = open_marked(config);
+    going(BODY_A);
+    pull(c, BODY_C);
+    must(cache_stored(c, &bodies[BODY_B].digest) > 0);
+    close_pinned(c, BODY_B, BODY_C);
+}
+
+/* ---- containerd's store ---- */
+
+/* The folder in which containerd keeps its files, which was there before all this; to be closed. */
+static int
+content_folder(const struct cache_config *config)
+{
+    AUTO(fd_close) int above = -1;
+    int fd = -1, below = -1, rc = fs_open_dir(config->content_dir, true, &fd);
+    must(rc == 0 && fs_open_dir(config->dir, false, &above) == 0 && fs_sync(above) == 0);
+    static const char *const names[] = {"blobs", "sha256"};
+    for (size_t i = 0; i < ARRAY_LEN(names) && rc == 0; i++) {
+        rc = fs_make_dir_at(fd, names[i]);
+        rc = rc < 0 ? rc : fs_sync(fd);
+        rc = rc < 0 ? rc : fs_open_at(fd, names[i], O_RDONLY | O_DIRECTORY, &below);
+        fd_close(&fd);
+        fd = below;
+    }
+    must(rc == 0);
+    return fd;
+}
+
+/* As containerd does it: the bytes are synced, the name is not. */
+static void
+content_stores(const struct cache_config *config, int body)
+{
+    AUTO(fd_close) int dir_fd = content_folder(config);
+    AUTO(fd_close) int fd = -1;
+    char hex[129];
+    digest_hex(&bodies[body].digest, hex);
+    must(fs_open_at(dir_fd, "ingest", O_RDWR | O_CREAT, &fd) == 0);
+    must(fs_write_at(fd, 0, bodies[body].bytes, bodies[body].len) == 0 && fs_sync(fd) == 0);
+    must(fs_rename_at(dir_fd, "ingest", dir_fd, hex) == 0);
+}
+
+static void
+content_removes(const struct cache_config *config, int body)
+{
+    AUTO(fd_close) int dir_fd = content_folder(config);
+    char hex[129];
+    digest_hex(&bodies[body].digest, hex);
+    must(fs_unlink_at(dir_fd, hex) == 0);
+}
+
+/* Its own copies, and containerd's, as they are seen. */
+static void
+wait_for_blobs(struct cache *c, uint64_t own, uint64_t foreign)
+{
+    int64_t deadline_ms = clock_ms() + SOON_MS;
+    struct cache_stats s;
+    do {
+        clock_sleep_ms(1);
+        cache_get_stats(c, &s);
+    } while ((s.blobs != own || s.content_blobs != foreign) && clock_ms() < deadline_ms);
+    must(s.blobs == own && s.content_blobs == foreign);
+}
+
+/* Of A, which containerd has, our copy leaves; when containerd drops it, it is fetched again. */
+static void
+containerd(struct cache_config *config)
+{
+    struct cache *c = open_marked(config);
+    pull(c, BODY_A);
+    pull(c, BODY_TINY);
+    content_stores(config, BODY_A);
+    wait_for_blobs(c, 1, 1);
+    close_marked(c);
+    c = open_marked(config);
+    wait_for_blobs(c, 1, 1);
+    pull(c, BODY_A);
+    going(BODY_A);
+    content_removes(config, BODY_A);
+    wait_for_blobs(c, 1, 0);
+    pull(c, BODY_A);
+    close_marked(c);
+}
+
 #define BIT(body) (1u << (body))
 #define PLENTY    (64u * 1024 * KIB)
 
 const struct script scripts[] = {
-    {"publish", PLENTY, BIT(BODY_A) | BIT(BODY_TINY) | BIT(BODY_LONG), publish},
-    {"batch", PLENTY, (BIT(BODIES) - 1) & ~(BIT(BODY_TINY) - 1), batch},
-    {"evict", 300 * KIB, BIT(BODY_A) | BIT(BODY_B) | BIT(BODY_C), evict},
-    {"partial", PLENTY, BIT(BODY_LONG) | BIT(BODY_C), partial},
-    {"journal", PLENTY, BIT(BODY_TINY), journal},
-    {"packing", PLENTY, BIT(BODY_TEXT), packing},
-    {"clean", PLENTY, BIT(BODY_A) | BIT(BODY_B) | BIT(BODY_TINY), clean},
+    {"publish", PLENTY, BIT(BODY_A) | BIT(BODY_TINY) | BIT(BODY_LONG), publish, false},
+    {"batch", PLENTY, (BIT(BODIES) - 1) & ~(BIT(BODY_TINY) - 1), batch, false},
+    {"evict", 300 * KIB, BIT(BODY_A) | BIT(BODY_B) | BIT(BODY_C), evict, false},
+    {"partial", PLENTY, BIT(BODY_LONG) | BIT(BODY_C), partial, false},
+    {"journal", PLENTY, BIT(BODY_TINY), journal, false},
+    {"packing", PLENTY, BIT(BODY_TEXT), packing, false},
+    {"clean", PLENTY, BIT(BODY_A) | BIT(BODY_B) | BIT(BODY_TINY), clean, false},
+    {"pins", 300 * KIB, BIT(BODY_A) | BIT(BODY_B) | BIT(BODY_C), pins, false},
+    {"containerd", PLENTY, BIT(BODY_A) | BIT(BODY_TINY), containerd, true},
 };
 const size_t scripts_count = ARRAY_LEN(scripts);

@@ -23,6 +23,9 @@ enum mark {
     MARK_DROPPED,  /* a clean stop has kept that the other tag was dropped */
     MARK_CLOSING,  /* cache_close was called: blobs may be sure after the next start */
     MARK_OPENED,   /* cache_open has returned: they may not */
+    MARK_PINNING,  /* body `value` is about to be pinned, or not to be any more */
+    MARK_PINNED,   /* a clean stop has kept that it is pinned, */
+    MARK_UNPINNED, /* or that it is not */
 };
 #define TAG_KEY   "host/name:tag"
 #define TAG_OTHER "host/name:other"
@@ -33,7 +36,9 @@ struct script {
     uint64_t cap_bytes;
     unsigned bodies; /* bit i: body i occurs; TEXT shrinks */
     void (*run)(struct cache_config *config);
+    bool containerd; /* its store is DIR/containerd, and of what it has no copy is kept */
 };
+#define SCRIPT_CONTENT "containerd"
 extern const struct script scripts[];
 extern const size_t scripts_count;
 
