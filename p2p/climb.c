@@ -10,7 +10,7 @@
 void
 climb_init(struct climb *c)
 {
-    *c = (struct climb){.useful = CLIMB_UNKNOWN, .most = CLIMB_FIRST, .ramps = true, .step = 1};
+    *c = (struct climb){.useful = CLIMB_UNKNOWN, .ramps = true};
 }
 
 void
@@ -66,8 +66,8 @@ climb_limit(const struct climb *c, uint32_t piece_bytes, int64_t now_ms)
     int64_t since_ms = now_ms - (c->piece_ms > c->busy_ms ? c->piece_ms : c->busy_ms);
     if (c->active > 0 && since_ms >= CLIMB_STALL_MS)
         limit += 1 + (uint64_t)((since_ms - CLIMB_STALL_MS) / CLIMB_STALLED_MS);
-    limit += c->poor;
-    return (unsigned)smaller(limit, c->most);
+    limit += c->more + c->poor;
+    return (unsigned)smaller(limit, CLIMB_MAX);
 }
 
 bool
@@ -95,32 +95,53 @@ ramp(struct climb *c, uint64_t rate, uint32_t piece_bytes)
     c->before_rate = rate;
     if (c->doubled)
         c->useful *= 2;
-    if (c->most < c->useful)
-        c->most = c->useful;
 }
 
-/* One more or one less fetcher, kept when the WAN then carries more. */
-static void
-hill(struct climb *c, int64_t now_ms)
+/* Are more worth a try? Not where there are not even as many as may be, nor where each would take
+ * too long for a piece. */
+static bool
+may_add(const struct climb *c, uint64_t rate, uint32_t piece_bytes, int64_t now_ms)
 {
-    if (now_ms - c->hill_ms < CLIMB_MS)
+    unsigned limit = climb_limit(c, piece_bytes, now_ms);
+    return rate * HUNDRED < c->best_rate * CLIMB_LESS_PERCENT && c->active >= limit &&
+           limit + CLIMB_STEP <= CLIMB_MAX &&
+           (uint64_t)(limit + CLIMB_STEP) * piece_bytes <= rate * SAFE_S;
+}
+
+static bool
+move_was_good(const struct climb *c, uint64_t rate)
+{
+    return c->fewer ? !grew(c->hill_rate, rate, CLIMB_PERCENT)
+                    : grew(rate, c->hill_rate, CLIMB_PERCENT);
+}
+
+static void
+move(struct climb *c, bool fewer)
+{
+    c->more = fewer ? c->more - CLIMB_STEP : c->more + CLIMB_STEP;
+}
+
+/* A move, judged after CLIMB_MS: a good one is followed by another; after a bad one, which is taken
+ * back, all stays for CLIMB_REST_MS, then the other direction is tried. */
+static void
+hill(struct climb *c, uint32_t piece_bytes, int64_t now_ms)
+{
+    if (now_ms - c->hill_ms < (c->rests ? CLIMB_REST_MS : CLIMB_MS))
         return;
     uint64_t rate = c->hill_bytes * MS_PER_S / (uint64_t)(now_ms - c->hill_ms);
+    bool bad = c->trying && !move_was_good(c, rate);
+    if (bad)
+        move(c, !c->fewer);
     c->hill_ms = now_ms;
     c->hill_bytes = 0;
-    if (c->trying && !grew(rate, c->best_rate, CLIMB_PERCENT)) {
-        c->most -= (unsigned)c->step;
-        c->step = -c->step;
-        c->trying = false;
-        return;
-    }
-    c->best_rate = rate;
-    unsigned next = c->most + (unsigned)c->step;
-    c->trying = rate > 0 && next >= CLIMB_MIN && next <= CLIMB_MAX;
+    c->hill_rate = rate;
+    c->best_rate = larger(c->best_rate, rate);
+    c->rests = bad;
+    c->trying = !bad && (c->fewer ? c->more > 0 : may_add(c, rate, piece_bytes, now_ms));
     if (c->trying)
-        c->most = next;
+        move(c, c->fewer);
     else
-        c->step = -c->step;
+        c->fewer = !c->fewer && c->more > 0;
 }
 
 static void
@@ -135,22 +156,26 @@ climb_tick(struct climb *c, int64_t now_ms, unsigned active, uint32_t piece_byte
 {
     bool was_active = c->active > 0;
     c->active = active;
-    hill(c, now_ms);
     if (active == 0) {
         if (was_active)
             c->idle_ms = now_ms;
         return;
     }
     if (!was_active) {
-        if (now_ms - c->idle_ms >= CLIMB_IDLE_MS)
+        if (now_ms - c->idle_ms >= CLIMB_IDLE_MS) {
             c->ramps = true;
-        c->doubled = false;
+            c->more = 0;
+            c->best_rate = 0;
+        }
+        c->doubled = c->trying = c->fewer = c->rests = false;
         c->last_rate = 0;
         c->poor = 0;
-        c->busy_ms = now_ms;
+        c->busy_ms = c->hill_ms = now_ms;
+        c->hill_bytes = 0;
         open_window(c, now_ms);
         return;
     }
+    hill(c, piece_bytes, now_ms);
     if (now_ms - c->window_ms < CLIMB_WINDOW_MS)
         return;
     uint64_t rate = c->window_bytes * MS_PER_S / (uint64_t)(now_ms - c->window_ms);

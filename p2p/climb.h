@@ -1,6 +1,6 @@
 /* How many nodes of a site should fetch a blob over the WAN at a time. Pure.
  *
- *   limit = min(most, max(1, plenty, min(useful, W * 4 s / P)) + extra + poor)
+ *   limit = min(CLIMB_MAX, max(1, plenty, min(useful, W * 4 s / P)) + more + extra + poor)
  *   plenty = max(min(CLIMB_PLENTY, W * 1 s / P), min(CLIMB_PLENTY_FAST, W / CLIMB_FAST_RATE))
  *
  * W       goodput of the site's WAN as measured, P the blob's piece size: on a thin WAN the first
@@ -12,7 +12,9 @@
  *         those who fetch may be the slow ones
  * poor    CLIMB_POOR_STEP more for each window in which those who fetch brought next to nothing,
  *         for the same reason, until somebody brings more
- * most    moved by one every CLIMB_MS, and kept where the WAN then carries CLIMB_PERCENT more */
+ * more    CLIMB_STEP more are tried every CLIMB_MS, and kept where the WAN then carries
+ * CLIMB_PERCENT more; less again where it carries the same without them. Far from a registry, or
+ * where packets are lost, each connection has its own bound, which comes and goes */
 #ifndef P2P_CLIMB_H
 #define P2P_CLIMB_H
 
@@ -22,8 +24,6 @@
 #define CLIMB_PLENTY         4       /* more only where they bring more, */
 #define CLIMB_PLENTY_FAST    8       /* or where each has CLIMB_FAST_RATE all the same */
 #define CLIMB_FAST_RATE      8388608 /* bytes/s */
-#define CLIMB_FIRST          8
-#define CLIMB_MIN            2
 #define CLIMB_MAX            16
 #define CLIMB_WINDOW_MS      500
 #define CLIMB_RAMP_PERCENT   25
@@ -36,21 +36,25 @@
 #define CLIMB_POOR_MAX       4
 #define CLIMB_IDLE_MS        10000 /* the WAN may have changed meanwhile */
 #define CLIMB_MS             2000
+#define CLIMB_REST_MS        6000 /* after a move that was bad */
+#define CLIMB_STEP           2
 #define CLIMB_PERCENT        5
+#define CLIMB_LESS_PERCENT   90 /* of the most that it carried: then more may help */
 
 struct climb {
     uint64_t wan; /* bytes/s, 0: not known */
-    unsigned useful, most, poor;
+    unsigned useful, more, poor;
     bool ramps, doubled;                           /* doubled: it is not judged yet */
     uint64_t window_bytes, before_rate, last_rate; /* last: of the window before this one */
     int64_t window_ms;
     int64_t busy_ms, idle_ms; /* since when somebody, nobody fetches */
     int64_t piece_ms;         /* when the last piece was whole */
     unsigned active;
-    bool trying; /* the last move of `most` is not judged yet */
-    int step;    /* +1 or -1 */
+    bool trying; /* the last move of `more` is not judged yet */
+    bool fewer;  /* the direction of this or the next move */
+    bool rests;
     int64_t hill_ms;
-    uint64_t hill_bytes, best_rate;
+    uint64_t hill_bytes, hill_rate, best_rate; /* hill_rate: before the move */
 };
 
 void climb_init(struct climb *c);

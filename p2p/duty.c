@@ -143,10 +143,9 @@ duty_run(struct duty *a, uint32_t get, int64_t now_ms)
 }
 
 void
-duty_needless(struct duties *r, struct duty *a)
+duty_needless(struct duty *a)
 {
     must(a->phase == DUTY_READY);
-    a->done_bytes = bytes_of(r, a);
     a->phase = DUTY_OVER;
     a->state = WIRE_DONE;
 }

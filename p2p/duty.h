@@ -55,8 +55,8 @@ struct duty *duty_ready(struct duties *r);
 struct duty *duty_running(struct duties *r, uint32_t get); /* the one of that request */
 unsigned duty_working(const struct duties *r);             /* ready or running, but for sips */
 void duty_run(struct duty *a, uint32_t get, int64_t now_ms);
-/* All its pieces came by another way. */
-void duty_needless(struct duties *r, struct duty *a);
+/* All its pieces came by another way: it is done, and says nothing of the WAN. */
+void duty_needless(struct duty *a);
 /* A shorter lease, or none: true when the request a->get must stop before piece ret_end. */
 bool duty_trim(struct duties *r, const struct wire_trim *t, struct duty **ret, uint32_t *ret_end);
 /* More bytes; true when it is time to ask for the next lease. */

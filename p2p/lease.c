@@ -101,6 +101,14 @@ lease_grant(struct lease_book *b, unsigned node, uint32_t first, uint32_t count,
     return l;
 }
 
+void
+lease_begun(const struct lease_book *b, struct lease *l, uint64_t done_bytes)
+{
+    must(l->phase == LEASE_GRANTED && l->done_bytes == 0);
+    uint64_t most = lease_bytes(b, l) - 1; /* the last byte is what ends it */
+    l->done_bytes = l->begun_bytes = done_bytes < most ? done_bytes : most;
+}
+
 struct lease *
 lease_find(struct lease_book *b, unsigned node, uint32_t id)
 {
@@ -203,7 +211,7 @@ lease_rate(const struct lease *l, int64_t now_ms)
 {
     int64_t lag_ms = now_ms - l->reported_ms;
     int64_t age_ms = now_ms - (lag_ms < LEASE_LAG_MS ? lag_ms : LEASE_LAG_MS) - l->granted_ms;
-    return l->done_bytes * 1000 / (uint64_t)(age_ms > 0 ? age_ms : 1);
+    return (l->done_bytes - l->begun_bytes) * 1000 / (uint64_t)(age_ms > 0 ? age_ms : 1);
 }
 
 /* Do half of the other running leases go LEASE_REVOKE_SLOW times faster? When the WAN itself

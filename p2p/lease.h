@@ -50,12 +50,13 @@ enum lease_verdict { LEASE_KEEP, LEASE_SLOW, LEASE_SILENT, LEASE_OVERDUE };
 
 struct lease {
     enum lease_phase phase;
-    uint32_t id;         /* epoch and count: no two trackers give the same */
-    unsigned node;       /* index of the holder in the tracker's table */
-    unsigned source;     /* where it fetches, index in the tracker's table; 0: upstream */
-    uint32_t first, end; /* pieces; first < end */
-    uint32_t end_wanted; /* a trim waits for the holder's word; == end otherwise */
-    uint64_t done_bytes; /* from the start of `first` */
+    uint32_t id;          /* epoch and count: no two trackers give the same */
+    unsigned node;        /* index of the holder in the tracker's table */
+    unsigned source;      /* where it fetches, index in the tracker's table; 0: upstream */
+    uint32_t first, end;  /* pieces; first < end */
+    uint32_t end_wanted;  /* a trim waits for the holder's word; == end otherwise */
+    uint64_t done_bytes;  /* from the start of `first` */
+    uint64_t begun_bytes; /* of these, when it was granted */
     int64_t granted_ms, reported_ms, piece_ms, expiry_ms;
     uint64_t rate;      /* of its holder when it was granted, bytes/s, 0: not known */
     uint32_t order;     /* a holder works on its leases one by one, in this order */
@@ -88,6 +89,8 @@ uint64_t lease_rate(const struct lease *l, int64_t now_ms); /* bytes/s, as repor
  * caller sets its id. */
 struct lease *lease_grant(struct lease_book *b, unsigned node, uint32_t first, uint32_t count,
                           uint64_t rate, int64_t now_ms);
+/* It was begun before it was granted: so much is done, in a time that nobody knows. */
+void lease_begun(const struct lease_book *b, struct lease *l, uint64_t done_bytes);
 /* The running lease with that id of that node, or NULL. */
 struct lease *lease_find(struct lease_book *b, unsigned node, uint32_t id);
 /* The holder's report: how far it is, and where it will stop. True when all is fetched: then the

@@ -47,7 +47,7 @@ next_wan(struct swarm *s, int64_t now_ms, struct swarm_get *ret)
         while (a->first + 1 < a->end && swarm_done(s, a->first))
             a->first++;
         if (swarm_done(s, a->first)) {
-            duty_needless(&s->duties, a);
+            duty_needless(a);
             s->announced_ms -= SWARM_ANNOUNCE_MS;
             continue;
         }

@@ -480,6 +480,7 @@ adopt(struct tracker *t, struct tracker_blob *b, unsigned node, const struct wir
     struct lease *l = lease_grant(&b->book, node, said->first, end - said->first,
                                   t->nodes[node].wan_rate, now_ms);
     if (l != NULL) {
+        lease_begun(&b->book, l, said->done_bytes);
         l->id = said->lease;
         t->nodes[node].tried = true;
     }
@@ -631,6 +632,6 @@ tracker_sum(const struct tracker *t)
 {
     struct tracker_sum s = t->sum;
     s.blobs = (unsigned)t->blobs_count;
-    s.fetchers = t->climb.most;
+    s.fetchers = t->climb.active;
     return s;
 }

@@ -171,7 +171,7 @@ print_peers(const struct cli *cli, const cJSON *doc)
     cli_swarm_print(doc, stdout);
     const cJSON *office = json_object(doc, "office");
     if (office)
-        (void)printf("office      %llu %s known, up to %llu %s; %llu %s granted, "
+        (void)printf("office      %llu %s known, %llu %s; %llu %s granted, "
                      "%llu revoked, %llu expired\n",
                      (unsigned long long)cli_number(office, "blobs"),
                      text_plural(cli_number(office, "blobs"), "blob", "blobs"),

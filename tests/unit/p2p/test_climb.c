@@ -76,15 +76,43 @@ more_fetch_where_one_connection_is_slow(void **state)
 }
 
 static void
+where_connections_become_slow_more_fetch_until_they_are_fast_again(void **state)
+{
+    (void)state;
+    struct climb c;
+    climb_init(&c);
+    uint64_t all = 12 * (uint64_t)PIECE;
+    int64_t now_ms = fetch(&c, 1000, 12, all, all);
+    assert_int_equal(climb_limit(&c, PIECE, now_ms), CLIMB_PLENTY);
+    now_ms = fetch(&c, now_ms, 40, all / 8, all); /* packets were lost far away */
+    assert_in_range(climb_limit(&c, PIECE, now_ms), 8, 8 + CLIMB_STEP);
+    now_ms = fetch(&c, now_ms, 80, all, all);
+    assert_in_range(climb_limit(&c, PIECE, now_ms), CLIMB_PLENTY, CLIMB_PLENTY + CLIMB_STEP);
+}
+
+static void
+a_full_wan_is_left_as_it_is(void **state)
+{
+    (void)state;
+    struct climb c;
+    climb_init(&c);
+    int64_t now_ms = fetch(&c, 1000, 12, 6 * PIECE, 6 * PIECE);
+    for (unsigned i = 0; i < 40; i++) {
+        now_ms = fetch(&c, now_ms, 1, 6 * PIECE, 6 * PIECE);
+        assert_int_equal(climb_limit(&c, PIECE, now_ms), CLIMB_PLENTY);
+    }
+}
+
+static void
 when_those_who_fetch_get_nothing_others_are_let_in(void **state)
 {
     (void)state;
     struct climb c;
     climb_init(&c);
     int64_t now_ms = fetch(&c, 1000, 2, 100, 100);
-    assert_in_range(climb_limit(&c, PIECE, now_ms), 3, CLIMB_FIRST);
+    assert_in_range(climb_limit(&c, PIECE, now_ms), 3, 2 + CLIMB_POOR_MAX);
     now_ms = fetch(&c, now_ms, 30, 100, 100);
-    assert_in_range(climb_limit(&c, PIECE, now_ms), 1 + CLIMB_POOR_MAX, CLIMB_FIRST);
+    assert_in_range(climb_limit(&c, PIECE, now_ms), 1 + CLIMB_POOR_MAX, CLIMB_MAX);
     now_ms = fetch(&c, now_ms, 1, PIECE * 3 / 8, PIECE * 3 / 8);
     climb_piece(&c, 0, now_ms);
     assert_int_equal(climb_limit(&c, PIECE, now_ms), 1);
@@ -111,6 +139,8 @@ main(void)
         cmocka_unit_test(where_the_wan_is_fast_more_fetch),
         cmocka_unit_test(on_a_thin_wan_one_fetches),
         cmocka_unit_test(more_fetch_where_one_connection_is_slow),
+        cmocka_unit_test(where_connections_become_slow_more_fetch_until_they_are_fast_again),
+        cmocka_unit_test(a_full_wan_is_left_as_it_is),
         cmocka_unit_test(when_those_who_fetch_get_nothing_others_are_let_in),
         cmocka_unit_test(a_wan_that_slows_down_is_believed),
     };

@@ -45,6 +45,20 @@ what_ended_is_reported_until_the_tracker_has_read_it(void **state)
 }
 
 static void
+what_came_by_another_way_is_done_and_was_no_byte_of_the_wan(void **state)
+{
+    (void)state;
+    struct duties r = duties();
+    struct wire_grant g = {.lease = 70000, .epoch = 1, .first = 0, .count = 2};
+    struct wire_fetching f;
+    size_t at = 0;
+    duty_needless(duty_add(&r, &g));
+    assert_true(duty_report(&r, &at, &f));
+    assert_int_equal(f.state, WIRE_DONE);
+    assert_int_equal(f.done_bytes, 0);
+}
+
+static void
 a_range_that_ends_early_has_failed(void **state)
 {
     (void)state;
@@ -221,6 +235,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_ended_is_reported_until_the_tracker_has_read_it),
+        cmocka_unit_test(what_came_by_another_way_is_done_and_was_no_byte_of_the_wan),
         cmocka_unit_test(a_range_that_ends_early_has_failed),
         cmocka_unit_test(a_trim_leaves_the_piece_that_is_arriving),
         cmocka_unit_test(a_revocation_ends_the_request_where_it_is),

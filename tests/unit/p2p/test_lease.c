@@ -45,6 +45,24 @@ pieces_belong_to_one_lease_until_it_ends(void **state)
 }
 
 static void
+what_was_done_before_it_was_granted_has_no_rate(void **state)
+{
+    (void)state;
+    struct lease_book b = book();
+    struct lease *l = lease_grant(&b, 3, 0, 4, 0, 1000);
+    lease_begun(&b, l, 2500);
+    assert_int_equal(lease_rate(l, 1001), 0);
+    assert_false(lease_progress(&b, l, 4, 2500, 1001));
+    assert_false(lease_progress(&b, l, 4, 3000, 1100));
+    assert_int_equal(lease_rate(l, 1100), 5000);
+    assert_int_equal(lease_quartile_ms(&b), 0);
+    assert_true(lease_progress(&b, l, 4, 4000, 1200));
+    l = lease_grant(&b, 3, 0, 1, 0, 1300);
+    lease_begun(&b, l, PIECE);
+    assert_true(lease_progress(&b, l, 1, PIECE, 1300));
+}
+
+static void
 a_lease_is_done_when_its_last_byte_came(void **state)
 {
     (void)state;
@@ -230,6 +248,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_belong_to_one_lease_until_it_ends),
+        cmocka_unit_test(what_was_done_before_it_was_granted_has_no_rate),
         cmocka_unit_test(a_lease_is_done_when_its_last_byte_came),
         cmocka_unit_test(a_trim_frees_the_tail_only_when_the_holder_agrees),
         cmocka_unit_test(what_is_soon_over_is_not_split),

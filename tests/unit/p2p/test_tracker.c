@@ -1,6 +1,7 @@
 #include "tests/unit/p2p/tracker_unit.h"
 
 #include "p2p/bits.h"
+#include "p2p/tracker_inside.h"
 
 static void
 announce_held(struct tracker *t, uint8_t node, uint64_t rate, const uint8_t held[2], int64_t now_ms)
@@ -71,6 +72,20 @@ a_range_outside_the_blob_is_stopped_and_no_lease(void **state)
         assert_int_equal(trims(), 1);
         assert_int_equal(orders.list[0].trim.end, 0);
     }
+    tracker_free(t);
+}
+
+static void
+what_a_new_tracker_hears_was_done_says_nothing_of_the_wan(void **state)
+{
+    (void)state;
+    struct tracker *t = tracker_of(2);
+    struct wire_grant g = {
+        .digest = unit_blob(1), .lease = 1000, .epoch = 2, .first = 0, .count = 4};
+    report(t, 1, &g, 3 * PIECE_BYTES_MIN, WIRE_RUNS, 1);
+    assert_int_equal(t->climb.wan, 0);
+    report(t, 1, &g, 4 * PIECE_BYTES_MIN, WIRE_DONE, 1001);
+    assert_in_range(t->climb.wan, PIECE_BYTES_MIN / 2, PIECE_BYTES_MIN);
     tracker_free(t);
 }
 
@@ -860,6 +875,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_are_granted_in_order_and_once),
         cmocka_unit_test(a_range_outside_the_blob_is_stopped_and_no_lease),
+        cmocka_unit_test(what_a_new_tracker_hears_was_done_says_nothing_of_the_wan),
         cmocka_unit_test(a_lease_that_its_only_holder_does_not_know_of_is_granted_anew),
         cmocka_unit_test(leases_lie_in_the_window_of_their_node),
         cmocka_unit_test(what_somebody_holds_is_not_granted),
