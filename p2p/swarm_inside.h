@@ -4,7 +4,7 @@
  * Invariants:
  *  1. asked bit p is set exactly while a running request covers p and p is not held (two: a lease
  *     and a request to a peer that began before it). A sip covers none: others may ask for all of
- * it.
+ *     it, or do so already.
  *  2. avail[p] is the number of peers whose bit p is set; somewhere has the p of which it is > 0.
  *  3. lan_ms is set to 0 whenever a piece may have become one that can be asked of a peer.
  *  4. A WAN request stands for one lease, granted or (id below 65,536) taken without a tracker. */

@@ -348,21 +348,59 @@ waits_since_ms(const struct swarm *s, const struct cursor_at *c)
     return swarm_lacks_at(s, c->pos) ? c->moved_ms : c->lacked_ms;
 }
 
-/* Where in its piece a sip for the reader ends; 0: it takes all of it. On a thin WAN a piece that
- * the tracker has fetched is on its way for long, and for much longer if each node reads all of it,
- * too. */
+/* Where in its piece a sip for the reader ends; 0: a sip is no help. */
 static uint32_t
-sip_end(const struct swarm *s, const struct cursor_at *c, int64_t patient_ms)
+sip_end(const struct swarm *s, const struct cursor_at *c)
 {
     uint32_t at = (uint32_t)(c->pos % s->piece_bytes);
-    bool sips = patient_ms == SWARM_PATIENT_MS && at < SWARM_SIPS_MAX * SWARM_SIP_BYTES &&
+    bool sips = at < SWARM_SIPS_MAX * SWARM_SIP_BYTES &&
                 swarm_piece_len(s, (uint32_t)(c->pos / s->piece_bytes)) > SWARM_SIP_PIECE;
     return sips ? at + SWARM_SIP_BYTES : 0;
 }
 
+/* Is the piece asked of the registry or another site, so that its bytes come one after the other?
+ */
+static bool
+asked_wan(const struct swarm *s, uint32_t piece)
+{
+    for (size_t i = 0; i < SWARM_GETS_MAX; i++) {
+        const struct swarm_run *g = &s->gets[i];
+        if (g->id != 0 && g->peer < 0 && !g->is_sip && piece >= g->first && piece < g->end)
+            return true;
+    }
+    return false;
+}
+
+/* What a reader gets of its piece straight from upstream now. On a thin WAN a piece that the
+ * tracker has fetched is on its way for long, and for much longer if each node reads all of it,
+ * too. */
+enum rescue { RESCUE_NOTHING, RESCUE_SIP, RESCUE_PIECE };
+static enum rescue
+rescue_for(const struct swarm *s, const struct swarm_moment *at, const struct cursor_at *c)
+{
+    uint32_t piece = (uint32_t)(c->pos / s->piece_bytes);
+    int64_t waited_ms = at->now_ms - waits_since_ms(s, c);
+    int64_t patient_ms = patience_ms(s, at, piece);
+    bool can_sip = sip_end(s, c) > 0, asked = bits_get(s->asked, piece);
+    /* Without any byte its client would give us up soon, and fetch all of it alone. It shall not
+     * depend on one peer, which may be slow: of what is asked of it nothing counts before all of
+     * the piece is here. */
+    bool last =
+        c->fresh && at->now_ms - c->moved_ms >= SWARM_FIRST_MS && waited_ms >= SWARM_STALL_MS;
+    if (asked && (!last || asked_wan(s, piece)))
+        return RESCUE_NOTHING;
+    /* Its turn takes a hash of each member. */
+    bool due = !asked && waited_ms >= patient_ms && waited_ms >= patient_ms + turn_ms(s, at, piece);
+    bool all = !can_sip || (due && patient_ms < SWARM_PATIENT_MS);
+    if (all && !asked && (due || last) && s->wan_gets == 0)
+        return RESCUE_PIECE;
+    return can_sip && (last || (due && !all)) && !duty_sips(&s->duties) ? RESCUE_SIP
+                                                                        : RESCUE_NOTHING;
+}
+
 /* A reader that stands still for long gets its piece straight from upstream. When all readers of
- * the site stand at one piece, one node after the other tries, not all at once. Beside a lease
- * there is only a sip. */
+ * the site stand at one piece, one node after the other tries, not all at once. Beside a lease, or
+ * what a peer is asked for, there is only a sip. */
 static void
 take_rescue(struct swarm *s, const struct swarm_moment *at)
 {
@@ -373,22 +411,12 @@ take_rescue(struct swarm *s, const struct swarm_moment *at)
         if (!c->used || c->pos >= s->size || at->now_ms - c->moved_ms < SWARM_RESCUE_MS)
             continue;
         uint32_t piece = (uint32_t)(c->pos / s->piece_bytes);
-        if (swarm_done(s, piece) || bits_get(s->asked, piece))
+        enum rescue how = swarm_done(s, piece) ? RESCUE_NOTHING : rescue_for(s, at, c);
+        if (how == RESCUE_NOTHING)
             continue;
-        int64_t waited_ms = at->now_ms - waits_since_ms(s, c);
-        int64_t patient_ms = patience_ms(s, at, piece);
-        /* Its turn takes a hash of each member. */
-        bool due = waited_ms >= patient_ms && waited_ms >= patient_ms + turn_ms(s, at, piece);
-        /* Without any byte its client would give us up soon, and fetch all of it alone. */
-        bool last = c->fresh && at->now_ms - c->moved_ms >= SWARM_FIRST_MS;
-        uint32_t sip = sip_end(s, c, patient_ms);
-        if (!due && (!last || waited_ms < SWARM_STALL_MS))
-            continue;
-        if (sip > 0 ? duty_sips(&s->duties) : s->wan_gets > 0)
-            continue;
-        if (sip > 0 ? !duty_sip(&s->duties, piece, sip) : !duty_take(&s->duties, piece, 1, false))
-            return;
-        s->rescue_ms = at->now_ms;
+        if (how == RESCUE_SIP ? duty_sip(&s->duties, piece, sip_end(s, c))
+                              : duty_take(&s->duties, piece, 1, false))
+            s->rescue_ms = at->now_ms;
         return;
     }
 }

@@ -70,8 +70,8 @@ struct fill_word {
     bool with_sums;       /* of its blocks, too: what was damaged on its way is no lie */
 };
 
-/* A request for a claimed gap, or with NULL for a blob of unknown size. word: or NULL. There must
- * be a place. */
+/* A request for a gap, claimed unless it has a word (or NULL), or with NULL for a blob of unknown
+ * size. There must be a place. */
 struct run **fill_start(struct fill *f, struct source *s, const struct gap *gap, const char *class,
                         const struct fill_word *word, int64_t now_ms);
 /* Ends it in any phase and gives back what is left of its claim. *run may be NULL. */

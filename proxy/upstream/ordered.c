@@ -184,27 +184,6 @@ report(struct fill *f, struct order *o, int64_t now_ms, bool last)
 }
 
 static void
-count_end(const struct order *o, enum swarm_end how)
-{
-    if (!is_peer(o->source))
-        return;
-    switch (how) {
-    case SWARM_DONE:
-        metric_add(M_peer_gets_ok, 1);
-        return;
-    case SWARM_BUSY:
-        metric_add(M_peer_gets_busy, 1);
-        return;
-    case SWARM_FAILED:
-    case SWARM_DENIED:
-    case SWARM_LIED:
-        metric_add(M_peer_gets_failed, 1);
-        return;
-    }
-    never("end of an order");
-}
-
-static void
 finish(struct fill *f, struct order *o, enum swarm_end how)
 {
     int64_t took_us = 0;
@@ -216,9 +195,10 @@ finish(struct fill *f, struct order *o, enum swarm_end how)
         fill_stop(f, o->run);
     }
     p2p_end(f->ordered->p2p, blob_digest(f->blob), o->id, how, took_us, busy_ms);
-    count_end(o, how);
-    if (is_peer(o->source))
+    if (is_peer(o->source)) {
+        peer_count(how);
         peer_drop(&o->source);
+    }
     memset(o, 0, sizeof *o);
 }
 
@@ -316,6 +296,19 @@ is_done(struct fill *f, struct order *o)
     return blob_held_end(f->blob, piece_start(f, o->piece)) >= o->end;
 }
 
+/* What an order asks for next. With a word nothing is claimed before all of it is here. */
+static bool
+next_gap(struct fill *f, const struct order *o, struct gap *ret)
+{
+    uint64_t start = piece_start(f, o->piece);
+    /* A peer gives one piece at a time. */
+    uint64_t end = is_peer(o->source) ? piece_start(f, o->piece + 1) : o->end;
+    if (!o->has_word)
+        return blob_claim_in(f->blob, start, end, ret);
+    *ret = (struct gap){blob_held_end(f->blob, start), end};
+    return true;
+}
+
 /* The next request of an order that waits; DONE when nothing of it lacks. */
 static void
 go_on(struct fill *f, struct order *o, int64_t now_ms)
@@ -329,10 +322,7 @@ go_on(struct fill *f, struct order *o, int64_t now_ms)
         f->ordered->no_parts = true;
         return;
     }
-    /* A peer gives one piece at a time. */
-    uint64_t end = is_peer(o->source) ? piece_start(f, o->piece + 1) : o->end;
-    if (!fill_has_place(f, o->source, !f->background && fill_runs(f) == 0) ||
-        !blob_claim_in(f->blob, piece_start(f, o->piece), end, &gap))
+    if (!fill_has_place(f, o->source, !f->background && fill_runs(f) == 0) || !next_gap(f, o, &gap))
         return;
     if (!f->patient && !f->copy)
         fill_start_patience(f, now_ms);
@@ -373,14 +363,17 @@ note_reach(struct reach *reach, const struct run *r, int64_t now_ms)
 }
 
 /* Does the registry give something to another order? That one will find out what is wrong there; a
- * sip that was not answered yet may do so late. */
+ * sip that was not answered yet may do so late. Nor does a sip say what is to become of the blob
+ * while its piece is asked of a peer. */
 static bool
-is_read(const struct fill *f, const struct order *but)
+is_brought(const struct fill *f, const struct order *but)
 {
     for (size_t i = 0; i < SWARM_GETS_MAX; i++) {
         const struct order *o = &f->ordered->orders[i];
-        bool other = o != but && o->run != NULL && !is_peer(o->source);
-        if (other && (!o->is_sip || (*o->run)->got_bytes > 0))
+        if (o == but || o->run == NULL)
+            continue;
+        if (is_peer(o->source) ? but->is_sip && o->piece == but->piece
+                               : !o->is_sip || (*o->run)->got_bytes > 0)
             return true;
     }
     return false;
@@ -417,7 +410,7 @@ settle_failure(struct fill *f, struct order *o, int64_t now_ms)
         fill_end(f, r->code, NULL);
     else if (sent_all(r) && now_ms < f->upstream->no_ranges_until_ms)
         f->ordered->no_parts = true;
-    else if (!is_peer(o->source) && !is_read(f, o))
+    else if (!is_peer(o->source) && !is_brought(f, o))
         take_failure(f, r, now_ms);
     if (!f->over)
         finish(f, o, how_it_ended(o, r));
@@ -443,6 +436,17 @@ settle(struct fill *f, struct order *o, int64_t now_ms)
     settle_failure(f, o, now_ms);
 }
 
+/* Who brings all of these pieces does not wait for what is sipped of them. */
+static void
+end_sips(struct fill *f, uint32_t first, uint32_t count)
+{
+    for (size_t i = 0; i < SWARM_GETS_MAX; i++) {
+        struct order *o = &f->ordered->orders[i];
+        if (o->is_sip && o->piece >= first && o->piece - first < count)
+            finish(f, o, SWARM_DONE);
+    }
+}
+
 static void
 step_order(struct fill *f, struct order *o, int64_t now_ms, bool woken)
 {
@@ -450,6 +454,10 @@ step_order(struct fill *f, struct order *o, int64_t now_ms, bool woken)
         f->ordered->peers_ms = now_ms;
     if (o->run != NULL) {
         run_step(*o->run, now_ms, woken);
+        if (run_is_kept_out(*o->run)) {
+            end_sips(f, o->piece, 1);
+            run_step(*o->run, now_ms, woken);
+        }
         bool is_over = (*o->run)->phase == RUN_OVER;
         report(f, o, now_ms, is_over);
         if (is_over)
@@ -484,17 +492,6 @@ find(struct fill *f, uint32_t id)
     return NULL;
 }
 
-/* Who brings all of a piece does not wait for what is sipped of it. */
-static void
-end_sips(struct fill *f, const struct swarm_get *get)
-{
-    for (size_t i = 0; i < SWARM_GETS_MAX; i++) {
-        struct order *o = &f->ordered->orders[i];
-        if (o->is_sip && o->piece >= get->first && o->piece - get->first < get->count)
-            finish(f, o, SWARM_DONE);
-    }
-}
-
 void
 ordered_get(struct fill *f, const struct swarm_get *get)
 {
@@ -514,7 +511,8 @@ ordered_get(struct fill *f, const struct swarm_get *get)
         p2p_end(w->p2p, blob_digest(f->blob), get->id, SWARM_FAILED, 0, 0);
         return;
     }
-    end_sips(f, get);
+    if (!get->has_word)
+        end_sips(f, get->first, get->count);
     w->any = true;
     o->id = get->id;
     o->source = f->upstream;

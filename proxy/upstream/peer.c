@@ -7,6 +7,7 @@
  * anything else              BROKEN */
 #include "proxy/upstream/peer.h"
 #include "base/hash.h"
+#include "base/metric.h"
 #include "base/text.h"
 #include <arpa/inet.h>
 
@@ -223,4 +224,23 @@ peer_drop(struct source **s)
     HASH_DEL(p->all->map, p);
     url_release(&p->url);
     mem_free(p);
+}
+
+void
+peer_count(enum swarm_end how)
+{
+    switch (how) {
+    case SWARM_DONE:
+        metric_add(M_peer_gets_ok, 1);
+        return;
+    case SWARM_BUSY:
+        metric_add(M_peer_gets_busy, 1);
+        return;
+    case SWARM_FAILED:
+    case SWARM_DENIED:
+    case SWARM_LIED:
+        metric_add(M_peer_gets_failed, 1);
+        return;
+    }
+    never("end of a request");
 }

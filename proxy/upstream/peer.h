@@ -4,6 +4,7 @@
 #ifndef PROXY_PEER_H
 #define PROXY_PEER_H
 
+#include "p2p/p2p.h"
 #include "proxy/upstream/source.h"
 
 #define PEER_CONNECT_MS 500
@@ -19,6 +20,7 @@ void peers_free(struct peers *p); /* NULL is fine; nothing may be held */
 struct source *peer_take(struct peers *all, struct p2p *p2p, const struct node_id *id,
                          const struct node_addr *addr, enum blob_source body_source);
 void peer_drop(struct source **s);
+void peer_count(enum swarm_end how); /* a request to one ended so: its metric */
 
 /* "1.2.3.4:5" or "[::1]:5"; pure. */
 void peer_name(const struct node_addr *addr, char ret[SOURCE_NAME_MAX]);

@@ -95,7 +95,7 @@ on_go(struct call *c)
     struct run *r = c->owner;
     if (c->verdict.packed_max > 0 && r->unpack == NULL)
         r->unpack = unpack_new(c->verdict.packed_max);
-    return r->claimed ? 0 : begin(r);
+    return r->claimed || r->has_word ? 0 : begin(r);
 }
 
 static void
@@ -117,47 +117,6 @@ count(const struct run *r, size_t len)
     never("blob source");
 }
 
-/* What the piece was before the gap. False: it cannot be read. */
-static bool
-add_held(const struct run *r, struct digester *d)
-{
-    AUTO(fd_close) int fd = -1;
-    uint64_t len = r->gap.start - r->piece_start;
-    if (len == 0)
-        return true;
-    if (blob_held_fd(r->blob, r->piece_start, len, &fd) < 0)
-        return false;
-    void *room = mem_alloc((size_t)len);
-    bool read = fs_read_at(fd, r->piece_start, room, (size_t)len) == 0;
-    if (read)
-        digester_add(d, room, (size_t)len);
-    mem_free(room);
-    return read;
-}
-
-/* Nothing is written before all of it is here and as the word says. */
-static int
-judge(struct run *r)
-{
-    struct digest sum;
-    r->good = 0;
-    if (r->held < r->cap)
-        return 0;
-    struct digester *d = digester_new(DIGEST_SHA256);
-    bool read = add_held(r, d);
-    digester_add(d, r->buffer, r->held);
-    digester_finish(d, &sum);
-    digester_free(d);
-    r->vouched = read && memcmp(sum.bytes, r->word, ATTEST_BYTES) == 0;
-    r->lied = read && !r->vouched && r->gap.start == r->piece_start; /* all of it is its own */
-    if (!r->vouched)
-        return err_set(&r->call.err, ERR_DIGEST, "not what the registry's bytes hash to");
-    blob_word(r->blob, r->piece_start, r->word);
-    r->good = r->held;
-    r->good_since_ms = clock_ms();
-    return 0;
-}
-
 /* The bytes behind those in the buffer; 0, or the code of a body that is wrong. */
 static int
 take(struct run *r, const char *bytes, size_t len)
@@ -166,19 +125,19 @@ take(struct run *r, const char *bytes, size_t len)
     size_t before = r->good;
     must(r->held + len <= r->cap); /* less than a block is left after a flush */
     memcpy(r->buffer + r->held, bytes, len);
-    r->held += len;
     if (sums->count > 0) {
-        uint64_t start = sums->at + len - r->held; /* where in the body the buffer begins */
+        uint64_t start = sums->at - r->held; /* where in the body the buffer begins */
         uint64_t good = 0;
         int code = blocksum_add(sums, bytes, len, &good);
         if (code != 0)
             return code;
         r->good = good > start ? (size_t)(good - start) : 0;
     } else {
-        r->good = r->held;
+        r->good = r->held + len;
     }
+    r->held += len;
     if (r->has_word)
-        return judge(r);
+        r->good = 0;
     if (before == 0 && r->good > 0)
         r->good_since_ms = clock_ms();
     return 0;
@@ -224,7 +183,7 @@ void
 run_start(struct run *r, struct wire *w, const struct gap *gap, uint64_t size, int64_t now_ms)
 {
     must(r->phase == RUN_FREE && (!r->has_word || gap != NULL));
-    r->claimed = gap != NULL;
+    r->claimed = gap != NULL && !r->has_word;
     r->gap = gap != NULL ? *gap : (struct gap){0, CACHE_SIZE_UNKNOWN};
     r->claim = r->gap;
     r->code = 0;
@@ -266,6 +225,79 @@ over(struct run *r, int code)
     r->held = r->good = 0;
     r->code = code;
     r->phase = RUN_OVER;
+}
+
+/* What is held of the piece before `end`. False: it cannot be read. */
+static bool
+add_held(const struct run *r, uint64_t end, struct digester *d)
+{
+    AUTO(fd_close) int fd = -1;
+    uint64_t len = end - r->piece_start;
+    if (len == 0)
+        return true;
+    if (blob_held_fd(r->blob, r->piece_start, len, &fd) < 0)
+        return false;
+    void *room = mem_alloc((size_t)len);
+    bool read = fs_read_at(fd, r->piece_start, room, (size_t)len) == 0;
+    if (read)
+        digester_add(d, room, (size_t)len);
+    mem_free(room);
+    return read;
+}
+
+/* Is the piece as the word says: what is held of it, and behind that what is in the buffer? */
+static bool
+fits(const struct run *r, uint64_t held_end)
+{
+    struct digest sum;
+    size_t skip = (size_t)(held_end - r->gap.start);
+    struct digester *d = digester_new(DIGEST_SHA256);
+    bool read = add_held(r, held_end, d);
+    digester_add(d, r->buffer + skip, r->held - skip);
+    digester_finish(d, &sum);
+    digester_free(d);
+    return read && memcmp(sum.bytes, r->word, ATTEST_BYTES) == 0;
+}
+
+/* The piece is claimed from where it lacks, which may be behind where the gap began. */
+static int
+judge(struct run *r)
+{
+    uint64_t at = r->claim.start;
+    bool all_own = r->gap.start == r->piece_start;
+    r->vouched = fits(r, at);
+    r->lied = all_own && !r->vouched && (at == r->gap.start || !fits(r, r->gap.start));
+    if (!r->vouched)
+        return err_set(&r->call.err, ERR_DIGEST, "not what the registry's bytes hash to");
+    blob_word(r->blob, r->piece_start, r->word);
+    r->held -= (size_t)(at - r->gap.start);
+    memmove(r->buffer, r->buffer + (at - r->gap.start), r->held);
+    r->gap.start = at;
+    r->good = r->held;
+    r->good_since_ms = clock_ms();
+    return 0;
+}
+
+bool
+run_is_kept_out(const struct run *r)
+{
+    return r->has_word && r->phase == RUN_FLUSHING && !r->claimed && r->held == r->cap;
+}
+
+/* Whoever has all of the piece first writes it. */
+static void
+claim_late(struct run *r, int64_t now_ms)
+{
+    if (blob_held_end(r->blob, r->gap.start) >= r->gap.end) {
+        over(r, 0);
+        return;
+    }
+    r->claimed = blob_claim_in(r->blob, r->piece_start, r->gap.end, &r->claim);
+    int code = r->claimed ? judge(r) : 0;
+    if (code != 0)
+        over(r, code);
+    else if (!r->claimed)
+        wire_wake_at(r->call.wire, now_ms + BLOCKED_POLL_MS);
 }
 
 /* All that was asked for has come, or what there was of a call that broke. */
@@ -313,9 +345,11 @@ run_step(struct run *r, int64_t now_ms, bool woken)
         if (r->call.phase == CALL_ENDED)
             r->phase = RUN_FLUSHING;
     }
+    if (run_is_kept_out(r))
+        claim_late(r, now_ms);
     if (r->phase == RUN_CALLING || r->phase == RUN_FLUSHING)
         write_good(r, now_ms, woken);
-    if (r->phase == RUN_FLUSHING && r->good == 0)
+    if (r->phase == RUN_FLUSHING && r->good == 0 && !run_is_kept_out(r))
         conclude(r);
 }
 
@@ -328,7 +362,8 @@ run_found_away(const struct run *r)
 void
 run_cut(struct run *r, uint64_t end)
 {
-    blob_claim_cut(r->blob, &r->claim, end);
+    if (r->claimed)
+        blob_claim_cut(r->blob, &r->claim, end);
     if (r->gap.end > end)
         r->gap.end = end;
 }

@@ -1,11 +1,13 @@
 /*
- * One claimed gap of a blob on its way from a source: a call, a buffer, a place to write.
+ * One gap of a blob on its way from a source: a call, a buffer, a place to write.
  *
  *   FREE --run_start--> CALLING --call over--> FLUSHING --all written--> OVER --run_settle--> FREE
+ *   FLUSHING, with a word: nobody else writes the piece now --> it is claimed, judged and written
  *
  * Bytes are gathered to RUN_BUFFER_BYTES before they are written, but wait at most FLUSH_MS, and
  * the first ones of a run do not wait at all. Those of a peer are written when their block is
- * whole and its checksum right, or with a word when all of it is there. Fetch thread only.
+ * whole and its checksum right, or with a word when all of it is there: only then is it claimed, so
+ * that others may bring the piece, or the beginning of it, meanwhile. Fetch thread only.
  */
 #ifndef PROXY_RUN_H
 #define PROXY_RUN_H
@@ -25,7 +27,7 @@ struct run {
     /* set by the owner before the start */
     struct blob *blob;
     struct patience *patience; /* of the blob */
-    bool has_word;             /* the gap ends a piece that must hash to that */
+    bool has_word;             /* the gap, not claimed, ends a piece that must hash to that */
     uint8_t word[ATTEST_BYTES];
     uint64_t piece_start; /* has_word: what is held of it before the gap counts */
     struct trail *trail;  /* of the blob; NULL: nobody asks where bytes came from */
@@ -34,7 +36,7 @@ struct run {
 
     enum run_phase phase;
     struct call call;
-    bool claimed;     /* gap is claimed; false until the size of the blob is known */
+    bool claimed;     /* gap is; not before the size is known, or with a word all of it is here */
     struct gap claim; /* as blob_claim gave it */
     struct gap gap;   /* what is left of it: start is the next byte to write */
     int code;         /* OVER: 0 or why */
@@ -53,12 +55,14 @@ struct run {
     bool blocked; /* the blob has no room at this moment */
 };
 
-/* `gap` is claimed, or NULL: all of a blob whose size is not known yet. call.source, and of
- * call.want origin and vouched, are set. */
+/* `gap` is claimed (but with a word), or NULL: all of a blob whose size is not known yet.
+ * call.source, and of call.want origin and vouched, are set. */
 void run_start(struct run *r, struct wire *w, const struct gap *gap, uint64_t size, int64_t now_ms);
 void run_step(struct run *r, int64_t now_ms, bool woken);
 /* Nothing from `end` on is wanted any more: where a piece begins behind what came. */
 void run_cut(struct run *r, uint64_t end);
+/* All is here, and somebody else writes the piece. */
+bool run_is_kept_out(const struct run *r);
 /* OVER with a code: the source will say the same again. */
 bool run_is_final(const struct run *r);
 /* OVER with a code: was the host that was asked last out of reach? */

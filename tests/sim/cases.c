@@ -40,6 +40,8 @@ static const struct {
     {"forged", "nodes=8 forged=1 max-ratio=1500 max-wan=1450"},
     {"withhold", "nodes=8 withhold=2 size=32M,8M max-ratio=1150 max-wan=1100"},
     {"slow-ports", "nodes=8 slow=2 size=48M,16M,16M max-ratio=1150 max-wan=1020"},
+    {"slow-holders",
+     "nodes=8 slow=2 port=5M spread=1500 size=48M,16M,16M max-wan=1020 max-first=3500"},
     {"hung", "hung=2 max-ratio=1150 max-wan=1050"},
     {"disk-full", "full@5000=3 full@9000=4 max-ratio=1150 max-wan=1050"},
     {"disk-full-early", "wan=50M size=4M,4M,4M,4M,4M,4M full@500=2 max-ratio=1150 max-wan=1050"},

@@ -115,13 +115,14 @@ stop(struct world *w, struct model *d, unsigned node, unsigned blob, const struc
             cut(w, d, (size_t)i, s->first);
 }
 
-/* Who brings all of a piece does not wait for what is sipped of it. */
+/* Who brings all of these pieces does not wait for what is sipped of them. */
 static void
-end_sips(struct world *w, struct model *d, unsigned node, unsigned blob, const struct swarm_get *s)
+end_sips(struct world *w, struct model *d, unsigned node, unsigned blob, uint32_t first,
+         uint32_t count)
 {
     for (int64_t i = d->nodes[node].gets; i >= 0; i = d->gets[i].next) {
         const struct model_get *g = &d->gets[i];
-        if (g->sip > 0 && g->blob == blob && g->first - s->first < s->count)
+        if (g->sip > 0 && g->blob == blob && g->first - first < count)
             cut(w, d, (size_t)i, g->first);
     }
 }
@@ -160,7 +161,8 @@ fetch(struct world *w, unsigned node, const struct plan_action *a)
     struct model_node *n = &d->nodes[node];
     for (uint32_t p = a->get.first; p < a->get.first + a->get.count && a->get.sip == 0; p++)
         n->asked[blob][p]++;
-    end_sips(w, d, node, blob, &a->get);
+    if (!a->get.has_word)
+        end_sips(w, d, node, blob, a->get.first, a->get.count);
     n->wan_gets[blob] += !lan;
     d->far += is_far(w, node, peer);
     d->gets[d->gets_count] = (struct model_get){.node = node,
@@ -539,8 +541,9 @@ cut_off(const struct model *d, const struct model_get *g)
 static void
 give_up(struct world *w, struct model *d, size_t i)
 {
+    bool done = d->gets[i].sip > 0 && cut_off(d, &d->gets[i]);
     drop_flow(w, d, i);
-    end_get(w, d, i, SWARM_FAILED, 0);
+    end_get(w, d, i, done ? SWARM_DONE : SWARM_FAILED, 0);
 }
 
 /* A WAN request reached a mark. */
@@ -618,6 +621,7 @@ landed(struct world *w, struct model *d, size_t i)
         end_get(w, d, i, SWARM_LIED, 0);
         return;
     }
+    end_sips(w, d, node, blob, g->first, 1);
     keep(w, d, g, g->first);
     read_on(w, d, node, blob);
     end_get(w, d, i, SWARM_DONE, 0);
@@ -666,7 +670,7 @@ wan_begin(struct world *w, struct model *d, size_t i)
     if (!world_alive(w, g->node) || g->over)
         return;
     if (cut_off(d, g))
-        end_get(w, d, i, SWARM_FAILED, 0);
+        give_up(w, d, i);
     else
         start_flow(w, d, i);
 }

@@ -941,12 +941,59 @@ who_fetches_sips_beside_it(void **state)
     assert_int_equal(g.first, 0);
     assert_int_equal(g.sip, SWARM_SIP_BYTES);
     swarm_end(s, g.id, SWARM_FAILED, 0, 0, SWARM_FIRST_MS);
-    /* The tracker is gone: all of the piece would be wanted, and that is not for now. */
-    assert_false(next(s, 0, SWARM_FIRST_MS + SWARM_RESCUE_MS, &g));
-    swarm_end(s, lease.id, SWARM_DONE, 0, 0, SWARM_FIRST_MS + SWARM_RESCUE_MS);
+    /* The tracker is gone: all of the piece is wanted, and that is not for now. */
+    assert_false(next(s, 0, SWARM_FIRST_MS + SWARM_RESCUE_MS - 1, &g));
     assert_true(next(s, 0, SWARM_FIRST_MS + SWARM_RESCUE_MS, &g));
+    assert_int_equal(g.sip, SWARM_SIP_BYTES);
+    swarm_end(s, g.id, SWARM_FAILED, 0, 0, SWARM_FIRST_MS);
+    swarm_end(s, lease.id, SWARM_DONE, 0, 0, SWARM_FIRST_MS + 2 * SWARM_RESCUE_MS);
+    assert_false(next(s, 0, SWARM_FIRST_MS + 2 * SWARM_RESCUE_MS - 1, &g));
+    assert_true(next(s, 0, SWARM_FIRST_MS + 2 * SWARM_RESCUE_MS, &g));
     assert_int_equal(g.first, 0);
     assert_int_equal(g.sip, 0);
+    swarm_free(s);
+}
+
+/* Its port may be all that is slow in the site. */
+static void
+a_reader_without_any_byte_does_not_wait_for_one_slow_peer(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get lan, sip, g;
+    peer_has(s, 2, 0, 1);
+    swarm_cursor(s, 0, 0, 0);
+    swarm_taken(s, SWARM_FIRST_MS);
+    assert_true(next(s, 0, 0, &lan));
+    assert_int_equal(lan.source, SWARM_LAN);
+    assert_false(next(s, 0, SWARM_FIRST_MS - 1, &g));
+    assert_true(next(s, 0, SWARM_FIRST_MS, &sip));
+    assert_int_equal(sip.source, SWARM_WAN);
+    assert_int_equal(sip.first, 0);
+    assert_int_equal(sip.sip, SWARM_SIP_BYTES);
+    swarm_progress(s, sip.id, SWARM_SIP_BYTES, SWARM_FIRST_MS);
+    swarm_end(s, sip.id, SWARM_DONE, 0, 0, SWARM_FIRST_MS);
+    swarm_cursor(s, 0, SWARM_SIP_BYTES, SWARM_FIRST_MS);
+    swarm_taken(s, SWARM_FIRST_MS + SWARM_PATIENT_MS);
+    assert_false(next(s, 0, SWARM_FIRST_MS + SWARM_PATIENT_MS, &g)); /* it is still asked for */
+    swarm_piece(s, lan.id, 0, SWARM_FIRST_MS);
+    assert_true(swarm_holds(s, 0));
+    swarm_free(s);
+}
+
+/* The registry's bytes come one after the other, a peer's when all are there. */
+static void
+what_is_asked_of_the_registry_is_not_sipped(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    struct wire_grant grant = {.digest = *swarm_digest(s), .lease = 70000, .first = 0, .count = 2};
+    swarm_cursor(s, 0, 0, 0);
+    swarm_granted(s, &grant);
+    assert_true(next(s, 0, 0, &g));
+    swarm_taken(s, SWARM_FIRST_MS);
+    assert_false(next(s, 0, SWARM_FIRST_MS, &g));
     swarm_free(s);
 }
 
@@ -1181,6 +1228,8 @@ main(void)
         cmocka_unit_test(a_reader_without_any_byte_sips_of_a_thin_wan),
         cmocka_unit_test(a_piece_that_is_sipped_may_come_from_a_peer),
         cmocka_unit_test(a_sip_that_brought_nothing_does_not_begin_again_at_once),
+        cmocka_unit_test(a_reader_without_any_byte_does_not_wait_for_one_slow_peer),
+        cmocka_unit_test(what_is_asked_of_the_registry_is_not_sipped),
         cmocka_unit_test(who_ended_a_sip_for_a_busy_peer_need_not_wait_for_another_turn),
         cmocka_unit_test(a_sip_that_finds_no_place_is_taken_once_there_is_one),
         cmocka_unit_test(who_sips_fetches_what_is_its_own_beside_it),

@@ -27,7 +27,17 @@ struct fake_seen {
     char auth[160], class[32]; /* of a request to a peer */
 };
 
-enum fake_peer { FAKE_GOOD, FAKE_WRONG, FAKE_BUSY, FAKE_SHORT, FAKE_ABSENT, FAKE_BARE, FAKE_MUTE };
+/* HALF: of the first request, until there is another one. */
+enum fake_peer {
+    FAKE_GOOD,
+    FAKE_WRONG,
+    FAKE_BUSY,
+    FAKE_SHORT,
+    FAKE_ABSENT,
+    FAKE_BARE,
+    FAKE_MUTE,
+    FAKE_HALF
+};
 
 struct fake {
     int listen_fd;
@@ -398,6 +408,12 @@ fake_serve_piece(struct fake *f, int fd, const char *head)
                    len, start, end - 1, FAKE_BYTES, sums);
     fake_text(fd, text);
     bool whole = f->peer != FAKE_SHORT && f->peer != FAKE_WRONG;
+    if (f->peer == FAKE_HALF) {
+        fake_send(fd, f->bytes + start, len / 2);
+        fake_wait_for(f, "/p2p/", 2);
+        start += len / 2;
+        len -= len / 2;
+    }
     fake_send(fd, f->bytes + start, whole ? len : BLOCK + 9);
     if (f->peer == FAKE_WRONG) {
         unsigned char flipped = f->bytes[start + BLOCK + 9] ^ 1;

@@ -1402,6 +1402,123 @@ a_sip_is_read_once_and_a_node_gives_the_rest(void **state)
     assert_string_equal(seen[0].range, range);
 }
 
+/* A reader has its first bytes, and what the node sent until then is not lost. */
+static void
+a_sip_does_not_wait_for_a_node_that_is_slow(void **state)
+{
+    struct bench *b = *state;
+    static struct pull p;
+    struct fake_seen seen[4];
+    b->peers[0].peer = FAKE_HALF;
+    start_wanted(b, "plain", &p);
+    order_word(b, 0, 1, 0, false);
+    fake_wait_for(&b->peers[0], "/p2p/", 1);
+    assert_int_equal(outcome(order_sip(b, 2, 0)), SWARM_DONE);
+    assert_int_equal(swarm.progress_bytes[2], SIP_BYTES);
+    swarm_wait(has_sipped, 0);
+    assert_int_equal(outcome(order_word(b, 0, 3, 1, false)), SWARM_DONE);
+    assert_int_equal(outcome(1), SWARM_DONE);
+    assert_int_equal(swarm.pieces[1], 1);
+    assert_int_equal(swarm.progress_bytes[1], PIECE - SIP_BYTES);
+    assert_int_equal(fake_asked(&b->peers[0], "/p2p/", seen, 4), 2);
+    order_wan(b, 4, 2, PIECES - 2);
+    assert_int_equal(end_pull(&p), 0);
+}
+
+/* Nor does the node wait for a sip that stands still, and a lost sip loses nothing else. */
+static void
+a_piece_with_a_word_does_not_wait_for_a_sip(void **state)
+{
+    struct bench *b = *state;
+    static struct pull p;
+    b->peers[0].peer = FAKE_HALF;
+    start_wanted(b, "mute1", &p);
+    order_word(b, 0, 1, 0, false);
+    fake_wait_for(&b->peers[0], "/p2p/", 1);
+    order_sip(b, 2, 0);
+    fake_wait_for(&b->fake, "/mute1/", 1);
+    order_word(b, 0, 3, 1, false);
+    assert_int_equal(outcome(1), SWARM_DONE);
+    assert_int_equal(outcome(2), SWARM_DONE);
+    assert_int_equal(swarm.progress_bytes[2], 0);
+    assert_int_equal(swarm.progress_bytes[1], PIECE);
+    order_wan(b, 4, 2, PIECES - 2);
+    assert_int_equal(end_pull(&p), 0);
+}
+
+static bool
+has_dripped(uint32_t get)
+{
+    return swarm.progress_bytes[get] > 20;
+}
+
+/* A node that is asked meanwhile may be slow, too. */
+static void
+a_sip_goes_on_while_a_node_is_asked_for_its_piece(void **state)
+{
+    struct bench *b = *state;
+    static struct pull p;
+    b->peers[0].peer = FAKE_HALF;
+    start_wanted(b, "drip", &p);
+    order_sip(b, 1, 0);
+    swarm_wait(has_progress, 1);
+    order_word(b, 0, 2, 0, false);
+    fake_wait_for(&b->peers[0], "/p2p/", 1);
+    swarm_wait(has_dripped, 1);
+    order_word(b, 0, 3, 1, false);
+    assert_int_equal(outcome(2), SWARM_DONE);
+    assert_int_equal(outcome(1), SWARM_DONE);
+    for (uint32_t i = 2; i < PIECES; i++)
+        order_lan(b, 0, 10 + i, i);
+    assert_int_equal(end_pull(&p), 0);
+}
+
+/* It may be refused to this node only. */
+static void
+a_refused_sip_does_not_end_what_a_node_gives(void **state)
+{
+    struct bench *b = *state;
+    static struct pull p;
+    b->peers[0].peer = FAKE_HALF;
+    start_wanted(b, "forbidden", &p);
+    order_word(b, 0, 1, 0, false);
+    fake_wait_for(&b->peers[0], "/p2p/", 1);
+    assert_int_equal(outcome(order_sip(b, 2, 0)), SWARM_FAILED);
+    assert_int_equal(swarm.wants, 1);
+    for (uint32_t i = 1; i < PIECES; i++)
+        order_word(b, 0, 10 + i, i, false);
+    assert_int_equal(outcome(1), SWARM_DONE);
+    assert_int_equal(end_pull(&p), 0);
+    assert_int_equal(swarm.wants, 1);
+}
+
+/* What the registry gave is not what the word is over, though all that the node sent is. */
+static void
+a_word_that_lies_does_not_fit_a_sip_beside_it(void **state)
+{
+    struct bench *b = *state;
+    static struct pull p;
+    struct taker reader;
+    b->peers[1].bytes[9] ^= 1;
+    b->peers[1].peer = FAKE_HALF;
+    start_lies(b, &p);
+    start_taker(&p, 0, &reader);
+    order_word(b, 1, 1, 0, true);
+    fake_wait_for(&b->peers[1], "/p2p/", 1);
+    assert_int_equal(outcome(order_sip(b, 2, 0)), SWARM_DONE);
+    order_word(b, 1, 3, 1, false);
+    assert_int_equal(outcome(1), SWARM_FAILED);
+    assert_int_equal(swarm.pieces[1], 0);
+    assert_int_equal(outcome(order_word(b, 0, 4, 0, false)), SWARM_DONE);
+    order_wan(b, 5, 1, PIECES - 1);
+    (void)pthread_join(reader.thread, NULL);
+    assert_int_equal(reader.code, 0);
+    assert_false(reader.wrong);
+    assert_int_equal(last_phase(&p).phase, BLOB_WHOLE);
+    assert_int_equal(swarm.dropped, 0);
+    blob_release(&p.blob);
+}
+
 static void
 who_brings_the_piece_does_not_wait_for_its_sip(void **state)
 {
@@ -1715,6 +1832,11 @@ main(void)
         WITH_NODE(a_banned_node_is_asked_for_nothing),
         WITH_NODE(who_passed_a_few_wrong_pieces_on_is_not_banned),
         WITH_NODE(a_sip_is_read_once_and_a_node_gives_the_rest),
+        WITH_NODE(a_sip_does_not_wait_for_a_node_that_is_slow),
+        WITH_NODE(a_piece_with_a_word_does_not_wait_for_a_sip),
+        WITH_NODE(a_sip_goes_on_while_a_node_is_asked_for_its_piece),
+        WITH_NODE(a_refused_sip_does_not_end_what_a_node_gives),
+        WITH_NODE(a_word_that_lies_does_not_fit_a_sip_beside_it),
         WITH_NODE(who_brings_the_piece_does_not_wait_for_its_sip),
         WITH_NODE(a_word_that_lies_does_not_fit_a_sip),
         WITH_NODE(a_sip_that_fails_beside_a_lease_is_only_that),
