@@ -39,6 +39,7 @@ static const struct {
     {"flips", "nodes=8 flips=2 max-ratio=1150 max-wan=1100 max-stall=5000"},
     {"forged", "nodes=8 forged=1 max-ratio=1500 max-wan=1450"},
     {"withhold", "nodes=8 withhold=2 size=32M,8M max-ratio=1150 max-wan=1100"},
+    {"closed", "nodes=8 closed=1 size=64M max-ratio=1150 max-wan=1100"},
     {"slow-ports", "nodes=8 slow=2 size=48M,16M,16M max-ratio=1150 max-wan=1020"},
     {"slow-holders",
      "nodes=8 slow=2 port=5M spread=1500 size=48M,16M,16M max-wan=1020 max-first=3500"},

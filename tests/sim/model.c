@@ -377,6 +377,10 @@ begin_lan(struct world *w, struct model *d, size_t i)
         world_post_at(w, g->node, w->now_us + MODEL_STALL_US, MODEL_ENDED, i, SWARM_FAILED);
         return;
     }
+    if (n->closed) {
+        world_post_at(w, g->node, w->now_us + MODEL_CONNECT_US, MODEL_ENDED, i, SWARM_FAILED);
+        return;
+    }
     struct swarm *s = swarm_of(w, d, peer, g->blob);
     if (s == NULL || (n->liar && !n->flips) || n->withholds || n->full ||
         !swarm_holds(s, g->first)) {
@@ -913,18 +917,20 @@ set_up_node(struct world *w, struct model *d, unsigned node)
     unsigned warm = c->warm_sites == 0 || node / c->nodes < c->warm_sites ? c->warm : 0;
     unsigned in_site = node % c->nodes, liars = warm + c->liars + c->garbage,
              flips = liars + c->flips;
-    unsigned forged = flips + c->forged, withhold = forged + c->withhold, hung = withhold + c->hung;
+    unsigned forged = flips + c->forged, withhold = forged + c->withhold;
+    unsigned closed = withhold + c->closed, hung = closed + c->hung;
     n->warm = in_site < warm;
     n->liar = !n->warm && in_site < liars;
     n->flips = in_site >= warm + c->liars && in_site < flips;
     n->forges = in_site >= flips && in_site < forged;
     n->withholds = in_site >= forged && in_site < withhold;
-    n->hung = in_site >= withhold && in_site < hung;
+    n->closed = in_site >= withhold && in_site < closed;
+    n->hung = in_site >= closed && in_site < hung;
     unsigned crippled = hung + c->crippled;
     bool is_crippled = in_site >= hung && in_site < crippled;
     n->slow = in_site >= crippled && in_site < crippled + c->slow;
     uint64_t lan = n->slow ? pulls_slow_port(c) : c->lan;
-    n->counts = !n->warm && !n->liar && !n->flips && !n->forges && !n->withholds;
+    n->counts = !n->warm && !n->liar && !n->flips && !n->forges && !n->withholds && !n->closed;
     d->left += n->counts;
     for (unsigned b = 0; b < d->blobs; b++) {
         n->asked[b] = mem_zalloc(pieces_of(d, b));

@@ -13,9 +13,10 @@
 #include "tests/sim/pulls.h"
 #include "tests/sim/world.h"
 
-#define MODEL_START_MS 3000
-#define MODEL_DISK_US  5000    /* until words come from the disk */
-#define MODEL_STALL_US 2000000 /* the daemon leaves a source that is silent for so long */
+#define MODEL_START_MS   3000
+#define MODEL_DISK_US    5000    /* until words come from the disk */
+#define MODEL_CONNECT_US 500000  /* a peer that does not answer until then is left */
+#define MODEL_STALL_US   2000000 /* the daemon leaves a source that is silent for so long */
 
 enum model_event {
     MODEL_BEGIN = WORLD_OWN,
@@ -57,6 +58,7 @@ struct model {
         bool flips;                  /* gives wrong bytes of what it has */
         bool forges;                 /* has wrong bytes of what it reads upstream, and says so */
         bool withholds;              /* gives nothing of what it has */
+        bool closed;                 /* nor does its peer port answer */
         bool counts;                 /* must finish */
         bool slow;                   /* its port is: when it finishes is not judged */
         int64_t arrived_us, done_us;

@@ -46,6 +46,7 @@ struct pulls_case {
     unsigned flips;      /* pull as all do, and give wrong bytes of what they got right */
     unsigned forged;     /* pull as all do; of what they read upstream words and bytes are wrong */
     unsigned withhold;   /* pull as all do, and give nothing of what they have */
+    unsigned closed;     /* the same, as nobody reaches their peer port */
     unsigned hung;       /* accept leases, and no byte comes */
     unsigned slow;       /* their LAN port is slow, which is all that they have */
     uint64_t port;       /* bytes/s of it; 0: a thousandth of the others' */

@@ -30,7 +30,7 @@ static unsigned
 special(const struct pulls_case *c)
 {
     return c->warm + c->crippled + c->liars + c->garbage + c->flips + c->forged + c->withhold +
-           c->hung + c->slow;
+           c->closed + c->hung + c->slow;
 }
 
 static bool
@@ -67,8 +67,8 @@ drop_blob(struct pulls_case *c)
 static bool
 step(struct pulls_case *c, unsigned which)
 {
-    unsigned *counts[] = {&c->crippled, &c->liars, &c->garbage, &c->flips, &c->forged,
-                          &c->withhold, &c->hung,  &c->slow,    &c->warm};
+    unsigned *counts[] = {&c->crippled, &c->liars,  &c->garbage, &c->flips, &c->forged,
+                          &c->withhold, &c->closed, &c->hung,    &c->slow,  &c->warm};
     switch (which) {
     case 0:
         return fewer(&c->nodes, c->nodes / 2, special(c) + 1);

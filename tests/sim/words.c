@@ -34,6 +34,7 @@ static const struct key {
     {"flips", COUNT, offsetof(struct pulls_case, flips)},
     {"forged", COUNT, offsetof(struct pulls_case, forged)},
     {"withhold", COUNT, offsetof(struct pulls_case, withhold)},
+    {"closed", COUNT, offsetof(struct pulls_case, closed)},
     {"hung", COUNT, offsetof(struct pulls_case, hung)},
     {"slow", COUNT, offsetof(struct pulls_case, slow)},
     {"port", RATE, offsetof(struct pulls_case, port)},
