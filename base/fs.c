@@ -330,7 +330,7 @@ fs_id(int fd, struct fs_id *ret)
     if (fstat(fd, &st) < 0)
         return -errno;
     *ret = id_of(&st);
-    return st.st_nlink == 0 ? -ENOENT : 0;
+    return st.st_nlink == 0 ? -ENOENT : S_ISREG(st.st_mode) ? 0 : -EINVAL;
 }
 
 static int

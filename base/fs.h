@@ -45,7 +45,8 @@ struct fs_id {
     uint64_t dev, ino, size;
     int64_t mtime_ns, ctime_ns; /* since 1970 */
 };
-CHECKED int fs_id(int fd, struct fs_id *ret); /* -ENOENT: it has no name any more */
+/* -ENOENT: it has no name any more; -EINVAL: it is no regular file. */
+CHECKED int fs_id(int fd, struct fs_id *ret);
 /* Of a regular file below a folder: -EINVAL when it is none; -EACCES when this process may not
  * read it, ret is set then. */
 CHECKED int fs_id_at(int dir_fd, const char *name, struct fs_id *ret);

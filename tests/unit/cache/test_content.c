@@ -402,6 +402,38 @@ other_names_mean_nothing(void **state)
     release(&s);
 }
 
+/* Its thread stands still: who asks is the first to see it. */
+static void
+what_is_no_file_any_more_is_not_served(void **state)
+{
+    (void)state;
+    struct store_room s;
+    struct digest d;
+    char path[256];
+    init(&s, false);
+    make_dirs(&s);
+    uint8_t *body = make_body(13, KIB, &d);
+    for (int kind = 0; kind < 3; kind++) {
+        put(&s, &d, body, KIB);
+        room_open(&s.room);
+        WAIT_FOR(found(&s, &d) > 0);
+        content_stop(s.room.cache->content);
+        drop(&s, &d);
+        path_of(&s, &d, path);
+        assert_int_equal(kind == 0   ? mkfifo(path, 0644)
+                         : kind == 1 ? mkdir(path, 0755)
+                                     : symlink("/dev/zero", path),
+                         0);
+        assert_int_equal(role_of(&s, &d), CACHE_LEAD);
+        assert_int_equal(found(&s, &d), 0);
+        assert_int_equal(remove(path), 0);
+        cache_close(s.room.cache);
+    }
+    room_open(&s.room);
+    mem_free(body);
+    release(&s);
+}
+
 static void
 our_copy_leaves_when_containerd_owns(void **state)
 {
@@ -493,6 +525,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_lies_there_is_served_without_a_copy),
+        cmocka_unit_test(what_is_no_file_any_more_is_not_served),
         cmocka_unit_test(before_it_is_checked_its_tail_is_held_back),
         cmocka_unit_test(folders_may_come_and_go),
         cmocka_unit_test(what_the_runtime_deletes_is_withdrawn),
