@@ -6,20 +6,32 @@
 static _Atomic uint64_t calls;
 static _Atomic uint64_t armed_nth; /* 0: disarmed; stored last, read first */
 static _Atomic int armed_error;
-static _Atomic bool armed_every;
+static _Atomic uint64_t armed_last; /* call */
 static void (*_Atomic armed_stop)(const char *name);
 static const char *_Atomic armed_name; /* NULL: calls of every name */
 
-void
-fault_arm(uint64_t nth, int error_number, bool every, void (*stop)(const char *name))
+static void
+arm(uint64_t nth, uint64_t last, int error_number, void (*stop)(const char *name))
 {
     must(nth > 0);
     must(error_number > 0 || (error_number == 0 && stop != NULL));
     fault_disarm();
     atomic_store(&armed_error, error_number);
-    atomic_store(&armed_every, every);
+    atomic_store(&armed_last, last);
     atomic_store(&armed_stop, stop);
     atomic_store(&armed_nth, nth);
+}
+
+void
+fault_arm(uint64_t nth, int error_number, bool every, void (*stop)(const char *name))
+{
+    arm(nth, every ? UINT64_MAX : nth, error_number, stop);
+}
+
+void
+fault_arm_some(uint64_t nth, uint64_t count, int error_number)
+{
+    arm(nth, nth + count - 1, error_number, NULL);
 }
 
 void
@@ -28,7 +40,6 @@ fault_arm_next(const char *name, int error_number)
     fault_disarm();
     atomic_store(&armed_name, name);
     atomic_store(&armed_error, error_number);
-    atomic_store(&armed_every, false);
     atomic_store(&armed_nth, 1);
 }
 
@@ -57,7 +68,7 @@ is_the_next(const char *name, const char *only)
 static bool
 is_the_nth(uint64_t nth, uint64_t call)
 {
-    return nth != 0 && (call == nth || (call > nth && atomic_load(&armed_every)));
+    return nth != 0 && call >= nth && call <= atomic_load(&armed_last);
 }
 
 int

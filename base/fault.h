@@ -10,6 +10,8 @@
  * calls after it too. error_number 0 means: call stop(name) instead, which does not
  * return (crash tests). */
 void fault_arm(uint64_t nth, int error_number, bool every, void (*stop)(const char *name));
+/* `count` calls from the nth on return -error_number. */
+void fault_arm_some(uint64_t nth, uint64_t count, int error_number);
 /* The next call of that name, a string that stays; others are not counted then. */
 void fault_arm_next(const char *name, int error_number);
 void fault_disarm(void);

@@ -1,31 +1,46 @@
 /* The journal: records one behind the other (record.h), appended, synced in batches, and
  * rewritten when most of it is old. A crash may tear the last batch; its tail is cut at the
- * next start, so that new records never stand behind damaged ones. */
+ * next start. With damage in the middle, what is before and behind it is written anew: new records
+ * never stand behind damaged ones. */
 #include "cache/journal.h"
 #include "base/buf.h"
 #include "base/fs.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 #define JOURNAL_NAME        "journal"
 #define JOURNAL_UNREAD_NAME JOURNAL_NAME ".unread"
-/* What a sector that cannot be read costs, beside all that is behind it. */
-#define STEP_BYTES 4096u
+/* What a sector that cannot be read costs, and how many are tried: a disk may take seconds for
+ * each. */
+#define STEP_BYTES     4096u
+#define LOST_STEPS_MAX 16
 /* Rewriting costs its size once; this keeps it rare and the start short. */
 #define REWRITE_MIN_BYTES (4u * 1024 * 1024)
 #define REWRITE_FACTOR    4
 
+/* Calls fn for each record that is whole, also behind what is damaged: the next one begins where
+ * length and checksum fit again. Returns where the last one ends, and what of the bytes before that
+ * was passed over. */
 static size_t
-replay(const struct buf *bytes, void (*fn)(void *arg, const struct record *r), void *arg)
+replay(const struct buf *bytes, void (*fn)(void *arg, const struct record *r), void *arg,
+       size_t *ret_damaged)
 {
-    size_t at = 0;
+    size_t at = 0, end = 0;
     struct record r;
     size_t used;
-    while (at < bytes->len && record_decode(bytes->data + at, bytes->len - at, &r, &used) == 0) {
+    *ret_damaged = 0;
+    while (at < bytes->len) {
+        if (record_decode(bytes->data + at, bytes->len - at, &r, &used) < 0) {
+            at++;
+            continue;
+        }
         fn(arg, &r);
+        *ret_damaged += at - end;
         at += used;
+        end = at;
     }
-    return at;
+    return end;
 }
 
 /* Both once more when the disk says no. */
@@ -68,19 +83,27 @@ journal_head(struct buf *ret)
     return record_encode(&r, ret);
 }
 
-/* Reads as far as the disk gives it. True when that was all. */
+/* Zeros stand for what the disk does not give. True when it gave all. */
 static bool
 read_what_can_be(int fd, struct buf *ret)
 {
     uint8_t step[STEP_BYTES];
     uint64_t size;
-    bool read = fs_size(fd, &size) == 0 && size <= ret->limit;
-    for (uint64_t at = 0; read && at < size;) {
-        size_t len = size - at < sizeof step ? (size_t)(size - at) : sizeof step;
-        read = read_step(fd, at, step, len) == 0 && buf_add(ret, step, len) == 0;
-        at += len;
+    unsigned lost = 0;
+    if (fs_size(fd, &size) < 0 || size > ret->limit) {
+        return false;
     }
-    return read;
+    for (uint64_t at = 0; at < size && lost < LOST_STEPS_MAX; at += sizeof step) {
+        size_t len = size - at < sizeof step ? (size_t)(size - at) : sizeof step;
+        if (read_step(fd, at, step, len) < 0) {
+            memset(step, 0, len);
+            lost++;
+        }
+        if (buf_add(ret, step, len) < 0) {
+            return false;
+        }
+    }
+    return lost == 0;
 }
 
 void
@@ -98,11 +121,11 @@ journal_open(struct journal *j, const struct store *s,
         return;
     }
     bool all = read_what_can_be(fd, &bytes);
-    size_t good = replay(&bytes, fn, arg);
-    *ret_cut_bytes = bytes.len - good;
+    size_t damaged, good = replay(&bytes, fn, arg, &damaged);
+    *ret_cut_bytes = damaged + bytes.len - good;
     fd_close(&fd);
-    if (!all) {
-        j->unread = true;
+    j->unread = !all;
+    if (!all || damaged > 0) {
         return; /* what was read is written anew, elsewhere */
     }
     rc = store_open_file(s, JOURNAL_NAME, O_RDWR, &fd);
