@@ -48,6 +48,7 @@ cache_disk_worked(struct cache *c)
 {
     if (atomic_exchange(&c->degraded, false)) {
         metric_set(M_degraded, 0);
+        atomic_store(&c->stuck_ms, 0);
     }
 }
 

@@ -25,6 +25,8 @@
 #define RETRY_MS 10000
 /* Ages, and the way out of degraded. */
 #define TICK_MS 60000
+/* After a file that would not go, since the disk is read-only. */
+#define STUCK_MS 60000
 /* A blob is in the mailbox at most once; this many blobs are not in memory at a time. */
 #define MAIL_MAX 65536
 /* Blobs made durable in one go, and how large one may be that others wait for. */
@@ -154,6 +156,7 @@ remove_doomed(struct cache *c)
         if (rc < 0) {
             (void)cache_disk_failed(c, "remove", rc);
             c->leftovers = c->leftovers || d->kind != DOOM_PARTIAL;
+            atomic_store(&c->stuck_ms, rc == -EROFS ? clock_ms() + STUCK_MS : 0);
         } else {
             log_gone(d);
             if (d->kind == DOOM_QUARANTINE && d->wanted) {

@@ -174,8 +174,7 @@ struct cache {
     void (*lost)(void *arg, const struct digest *d, uint64_t size);
     void *lost_arg;
     bool telling; /* `lost` runs */
-    uint64_t used_bytes, open_bytes, pinned_bytes;
-    uint64_t stored_count, partial_count, packed_count;
+    uint64_t used_bytes, open_bytes, pinned_bytes, stored_count, partial_count, packed_count;
     uint64_t filling_count; /* entries with a blob that is not stored yet, nor foreign */
     uint64_t touched_count; /* STORED entries that the journal has to hear of */
     uint64_t limit_bytes, min_free_bytes;
@@ -225,6 +224,7 @@ struct cache {
     struct hasher hasher;
     struct mailbox mailbox;
     _Atomic bool degraded;
+    _Atomic int64_t stuck_ms; /* it is read-only: until then, or until it works, nothing leaves */
     _Atomic uint64_t promised_bytes; /* of blobs that begin, and of those that fill: theirs */
     struct content *content;         /* NULL: containerd's store is not used */
     /* opener only */

@@ -156,6 +156,13 @@ room_gc(struct cache *c, uint64_t need_bytes, bool dry_run,
     return freed;
 }
 
+/* On a disk that is read-only nothing leaves in vain. */
+static bool
+is_stuck(const struct cache *c)
+{
+    return clock_ms() < atomic_load(&c->stuck_ms);
+}
+
 /* ---- a blob that begins ---- */
 
 /* So much more cannot be written, when the file system has free_bytes. */
@@ -191,7 +198,7 @@ admits(struct cache *c, const struct digest *d, uint64_t size, uint64_t need_byt
     uint32_t now_s = room_now_s(c);
     int rc = 0;
     lock_must_hold(&c->lock);
-    if (size > c->limit_bytes || need_bytes > idle) {
+    if (size > c->limit_bytes || need_bytes > idle || is_stuck(c)) {
         return ERR_FULL;
     }
     (void)leaving_expire(c);
@@ -386,8 +393,10 @@ room_keep(struct cache *c, const struct fs_space *space)
     if (bytes_unasked || files_unasked) {
         leaving_release(c);
     }
-    keep_files(c, files, files_unasked);
-    keep_bytes(c, space->free_bytes, bytes_unasked);
+    if (!is_stuck(c)) {
+        keep_files(c, files, files_unasked);
+        keep_bytes(c, space->free_bytes, bytes_unasked);
+    }
     lock_drop(&c->lock);
     leaving_send(c);
     return expires_ms < next_ms ? expires_ms : next_ms;

@@ -2,6 +2,7 @@
 #include "base/fault.h"
 #include "base/metric.h"
 #include "cache/cache.h"
+#include "cache/disk.h"
 #include "cache/entry.h"
 #include "cache/inside.h"
 #include "tests/unit/cache/room.h"
@@ -409,12 +410,49 @@ figures_of_a_disk_that_fails_are_not_known(void **state)
     room_release(&r);
 }
 
+static void
+wait_for_dooms(struct room *r)
+{
+    lock_take(&r->cache->lock);
+    while (r->cache->dooms != NULL) {
+        (void)cond_wait(&r->cache->doomed, &r->cache->lock, clock_ms() + 1000);
+    }
+    lock_drop(&r->cache->lock);
+}
+
+/* As on a disk that is read-only and has few inodes. */
+static void
+where_a_file_does_not_go_nothing_leaves_for_a_while(void **state)
+{
+    static const struct fs_space space = {UINT64_MAX / 2, UINT64_MAX / 2, 0, 16};
+    (void)state;
+    struct room r;
+    struct digest d;
+    room_init(&r, 64 * MIB);
+    uint8_t *body = make_body(92, 1000, &d);
+    assert_int_equal(put_whole(r.cache, &d, body, 1000), 0);
+    fault_arm_next("unlink", EROFS);
+    for (int i = 0; i < 3; i++) {
+        (void)room_keep(r.cache, &space);
+        disk_wake(r.cache);
+        wait_for_dooms(&r);
+        assert_true(cache_holds(r.cache, &d));
+    }
+    fault_disarm();
+    cache_disk_worked(r.cache);
+    (void)room_keep(r.cache, &space);
+    assert_false(cache_holds(r.cache, &d));
+    mem_free(body);
+    room_release(&r);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_memory_gave_counts_as_asked_for),
         cmocka_unit_test(figures_of_a_disk_that_fails_are_not_known),
+        cmocka_unit_test(where_a_file_does_not_go_nothing_leaves_for_a_while),
         cmocka_unit_test(small_blobs_do_not_leave_in_vain),
         cmocka_unit_test(what_others_ask_for_leaves_later_and_what_is_pinned_never),
         cmocka_unit_test(gc_frees_the_oldest_and_a_dry_run_only_tells),
