@@ -88,6 +88,12 @@ elect_init(struct elect *e, const struct node_id *self, uint64_t site, uint32_t 
                         .hold_ms = now_ms,
                         .beacon_ms = now_ms,
                         .hearsay_ms = ELECT_NEVER,
+                        .asked_ms = ELECT_NEVER,
+                        .unanswered_ms = ELECT_NEVER,
+                        .answered_ms = ELECT_NEVER,
+                        .reached_ms = ELECT_NEVER,
+                        .spare_ms = now_ms,
+                        .unfit_ms = now_ms,
                         .ticked_ms = now_ms};
     rng_init(&e->rng, seed);
 }
@@ -101,6 +107,75 @@ believe(struct elect *e, int64_t heard_ms)
         e->probed = false;
     }
 }
+
+/* ---- votes on a tracker that does not answer ---- */
+
+void
+elect_asked(struct elect *e, int64_t now_ms)
+{
+    e->asked_ms = now_ms;
+    if (e->unanswered_ms == ELECT_NEVER)
+        e->unanswered_ms = now_ms;
+}
+
+void
+elect_answered(struct elect *e, int64_t now_ms)
+{
+    e->answered_ms = now_ms;
+    e->unanswered_ms = ELECT_NEVER;
+}
+
+void
+elect_reached(struct elect *e, int64_t now_ms)
+{
+    e->reached_ms = now_ms;
+}
+
+/* What this node says of the tracker's answers: a flag, or 0. */
+static uint8_t
+served(const struct elect *e, int64_t now_ms)
+{
+    if (e->role == ELECT_TRACKER || now_ms - e->asked_ms >= ELECT_ASKS_MS)
+        return 0;
+    if (now_ms - e->answered_ms < ELECT_UNSERVED_MS)
+        return WIRE_SERVED;
+    return now_ms - e->unanswered_ms >= ELECT_UNSERVED_MS ? WIRE_UNSERVED : 0;
+}
+
+static bool
+voted_out(const struct elect *e, const struct members *m, int64_t now_ms)
+{
+    uint8_t own = served(e, now_ms);
+    unsigned with = own == WIRE_SERVED, without = own == WIRE_UNSERVED;
+    if (now_ms < e->spare_ms)
+        return false;
+    for (size_t i = 0; i < m->count; i++) {
+        const struct member *o = &m->list[i];
+        bool counts = o->site == e->site && o->epoch == e->tracker.epoch && !o->is_tracker;
+        with += counts && o->served == WIRE_SERVED;
+        without += counts && o->served == WIRE_UNSERVED;
+    }
+    return without >= 2 && without > with;
+}
+
+/* Another one takes the office; this node may have held it. */
+static void
+heed_votes(struct elect *e, const struct members *m, int64_t now_ms)
+{
+    if (!voted_out(e, m, now_ms))
+        return;
+    e->spare_ms = now_ms + ELECT_SPARE_MS;
+    if (e->role == ELECT_TRACKER)
+        e->unfit_ms = now_ms + ELECT_UNFIT_MS;
+}
+
+static uint32_t
+priority_of(const struct elect *e, int64_t now_ms)
+{
+    return now_ms < e->unfit_ms ? 0 : e->priority;
+}
+
+/* ---- rules ---- */
 
 /* Does this node have a tracker that it need not doubt? */
 static bool
@@ -119,6 +194,7 @@ forget_tracker(struct elect *e, int64_t patient_ms)
     e->heard_ms = ELECT_NEVER;
     e->patient_ms = patient_ms;
     e->probed = false;
+    e->asked_ms = e->unanswered_ms = e->answered_ms = ELECT_NEVER;
 }
 
 static void
@@ -146,7 +222,7 @@ win(struct elect *e, int64_t now_ms, struct elect_plan *p)
     if (e->role == ELECT_MEMBER)
         go(e, ELECT_DEPUTY);
     go(e, ELECT_TRACKER);
-    e->tracker = (struct elect_claim){++e->epoch_max, e->priority, e->self, lone};
+    e->tracker = (struct elect_claim){++e->epoch_max, priority_of(e, now_ms), e->self, lone};
     e->deputy = node_none;
     e->since_ms = now_ms;
     e->heard_ms = now_ms;
@@ -160,7 +236,7 @@ win(struct elect *e, int64_t now_ms, struct elect_plan *p)
 static void
 stand(struct elect *e, const struct members *m, int64_t now_ms, struct elect_plan *p)
 {
-    unsigned rank = member_rank(m, e->site, e->priority, &e->self, &e->tracker.id);
+    unsigned rank = member_rank(m, e->site, priority_of(e, now_ms), &e->self, &e->tracker.id);
     go(e, ELECT_CANDIDATE);
     e->stand_ms = now_ms + (int64_t)rank * ELECT_STEP_MS;
     p->event = ELECT_RUNS;
@@ -242,6 +318,15 @@ elect_hasten(struct elect *e, int64_t now_ms)
         e->beacon_ms = now_ms + (int64_t)rng_below(&e->rng, ELECT_HASTE_MS);
 }
 
+/* What most say of the tracker is heard in beacons: it is looked at as often as they come. */
+static void
+take_over(struct elect *e, const struct members *m, int64_t now_ms, struct elect_plan *p)
+{
+    if (e->role == ELECT_DEPUTY && now_ms >= e->hold_ms &&
+        now_ms - e->reached_ms < ELECT_UNSERVED_MS && voted_out(e, m, now_ms))
+        win(e, now_ms, p);
+}
+
 struct elect_plan
 elect_tick(struct elect *e, const struct members *m, int64_t now_ms)
 {
@@ -263,6 +348,7 @@ elect_tick(struct elect *e, const struct members *m, int64_t now_ms)
     tick_role(e, m, now_ms, &p);
     if (now_ms >= e->beacon_ms) {
         p.beacon = true;
+        take_over(e, m, now_ms, &p);
         int64_t every_ms = beacon_every_ms(e, m);
         e->beacon_ms = now_ms + (e->role == ELECT_TRACKER
                                      ? every_ms
@@ -284,14 +370,16 @@ elect_wake_ms(const struct elect *e)
 }
 
 static void
-hear_tracker(struct elect *e, const struct elect_claim *claim, const struct node_id *deputy,
-             int64_t now_ms, struct elect_plan *p)
+hear_tracker(struct elect *e, const struct members *m, const struct elect_claim *claim,
+             const struct node_id *deputy, int64_t now_ms, struct elect_plan *p)
 {
     int order = elect_claim_compare(claim, &e->tracker);
     if (order < 0 && settled(e, now_ms)) {
         p->reply = e->role == ELECT_TRACKER;
         return;
     }
+    if (order != 0)
+        heed_votes(e, m, now_ms);
     follow(e, claim, now_ms, now_ms, p);
     e->tracker.lone = claim->lone;
     p->reply = claim->lone && p->changed; /* it should know that it is followed */
@@ -326,7 +414,8 @@ static void
 hear_candidate(struct elect *e, const struct node_id *from, uint32_t priority, int64_t now_ms,
                struct elect_plan *p)
 {
-    if (e->role == ELECT_CANDIDATE && member_better(priority, from, e->priority, &e->self)) {
+    if (e->role == ELECT_CANDIDATE &&
+        member_better(priority, from, priority_of(e, now_ms), &e->self)) {
         p->event = ELECT_STOPS;
         go(e, ELECT_MEMBER);
         e->patient_ms = now_ms + ELECT_YIELD_MS;
@@ -344,7 +433,7 @@ hear_abdication(struct elect *e, const struct wire_beacon *b, int64_t now_ms, st
     bool mine = node_equal(&b->deputy, &e->self);
     p->event = ELECT_LOST;
     forget_tracker(e, now_ms + ELECT_YIELD_MS);
-    if (b->flags != 0 && mine && now_ms >= e->hold_ms)
+    if ((b->flags & (WIRE_RESIGNS | WIRE_LEAVES)) != 0 && mine && now_ms >= e->hold_ms)
         win(e, now_ms, p);
 }
 
@@ -373,7 +462,7 @@ elect_hear(struct elect *e, const struct members *m, const struct node_id *from,
     if (e->role == ELECT_TRACKER && !itself && same_claim(&claim, &e->tracker))
         e->tracker.lone = false;
     if (b->role == ELECT_TRACKER && itself) {
-        hear_tracker(e, &claim, &b->deputy, now_ms, &p);
+        hear_tracker(e, m, &claim, &b->deputy, now_ms, &p);
         return p;
     }
     if (e->tracker.epoch > 0 && node_equal(from, &e->tracker.id))
@@ -423,8 +512,8 @@ elect_beacon(const struct elect *e, const struct members *m, uint8_t flags, int6
     memset(ret, 0, sizeof *ret);
     ret->site = e->site;
     ret->role = (uint8_t)e->role;
-    ret->flags = flags;
-    ret->priority = e->priority;
+    ret->flags = flags | served(e, now_ms);
+    ret->priority = priority_of(e, now_ms);
     ret->every_ms = promise_ms(e, m, now_ms);
     ret->epoch = e->tracker.epoch;
     ret->tracker = e->tracker.id;

@@ -13,6 +13,7 @@
  *   CANDIDATE --a tracker or a better candidate heard, or somebody hears the tracker--> MEMBER
  *   DEPUTY    --the tracker resigned in its favour-->     TRACKER, epoch + 1
  *   DEPUTY    --this node finds the tracker to be a liar--> TRACKER, epoch + 1
+ *   DEPUTY    --the tracker answers no requests, most say--> TRACKER, epoch + 1
  *   MEMBER    --this node finds the tracker to be a liar--> MEMBER, without a tracker
  *   TRACKER   --it finds most nodes to be liars: it is broken itself--> MEMBER, stands back
  *   TRACKER   --a larger claim heard from its owner-->    MEMBER
@@ -39,6 +40,14 @@
 #define ELECT_STEP_MS           50
 #define ELECT_YIELD_MS          300  /* for the next tracker to be heard before standing again */
 #define ELECT_HOLD_MS           3000 /* who resigned does not stand again meanwhile */
+/* A node says what it sees of the tracker's answers; two at least, and more than have answers, vote
+ * a tracker out. Its port may be thin, or its processors busy: it is the last choice for a while.
+ * The deputy heeds the vote only while requests reach it, the copies of those to the tracker: where
+ * a wall lets no request through it would be no better. */
+#define ELECT_UNSERVED_MS 3000   /* without any answer: three requests */
+#define ELECT_ASKS_MS     2000   /* without a request: nothing is known of answers */
+#define ELECT_UNFIT_MS    600000 /* of who was voted out */
+#define ELECT_SPARE_MS    60000  /* no vote after a vote */
 /* Epochs rise by one with each election; more is a broken or hostile node. */
 #define ELECT_EPOCH_JUMP 1024
 
@@ -73,6 +82,12 @@ struct elect {
     int64_t hold_ms;            /* does not stand before */
     int64_t beacon_ms;          /* next regular beacon */
     int64_t hearsay_ms;         /* last probe of a tracker known by hearsay */
+    int64_t asked_ms;           /* the tracker, last; ELECT_NEVER */
+    int64_t unanswered_ms;      /* first request since its last answer; ELECT_NEVER */
+    int64_t answered_ms;        /* ELECT_NEVER */
+    int64_t reached_ms;         /* a request came to this node; ELECT_NEVER */
+    int64_t spare_ms;           /* no vote before */
+    int64_t unfit_ms;           /* was voted out: of the least priority until then */
     int64_t ticked_ms;
     bool probed; /* the silent tracker was asked */
     struct rng rng;
@@ -100,6 +115,10 @@ struct elect_plan elect_hear(struct elect *e, const struct members *m, const str
 /* On purpose: `leaves` when the node stops, which it does also without a successor. */
 struct elect_plan elect_resign(struct elect *e, const struct members *m, bool leaves,
                                int64_t now_ms);
+/* A control request goes to the tracker; an answer came. */
+void elect_asked(struct elect *e, int64_t now_ms);
+void elect_answered(struct elect *e, int64_t now_ms);
+void elect_reached(struct elect *e, int64_t now_ms); /* one came to this node */
 /* A newcomer shall hear of this node: its next beacon comes within ELECT_HASTE_MS. */
 void elect_hasten(struct elect *e, int64_t now_ms);
 /* When elect_tick has something to do. */

@@ -22,6 +22,8 @@ struct member {
     uint64_t site;
     uint64_t boot, seq; /* of the newest message: older ones are not believed */
     uint32_t priority;
+    uint32_t epoch; /* of the tracker that it follows, and what it says of its answers: */
+    uint8_t served; /* WIRE_SERVED, WIRE_UNSERVED or 0 */
     bool is_tracker;
     uint16_t every_ms; /* between its beacons; 0: it does not say */
     uint16_t queue_ms; /* what an upload from it waits, as it says */

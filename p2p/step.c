@@ -132,9 +132,13 @@ forget(struct step *s, const struct node_id *node)
 static void
 settle(struct step *s, const struct swarms_at *here, struct plan *p)
 {
+    size_t i = p->count;
     swarms_settle(s->swarms, here, p);
     naming_settle(s->naming, here, p);
     keeper_settle(s->keeper, here, p);
+    for (; i < p->count; i++)
+        if (p->actions[i].kind == PLAN_POST)
+            elect_asked(&s->elect, here->now_ms);
 }
 
 void
@@ -181,6 +185,8 @@ hear_beacon(struct step *s, int64_t now_ms, const struct step_from *from,
                           .boot = from->boot,
                           .seq = from->seq,
                           .priority = b->priority,
+                          .epoch = b->epoch,
+                          .served = b->flags & (WIRE_SERVED | WIRE_UNSERVED),
                           .is_tracker = b->role == ELECT_TRACKER,
                           .every_ms = b->every_ms,
                           .queue_ms = b->queue_ms,
@@ -376,6 +382,7 @@ step_request(struct step *s, int64_t now_ms, const struct step_from *from, const
     if (m == NULL)
         return ERR_NOT_FOUND; /* it was not heard yet: it asks again */
     s->reached_ms = now_ms;
+    elect_reached(&s->elect, now_ms);
     take_tells(s, now_ms, m, c);
     int rc = swarms_request(s->swarms, &here, &from->node, &m->addr, &c, p);
     settle(s, &here, p);
@@ -388,6 +395,7 @@ step_reply(struct step *s, int64_t now_ms, const uint8_t *body, size_t len, stru
     struct swarms_at here = at(s, now_ms);
     struct cursor c;
     cursor_init(&c, body, len);
+    elect_answered(&s->elect, now_ms);
     int rc = swarms_reply(s->swarms, &here, &c);
     settle(s, &here, p);
     return rc;

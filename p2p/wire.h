@@ -19,7 +19,9 @@
 enum wire_beacon_flag {
     WIRE_RESIGNS = 1,
     WIRE_LEAVES = 2,
-    WIRE_LONE = 4 /* of a tracker: it heard nobody follow it yet */
+    WIRE_LONE = 4,     /* of a tracker: it heard nobody follow it yet */
+    WIRE_SERVED = 8,   /* the tracker answered the sender lately */
+    WIRE_UNSERVED = 16 /* it answers none of the sender's requests */
 };
 enum wire_blob_flag {
     WIRE_WANTS = 1,     /* some of it is missing and wanted */

@@ -13,6 +13,7 @@ static const char *const names[PULLS_KINDS] = {
     [PULLS_DISK_FULL] = "disk full",
     [PULLS_STOPS] = "node stops",
     [PULLS_DEAF] = "trackers are deaf",
+    [PULLS_MUTE] = "tracker answers nobody",
 };
 
 const char *
@@ -117,6 +118,16 @@ disk_full(struct world *w, struct model *d, unsigned node)
     world_touch(w, node);
 }
 
+static void
+turns_mute(struct world *w, unsigned site)
+{
+    int t = tracker_of(w, site == PULLS_ALL ? 0 : site);
+    if (t < 0)
+        return;
+    world_say(w, "n%d answers nobody", t);
+    w->nodes[t].mute = true;
+}
+
 void
 mishaps_happen(struct world *w, struct model *d, const struct pulls_mishap *m)
 {
@@ -152,6 +163,9 @@ mishaps_happen(struct world *w, struct model *d, const struct pulls_mishap *m)
     case PULLS_DEAF:
         world_say(w, "trackers hear no requests");
         w->deaf = true;
+        break;
+    case PULLS_MUTE:
+        turns_mute(w, m->a);
         break;
     case PULLS_NONE:
     case PULLS_KINDS:

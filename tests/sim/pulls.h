@@ -20,6 +20,7 @@ enum pulls_mishap_kind {
     PULLS_DISK_FULL,    /* node a: fetches and serves nothing from then on */
     PULLS_STOPS,        /* node a: hears and says nothing for b ms, then goes on */
     PULLS_DEAF,         /* no request to a tracker arrives any more, datagrams do */
+    PULLS_MUTE,         /* the tracker of site a answers no request any more; beacons it does */
     PULLS_KINDS
 };
 struct pulls_mishap {

@@ -58,6 +58,7 @@ static const char *const mishap_names[PULLS_KINDS] = {
     [PULLS_WAN] = "wan",        [PULLS_PARTS] = "parts",
     [PULLS_MEETS] = "meets",    [PULLS_DISK_FULL] = "full",
     [PULLS_STOPS] = "stops",    [PULLS_DEAF] = "deaf",
+    [PULLS_MUTE] = "mute",
 };
 
 /* A number and its suffix in units of `thousand`; moves *text behind it. False: none is there. */

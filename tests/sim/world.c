@@ -293,7 +293,7 @@ static void
 call(struct world *w, unsigned from, unsigned to, unsigned kind, const struct plan_action *a)
 {
     w->nodes[from].said_bytes += sealed(a->len);
-    if (w->deaf)
+    if (w->deaf || (kind == WORLD_REQUEST && w->nodes[to].mute))
         return;
     struct world_event e = {.at_us = w->now_us + world_delay_us(w, from, to),
                             .kind = kind,

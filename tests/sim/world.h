@@ -61,6 +61,7 @@ struct world_node {
     int64_t offset_ms; /* its clock: offset, and so many ppm too fast */
     int64_t drift_ppm;
     int64_t paused_until_us;          /* stopped: hears and says nothing */
+    bool mute;                        /* no request to it is answered */
     int64_t late_us;                  /* what comes waits so long at its port */
     int64_t tick_at_us;               /* when the next tick is due, */
     int64_t tick_posted_us;           /* and its event, which may come before that */

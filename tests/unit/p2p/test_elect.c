@@ -273,6 +273,126 @@ a_deputy_takes_over_from_a_tracker_that_resigns(void **state)
     assert_false(e.tracker.lone); /* it was told, so it hears */
 }
 
+/* Others, 7 and 8, say that of the answers of the tracker of that epoch. */
+static struct members *
+voters(uint32_t epoch, uint8_t seven, uint8_t eight)
+{
+    static struct members m;
+    const struct member said[] = {
+        {.id = unit_node(7), .site = SITE, .epoch = epoch, .served = seven, .boot = 1, .seq = 1},
+        {.id = unit_node(8), .site = SITE, .epoch = epoch, .served = eight, .boot = 1, .seq = 1}};
+    member_init(&m, SITE);
+    assert_true(member_heard(&m, &said[0], 1000));
+    assert_true(member_heard(&m, &said[1], 1000));
+    return &m;
+}
+
+/* The follower as deputy, which requests reach. */
+static struct elect
+deputy(void)
+{
+    struct elect e = follower();
+    struct wire_beacon b = claim(4, 0, 9);
+    b.deputy = unit_node(5);
+    (void)hear(&e, 9, &b, 1100);
+    elect_reached(&e, 1100);
+    return e;
+}
+
+static enum elect_event
+next_beacon(struct elect *e, const struct members *m)
+{
+    (void)tick_to(e, 1150);
+    e->beacon_ms = 1200;
+    return elect_tick(e, m, 1200).event;
+}
+
+static void
+most_who_get_no_answer_vote_a_tracker_out(void **state)
+{
+    (void)state;
+    struct elect e = deputy();
+    assert_int_equal(next_beacon(&e, voters(4, WIRE_UNSERVED, WIRE_UNSERVED)), ELECT_WON);
+    assert_int_equal(e.tracker.epoch, 5);
+    e = deputy();
+    assert_int_equal(next_beacon(&e, voters(4, WIRE_UNSERVED, WIRE_SERVED)), ELECT_NOTHING);
+    e = deputy();
+    assert_int_equal(next_beacon(&e, voters(4, WIRE_UNSERVED, 0)), ELECT_NOTHING);
+    e = deputy();
+    assert_int_equal(next_beacon(&e, voters(3, WIRE_UNSERVED, WIRE_UNSERVED)), ELECT_NOTHING);
+    e = deputy();
+    struct members *two_and_two = voters(4, WIRE_UNSERVED, WIRE_UNSERVED);
+    struct member six = {.id = unit_node(6), .site = SITE, .epoch = 4, .served = WIRE_SERVED};
+    assert_true(member_heard(two_and_two, &six, 1000));
+    elect_asked(&e, 1150);
+    elect_answered(&e, 1150);
+    assert_int_equal(next_beacon(&e, two_and_two), ELECT_NOTHING);
+    e = follower(); /* the deputy does it */
+    assert_int_equal(next_beacon(&e, voters(4, WIRE_UNSERVED, WIRE_UNSERVED)), ELECT_NOTHING);
+}
+
+static void
+a_deputy_that_no_request_reaches_heeds_no_vote(void **state)
+{
+    (void)state;
+    struct elect e = deputy();
+    e.reached_ms = ELECT_NEVER;
+    assert_int_equal(next_beacon(&e, voters(4, WIRE_UNSERVED, WIRE_UNSERVED)), ELECT_NOTHING);
+}
+
+static void
+no_vote_follows_on_a_vote(void **state)
+{
+    (void)state;
+    struct elect e = deputy();
+    struct wire_beacon b = claim(5, 0, 8);
+    b.deputy = unit_node(5);
+    struct node_id eight = unit_node(8);
+    (void)tick_to(&e, 1150);
+    (void)elect_hear(&e, voters(4, WIRE_UNSERVED, WIRE_UNSERVED), &eight, &b, 1150);
+    assert_int_equal(e.role, ELECT_DEPUTY);
+    assert_int_equal(next_beacon(&e, voters(5, WIRE_UNSERVED, WIRE_UNSERVED)), ELECT_NOTHING);
+}
+
+static void
+who_was_voted_out_is_the_last_choice_for_a_while(void **state)
+{
+    (void)state;
+    struct elect e = tracker();
+    struct wire_beacon said, b = claim(6, 0, 8);
+    struct node_id eight = unit_node(8);
+    is_followed(&e);
+    struct elect_plan p = elect_hear(&e, voters(5, WIRE_UNSERVED, WIRE_UNSERVED), &eight, &b, 2100);
+    assert_int_equal(p.event, ELECT_YIELDS);
+    elect_beacon(&e, &nobody, 0, 2100, &said);
+    assert_int_equal(said.priority, 0);
+    elect_beacon(&e, &nobody, 0, 2100 + ELECT_UNFIT_MS, &said);
+    assert_int_equal(said.priority, 5);
+}
+
+static uint8_t
+flags_at(const struct elect *e, int64_t now_ms)
+{
+    struct wire_beacon said;
+    elect_beacon(e, &nobody, 0, now_ms, &said);
+    return said.flags;
+}
+
+static void
+a_node_says_whether_the_tracker_answers_it(void **state)
+{
+    (void)state;
+    struct elect e = follower();
+    assert_int_equal(flags_at(&e, 1000), 0);
+    for (int64_t ms = 1000; ms <= 4000; ms += 500) {
+        elect_asked(&e, ms);
+        assert_int_equal(flags_at(&e, ms), ms < 4000 ? 0 : WIRE_UNSERVED);
+    }
+    assert_int_equal(flags_at(&e, 4000 + ELECT_ASKS_MS), 0); /* it asks no more */
+    elect_answered(&e, 4100);
+    assert_int_equal(flags_at(&e, 4100), WIRE_SERVED);
+}
+
 static void
 a_tracker_that_started_anew_hands_nothing_over(void **state)
 {
@@ -471,6 +591,11 @@ main(void)
         cmocka_unit_test(a_tracker_asks_the_owner_of_a_larger_claim_that_it_hears_of),
         cmocka_unit_test(a_jump_of_epochs_is_refused_except_by_a_newcomer),
         cmocka_unit_test(a_deputy_takes_over_from_a_tracker_that_resigns),
+        cmocka_unit_test(most_who_get_no_answer_vote_a_tracker_out),
+        cmocka_unit_test(a_deputy_that_no_request_reaches_heeds_no_vote),
+        cmocka_unit_test(no_vote_follows_on_a_vote),
+        cmocka_unit_test(who_was_voted_out_is_the_last_choice_for_a_while),
+        cmocka_unit_test(a_node_says_whether_the_tracker_answers_it),
         cmocka_unit_test(a_tracker_that_started_anew_hands_nothing_over),
         cmocka_unit_test(a_candidate_waits_a_step_for_each_better_node),
         cmocka_unit_test(a_node_alone_does_not_step_down),
