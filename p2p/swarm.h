@@ -154,7 +154,7 @@ enum swarm_end {
     SWARM_DONE,
     SWARM_BUSY,
     SWARM_FAILED, /* no answer in time */
-    SWARM_DENIED, /* it answered without the piece, or without all of it */
+    SWARM_DENIED, /* it answered without the piece, or without all of it; or its port is closed */
     SWARM_LIED,   /* not as its word says */
 };
 void swarm_end(struct swarm *s, uint32_t get, enum swarm_end how, int64_t took_us, unsigned busy_ms,

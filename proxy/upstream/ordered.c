@@ -339,9 +339,10 @@ how_it_ended(const struct order *o, const struct run *r)
         return SWARM_BUSY;
     if (r->lied)
         return SWARM_LIED;
-    bool denied = is_peer(o->source) && r->call.judged &&
-                  (r->code == ERR_NOT_FOUND || r->code == ERR_UPSTREAM);
-    return denied ? SWARM_DENIED : SWARM_FAILED;
+    bool network = r->code == ERR_UPSTREAM || r->code == ERR_TIMEOUT;
+    bool denied = r->call.judged ? r->code == ERR_NOT_FOUND || r->code == ERR_UPSTREAM
+                                 : network && r->call.exchange.peer_ip[0] == '\0';
+    return is_peer(o->source) && denied ? SWARM_DENIED : SWARM_FAILED;
 }
 
 static bool

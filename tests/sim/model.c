@@ -378,7 +378,7 @@ begin_lan(struct world *w, struct model *d, size_t i)
         return;
     }
     if (n->closed) {
-        world_post_at(w, g->node, w->now_us + MODEL_CONNECT_US, MODEL_ENDED, i, SWARM_FAILED);
+        world_post_at(w, g->node, w->now_us + MODEL_CONNECT_US, MODEL_ENDED, i, SWARM_DENIED);
         return;
     }
     struct swarm *s = swarm_of(w, d, peer, g->blob);

@@ -597,13 +597,13 @@ a_busy_peer_says_for_how_long(void **state)
 }
 
 static void
-a_dead_peer_fails_at_once(void **state)
+a_dead_peer_is_known_at_once(void **state)
 {
     struct bench *b = *state;
     static struct pull p;
     start_wanted(b, "plain", &p);
     int64_t start_ms = clock_ms();
-    assert_int_equal(outcome(order_at(b, 1, 1, 0)), SWARM_FAILED);
+    assert_int_equal(outcome(order_at(b, 1, 1, 0)), SWARM_DENIED);
     assert_true(clock_ms() - start_ms < PEER_HEAD_MS); /* when a silent one is left */
     order_wan(b, 2, 0, PIECES);
     assert_int_equal(end_pull(&p), 0);
@@ -1775,7 +1775,7 @@ whom_the_registry_refused_does_not_leave_nodes_that_do_not_answer(void **state)
     uint64_t left = metric_get(M_swarm_left);
     b->peers[0].peer = FAKE_MUTE;
     start_wanted(b, "gone", &p);
-    assert_int_equal(outcome(order_at(b, 1, 1, 3)), SWARM_FAILED);
+    assert_int_equal(outcome(order_at(b, 1, 1, 3)), SWARM_DENIED);
     for (uint32_t i = 2; i <= REACH_TRIES_MIN; i++)
         order_lan(b, 0, i, i);
     order_wan(b, 9, 8, 2);
@@ -1800,7 +1800,7 @@ main(void)
         WITH_NODE(a_body_without_checksums_is_refused),
         WITH_NODE(a_silent_peer_is_left),
         WITH_NODE(a_busy_peer_says_for_how_long),
-        WITH_NODE(a_dead_peer_fails_at_once),
+        WITH_NODE(a_dead_peer_is_known_at_once),
         WITH_NODE(an_order_for_pieces_that_do_not_exist_fails),
         WITH_NODE(a_stopped_request_ends_where_it_is),
         WITH_NODE(a_request_stopped_further_on_gives_its_end_to_others),
