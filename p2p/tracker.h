@@ -31,6 +31,7 @@
 #define TRACKER_AGAIN_MS  250 /* the same for one known to be fast, once it was tried in vain */
 #define TRACKER_DEAR      32  /* pieces in what the site pulls: with fewer, races wait */
 #define TRACKER_RACES_MAX 4   /* for one piece */
+#define TRACKER_TRIED     4   /* nodes: then one of which nothing is known races no more */
 #define TRACKER_HOPELESS  16  /* times slower than another node would be */
 /* There is no sign of it yet: who is fast comes by soon, as its leases are short. */
 #define TRACKER_HURRY_MS          100

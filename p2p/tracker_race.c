@@ -129,6 +129,16 @@ is_dear(const struct tracker *t, const struct tracker_blob *b)
     return all < (uint64_t)TRACKER_DEAR * b->book.piece_bytes;
 }
 
+/* Were so many tried that it is the WAN that is slow, not they? A race would only take from it. */
+static bool
+enough_tried(const struct tracker *t)
+{
+    unsigned tried = 0;
+    for (unsigned i = 0; i < t->nodes_count && tried < TRACKER_TRIED; i++)
+        tried += t->nodes[i].tried;
+    return tried == TRACKER_TRIED;
+}
+
 /* Should the node try the piece, of which nobody or only the holder of the lease has a part? One
  * that is busy comes by when its lease ends, and those are short now. */
 static bool
@@ -150,7 +160,7 @@ may_race(const struct tracker *t, const struct tracker_blob *b, const struct tra
         return (races > 0 || age_ms > tracker_time_ms(t, b, l) ||
                 is_hopeless(t, b, n, l, lease_rate(l, now_ms), now_ms)) &&
                !tracker_brings_soon(t, b, l, now_ms) && tracker_is_faster(t, e, l, now_ms);
-    if (n->tried || age_ms < TRACKER_RACE_MS || !is_poor(t, l, now_ms))
+    if (n->tried || age_ms < TRACKER_RACE_MS || !is_poor(t, l, now_ms) || enough_tried(t))
         return false;
     return !is_dear(t, b) || (age_ms >= (int64_t)(2 * TRACKER_RACE_MS) << races &&
                               !tracker_brings_soon(t, b, l, now_ms));

@@ -129,8 +129,7 @@ static void
 on_words(void *arg, const struct digest *blob)
 {
     struct peering *p = arg;
-    if (!cache_ask_words(p->cache, blob))
-        p2p_attest(p->p2p, blob, true, 0, NULL, 0); /* whoever asks again has it asked again */
+    cache_ask_words(p->cache, blob);
 }
 
 /* A thread of the cache brings them. */

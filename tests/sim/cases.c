@@ -52,6 +52,7 @@ static const struct {
     {"layers", "size=3M,40M,900K,120M,64K,60M,32M max-ratio=1100 max-wan=1020"},
     {"thin-wan", "wan=10M size=64M max-ratio=1100 max-wan=1020 max-first=5000"},
     {"thin-layers", "wan=10M size=3M,20M,10M,30M max-ratio=1100 max-wan=1020 max-first=5000"},
+    {"thin-many", "wan=2M rtt=40 size=12M,6M,6M max-ratio=1100 max-wan=1020 max-first=4000"},
     {"small-thin", "wan=1M size=100K,60K,30K max-ratio=1100 max-wan=1020 max-first=4000"},
     {"sips", "wan=1M size=1M max-ratio=1100 max-wan=1050 max-first=4000"},
     {"sips-long", "wan=1M size=4M max-ratio=1100 max-wan=1050 max-first=4000"},

@@ -364,6 +364,23 @@ one_that_has_been_tried_is_not_tried_again(void **state)
     tracker_free(t);
 }
 
+/* A WAN that is thin for all: a fifth one would only take from those who fetch. */
+static void
+when_four_were_tried_in_vain_a_fifth_is_not(void **state)
+{
+    (void)state;
+    struct wire_grant first, second, third, g;
+    struct tracker *t = raced(&first, &second);
+    int64_t at_ms = 2 * TRACKER_RACE_MS;
+    says(t, 4, 0, 0, at_ms);
+    assert_true(grant(t, 4, at_ms, &third));
+    assert_int_equal(third.first, 0);
+    says(t, 5, 0, 0, at_ms + TRACKER_RACE_MS);
+    if (grant(t, 5, at_ms + TRACKER_RACE_MS, &g))
+        assert_int_not_equal(g.first, 0);
+    tracker_free(t);
+}
+
 int
 main(void)
 {
@@ -381,6 +398,7 @@ main(void)
         cmocka_unit_test(where_a_piece_is_much_of_the_image_a_race_waits),
         cmocka_unit_test(a_small_image_that_comes_is_not_raced_for),
         cmocka_unit_test(one_that_has_been_tried_is_not_tried_again),
+        cmocka_unit_test(when_four_were_tried_in_vain_a_fifth_is_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
