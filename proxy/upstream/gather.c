@@ -6,7 +6,7 @@ gather_look(struct gather *g, uint64_t came_bytes, int64_t now_us)
 {
     int64_t span_us = now_us - g->since_us;
     g->bytes += came_bytes;
-    if (span_us >= GATHER_US) {
+    if (span_us >= GATHER_SPAN_US) {
         g->flood = g->bytes >= GATHER_BYTES * (uint64_t)(span_us / GATHER_US);
         g->since_us = now_us;
         g->bytes = 0;

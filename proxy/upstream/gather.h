@@ -1,6 +1,7 @@
 /* When are bodies let gather? A turn of the fetch thread for every few packets costs more than what
  * they bring, and nobody waits for them; but where much comes, a turn that comes late holds up who
- * sends, whose window is full. What comes is judged over spans of GATHER_US at least. Pure.
+ * sends, whose window is full. What comes is judged over spans that a burst of a LAN port does not
+ * fill. Pure.
  *
  *   trickle --a span that brought GATHER_BYTES in each GATHER_US--> flood
  *   flood --one that brought less--> trickle
@@ -10,8 +11,9 @@
 
 #include "base/err.h"
 
-#define GATHER_US    4000
-#define GATHER_BYTES (128u * 1024)
+#define GATHER_US      4000
+#define GATHER_BYTES   (128u * 1024)
+#define GATHER_SPAN_US (8 * GATHER_US) /* at least */
 
 struct gather {
     bool flood;
