@@ -477,6 +477,7 @@ content_open(struct content *x, const struct digest *d, int *ret_fd, struct fs_i
     }
     rc = rc < 0 ? rc : fs_id(fd, ret);
     if (rc < 0 || !fs_id_equal(ret, &known.id)) {
+        atomic_store(&x->missed, true);
         content_see(x, d, rc, rc == 0 ? ret : &known.id, 0);
     }
     if (rc < 0) {

@@ -39,6 +39,8 @@ struct content {
 
     struct mailbox wake; /* only to wake the thread */
     _Atomic bool stopping;
+    _Atomic bool
+        missed; /* a file was not as known when it was wanted: perhaps no event tells why */
     struct thread thread;
     bool opened; /* wake is */
 };

@@ -5,6 +5,8 @@
  *   folder gone or replaced    again from the top: a new watch, then a listing
  *   queue overflow             a new listing
  *   no inotify to be had       a listing every TICK_MS
+ *   a file not as it was       a listing at the next tick: a mount covered the folder, perhaps for
+ * a moment, and tells nobody
  *
  * The watch comes before the listing, so that nothing falls between them. A folder above that is
  * moved tells nobody: at each tick the name is compared with what is watched. */
@@ -218,6 +220,7 @@ tick(struct content *x, struct watch *w)
     uint64_t ino = there ? (uint64_t)st.st_ino : 0, dev = there ? (uint64_t)st.st_dev : 0;
     w->tick_ms = clock_ms() + TICK_MS;
     w->again = w->again || ino != w->ino || dev != w->dev || w->fd < 0 || w->closed;
+    w->listing = atomic_exchange(&x->missed, false) || w->listing;
     content_own_all(x);
 }
 

@@ -88,15 +88,17 @@ blob_word(struct blob *b, uint64_t start, const uint8_t word[CACHE_WORD_BYTES])
 
 /* ---- kept ---- */
 
-/* What has no place is not made: its asker goes elsewhere, or asks. */
-static void
+/* False: it has no place, and is not made. */
+static bool
 queue(struct cache *c, struct words_queue *q, const struct digest *d)
 {
     lock_take(&c->lock);
-    if (words_queue_put(q, d)) {
+    bool fits = words_queue_put(q, d);
+    if (fits) {
         cond_wake(&c->asked_words);
     }
     lock_drop(&c->lock);
+    return fits;
 }
 
 /* Without a sync: what a crash leaves of it has a wrong checksum, and is written again. */
@@ -124,7 +126,7 @@ words_keep(struct blob *b)
     if (all) {
         (void)!save(c, &b->digest, b->words); /* they can be made again */
     } else if (b->words != NULL) {
-        queue(c, &c->words_due, &b->digest);
+        (void)!queue(c, &c->words_due, &b->digest); /* then who asks has them made */
     }
 }
 
@@ -319,10 +321,10 @@ words_start(struct cache *c)
     return rc < 0 ? rc : thread_start(&c->words_due_thread, "ps-words-due", run_due, c);
 }
 
-void
+bool
 cache_ask_words(struct cache *c, const struct digest *d)
 {
-    queue(c, &c->words_asked, d);
+    return queue(c, &c->words_asked, d);
 }
 
 void

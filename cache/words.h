@@ -14,8 +14,9 @@ void cache_on_words(struct cache *c,
                     void (*tell)(void *arg, const struct digest *d, const uint8_t *words,
                                  uint32_t count),
                     void *arg);
-/* Takes a millisecond; where nothing was kept, as long as hashing the blob twice. */
-void cache_ask_words(struct cache *c, const struct digest *d);
+/* Takes a millisecond; where nothing was kept, as long as hashing the blob twice. False: too many
+ * wait, and nothing will be told. */
+CHECKED bool cache_ask_words(struct cache *c, const struct digest *d);
 /* Of the piece that begins at `start`: all its bytes, which are about to be written or here, hash
  * to that. A blob of which some are not said is hashed anew later. */
 void blob_word(struct blob *b, uint64_t start, const uint8_t word[CACHE_WORD_BYTES]);

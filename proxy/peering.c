@@ -129,7 +129,8 @@ static void
 on_words(void *arg, const struct digest *blob)
 {
     struct peering *p = arg;
-    cache_ask_words(p->cache, blob);
+    if (!cache_ask_words(p->cache, blob))
+        p2p_attest(p->p2p, blob, true, 0, NULL, 0); /* whoever asks again has it asked again */
 }
 
 /* A thread of the cache brings them. */

@@ -84,7 +84,9 @@ script_ask_words(struct cache *c, int body)
     int64_t end_ms = clock_ms() + SOON_MS;
     size_t piece = pieces_piece_bytes(want->len);
     atomic_store(&told.count, UINT32_MAX);
-    cache_ask_words(c, &want->digest);
+    if (!cache_ask_words(c, &want->digest)) {
+        return "no place for a question";
+    }
     while (atomic_load(&told.count) == UINT32_MAX && clock_ms() < end_ms) {
         (void)sched_yield();
     }

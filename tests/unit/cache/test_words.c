@@ -1,6 +1,8 @@
 /* What the pieces of blobs hash to: made, kept, told. */
 #include "tests/unit/cache/room.h"
 
+#include "cache/words_queue.h"
+
 #include <stdatomic.h>
 
 #define PIECE   (256u * KIB)
@@ -29,7 +31,7 @@ ask(struct room *r, const struct digest *d)
     int64_t end_ms = clock_ms() + SOON_MS;
     atomic_store(&told_count, WAITING);
     cache_on_words(r->cache, tell, NULL);
-    cache_ask_words(r->cache, d);
+    assert_true(cache_ask_words(r->cache, d));
     while (atomic_load(&told_count) == WAITING && clock_ms() < end_ms) {
         clock_sleep_ms(1);
     }
@@ -99,6 +101,31 @@ store_said(struct room *r, const struct digest *d, const uint8_t *body)
     assert_int_equal(fill_rest(b, body, 256 * KIB), 0);
     assert_int_equal(wait_for_end(b), BLOB_WHOLE);
     blob_release(&b);
+}
+
+/* Nobody is left waiting for an answer that does not come. */
+static void
+a_question_that_finds_no_place_is_refused(void **state)
+{
+    (void)state;
+    struct room r;
+    struct digest d;
+    uint8_t *body = make_body(1, SIZE, &d);
+    start(&r);
+    store_said(&r, &d, body);
+    cache_on_words(r.cache, NULL, NULL); /* questions wait */
+    for (unsigned i = 0; i < WORDS_QUEUE_MAX; i++) {
+        assert_true(cache_ask_words(r.cache, &d));
+    }
+    assert_false(cache_ask_words(r.cache, &d));
+    cache_on_words(r.cache, tell, NULL);
+    int64_t end_ms = clock_ms() + SOON_MS;
+    while (!cache_ask_words(r.cache, &d) && clock_ms() < end_ms) {
+        clock_sleep_ms(1);
+    }
+    assert_true(clock_ms() < end_ms);
+    room_release(&r);
+    mem_free(body);
 }
 
 static void
@@ -314,6 +341,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_question_that_finds_no_place_is_refused),
         cmocka_unit_test(words_outlive_a_restart),
         cmocka_unit_test(without_a_swarm_none_are_kept),
         cmocka_unit_test(damaged_words_are_made_again),
