@@ -254,10 +254,10 @@ own(struct content *x, const struct digest *d)
 {
     struct cache *c = x->cache;
     AUTO(fd_close) int fd = -1;
-    struct fs_id id;
+    struct fs_id id, now;
     bool good, doomed = false;
     if (!stored_here(c, d) || content_open(x, d, &fd, &id, &good) < 0 || !good ||
-        !is_durable(x, fd)) {
+        !is_durable(x, fd) || fs_id(fd, &now) < 0 || !fs_id_equal(&now, &id)) {
         return;
     }
     lock_take(&c->lock);
@@ -477,7 +477,9 @@ content_open(struct content *x, const struct digest *d, int *ret_fd, struct fs_i
     }
     rc = rc < 0 ? rc : fs_id(fd, ret);
     if (rc < 0 || !fs_id_equal(ret, &known.id)) {
-        atomic_store(&x->missed, true);
+        if (rc == 0 || rc == -ENOENT) { /* so it looks under a mount that covers the store */
+            atomic_store(&x->missed, true);
+        }
         content_see(x, d, rc, rc == 0 ? ret : &known.id, 0);
     }
     if (rc < 0) {

@@ -154,9 +154,10 @@ remove_doomed(struct cache *c)
     while ((d = first_doom(c)) != NULL) {
         int rc = remove_file(c, d);
         if (rc < 0) {
+            /* Before it is told that the disk failed: who finds it well again takes that back. */
+            atomic_store(&c->stuck_ms, rc == -EROFS ? clock_ms() + STUCK_MS : 0);
             (void)cache_disk_failed(c, "remove", rc);
             c->leftovers = c->leftovers || d->kind != DOOM_PARTIAL;
-            atomic_store(&c->stuck_ms, rc == -EROFS ? clock_ms() + STUCK_MS : 0);
         } else {
             log_gone(d);
             if (d->kind == DOOM_QUARANTINE && d->wanted) {

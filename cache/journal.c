@@ -93,7 +93,7 @@ read_what_can_be(int fd, struct buf *ret)
     if (fs_size(fd, &size) < 0 || size > ret->limit) {
         return false;
     }
-    for (uint64_t at = 0; at < size && lost < LOST_STEPS_MAX; at += sizeof step) {
+    for (uint64_t at = 0; at < size && lost <= LOST_STEPS_MAX; at += sizeof step) {
         size_t len = size - at < sizeof step ? (size_t)(size - at) : sizeof step;
         if (read_step(fd, at, step, len) < 0) {
             memset(step, 0, len);

@@ -132,6 +132,8 @@ hill(struct climb *c, uint32_t piece_bytes, int64_t now_ms)
     bool bad = c->trying && !move_was_good(c, rate);
     if (bad)
         move(c, !c->fewer);
+    if (bad && !c->fewer)
+        c->best_rate = rate; /* more brought nothing: this is what the WAN carries now */
     c->hill_ms = now_ms;
     c->hill_bytes = 0;
     c->hill_rate = rate;
@@ -162,6 +164,8 @@ climb_tick(struct climb *c, int64_t now_ms, unsigned active, uint32_t piece_byte
         return;
     }
     if (!was_active) {
+        if (c->trying)
+            move(c, !c->fewer); /* nobody judged it */
         if (now_ms - c->idle_ms >= CLIMB_IDLE_MS) {
             c->ramps = true;
             c->more = 0;

@@ -92,6 +92,7 @@ elect_init(struct elect *e, const struct node_id *self, uint64_t site, uint32_t 
                         .unanswered_ms = ELECT_NEVER,
                         .answered_ms = ELECT_NEVER,
                         .reached_ms = ELECT_NEVER,
+                        .voted_ms = ELECT_NEVER,
                         .spare_ms = now_ms,
                         .unfit_ms = now_ms,
                         .ticked_ms = now_ms};
@@ -113,9 +114,9 @@ believe(struct elect *e, int64_t heard_ms)
 void
 elect_asked(struct elect *e, int64_t now_ms)
 {
-    e->asked_ms = now_ms;
-    if (e->unanswered_ms == ELECT_NEVER)
+    if (e->unanswered_ms == ELECT_NEVER || now_ms - e->asked_ms >= ELECT_ASKS_MS)
         e->unanswered_ms = now_ms;
+    e->asked_ms = now_ms;
 }
 
 void
@@ -158,15 +159,14 @@ voted_out(const struct elect *e, const struct members *m, int64_t now_ms)
     return without >= 2 && without > with;
 }
 
-/* Another one takes the office; this node may have held it. */
+/* Somebody was voted out. */
 static void
-heed_votes(struct elect *e, const struct members *m, int64_t now_ms)
+pause_votes(struct elect *e, int64_t now_ms)
 {
-    if (!voted_out(e, m, now_ms))
-        return;
-    e->spare_ms = now_ms + ELECT_SPARE_MS;
-    if (e->role == ELECT_TRACKER)
-        e->unfit_ms = now_ms + ELECT_UNFIT_MS;
+    bool again = e->pause_ms > 0 && now_ms - e->spare_ms < ELECT_UNFIT_MS;
+    e->pause_ms = again ? 2 * e->pause_ms : ELECT_SPARE_MS;
+    e->pause_ms = e->pause_ms < ELECT_UNFIT_MS ? e->pause_ms : ELECT_UNFIT_MS;
+    e->spare_ms = now_ms + e->pause_ms;
 }
 
 static uint32_t
@@ -323,8 +323,11 @@ static void
 take_over(struct elect *e, const struct members *m, int64_t now_ms, struct elect_plan *p)
 {
     if (e->role == ELECT_DEPUTY && now_ms >= e->hold_ms &&
-        now_ms - e->reached_ms < ELECT_UNSERVED_MS && voted_out(e, m, now_ms))
+        now_ms - e->reached_ms < ELECT_UNSERVED_MS && voted_out(e, m, now_ms)) {
+        pause_votes(e, now_ms);
+        e->voted_ms = now_ms;
         win(e, now_ms, p);
+    }
 }
 
 struct elect_plan
@@ -369,23 +372,34 @@ elect_wake_ms(const struct elect *e)
     return role_ms < due ? role_ms : due;
 }
 
+/* Should a tracker that is lone hear of this node that it is followed? */
+static bool
+replies(struct elect *e, const struct members *m)
+{
+    return m->home_count <= ELECT_REPLIES ||
+           rng_below(&e->rng, (uint32_t)m->home_count) < ELECT_REPLIES;
+}
+
 static void
 hear_tracker(struct elect *e, const struct members *m, const struct elect_claim *claim,
-             const struct node_id *deputy, int64_t now_ms, struct elect_plan *p)
+             const struct wire_beacon *b, int64_t now_ms, struct elect_plan *p)
 {
     int order = elect_claim_compare(claim, &e->tracker);
     if (order < 0 && settled(e, now_ms)) {
         p->reply = e->role == ELECT_TRACKER;
         return;
     }
-    if (order != 0)
-        heed_votes(e, m, now_ms);
+    if (order > 0 && (b->flags & WIRE_VOTED) != 0) {
+        pause_votes(e, now_ms);
+        if (e->role == ELECT_TRACKER)
+            e->unfit_ms = now_ms + ELECT_UNFIT_MS;
+    }
     follow(e, claim, now_ms, now_ms, p);
     e->tracker.lone = claim->lone;
-    p->reply = claim->lone && p->changed; /* it should know that it is followed */
+    p->reply = claim->lone && p->changed && replies(e, m);
     e->heard_ms = now_ms;
-    e->deputy = *deputy;
-    go(e, node_equal(deputy, &e->self) ? ELECT_DEPUTY : ELECT_MEMBER);
+    e->deputy = b->deputy;
+    go(e, node_equal(&b->deputy, &e->self) ? ELECT_DEPUTY : ELECT_MEMBER);
 }
 
 /* What another node says of its tracker. */
@@ -462,7 +476,7 @@ elect_hear(struct elect *e, const struct members *m, const struct node_id *from,
     if (e->role == ELECT_TRACKER && !itself && same_claim(&claim, &e->tracker))
         e->tracker.lone = false;
     if (b->role == ELECT_TRACKER && itself) {
-        hear_tracker(e, m, &claim, &b->deputy, now_ms, &p);
+        hear_tracker(e, m, &claim, b, now_ms, &p);
         return p;
     }
     if (e->tracker.epoch > 0 && node_equal(from, &e->tracker.id))
@@ -528,6 +542,8 @@ elect_beacon(const struct elect *e, const struct members *m, uint8_t flags, int6
     }
     if (e->role == ELECT_TRACKER && e->tracker.lone)
         ret->flags |= WIRE_LONE;
+    if (e->role == ELECT_TRACKER && now_ms - e->voted_ms < ELECT_SILENT_MS)
+        ret->flags |= WIRE_VOTED;
     if ((flags & WIRE_RESIGNS) != 0) {
         ret->epoch = e->epoch_max;
         ret->tracker = e->self;

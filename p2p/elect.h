@@ -47,7 +47,10 @@
 #define ELECT_UNSERVED_MS 3000   /* without any answer: three requests */
 #define ELECT_ASKS_MS     2000   /* without a request: nothing is known of answers */
 #define ELECT_UNFIT_MS    600000 /* of who was voted out */
-#define ELECT_SPARE_MS    60000  /* no vote after a vote */
+#define ELECT_SPARE_MS    60000  /* no vote after a vote; twice as long after the next one, up to */
+/* ELECT_UNFIT_MS, until nobody is voted out for so long: whom no tracker can answer must not move
+ * the office for ever. */
+#define ELECT_REPLIES 32 /* to a lone tracker from a large site, about */
 /* Epochs rise by one with each election; more is a broken or hostile node. */
 #define ELECT_EPOCH_JUMP 1024
 
@@ -83,10 +86,12 @@ struct elect {
     int64_t beacon_ms;          /* next regular beacon */
     int64_t hearsay_ms;         /* last probe of a tracker known by hearsay */
     int64_t asked_ms;           /* the tracker, last; ELECT_NEVER */
-    int64_t unanswered_ms;      /* first request since its last answer; ELECT_NEVER */
+    int64_t unanswered_ms;      /* first request of those in a row without an answer; ELECT_NEVER */
     int64_t answered_ms;        /* ELECT_NEVER */
     int64_t reached_ms;         /* a request came to this node; ELECT_NEVER */
-    int64_t spare_ms;           /* no vote before */
+    int64_t spare_ms;           /* no vote before; ends a pause of pause_ms */
+    int64_t pause_ms;           /* 0: there was none */
+    int64_t voted_ms;           /* took over by votes then; ELECT_NEVER */
     int64_t unfit_ms;           /* was voted out: of the least priority until then */
     int64_t ticked_ms;
     bool probed; /* the silent tracker was asked */

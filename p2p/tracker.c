@@ -50,6 +50,8 @@ tracker_office(struct tracker *t, uint32_t epoch)
 {
     t->epoch = epoch;
     t->lease_ids = 0;
+    if (epoch == 0)
+        climb_init(&t->climb); /* the WAN of now is nothing to a later office */
     for (size_t i = 0; i < t->blobs_count; i++)
         t->blobs[i]->race.losers_count = 0;
     replicas_office(t->replicas);

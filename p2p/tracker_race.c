@@ -160,10 +160,11 @@ may_race(const struct tracker *t, const struct tracker_blob *b, const struct tra
         return (races > 0 || age_ms > tracker_time_ms(t, b, l) ||
                 is_hopeless(t, b, n, l, lease_rate(l, now_ms), now_ms)) &&
                !tracker_brings_soon(t, b, l, now_ms) && tracker_is_faster(t, e, l, now_ms);
-    if (n->tried || age_ms < TRACKER_RACE_MS || !is_poor(t, l, now_ms) || enough_tried(t))
+    if (n->tried || age_ms < TRACKER_RACE_MS || !is_poor(t, l, now_ms))
         return false;
-    return !is_dear(t, b) || (age_ms >= (int64_t)(2 * TRACKER_RACE_MS) << races &&
-                              !tracker_brings_soon(t, b, l, now_ms));
+    bool cheap = !is_dear(t, b) || (age_ms >= (int64_t)(2 * TRACKER_RACE_MS) << races &&
+                                    !tracker_brings_soon(t, b, l, now_ms));
+    return cheap && !enough_tried(t);
 }
 
 /* Who is to have the piece, or NULL: an idle one before one that has to end its lease first. */

@@ -19,9 +19,10 @@
 enum wire_beacon_flag {
     WIRE_RESIGNS = 1,
     WIRE_LEAVES = 2,
-    WIRE_LONE = 4,     /* of a tracker: it heard nobody follow it yet */
-    WIRE_SERVED = 8,   /* the tracker answered the sender lately */
-    WIRE_UNSERVED = 16 /* it answers none of the sender's requests */
+    WIRE_LONE = 4,      /* of a tracker: it heard nobody follow it yet */
+    WIRE_SERVED = 8,    /* the tracker answered the sender lately */
+    WIRE_UNSERVED = 16, /* it answers none of the sender's requests */
+    WIRE_VOTED = 32     /* of a tracker: it took over just now from one that answered nobody */
 };
 enum wire_blob_flag {
     WIRE_WANTS = 1,     /* some of it is missing and wanted */

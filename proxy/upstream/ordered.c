@@ -37,6 +37,7 @@
  * whoever leaves the swarm for it fetches everything once more afterwards. After the swarm's own
  * rescues (SWARM_PATIENT_MS and a turn), while there is time for a byte before SILENCE_MS. */
 #define UNREAD_MS 17500
+#define LATE_MS   250  /* after its limit, what a turn finds says nothing of a peer */
 #define REST_MS   2000 /* of a registry that failed so often that alone we would give up */
 
 struct order {
@@ -339,7 +340,10 @@ how_it_ended(const struct order *o, const struct run *r)
         return SWARM_BUSY;
     if (r->lied)
         return SWARM_LIED;
-    bool network = r->code == ERR_UPSTREAM || r->code == ERR_TIMEOUT;
+    /* A thread that stood still finds its connections timed out that were made meanwhile. */
+    int64_t took_ms = (clock_us() - r->call.exchange.started_us) / 1000;
+    bool network =
+        r->code == ERR_UPSTREAM || (r->code == ERR_TIMEOUT && took_ms < PEER_CONNECT_MS + LATE_MS);
     bool denied = r->call.judged ? r->code == ERR_NOT_FOUND || r->code == ERR_UPSTREAM
                                  : network && r->call.exchange.peer_ip[0] == '\0';
     return is_peer(o->source) && denied ? SWARM_DENIED : SWARM_FAILED;

@@ -293,6 +293,10 @@ claim_late(struct run *r, int64_t now_ms)
         return;
     }
     r->claimed = blob_claim_in(r->blob, r->piece_start, r->gap.end, &r->claim);
+    if (r->claimed && r->claim.start < r->gap.start) {
+        over(r, 0); /* what was here before the gap was dropped since: the order asks anew */
+        return;
+    }
     int code = r->claimed ? judge(r) : 0;
     if (code != 0)
         over(r, code);

@@ -47,6 +47,7 @@ static const struct {
     {"disk-full", "full@5000=3 full@9000=4 max-ratio=1150 max-wan=1050"},
     {"disk-full-early", "wan=50M size=4M,4M,4M,4M,4M,4M full@500=2 max-ratio=1150 max-wan=1050"},
     {"mute-tracker", "nodes=8 wan=50M size=64M mute@1000 max-ratio=1050 max-wan=1020"},
+    {"mute-of-three", "nodes=3 wan=50M size=64M mute@1000 max-ratio=1050 max-wan=1020"},
     {"deaf-tracker", "deaf@3000 max-ratio=1300 max-wan=1050"},
     {"stops", "stops@5000=2,4000 stops@8000=5,900 max-ratio=1150 max-wan=1050"},
     {"layers", "size=3M,40M,900K,120M,64K,60M,32M max-ratio=1100 max-wan=1020"},

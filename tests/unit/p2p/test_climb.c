@@ -91,6 +91,21 @@ where_connections_become_slow_more_fetch_until_they_are_fast_again(void **state)
 }
 
 static void
+a_move_that_nobody_judged_is_taken_back(void **state)
+{
+    (void)state;
+    struct climb c;
+    climb_init(&c);
+    uint64_t all = 12 * (uint64_t)PIECE;
+    int64_t now_ms = fetch(&c, 1000, 12, all, all);
+    for (unsigned i = 0; i < 20; i++) {
+        climb_tick(&c, now_ms, 0, PIECE);
+        now_ms = fetch(&c, now_ms + CLIMB_MS, 3 * CLIMB_MS / 2 / CLIMB_WINDOW_MS, all / 8, all);
+    }
+    assert_in_range(c.more, 0, CLIMB_STEP);
+}
+
+static void
 a_full_wan_is_left_as_it_is(void **state)
 {
     (void)state;
@@ -140,6 +155,7 @@ main(void)
         cmocka_unit_test(on_a_thin_wan_one_fetches),
         cmocka_unit_test(more_fetch_where_one_connection_is_slow),
         cmocka_unit_test(where_connections_become_slow_more_fetch_until_they_are_fast_again),
+        cmocka_unit_test(a_move_that_nobody_judged_is_taken_back),
         cmocka_unit_test(a_full_wan_is_left_as_it_is),
         cmocka_unit_test(when_those_who_fetch_get_nothing_others_are_let_in),
         cmocka_unit_test(a_wan_that_slows_down_is_believed),

@@ -347,9 +347,9 @@ no_vote_follows_on_a_vote(void **state)
     struct elect e = deputy();
     struct wire_beacon b = claim(5, 0, 8);
     b.deputy = unit_node(5);
-    struct node_id eight = unit_node(8);
+    b.flags = WIRE_VOTED;
     (void)tick_to(&e, 1150);
-    (void)elect_hear(&e, voters(4, WIRE_UNSERVED, WIRE_UNSERVED), &eight, &b, 1150);
+    (void)hear(&e, 8, &b, 1150);
     assert_int_equal(e.role, ELECT_DEPUTY);
     assert_int_equal(next_beacon(&e, voters(5, WIRE_UNSERVED, WIRE_UNSERVED)), ELECT_NOTHING);
 }
@@ -360,14 +360,50 @@ who_was_voted_out_is_the_last_choice_for_a_while(void **state)
     (void)state;
     struct elect e = tracker();
     struct wire_beacon said, b = claim(6, 0, 8);
-    struct node_id eight = unit_node(8);
     is_followed(&e);
-    struct elect_plan p = elect_hear(&e, voters(5, WIRE_UNSERVED, WIRE_UNSERVED), &eight, &b, 2100);
-    assert_int_equal(p.event, ELECT_YIELDS);
+    b.flags = WIRE_VOTED;
+    assert_int_equal(hear(&e, 8, &b, 2100).event, ELECT_YIELDS);
     elect_beacon(&e, &nobody, 0, 2100, &said);
     assert_int_equal(said.priority, 0);
     elect_beacon(&e, &nobody, 0, 2100 + ELECT_UNFIT_MS, &said);
     assert_int_equal(said.priority, 5);
+}
+
+static void
+who_takes_over_by_votes_says_so_and_waits_itself(void **state)
+{
+    (void)state;
+    struct elect e = deputy();
+    struct wire_beacon said;
+    assert_int_equal(next_beacon(&e, voters(4, WIRE_UNSERVED, WIRE_UNSERVED)), ELECT_WON);
+    elect_beacon(&e, &nobody, 0, 1200, &said);
+    assert_int_equal(said.flags & WIRE_VOTED, WIRE_VOTED);
+    elect_beacon(&e, &nobody, 0, 1200 + ELECT_SILENT_MS, &said);
+    assert_int_equal(said.flags & WIRE_VOTED, 0);
+    assert_int_equal(e.spare_ms, 1200 + ELECT_SPARE_MS);
+}
+
+/* Two whom no tracker can answer do not move the office every minute. */
+static void
+each_vote_makes_the_next_one_wait_longer(void **state)
+{
+    (void)state;
+    struct elect e = follower();
+    int64_t at_ms = 2000, before_ms = 0;
+    for (uint32_t epoch = 5; epoch < 12; epoch++) {
+        struct wire_beacon b = claim(epoch, 0, 8 + epoch % 2);
+        b.flags = WIRE_VOTED;
+        (void)hear(&e, (uint8_t)(8 + epoch % 2), &b, at_ms);
+        int64_t pause_ms = e.spare_ms - at_ms;
+        assert_true(pause_ms > before_ms || pause_ms == ELECT_UNFIT_MS);
+        before_ms = pause_ms;
+        at_ms = e.spare_ms;
+    }
+    assert_int_equal(before_ms, ELECT_UNFIT_MS);
+    struct wire_beacon b = claim(20, 0, 8);
+    b.flags = WIRE_VOTED;
+    (void)hear(&e, 8, &b, at_ms + ELECT_UNFIT_MS);
+    assert_int_equal(e.spare_ms, at_ms + ELECT_UNFIT_MS + ELECT_SPARE_MS);
 }
 
 static uint8_t
@@ -391,6 +427,9 @@ a_node_says_whether_the_tracker_answers_it(void **state)
     assert_int_equal(flags_at(&e, 4000 + ELECT_ASKS_MS), 0); /* it asks no more */
     elect_answered(&e, 4100);
     assert_int_equal(flags_at(&e, 4100), WIRE_SERVED);
+    elect_asked(&e, 4200); /* lost, and none for a while: that was long ago */
+    elect_asked(&e, 20000);
+    assert_int_equal(flags_at(&e, 20000), 0);
 }
 
 static void
@@ -595,6 +634,8 @@ main(void)
         cmocka_unit_test(a_deputy_that_no_request_reaches_heeds_no_vote),
         cmocka_unit_test(no_vote_follows_on_a_vote),
         cmocka_unit_test(who_was_voted_out_is_the_last_choice_for_a_while),
+        cmocka_unit_test(who_takes_over_by_votes_says_so_and_waits_itself),
+        cmocka_unit_test(each_vote_makes_the_next_one_wait_longer),
         cmocka_unit_test(a_node_says_whether_the_tracker_answers_it),
         cmocka_unit_test(a_tracker_that_started_anew_hands_nothing_over),
         cmocka_unit_test(a_candidate_waits_a_step_for_each_better_node),

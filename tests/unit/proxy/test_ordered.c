@@ -512,6 +512,12 @@ has_four_pieces(uint32_t get)
     return swarm.pieces[get] == 0xf;
 }
 
+static bool
+has_all_until_the_cut(uint32_t get)
+{
+    return swarm.progress_bytes[get] == FAKE_CUT;
+}
+
 static void
 a_blob_that_goes_on_tells_what_is_here(void **state)
 {
@@ -520,7 +526,7 @@ a_blob_that_goes_on_tells_what_is_here(void **state)
     struct err e = {0};
     start_wanted(b, "stall", &p);
     order_wan(b, 1, 0, PIECES);
-    swarm_wait(has_four_pieces, 1);
+    swarm_wait(has_all_until_the_cut, 1);
     fetch_stop(b->fetch);
     swarm_wait(is_left, 1);
     assert_int_equal(end_pull(&p), ERR_CLOSED);
@@ -1559,6 +1565,29 @@ a_word_that_lies_does_not_fit_a_sip(void **state)
     blob_release(&p.blob);
 }
 
+/* A slow node gives what lacked behind a sip; by then the sip is gone as well. */
+static void
+what_a_word_was_asked_behind_may_be_dropped_meanwhile(void **state)
+{
+    struct bench *b = *state;
+    static struct pull p;
+    b->peers[0].peer = FAKE_HALF;
+    b->peers[1].bytes[4 * PIECE + 5000] ^= 1;
+    b->peers[1].bytes[6 * PIECE] ^= 1;
+    start_lies(b, &p);
+    assert_int_equal(outcome(order_sip(b, 1, 4)), SWARM_DONE);
+    order_word(b, 0, 2, 4, false);
+    fake_wait_for(&b->peers[0], "/p2p/", 1);
+    assert_int_equal(outcome(order_word(b, 1, 3, 4, true)), SWARM_DONE);
+    assert_int_equal(outcome(order_word(b, 1, 4, 6, true)), SWARM_DONE);
+    order_wan(b, 5, 0, PIECES);
+    swarm_wait(has_dropped, 1u << 4 | 1u << 6);
+    assert_int_equal(outcome(order_word(b, 0, 6, 6, false)), SWARM_DONE);
+    assert_int_equal(outcome(2), SWARM_DONE);
+    assert_int_equal(last_phase(&p).phase, BLOB_WHOLE);
+    blob_release(&p.blob);
+}
+
 /* The node may go on with its lease, and have others. */
 static void
 a_sip_that_fails_beside_a_lease_is_only_that(void **state)
@@ -1839,6 +1868,7 @@ main(void)
         WITH_NODE(a_word_that_lies_does_not_fit_a_sip_beside_it),
         WITH_NODE(who_brings_the_piece_does_not_wait_for_its_sip),
         WITH_NODE(a_word_that_lies_does_not_fit_a_sip),
+        WITH_NODE(what_a_word_was_asked_behind_may_be_dropped_meanwhile),
         WITH_NODE(a_sip_that_fails_beside_a_lease_is_only_that),
         WITH_NODE(a_lease_that_fails_beside_a_sip_without_an_answer_is_told),
         WITH_NODE(a_registry_that_lies_alone_fails_the_blob),
