@@ -54,6 +54,7 @@
 #define SWARM_STALL_PIECES   4    /* or the time of so many pieces of peers, where that is longer */
 #define SWARM_RESCUE_MS      2000 /* a reader stands still: one piece straight from upstream */
 #define SWARM_FIRST_MS       3000 /* the same for a reader without any byte, which is due 1.5 s later */
+#define SWARM_SPREAD_MS      1000 /* it sips up to so much earlier, by node: not all at once */
 #define SWARM_SIP_BYTES      1024 /* of it, while the tracker has it fetched; of a piece so small */
 #define SWARM_SIP_PIECE      131072 /* all: its client may get no part before the rest */
 #define SWARM_SIPS_MAX       2      /* of a piece; then all of it, whatever the tracker says */

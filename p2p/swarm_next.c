@@ -371,6 +371,17 @@ asked_wan(const struct swarm *s, uint32_t piece)
     return false;
 }
 
+/* So long a reader waits for its first byte. The sips of a site begin one after the other: the
+ * answers to all at once are more than a thin WAN has a queue for, and what TCP loses of a new
+ * connection it repeats late. */
+static int64_t
+first_ms(const struct swarm *s, const struct node_id *self, uint32_t piece, bool can_sip)
+{
+    size_t len = digest_len(&s->digest);
+    uint64_t at = pick_weight(s->digest.bytes, len, piece, self->bytes, sizeof self->bytes);
+    return SWARM_FIRST_MS - (can_sip ? (int64_t)(at % SWARM_SPREAD_MS) : 0);
+}
+
 /* What a reader gets of its piece straight from upstream now. On a thin WAN a piece that the
  * tracker has fetched is on its way for long, and for much longer if each node reads all of it,
  * too. */
@@ -385,8 +396,8 @@ rescue_for(const struct swarm *s, const struct swarm_moment *at, const struct cu
     /* Without any byte its client would give us up soon, and fetch all of it alone. It shall not
      * depend on one peer, which may be slow: of what is asked of it nothing counts before all of
      * the piece is here. */
-    bool last =
-        c->fresh && at->now_ms - c->moved_ms >= SWARM_FIRST_MS && waited_ms >= SWARM_STALL_MS;
+    bool last = c->fresh && waited_ms >= SWARM_STALL_MS &&
+                at->now_ms - c->moved_ms >= first_ms(s, at->self, piece, can_sip);
     if (asked && (!last || asked_wan(s, piece)))
         return RESCUE_NOTHING;
     /* Its turn takes a hash of each member. */

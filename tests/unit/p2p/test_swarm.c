@@ -4,6 +4,8 @@
 
 #include "tests/unit/p2p/swarm_unit.h"
 
+#include <stdlib.h>
+
 /* It says, too, what they hash to. */
 static void
 peer_has(struct swarm *s, uint8_t node, uint32_t first, uint32_t count)
@@ -754,28 +756,67 @@ while_the_tracker_answers_a_reader_waits_for_a_thin_wan(void **state)
     swarm_free(s);
 }
 
+/* So long a reader of the node waits for a first byte before it sips of piece 0. */
+static int64_t
+sips_at(uint8_t node)
+{
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    int64_t now_ms = SWARM_RESCUE_MS;
+    self = unit_node(node);
+    swarm_cursor(s, 0, 0, 0);
+    for (swarm_taken(s, now_ms); !next(s, 0, now_ms, &g); now_ms++)
+        swarm_taken(s, now_ms);
+    assert_int_equal(g.sip, SWARM_SIP_BYTES);
+    swarm_free(s);
+    return now_ms;
+}
+
+static int
+in_order(const void *a, const void *b)
+{
+    const int64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* The answers to all at once are more than a thin WAN has a queue for. */
+static void
+the_nodes_of_a_site_do_not_all_sip_at_once(void **state)
+{
+    (void)state;
+    int64_t at_ms[16];
+    for (uint8_t i = 0; i < 16; i++)
+        at_ms[i] = sips_at(i + 1);
+    qsort(at_ms, 16, sizeof at_ms[0], in_order);
+    assert_in_range(at_ms[0], SWARM_FIRST_MS - SWARM_SPREAD_MS, SWARM_FIRST_MS);
+    assert_in_range(at_ms[15], at_ms[0] + SWARM_SPREAD_MS / 2, SWARM_FIRST_MS);
+    for (unsigned i = 0; i < 12; i++) /* at most four in a tenth */
+        assert_true(at_ms[i + 4] - at_ms[i] > SWARM_SPREAD_MS / 10);
+}
+
 /* Its client is given some bytes; the piece comes by a lease of another node. */
 static void
 a_reader_without_any_byte_sips_of_a_thin_wan(void **state)
 {
     (void)state;
+    int64_t sip_ms = sips_at(1);
     struct swarm *s = swarm();
     struct swarm_get g;
     struct wire_fetching f;
     size_t at = 0;
     swarm_hold(s, 3); /* of no use to it */
     swarm_cursor(s, 0, 0, 0);
-    swarm_taken(s, SWARM_FIRST_MS);
-    assert_false(next(s, 0, SWARM_FIRST_MS - 1, &g));
-    assert_true(next(s, 0, SWARM_FIRST_MS, &g));
+    swarm_taken(s, sip_ms);
+    assert_false(next(s, 0, sip_ms - 1, &g));
+    assert_true(next(s, 0, sip_ms, &g));
     assert_int_equal(g.source, SWARM_WAN);
     assert_int_equal(g.first, 0);
     assert_int_equal(g.count, 1);
     assert_int_equal(g.sip, SWARM_SIP_BYTES);
-    swarm_taken(s, SWARM_FIRST_MS + SWARM_RESCUE_MS);
-    assert_false(next(s, 0, SWARM_FIRST_MS + SWARM_RESCUE_MS, &g)); /* one at a time */
-    swarm_progress(s, g.id, SWARM_SIP_BYTES, SWARM_FIRST_MS);
-    swarm_end(s, g.id, SWARM_DONE, 0, 0, SWARM_FIRST_MS);
+    swarm_taken(s, sip_ms + SWARM_RESCUE_MS);
+    assert_false(next(s, 0, sip_ms + SWARM_RESCUE_MS, &g)); /* one at a time */
+    swarm_progress(s, g.id, SWARM_SIP_BYTES, sip_ms);
+    swarm_end(s, g.id, SWARM_DONE, 0, 0, sip_ms);
     assert_false(swarm_report(s, &at, &f)); /* the lease stays what it is */
     swarm_free(s);
 }
@@ -785,15 +826,16 @@ static void
 a_sip_that_brought_nothing_does_not_begin_again_at_once(void **state)
 {
     (void)state;
+    int64_t sip_ms = sips_at(1);
     struct swarm *s = swarm();
     struct swarm_get g;
     swarm_cursor(s, 0, 0, 0);
-    swarm_taken(s, SWARM_FIRST_MS);
-    assert_true(next(s, 0, SWARM_FIRST_MS, &g));
+    swarm_taken(s, sip_ms);
+    assert_true(next(s, 0, sip_ms, &g));
     assert_int_equal(g.sip, SWARM_SIP_BYTES);
-    swarm_end(s, g.id, SWARM_DONE, 0, 0, SWARM_FIRST_MS);
-    assert_false(next(s, 0, SWARM_FIRST_MS + SWARM_STALL_MS - 1, &g));
-    assert_true(next(s, 0, SWARM_FIRST_MS + SWARM_STALL_MS, &g));
+    swarm_end(s, g.id, SWARM_DONE, 0, 0, sip_ms);
+    assert_false(next(s, 0, sip_ms + SWARM_STALL_MS - 1, &g));
+    assert_true(next(s, 0, sip_ms + SWARM_STALL_MS, &g));
     assert_int_equal(g.sip, SWARM_SIP_BYTES);
     swarm_free(s);
 }
@@ -803,12 +845,13 @@ static void
 who_ended_a_sip_for_a_busy_peer_need_not_wait_for_another_turn(void **state)
 {
     (void)state;
+    int64_t sip_ms = sips_at(1);
     struct swarm *s = swarm();
     struct swarm_get sip, g;
-    int64_t now_ms = SWARM_FIRST_MS + 500;
+    int64_t now_ms = sip_ms + 500;
     swarm_cursor(s, 0, 0, 0);
-    swarm_taken(s, SWARM_FIRST_MS);
-    assert_true(next(s, 0, SWARM_FIRST_MS, &sip));
+    swarm_taken(s, sip_ms);
+    assert_true(next(s, 0, sip_ms, &sip));
     peer_has(s, 2, 0, 1);
     assert_true(next(s, 0, now_ms, &g));
     swarm_end(s, sip.id, SWARM_DONE, 0, 0, now_ms);
@@ -824,6 +867,7 @@ static void
 a_sip_that_finds_no_place_is_taken_once_there_is_one(void **state)
 {
     (void)state;
+    int64_t sip_ms = sips_at(1);
     struct swarm *s = swarm();
     struct swarm_get g;
     swarm_cursor(s, 0, 0, 0);
@@ -835,9 +879,9 @@ a_sip_that_finds_no_place_is_taken_once_there_is_one(void **state)
         swarm_end(s, g.id, SWARM_FAILED, 0, 0, 0);
     }
     swarm_told(s);
-    assert_false(next(s, 0, SWARM_FIRST_MS, &g));
-    swarm_taken(s, SWARM_FIRST_MS);
-    assert_true(next(s, 0, SWARM_FIRST_MS, &g));
+    assert_false(next(s, 0, sip_ms, &g));
+    swarm_taken(s, sip_ms);
+    assert_true(next(s, 0, sip_ms, &g));
     assert_int_equal(g.sip, SWARM_SIP_BYTES);
     swarm_free(s);
 }
@@ -846,14 +890,15 @@ static void
 who_sips_fetches_what_is_its_own_beside_it(void **state)
 {
     (void)state;
+    int64_t sip_ms = sips_at(1);
     struct swarm *s = swarm();
     struct swarm_get g;
     struct swarm_sum sum;
     swarm_cursor(s, 0, 0, 0);
-    swarm_taken(s, SWARM_FIRST_MS);
-    assert_true(next(s, 0, SWARM_FIRST_MS, &g));
+    swarm_taken(s, sip_ms);
+    assert_true(next(s, 0, sip_ms, &g));
     assert_int_equal(g.sip, SWARM_SIP_BYTES);
-    assert_true(next(s, SWARM_ORPHAN_MS, SWARM_FIRST_MS, &g));
+    assert_true(next(s, SWARM_ORPHAN_MS, sip_ms, &g));
     assert_int_equal(g.source, SWARM_WAN);
     assert_int_equal(g.sip, 0);
     sum = swarm_sum(s);
@@ -865,11 +910,12 @@ static void
 a_sip_that_was_cut_short_is_gone_on_with(void **state)
 {
     (void)state;
+    int64_t sip_ms = sips_at(1);
     struct swarm *s = swarm();
     struct swarm_get g;
     swarm_cursor(s, 0, 500, 0);
-    swarm_taken(s, SWARM_FIRST_MS);
-    assert_true(next(s, 0, SWARM_FIRST_MS, &g));
+    swarm_taken(s, sip_ms);
+    assert_true(next(s, 0, sip_ms, &g));
     assert_int_equal(g.sip, 500 + SWARM_SIP_BYTES);
     swarm_free(s);
 }
@@ -879,20 +925,21 @@ static void
 a_piece_that_is_sipped_may_come_from_a_peer(void **state)
 {
     (void)state;
+    int64_t sip_ms = sips_at(1);
     struct swarm *s = swarm();
     struct swarm_get sip, g;
     swarm_cursor(s, 0, 0, 0);
-    swarm_taken(s, SWARM_FIRST_MS);
-    assert_true(next(s, 0, SWARM_FIRST_MS, &sip));
+    swarm_taken(s, sip_ms);
+    assert_true(next(s, 0, sip_ms, &sip));
     assert_int_equal(sip.sip, SWARM_SIP_BYTES);
     peer_has(s, 2, 0, 1);
-    assert_true(next(s, 0, SWARM_FIRST_MS, &g));
+    assert_true(next(s, 0, sip_ms, &g));
     assert_int_equal(g.source, SWARM_LAN);
     assert_int_equal(g.first, 0);
-    swarm_end(s, sip.id, SWARM_DONE, 0, 0, SWARM_FIRST_MS);
-    assert_false(next(s, 0, SWARM_FIRST_MS, &sip)); /* it is still asked for */
-    swarm_piece(s, g.id, 0, SWARM_FIRST_MS);
-    swarm_end(s, g.id, SWARM_DONE, 5000, 0, SWARM_FIRST_MS);
+    swarm_end(s, sip.id, SWARM_DONE, 0, 0, sip_ms);
+    assert_false(next(s, 0, sip_ms, &sip)); /* it is still asked for */
+    swarm_piece(s, g.id, 0, sip_ms);
+    swarm_end(s, g.id, SWARM_DONE, 5000, 0, sip_ms);
     assert_true(swarm_holds(s, 0));
     swarm_free(s);
 }
@@ -901,7 +948,8 @@ static void
 who_sipped_takes_the_piece_when_it_does_not_come(void **state)
 {
     (void)state;
-    int64_t due_ms = SWARM_FIRST_MS;
+    int64_t sip_ms = sips_at(1);
+    int64_t due_ms = sip_ms;
     struct swarm *s = swarm();
     struct swarm_get g;
     swarm_cursor(s, 0, 0, 0);
@@ -929,26 +977,27 @@ static void
 who_fetches_sips_beside_it(void **state)
 {
     (void)state;
+    int64_t sip_ms = sips_at(1);
     struct swarm *s = swarm();
     struct swarm_get lease, g;
     struct wire_grant grant = {.digest = *swarm_digest(s), .lease = 70000, .first = 4, .count = 2};
     swarm_cursor(s, 0, 0, 0);
     swarm_granted(s, &grant);
     assert_true(next(s, 0, 0, &lease));
-    swarm_taken(s, SWARM_FIRST_MS);
-    assert_false(next(s, 0, SWARM_FIRST_MS - 1, &g));
-    assert_true(next(s, 0, SWARM_FIRST_MS, &g));
+    swarm_taken(s, sip_ms);
+    assert_false(next(s, 0, sip_ms - 1, &g));
+    assert_true(next(s, 0, sip_ms, &g));
     assert_int_equal(g.first, 0);
     assert_int_equal(g.sip, SWARM_SIP_BYTES);
-    swarm_end(s, g.id, SWARM_FAILED, 0, 0, SWARM_FIRST_MS);
+    swarm_end(s, g.id, SWARM_FAILED, 0, 0, sip_ms);
     /* The tracker is gone: all of the piece is wanted, and that is not for now. */
-    assert_false(next(s, 0, SWARM_FIRST_MS + SWARM_RESCUE_MS - 1, &g));
-    assert_true(next(s, 0, SWARM_FIRST_MS + SWARM_RESCUE_MS, &g));
+    assert_false(next(s, 0, sip_ms + SWARM_RESCUE_MS - 1, &g));
+    assert_true(next(s, 0, sip_ms + SWARM_RESCUE_MS, &g));
     assert_int_equal(g.sip, SWARM_SIP_BYTES);
-    swarm_end(s, g.id, SWARM_FAILED, 0, 0, SWARM_FIRST_MS);
-    swarm_end(s, lease.id, SWARM_DONE, 0, 0, SWARM_FIRST_MS + 2 * SWARM_RESCUE_MS);
-    assert_false(next(s, 0, SWARM_FIRST_MS + 2 * SWARM_RESCUE_MS - 1, &g));
-    assert_true(next(s, 0, SWARM_FIRST_MS + 2 * SWARM_RESCUE_MS, &g));
+    swarm_end(s, g.id, SWARM_FAILED, 0, 0, sip_ms);
+    swarm_end(s, lease.id, SWARM_DONE, 0, 0, sip_ms + 2 * SWARM_RESCUE_MS);
+    assert_false(next(s, 0, sip_ms + 2 * SWARM_RESCUE_MS - 1, &g));
+    assert_true(next(s, 0, sip_ms + 2 * SWARM_RESCUE_MS, &g));
     assert_int_equal(g.first, 0);
     assert_int_equal(g.sip, 0);
     swarm_free(s);
@@ -959,24 +1008,25 @@ static void
 a_reader_without_any_byte_does_not_wait_for_one_slow_peer(void **state)
 {
     (void)state;
+    int64_t sip_ms = sips_at(1);
     struct swarm *s = swarm();
     struct swarm_get lan, sip, g;
     peer_has(s, 2, 0, 1);
     swarm_cursor(s, 0, 0, 0);
-    swarm_taken(s, SWARM_FIRST_MS);
+    swarm_taken(s, sip_ms);
     assert_true(next(s, 0, 0, &lan));
     assert_int_equal(lan.source, SWARM_LAN);
-    assert_false(next(s, 0, SWARM_FIRST_MS - 1, &g));
-    assert_true(next(s, 0, SWARM_FIRST_MS, &sip));
+    assert_false(next(s, 0, sip_ms - 1, &g));
+    assert_true(next(s, 0, sip_ms, &sip));
     assert_int_equal(sip.source, SWARM_WAN);
     assert_int_equal(sip.first, 0);
     assert_int_equal(sip.sip, SWARM_SIP_BYTES);
-    swarm_progress(s, sip.id, SWARM_SIP_BYTES, SWARM_FIRST_MS);
-    swarm_end(s, sip.id, SWARM_DONE, 0, 0, SWARM_FIRST_MS);
-    swarm_cursor(s, 0, SWARM_SIP_BYTES, SWARM_FIRST_MS);
-    swarm_taken(s, SWARM_FIRST_MS + SWARM_PATIENT_MS);
-    assert_false(next(s, 0, SWARM_FIRST_MS + SWARM_PATIENT_MS, &g)); /* it is still asked for */
-    swarm_piece(s, lan.id, 0, SWARM_FIRST_MS);
+    swarm_progress(s, sip.id, SWARM_SIP_BYTES, sip_ms);
+    swarm_end(s, sip.id, SWARM_DONE, 0, 0, sip_ms);
+    swarm_cursor(s, 0, SWARM_SIP_BYTES, sip_ms);
+    swarm_taken(s, sip_ms + SWARM_PATIENT_MS);
+    assert_false(next(s, 0, sip_ms + SWARM_PATIENT_MS, &g)); /* it is still asked for */
+    swarm_piece(s, lan.id, 0, sip_ms);
     assert_true(swarm_holds(s, 0));
     swarm_free(s);
 }
@@ -1225,6 +1275,7 @@ main(void)
         cmocka_unit_test(a_run_without_a_tracker_has_one_owner),
         cmocka_unit_test(a_reader_that_stands_still_is_rescued),
         cmocka_unit_test(while_the_tracker_answers_a_reader_waits_for_a_thin_wan),
+        cmocka_unit_test(the_nodes_of_a_site_do_not_all_sip_at_once),
         cmocka_unit_test(a_reader_without_any_byte_sips_of_a_thin_wan),
         cmocka_unit_test(a_piece_that_is_sipped_may_come_from_a_peer),
         cmocka_unit_test(a_sip_that_brought_nothing_does_not_begin_again_at_once),
