@@ -106,6 +106,8 @@ void p2p_attest(struct p2p *p, const struct digest *blob, bool read, uint32_t fi
                 const uint8_t *words, uint32_t count);
 /* What that node says it holds is not believed for that long (INT64_MAX: for ever). */
 void p2p_ban(struct p2p *p, const struct node_id *node, int64_t wait_ms);
+/* The same for a while, and the tracker hears of it: its peer port took no connection. */
+void p2p_unmet(struct p2p *p, const struct node_id *node);
 /* Bytes of a blob that came from that node (none: a registry), or went to it. */
 void p2p_carried(struct p2p *p, const struct node_id *node, enum flow_way way, uint64_t bytes);
 /* Other nodes that are heard now; never waits. 0: what upstream refuses nobody else can bring. */

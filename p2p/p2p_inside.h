@@ -143,6 +143,7 @@ enum p2p_note {
     P2P_DOUBT,
     P2P_LOAD,
     P2P_BAN,
+    P2P_UNMET,
     P2P_ATTEST,
     P2P_NAME_ASK,
     P2P_NAME_TELL,
@@ -186,6 +187,9 @@ struct p2p_mail {
             struct node_id node;
             int64_t wait_ms;
         } ban;
+        struct {
+            struct node_id node;
+        } unmet;
         struct {
             uint32_t first, count; /* the words stand in `more` */
             bool read;

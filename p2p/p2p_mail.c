@@ -182,6 +182,14 @@ p2p_ban(struct p2p *p, const struct node_id *node, int64_t wait_ms)
 }
 
 void
+p2p_unmet(struct p2p *p, const struct node_id *node)
+{
+    struct p2p_mail *m = p2p_new_mail(P2P_UNMET, NULL, 0);
+    m->unmet.node = *node;
+    note(p, m);
+}
+
+void
 p2p_attest(struct p2p *p, const struct digest *blob, bool read, uint32_t first,
            const uint8_t *words, uint32_t count)
 {
@@ -276,6 +284,7 @@ take_of_swarm(struct p2p *p, struct swarm *s, const struct p2p_mail *m)
     case P2P_WANT:
     case P2P_LOAD:
     case P2P_BAN:
+    case P2P_UNMET:
     case P2P_PART:
     case P2P_NAME_ASK:
     case P2P_NAME_TELL:
@@ -299,6 +308,10 @@ take(struct p2p *p, struct p2p_mail *m)
         break;
     case P2P_BAN:
         step_ban(p->step, p->now_ms, &m->ban.node, m->ban.wait_ms);
+        p->noted = true;
+        break;
+    case P2P_UNMET:
+        step_unmet(p->step, p->now_ms, &m->unmet.node);
         p->noted = true;
         break;
     case P2P_PART:

@@ -515,6 +515,12 @@ step_ban(struct step *s, int64_t now_ms, const struct node_id *node, int64_t wai
 }
 
 void
+step_unmet(struct step *s, int64_t now_ms, const struct node_id *node)
+{
+    swarms_unmet(s->swarms, node, now_ms);
+}
+
+void
 step_load(struct step *s, unsigned queue_ms, uint64_t free_bytes)
 {
     uint64_t free_mib = free_bytes >> 20;

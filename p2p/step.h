@@ -86,6 +86,8 @@ const struct traffic_site *step_traffic_site(const struct step *s, size_t *at, i
 
 /* What that node says it holds is not believed for that long; INT64_MAX: for ever. */
 void step_ban(struct step *s, int64_t now_ms, const struct node_id *node, int64_t wait_ms);
+/* Its peer port took no connection. */
+void step_unmet(struct step *s, int64_t now_ms, const struct node_id *node);
 
 /* Can others reach this node's port? Asks a few of them for a control request, those of the site
  * first; returns how many. Then, and whenever one comes, step_reached_ms is when the last did

@@ -1,7 +1,7 @@
 /* Nodes that broke promises: SWARM_REFUSED_MAX times in a row they said that they have a piece of a
  * blob and did not give it, and gave no piece of any other meanwhile. What such a node says of any
  * blob is not believed for SWARM_DOUBT_MS, twice as long each time; one piece that it gives, or its
- * end, makes all forgotten. Pure.
+ * end, makes all forgotten. So it is with one whose peer port takes no connection. Pure.
  *
  *   trusted --refusals in a row--> not believed --time--> asked again --refusals--> not believed
  *      ^---------- a piece, or it is gone ----------------------'  */

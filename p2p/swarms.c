@@ -140,6 +140,27 @@ swarms_ban(struct swarms *x, const struct node_id *node, int64_t until_ms)
     tracker_gone(x->tracker, node);
 }
 
+static bool
+gave(const struct swarms *x, const struct node_id *node, int64_t since_ms)
+{
+    for (size_t i = 0; i < x->count; i++)
+        if (swarm_gave(x->list[i].swarm, node, since_ms))
+            return true;
+    return false;
+}
+
+void
+swarms_unmet(struct swarms *x, const struct node_id *node, int64_t now_ms)
+{
+    if (suspects_hold(&x->suspects, node, now_ms) || gave(x, node, now_ms - SWARM_DOUBT_MS))
+        return;
+    suspects_add(&x->suspects, node, now_ms, now_ms);
+    for (size_t i = 0; i < x->count; i++) {
+        swarm_forget(x->list[i].swarm, node);
+        swarm_announce_now(x->list[i].swarm);
+    }
+}
+
 /* ---- what is due ---- */
 
 /* Room that what one blob needs now may take. */
@@ -177,15 +198,6 @@ judge(struct swarms *x, const struct swarms_at *at, const struct swarm *s, struc
         swarms_ban(x, &node, at->now_ms + BAN_MS);
         plan_add(p, PLAN_LIAR)->node = node;
     }
-}
-
-static bool
-gave(const struct swarms *x, const struct node_id *node, int64_t since_ms)
-{
-    for (size_t i = 0; i < x->count; i++)
-        if (swarm_gave(x->list[i].swarm, node, since_ms))
-            return true;
-    return false;
 }
 
 /* Who gives nothing of one blob, nor of any other, is not asked for any. */

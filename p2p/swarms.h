@@ -48,6 +48,9 @@ void swarms_gone(struct swarms *x, const struct node_id *node);
 bool swarms_banned(const struct swarms *x, const struct node_id *node, int64_t now_ms);
 /* What it says it holds is not believed until then. */
 void swarms_ban(struct swarms *x, const struct node_id *node, int64_t until_ms);
+/* Its peer port took no connection. What it says it holds is not believed for a while, and the
+ * tracker hears of it at once, unless it gave a piece lately. */
+void swarms_unmet(struct swarms *x, const struct node_id *node, int64_t now_ms);
 /* One record of a datagram. */
 void swarms_hear(struct swarms *x, const struct swarms_at *at, const struct node_id *from,
                  const struct wire_msg *m, struct plan *p);

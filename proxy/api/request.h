@@ -50,6 +50,7 @@ struct request_blob {
 
 #define REQUEST_MAGIC       0x52455155u
 #define REQUEST_ADDRESS_MAX 48
+#define REQUEST_MUTE_MAX    4
 
 struct request {
     uint32_t magic;
@@ -79,6 +80,8 @@ struct request {
     struct reading *reading; /* a blob, until a response has taken it */
     struct request_blob blob;
     struct answer *passed; /* upstream's own body */
+    size_t mute_count;     /* nodes that were asked for a manifest and did not answer */
+    struct node_id mute[REQUEST_MUTE_MAX];
 
     /* account */
     enum reason why;

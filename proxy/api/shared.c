@@ -100,6 +100,31 @@ shared_ask_anybody(struct request *r, const char *key, struct shared_word *ret)
     ret->fresh = false;
 }
 
+static bool
+is_mute(const struct request *r, const struct node_id *node)
+{
+    for (size_t i = 0; i < r->mute_count; i++)
+        if (node_equal(&r->mute[i], node))
+            return true;
+    return false;
+}
+
+/* Who does not answer is asked once, whatever the request looks for. */
+static int
+ask_holder(struct request *r, const struct names_holder *h, const struct digest *d, struct buf *ret)
+{
+    enum peerfile_met met;
+    if (is_mute(r, &h->node))
+        return ERR_TIMEOUT;
+    int rc =
+        peerfile_get(r->rooms->p2p, &h->addr, d, deadline_ms(r, HOLDER_MS, SEND_MS), ret, &met);
+    if (met != PEERFILE_MET && r->mute_count < REQUEST_MUTE_MAX)
+        r->mute[r->mute_count++] = h->node;
+    if (met == PEERFILE_ABSENT)
+        p2p_unmet(r->rooms->p2p, &h->node);
+    return rc;
+}
+
 struct page *
 shared_take(struct request *r, const struct shared_word *w)
 {
@@ -111,8 +136,7 @@ shared_take(struct request *r, const struct shared_word *w)
     for (size_t i = 0; page == NULL && i < w->answer.holders_count; i++) {
         AUTO(buf_release) struct buf body;
         buf_init(&body, MANIFEST_BYTES_MAX);
-        int rc = peerfile_get(r->rooms->p2p, &w->answer.holders[i].addr, &v->digest,
-                              deadline_ms(r, HOLDER_MS, SEND_MS), &body);
+        int rc = ask_holder(r, &w->answer.holders[i], &v->digest, &body);
         if (rc == 0 && manifestget_keep(r, &v->digest, type, &body, BLOB_FROM_PEER, &page))
             page = NULL; /* another holder may know its type */
     }

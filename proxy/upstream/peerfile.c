@@ -10,6 +10,7 @@
 #define PATH_MAX_BYTES (sizeof PIECE_MANIFEST_PATH + DIGEST_TEXT_MAX)
 #define URL_MAX_BYTES  (PATH_MAX_BYTES + INET6_ADDRSTRLEN + 32)
 #define AUTH_LINE_MAX  (sizeof PIECE_AUTH + 2 + SEAL_TEXT_MAX)
+#define LATE_MS        250 /* after its limit, a timeout says nothing of the node */
 
 static int
 print_url(const struct node_addr *addr, const char *path, char ret[URL_MAX_BYTES])
@@ -95,24 +96,44 @@ code_of(CURLcode result, long status)
     }
 }
 
-static int
-ask(const char *url, struct curl_slist *lines, int64_t deadline_ms, struct buf *body)
+/* Pure. wait_ms: for all. */
+static enum peerfile_met
+met_of(CURLcode result, long status, bool connected, int64_t wait_ms, int64_t took_ms)
 {
-    int64_t wait_ms = deadline_ms - clock_ms();
+    /* A thread that stood still finds a connection timed out that was made meanwhile. */
+    bool had_time = wait_ms >= PEERFILE_CONNECT_MS && took_ms < PEERFILE_CONNECT_MS + LATE_MS;
+    if (status != 0)
+        return PEERFILE_MET;
+    if (connected)
+        return PEERFILE_MUTE;
+    return result == CURLE_COULDNT_CONNECT || (result == CURLE_OPERATION_TIMEDOUT && had_time)
+               ? PEERFILE_ABSENT
+               : PEERFILE_MUTE;
+}
+
+static int
+ask(const char *url, struct curl_slist *lines, int64_t deadline_ms, struct buf *body,
+    enum peerfile_met *ret_met)
+{
+    int64_t start_ms = clock_ms(), wait_ms = deadline_ms - start_ms;
     if (wait_ms <= 0)
         return ERR_TIMEOUT;
     CURL *easy = prepare(url, lines, wait_ms, body);
     CURLcode result = curl_easy_perform(easy);
     long status = 0;
+    curl_off_t connect_us = 0;
     (void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    (void)curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &connect_us);
     curl_easy_cleanup(easy);
+    *ret_met = met_of(result, status, connect_us > 0, wait_ms, clock_ms() - start_ms);
     return code_of(result, status);
 }
 
 int
 peerfile_get(struct p2p *p, const struct node_addr *addr, const struct digest *d,
-             int64_t deadline_ms, struct buf *ret)
+             int64_t deadline_ms, struct buf *ret, enum peerfile_met *ret_met)
 {
+    *ret_met = PEERFILE_MUTE;
     char path[PATH_MAX_BYTES];
     char url[URL_MAX_BYTES];
     char digest[DIGEST_TEXT_MAX];
@@ -125,7 +146,7 @@ peerfile_get(struct p2p *p, const struct node_addr *addr, const struct digest *d
     if (rc < 0)
         return rc;
     size_t before = ret->len;
-    rc = ask(url, lines, deadline_ms, ret);
+    rc = ask(url, lines, deadline_ms, ret, ret_met);
     curl_slist_free_all(lines);
     if (rc == 0) {
         metric_add(M_manifest_peer, 1);

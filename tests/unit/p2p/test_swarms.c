@@ -356,6 +356,74 @@ who_gives_some_of_another_blob_is_believed_about_that(void **state)
 }
 
 static void
+who_took_no_connection_is_doubted_with_the_first_announcement(void **state)
+{
+    (void)state;
+    struct swarms *x = swarms_new(1);
+    struct swarms_at at = follower(1000);
+    struct digest one = unit_blob(1), two = unit_blob(2);
+    struct node_id nine = unit_node(9);
+    assert_non_null(swarms_open(x, &one, SIZE, WANTS, 1000));
+    nine_has(x, &at, &one);
+    swarms_unmet(x, &nine, 1000);
+    assert_non_null(swarms_open(x, &two, SIZE, WANTS, 1000));
+    nine_has(x, &at, &two);
+    swarms_settle(x, &at, &plan);
+    at.now_ms += SWARM_WHOHAS_MS;
+    plan_clear(&plan);
+    swarms_settle(x, &at, &plan);
+    assert_int_equal(gets_of(&one) + gets_of(&two), 0);
+    assert_int_equal(doubts_told(&one), 1);
+    assert_int_equal(doubts_told(&two), 1);
+    swarms_free(x);
+}
+
+static void
+what_was_announced_before_is_announced_again_with_the_doubt(void **state)
+{
+    (void)state;
+    struct swarms *x = swarms_new(1);
+    struct swarms_at at = follower(1000);
+    struct digest one = unit_blob(1);
+    struct node_id nine = unit_node(9);
+    assert_non_null(swarms_open(x, &one, SIZE, WANTS, 1000));
+    swarms_settle(x, &at, &plan);
+    at.now_ms += SWARM_WHOHAS_MS;
+    swarms_settle(x, &at, &plan);
+    assert_int_equal(count(PLAN_POST), 1);
+    assert_int_equal(doubts_told(&one), 0);
+    for (unsigned times = 0; times < 2; times++) { /* the second says nothing new */
+        at.now_ms += SWARM_SPACING_MS;
+        swarms_unmet(x, &nine, at.now_ms);
+        plan_clear(&plan);
+        swarms_settle(x, &at, &plan);
+        assert_int_equal(doubts_told(&one), times == 0);
+    }
+    swarms_free(x);
+}
+
+static void
+who_gave_a_piece_lately_is_not_doubted_for_one_connection(void **state)
+{
+    (void)state;
+    struct swarms *x = swarms_new(1);
+    struct swarms_at at = follower(1000);
+    struct digest one = unit_blob(1);
+    struct node_id nine = unit_node(9);
+    assert_non_null(swarms_open(x, &one, SIZE, WANTS, 1000));
+    nine_has(x, &at, &one);
+    swarms_settle(x, &at, &plan);
+    end_get(x, &at, &one, SWARM_DONE);
+    swarms_unmet(x, &nine, 1000 + SWARM_DOUBT_MS);
+    end_get(x, &at, &one, SWARM_DONE);
+    assert_int_equal(gets_of(&one), 1);
+    swarms_unmet(x, &nine, 1001 + SWARM_DOUBT_MS);
+    end_get(x, &at, &one, SWARM_DENIED);
+    assert_int_equal(gets_of(&one), 0);
+    swarms_free(x);
+}
+
+static void
 blobs_are_announced_together(void **state)
 {
     (void)state;
@@ -886,6 +954,9 @@ main(void)
         cmocka_unit_test(an_answer_ends_the_wait_and_the_holder_is_asked),
         cmocka_unit_test(who_gives_nothing_of_a_blob_is_asked_for_no_other_one),
         cmocka_unit_test(who_gives_some_of_another_blob_is_believed_about_that),
+        cmocka_unit_test(who_took_no_connection_is_doubted_with_the_first_announcement),
+        cmocka_unit_test(what_was_announced_before_is_announced_again_with_the_doubt),
+        cmocka_unit_test(who_gave_a_piece_lately_is_not_doubted_for_one_connection),
         cmocka_unit_test(blobs_are_announced_together),
         cmocka_unit_test(every_blob_of_a_request_is_answered),
         cmocka_unit_test(a_new_tracker_without_others_begins_at_once),

@@ -14,6 +14,7 @@ struct other {
     atomic_bool silent;
     char path[256];
     bool admitted;
+    enum peerfile_met met; /* at the last request */
 };
 
 static enum MHD_Result
@@ -101,7 +102,7 @@ get(struct other *o, size_t limit, int64_t wait_ms, struct buf *ret)
     struct digest d;
     digest_of(DIGEST_SHA256, manifest, sizeof manifest - 1, &d);
     buf_init(ret, limit);
-    return peerfile_get(o->own, &addr, &d, clock_ms() + wait_ms, ret);
+    return peerfile_get(o->own, &addr, &d, clock_ms() + wait_ms, ret, &o->met);
 }
 
 static void
@@ -118,6 +119,7 @@ a_manifest_comes_by_its_digest_and_the_request_is_signed(void **state)
     assert_true(text_starts(o->path, PIECE_MANIFEST_PATH));
     assert_string_equal(o->path + strlen(PIECE_MANIFEST_PATH), digest);
     assert_true(o->admitted);
+    assert_int_equal(o->met, PEERFILE_MET);
     buf_release(&b);
 }
 
@@ -155,6 +157,7 @@ a_refusal_says_which(void **state)
         struct buf b;
         o->status = table[i].status;
         assert_int_equal(get(o, 4096, 5000, &b), table[i].code);
+        assert_int_equal(o->met, PEERFILE_MET);
         assert_int_equal(b.len, 0);
         buf_release(&b);
     }
@@ -167,11 +170,17 @@ a_node_that_is_silent_or_gone_holds_up_nobody(void **state)
     struct buf b;
     atomic_store(&o->silent, true);
     assert_int_equal(get(o, 4096, 100, &b), ERR_TIMEOUT);
+    assert_int_equal(o->met, PEERFILE_MUTE);
+    assert_int_equal(get(o, 4096, PEERFILE_CONNECT_MS + 50, &b), ERR_TIMEOUT);
+    assert_int_equal(o->met, PEERFILE_MUTE); /* it is connected */
     atomic_store(&o->silent, false);
     assert_int_equal(get(o, 4096, 0, &b), ERR_TIMEOUT);
+    assert_int_equal(o->met, PEERFILE_MUTE);
     struct node_addr nobody = loopback(1);
     struct digest d = {0};
-    assert_int_equal(peerfile_get(o->own, &nobody, &d, clock_ms() + 5000, &b), ERR_UPSTREAM);
+    assert_int_equal(peerfile_get(o->own, &nobody, &d, clock_ms() + 5000, &b, &o->met),
+                     ERR_UPSTREAM);
+    assert_int_equal(o->met, PEERFILE_ABSENT);
     buf_release(&b);
 }
 

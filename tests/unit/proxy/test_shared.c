@@ -3,6 +3,7 @@
 #include "base/metric.h"
 #include "base/thread.h"
 #include "tests/unit/proxy/node.h"
+#include <poll.h>
 
 #define OCI "application/vnd.oci.image.manifest.v1+json"
 
@@ -221,6 +222,52 @@ a_tag_that_upstream_took_back_is_gone_for_all(void **state)
     close_site(&s);
 }
 
+/* In place of the node's peer port: takes connections, and answers nobody. */
+static int
+fall_mute(struct node *n)
+{
+    char address[SERVER_ADDRESS_MAX];
+    struct err e = {0};
+    int fd;
+    port_close(n->peer_port);
+    n->peer_port = NULL;
+    (void)snprintf(address, sizeof address, "127.0.0.1:%d", n->peer_number);
+    if (server_listen(address, &fd, &e) < 0)
+        fail_msg("%s", e.text);
+    return fd;
+}
+
+/* How many of those that connected asked for a manifest. */
+static unsigned
+asked_for_manifest(int fd)
+{
+    unsigned count = 0;
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    while (poll(&ready, 1, 0) == 1) {
+        char line[64] = "";
+        int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+        assert_true(client >= 0);
+        ssize_t got = recv(client, line, sizeof line - 1, MSG_DONTWAIT);
+        count += got > 0 && text_starts(line, "GET " PIECE_MANIFEST_PATH);
+        assert_int_equal(close(client), 0);
+    }
+    return count;
+}
+
+static void
+a_holder_that_does_not_answer_is_asked_once_for_tag_and_digest(void **state)
+{
+    (void)state;
+    struct site s = open_site("", "");
+    join_all(&s);
+    assert_int_equal(pull_tag(&s, 0), 200);
+    int fd = fall_mute(s.nodes[0]);
+    assert_int_equal(pull_tag(&s, 1), 200);
+    assert_int_equal(asked_for_manifest(fd), 1);
+    assert_int_equal(close(fd), 0);
+    close_site(&s);
+}
+
 int
 main(void)
 {
@@ -231,6 +278,7 @@ main(void)
         cmocka_unit_test(what_a_node_has_from_an_earlier_run_is_found),
         cmocka_unit_test(what_a_clients_own_credentials_open_is_not_shared),
         cmocka_unit_test(a_tag_that_upstream_took_back_is_gone_for_all),
+        cmocka_unit_test(a_holder_that_does_not_answer_is_asked_once_for_tag_and_digest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
