@@ -36,16 +36,26 @@ note_bytes(struct run *r, size_t len)
         trail_heard(r->trail, (uint32_t)(r->piece_start / piece_bytes(r->call.want.size)));
 }
 
-/* 0; ERR_AGAIN: no room, everything is kept; 1: the claim ends before what is held. */
+/* What is written at once: up to the next edge of the blob. */
+static size_t
+next_write(const struct run *r)
+{
+    uint64_t left = RUN_EDGE_BYTES - r->gap.start % RUN_EDGE_BYTES;
+    return r->good < left ? r->good : (size_t)left;
+}
+
+/* One write; there may be more. 0; ERR_AGAIN: no room, everything is kept; 1: the claim ends before
+ * what is held. */
 static int
 flush(struct run *r)
 {
-    if (r->good == 0)
+    size_t want = next_write(r);
+    if (want == 0)
         return 0;
     uint64_t limit = blob_claim_limit(r->blob, &r->claim);
     r->gap.end = limit > r->gap.start ? limit : r->gap.start;
     uint64_t room = r->gap.end - r->gap.start;
-    size_t len = r->good < room ? r->good : (size_t)room;
+    size_t len = want < room ? want : (size_t)room;
     int code = len == 0
                    ? 0
                    : blob_write(r->blob, r->gap.start, r->buffer, len, r->call.source->body_source);
@@ -55,13 +65,15 @@ flush(struct run *r)
         return code;
     }
     note_bytes(r, len);
-    bool cut = len < r->good;
+    bool cut = len < want;
+    size_t gone = cut ? r->good : len;
     r->gap.start += len;
     r->got_bytes += len;
-    r->held -= r->good;
-    memmove(r->buffer, r->buffer + r->good, r->held);
-    r->good = 0;
-    patience_bytes(r->patience, clock_ms(), len);
+    r->held -= gone;
+    memmove(r->buffer, r->buffer + gone, r->held);
+    r->good -= gone;
+    r->good_since_ms = clock_ms();
+    patience_bytes(r->patience, r->good_since_ms, len);
     if (len > 0 && r->call.source->body_source == BLOB_FROM_UPSTREAM)
         patience_amid(r->patience);
     return cut ? 1 : 0;
@@ -147,21 +159,22 @@ static int
 on_bytes(void *arg, const char *bytes, size_t len)
 {
     struct run *r = arg;
-    if (r->held + len > r->cap) {
-        int code = flush(r);
-        if (code != 0)
-            return code;
-    }
+    int code = 0;
+    while (code == 0 && r->good > 0 && r->held + len > r->cap)
+        code = flush(r);
+    if (code != 0)
+        return code;
     uint64_t next = r->gap.start + r->held;
     if (next >= r->gap.end)
         return 1;
     uint64_t room = r->gap.end - next;
     if (r->unpack == NULL)
         count(r, len);
-    int code = take(r, bytes, len < room ? len : (size_t)room);
-    if (code != 0 || r->got_bytes > 0)
+    code = take(r, bytes, len < room ? len : (size_t)room);
+    bool due = r->got_bytes == 0 || next_write(r) < r->good; /* the first bytes do not wait */
+    if (code != 0 || !due)
         return code;
-    code = flush(r); /* the first bytes do not wait */
+    code = flush(r);
     return code == ERR_AGAIN ? 0 : code;
 }
 
@@ -330,7 +343,9 @@ write_good(struct run *r, int64_t now_ms, bool woken)
         return;
     }
     bool was_blocked = r->blocked;
-    int code = flush(r);
+    int code = 0;
+    while (code == 0 && r->good > 0)
+        code = flush(r);
     if (code == ERR_AGAIN) {
         r->good_since_ms = now_ms;
         wire_wake_at(r->call.wire, now_ms + BLOCKED_POLL_MS);

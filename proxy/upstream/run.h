@@ -4,10 +4,12 @@
  *   FREE --run_start--> CALLING --call over--> FLUSHING --all written--> OVER --run_settle--> FREE
  *   FLUSHING, with a word: nobody else writes the piece now --> it is claimed, judged and written
  *
- * Bytes are gathered to RUN_BUFFER_BYTES before they are written, but wait at most FLUSH_MS, and
- * the first ones of a run do not wait at all. Those of a peer are written when their block is
- * whole and its checksum right, or with a word when all of it is there: only then is it claimed, so
- * that others may bring the piece, or the beginning of it, meanwhile. Fetch thread only.
+ * Bytes are gathered up to the next multiple of RUN_EDGE_BYTES before they are written, but wait at
+ * most FLUSH_MS, and the first ones of a run do not wait at all. What is written across such an
+ * edge lies in small pieces of the page cache, and whoever reads it pays for that. Those of a peer
+ * are written when their block is whole and its checksum right, or with a word when all of it is
+ * there: only then is it claimed, so that others may bring the piece, or the beginning of it,
+ * meanwhile. Fetch thread only.
  */
 #ifndef PROXY_RUN_H
 #define PROXY_RUN_H
@@ -17,7 +19,8 @@
 #include "proxy/upstream/trail.h"
 #include "proxy/upstream/unpack.h"
 
-#define RUN_BUFFER_BYTES (256 * 1024) /* docs: the knee of write cost */
+#define RUN_EDGE_BYTES   (256u * 1024)                          /* the knee of write cost */
+#define RUN_BUFFER_BYTES (RUN_EDGE_BYTES + CURL_MAX_WRITE_SIZE) /* what comes across an edge */
 #define FLUSH_MS         10
 #define JUMP_BYTES_MAX   (1024 * 1024) /* bytes read away to reach a gap rather than asked anew */
 

@@ -30,6 +30,7 @@ struct p2p {
     /* lock */
     unsigned wants, leaves, cursors, drops, doubts, bans;
     uint64_t carried[2]; /* bytes: from the registry, from nodes */
+    unsigned across;     /* writes that go over an edge, when all is from the registry, in order */
     uint32_t dropped;    /* bits */
     uint32_t attested;   /* bits */
     uint32_t compared;   /* bits: words of pieces that were not read from the registry */
@@ -191,6 +192,9 @@ p2p_carried(struct p2p *p, const struct node_id *node, enum flow_way way, uint64
 {
     swarm_lock();
     must(way == FLOW_IN);
+    uint64_t at = p->carried[0];
+    if (at / RUN_EDGE_BYTES != (at + bytes - 1) / RUN_EDGE_BYTES)
+        p->across++;
     p->carried[!node_is_none(node)] += bytes;
     swarm_unlock();
 }
@@ -446,6 +450,19 @@ a_lease_of_all_is_one_plain_get(void **state)
     assert_int_equal(swarm.progress_bytes[1], FAKE_BYTES);
     assert_int_equal(swarm.pieces[1], (1u << PIECES) - 1);
     assert_int_equal(swarm.leaves, 0);
+}
+
+/* What is written across one lies in small pieces of the page cache. */
+static void
+no_write_goes_over_an_edge(void **state)
+{
+    struct bench *b = *state;
+    static struct pull p;
+    start_wanted(b, "plain", &p);
+    assert_int_equal(outcome(order_wan(b, 1, 0, PIECES)), SWARM_DONE);
+    assert_int_equal(end_pull(&p), 0);
+    assert_int_equal(swarm.carried[0], FAKE_BYTES);
+    assert_int_equal(swarm.across, 0);
 }
 
 static void
@@ -1820,6 +1837,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_that_are_compared_as_a_whole_have_bounded_memory),
         WITH_NODE(a_lease_of_all_is_one_plain_get),
+        WITH_NODE(no_write_goes_over_an_edge),
         WITH_NODE(pieces_come_from_where_they_were_ordered),
         WITH_NODE(a_reader_that_waits_is_told_and_its_piece_hurries),
         WITH_NODE(a_blob_that_goes_on_tells_what_is_here),
