@@ -13,7 +13,6 @@
 #include "base/text.h"
 #include "base/thread.h"
 #include "proxy/upstream/fill.h"
-#include "proxy/upstream/gather.h"
 #include "proxy/upstream/history.h"
 #include "proxy/upstream/inquiry.h"
 #include "proxy/upstream/mend.h"
@@ -27,6 +26,10 @@
 #define LISTED_MAX   256  /* transfers that /api/v1/transfers can show */
 #define LIST_MS      250  /* how old the list may be */
 #define SLEEP_MS_MAX 1000
+/* Bodies of which a turn brings so little are let gather for so long: a turn for every few packets
+ * costs more than what they bring, and nobody waits for them. */
+#define GATHER_BYTES (128u * 1024)
+#define GATHER_MS    4
 
 enum note_kind { NOTE_BLOB, NOTE_HURRY, NOTE_GET, NOTE_STOP, NOTE_BAN };
 
@@ -64,7 +67,6 @@ struct fetch {
 
     /* fetch thread only */
     struct wire wire;
-    struct gather gather;
     struct fill_world world;
     struct inquiry_node *inquiries;
     struct fill_node *fills; /* newest first */
@@ -291,9 +293,9 @@ let_gather(struct fetch *f, int64_t wait_ms)
 {
     struct pollfd fds[] = {{.fd = mailbox_fd(&f->asks), .events = POLLIN},
                            {.fd = mailbox_fd(&f->notes), .events = POLLIN}};
-    int64_t most_ms = GATHER_US / 1000;
-    if (gather_look(&f->gather, f->wire.came_bytes, clock_us()) && wait_ms > 0)
-        (void)poll(fds, ARRAY_LEN(fds), (int)(wait_ms < most_ms ? wait_ms : most_ms));
+    bool trickles = f->wire.came_bytes > 0 && f->wire.came_bytes < GATHER_BYTES;
+    if (trickles && wait_ms > 0)
+        (void)poll(fds, ARRAY_LEN(fds), (int)(wait_ms < GATHER_MS ? wait_ms : GATHER_MS));
 }
 
 static void
