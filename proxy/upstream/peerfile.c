@@ -10,7 +10,7 @@
 #define PATH_MAX_BYTES (sizeof PIECE_MANIFEST_PATH + DIGEST_TEXT_MAX)
 #define URL_MAX_BYTES  (PATH_MAX_BYTES + INET6_ADDRSTRLEN + 32)
 #define AUTH_LINE_MAX  (sizeof PIECE_AUTH + 2 + SEAL_TEXT_MAX)
-#define LATE_MS        250 /* after its limit, a timeout says nothing of the node */
+#define LATE_MS        100 /* after its limit, a timeout says nothing of the node */
 
 static int
 print_url(const struct node_addr *addr, const char *path, char ret[URL_MAX_BYTES])

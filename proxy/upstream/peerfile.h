@@ -8,7 +8,7 @@
 #include "base/digest.h"
 #include "p2p/p2p.h"
 
-#define PEERFILE_CONNECT_MS 500
+#define PEERFILE_CONNECT_MS 250
 
 /* What is known of the node itself. */
 enum peerfile_met {
