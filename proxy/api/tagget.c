@@ -2,7 +2,7 @@
  * What a tag names: revalidated upstream by HEAD, and for a while stale when upstream fails.
  *
  *   known, younger than tags.revalidate      serve
- *   another node of the site knows it so     its manifest, from that node, else by digest
+ *   another node of the site knows it so     its manifest, from that node
  *   HEAD: the digest that we know            serve, and it is young again
  *   HEAD: another digest                     its manifest, by digest
  *   HEAD without a digest, or of one that    GET by tag
@@ -122,14 +122,6 @@ ask(struct request *r, const struct lookup *l, struct page **ret)
     return REASON_NONE;
 }
 
-static void
-learn(struct request *r, const struct lookup *l, const struct page *page)
-{
-    uint64_t age_ms = l->site.answer.value.age_ms;
-    put(r, l, page, clock_wall_s() - (int64_t)((age_ms + 999) / 1000));
-    shared_tell(r, l->key, page, age_ms);
-}
-
 /* What another node says that the tag names. */
 static bool
 take_from_site(struct request *r, const struct lookup *l, struct page **ret)
@@ -137,18 +129,10 @@ take_from_site(struct request *r, const struct lookup *l, struct page **ret)
     struct page *page = shared_take(r, &l->site);
     if (!page)
         return false;
-    learn(r, l, page);
+    uint64_t age_ms = l->site.answer.value.age_ms;
+    put(r, l, page, clock_wall_s() - (int64_t)((age_ms + 999) / 1000));
+    shared_tell(r, l->key, page, age_ms);
     *ret = page;
-    return true;
-}
-
-/* The same when no holder gives it: upstream need not be asked what it is. */
-static bool
-fetch_for_site(struct request *r, const struct lookup *l, struct page **ret)
-{
-    if (manifestget_digest(r, &l->site.answer.value.digest, ret))
-        return false;
-    learn(r, l, *ret);
     return true;
 }
 
@@ -156,7 +140,7 @@ static enum reason
 ask_through_site(struct request *r, struct lookup *l, struct page **ret)
 {
     shared_ask_tag(r, l->key, &l->site);
-    if (l->site.fresh && (take_from_site(r, l, ret) || fetch_for_site(r, l, ret)))
+    if (l->site.fresh && take_from_site(r, l, ret))
         return REASON_NONE;
     enum reason why = ask(r, l, ret);
     if (why)
