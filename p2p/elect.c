@@ -389,7 +389,8 @@ hear_tracker(struct elect *e, const struct members *m, const struct elect_claim 
         p->reply = e->role == ELECT_TRACKER;
         return;
     }
-    if (order > 0 && (b->flags & WIRE_VOTED) != 0) {
+    bool first = order > 0 || (order == 0 && e->heard_ms == ELECT_NEVER); /* by hearsay before */
+    if (first && (b->flags & WIRE_VOTED) != 0) {
         pause_votes(e, now_ms);
         if (e->role == ELECT_TRACKER)
             e->unfit_ms = now_ms + ELECT_UNFIT_MS;

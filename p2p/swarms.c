@@ -152,7 +152,8 @@ gave(const struct swarms *x, const struct node_id *node, int64_t since_ms)
 void
 swarms_unmet(struct swarms *x, const struct node_id *node, int64_t now_ms)
 {
-    if (suspects_hold(&x->suspects, node, now_ms) || gave(x, node, now_ms - SWARM_DOUBT_MS))
+    /* Who gave something may have lost a packet: its pieces will tell. */
+    if (suspects_hold(&x->suspects, node, now_ms) || gave(x, node, now_ms - SWARMS_GAVE_MS))
         return;
     suspects_add(&x->suspects, node, now_ms, now_ms);
     for (size_t i = 0; i < x->count; i++) {

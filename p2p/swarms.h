@@ -10,7 +10,8 @@
 #define SWARMS_MAX       256
 #define SWARMS_SEED_MS   60000 /* that long a stored blob that nobody asks for is offered */
 #define SWARMS_LEARN_MS  300 /* a tracker of others that was not deputy listens before it grants */
-#define SWARMS_JITTER_MS 5   /* times members: spread of announcements to a new tracker */
+#define SWARMS_GAVE_MS   30000 /* who gave a piece since is there, whatever a connection says */
+#define SWARMS_JITTER_MS 5     /* times members: spread of announcements to a new tracker */
 
 struct swarms;
 

@@ -231,7 +231,22 @@ take_landed(struct request *r, const struct digest *d, struct page **ret)
     return REASON_NONE;
 }
 
-/* Another node that has read it through the same repository, else upstream. */
+/* Of a node that has read it through the same repository. */
+static bool
+take_named(struct request *r, const char *key, const struct digest *d, const struct shared_word *w,
+           struct page **ret)
+{
+    if (!w->fresh || !digest_equal(&w->answer.value.digest, d))
+        return false;
+    struct page *page = shared_take(r, w);
+    if (!page)
+        return false;
+    shared_tell(r, key, page, w->answer.value.age_ms);
+    *ret = page;
+    return true;
+}
+
+/* Another node, else upstream. */
 static enum reason
 obtain_through_site(struct request *r, const struct digest *d, enum access_verdict verdict,
                     const struct link *link, struct page **ret)
@@ -240,15 +255,12 @@ obtain_through_site(struct request *r, const struct digest *d, enum access_verdi
     struct shared_word word;
     shared_manifest_key(r, d, key);
     shared_ask_manifest(r, key, &word);
-    if (word.fresh && digest_equal(&word.answer.value.digest, d)) {
-        struct page *page = shared_take(r, &word);
-        if (page) {
-            shared_tell(r, key, page, word.answer.value.age_ms);
-            *ret = page;
-            return REASON_NONE;
-        }
-    }
+    if (take_named(r, key, d, &word, ret))
+        return REASON_NONE;
     enum reason why = obtain(r, d, verdict, link, ret);
+    r->mute_count = 0; /* once more, perhaps only a packet was lost */
+    if (why == REASON_upstream && take_named(r, key, d, &word, ret))
+        return REASON_NONE;
     if (why)
         shared_failed(r, key, why);
     else

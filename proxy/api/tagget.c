@@ -163,6 +163,7 @@ serve_stale_of_site(struct request *r, struct lookup *l, struct page **ret)
 {
     if (!l->site.answer.known)
         shared_ask_anybody(r, l->key, &l->site);
+    r->mute_count = 0; /* nobody else is left: once more, perhaps only a packet was lost */
     uint64_t age_ms = l->site.answer.value.age_ms;
     bool younger = l->plan != TAG_ASK_ELSE_STALE || l->age_ms < 0 || age_ms < (uint64_t)l->age_ms;
     if (!l->site.stale || !younger || !take_from_site(r, l, ret))

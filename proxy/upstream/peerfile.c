@@ -5,12 +5,13 @@
 #include "base/text.h"
 #include <arpa/inet.h>
 #include <curl/curl.h>
+#include <errno.h>
 #include <string.h>
 
 #define PATH_MAX_BYTES (sizeof PIECE_MANIFEST_PATH + DIGEST_TEXT_MAX)
 #define URL_MAX_BYTES  (PATH_MAX_BYTES + INET6_ADDRSTRLEN + 32)
 #define AUTH_LINE_MAX  (sizeof PIECE_AUTH + 2 + SEAL_TEXT_MAX)
-#define LATE_MS        100 /* after its limit, a timeout says nothing of the node */
+#define LATE_MS        25 /* after its limit, a timeout says nothing of the node */
 
 static int
 print_url(const struct node_addr *addr, const char *path, char ret[URL_MAX_BYTES])
@@ -98,7 +99,8 @@ code_of(CURLcode result, long status)
 
 /* Pure. wait_ms: for all. */
 static enum peerfile_met
-met_of(CURLcode result, long status, bool connected, int64_t wait_ms, int64_t took_ms)
+met_of(CURLcode result, long status, bool connected, long os_errno, int64_t wait_ms,
+       int64_t took_ms)
 {
     /* A thread that stood still finds a connection timed out that was made meanwhile. */
     bool had_time = wait_ms >= PEERFILE_CONNECT_MS && took_ms < PEERFILE_CONNECT_MS + LATE_MS;
@@ -106,9 +108,10 @@ met_of(CURLcode result, long status, bool connected, int64_t wait_ms, int64_t to
         return PEERFILE_MET;
     if (connected)
         return PEERFILE_MUTE;
-    return result == CURLE_COULDNT_CONNECT || (result == CURLE_OPERATION_TIMEDOUT && had_time)
-               ? PEERFILE_ABSENT
-               : PEERFILE_MUTE;
+    /* Else it is this node that has no descriptor, no route, a firewall. */
+    bool refused = result == CURLE_COULDNT_CONNECT && os_errno == ECONNREFUSED;
+    return refused || (result == CURLE_OPERATION_TIMEDOUT && had_time) ? PEERFILE_ABSENT
+                                                                       : PEERFILE_MUTE;
 }
 
 static int
@@ -121,11 +124,13 @@ ask(const char *url, struct curl_slist *lines, int64_t deadline_ms, struct buf *
     CURL *easy = prepare(url, lines, wait_ms, body);
     CURLcode result = curl_easy_perform(easy);
     long status = 0;
+    long os_errno = 0;
     curl_off_t connect_us = 0;
     (void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
     (void)curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &connect_us);
+    (void)curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_errno);
     curl_easy_cleanup(easy);
-    *ret_met = met_of(result, status, connect_us > 0, wait_ms, clock_ms() - start_ms);
+    *ret_met = met_of(result, status, connect_us > 0, os_errno, wait_ms, clock_ms() - start_ms);
     return code_of(result, status);
 }
 

@@ -32,7 +32,7 @@ note_bytes(struct run *r, size_t len)
                                          s->body_source != BLOB_FROM_PEER},
                     r->gap.start, r->buffer, len);
     /* Now: a turn of the fill looks for pieces that nobody heard before it looks at this run. */
-    if (r->trail != NULL && r->vouched && len > 0)
+    if (r->trail != NULL && r->vouched && r->gap.start + len == r->gap.end)
         trail_heard(r->trail, (uint32_t)(r->piece_start / piece_bytes(r->call.want.size)));
 }
 

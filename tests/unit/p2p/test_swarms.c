@@ -414,10 +414,10 @@ who_gave_a_piece_lately_is_not_doubted_for_one_connection(void **state)
     nine_has(x, &at, &one);
     swarms_settle(x, &at, &plan);
     end_get(x, &at, &one, SWARM_DONE);
-    swarms_unmet(x, &nine, 1000 + SWARM_DOUBT_MS);
+    swarms_unmet(x, &nine, 1000 + SWARMS_GAVE_MS);
     end_get(x, &at, &one, SWARM_DONE);
     assert_int_equal(gets_of(&one), 1);
-    swarms_unmet(x, &nine, 1001 + SWARM_DOUBT_MS);
+    swarms_unmet(x, &nine, 1001 + SWARMS_GAVE_MS);
     end_get(x, &at, &one, SWARM_DENIED);
     assert_int_equal(gets_of(&one), 0);
     swarms_free(x);

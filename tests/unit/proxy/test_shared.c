@@ -268,6 +268,23 @@ a_holder_that_does_not_answer_is_asked_once_for_tag_and_digest(void **state)
     close_site(&s);
 }
 
+/* Perhaps only a packet was lost. */
+static void
+a_holder_that_did_not_answer_is_asked_again_when_upstream_fails(void **state)
+{
+    (void)state;
+    struct site s = open_site("", "");
+    join_all(&s);
+    assert_int_equal(pull_tag(&s, 0), 200);
+    int fd = fall_mute(s.nodes[0]);
+    for (size_t i = 0; i < 2; i++)
+        atomic_store(&s.manifests[i][1].status, 500);
+    assert_int_equal(pull_tag(&s, 1), 404);
+    assert_int_equal(asked_for_manifest(fd), 2);
+    assert_int_equal(close(fd), 0);
+    close_site(&s);
+}
+
 int
 main(void)
 {
@@ -279,6 +296,7 @@ main(void)
         cmocka_unit_test(what_a_clients_own_credentials_open_is_not_shared),
         cmocka_unit_test(a_tag_that_upstream_took_back_is_gone_for_all),
         cmocka_unit_test(a_holder_that_does_not_answer_is_asked_once_for_tag_and_digest),
+        cmocka_unit_test(a_holder_that_did_not_answer_is_asked_again_when_upstream_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
