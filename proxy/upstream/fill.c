@@ -57,12 +57,6 @@ fill_new(struct fill_world *world, const struct origin *o, struct blob *b, uint6
 
 /* ---- requests ---- */
 
-static bool
-is_peer(const struct source *s)
-{
-    return s->body_source != BLOB_FROM_UPSTREAM;
-}
-
 unsigned
 fill_runs(const struct fill *f)
 {
@@ -79,7 +73,7 @@ fill_has_place(const struct fill *f, const struct source *s, bool due)
     if (fill_runs(f) == FILL_RUNS_MAX)
         return false;
     uint64_t buffers = due ? BUFFER_BYTES_MAX : BUFFER_BYTES_MAX - BUFFER_DUE_BYTES;
-    if (is_peer(s))
+    if (source_is_peer(s))
         return w->peer_calls < PEER_CALLS_MAX && w->buffer_bytes + piece_bytes(f->size) <= buffers;
     return w->blob_calls < BLOB_CALLS_MAX && (due || s->blob_calls < REGISTRY_CALLS_MAX) &&
            (!f->background || s->background_calls < BACKGROUND_CALLS_MAX);
@@ -104,7 +98,7 @@ fill_start(struct fill *f, struct source *s, const struct gap *gap, const char *
     while (f->runs[at] != NULL)
         at++;
     struct run *r = f->runs[at] = mem_zalloc(sizeof *r);
-    bool peer = is_peer(s);
+    bool peer = source_is_peer(s);
     r->blob = f->blob;
     r->patience = &f->patience;
     r->trail = f->trail;
@@ -139,7 +133,7 @@ fill_stop(struct fill *f, struct run **run)
     if (r == NULL)
         return;
     struct source *s = r->call.source;
-    bool peer = is_peer(s);
+    bool peer = source_is_peer(s);
     *run = NULL;
     f->world->buffer_bytes -= peer ? r->cap : 0;
     f->ended_bytes[s->body_source] += r->got_bytes;
@@ -156,7 +150,7 @@ static void
 note_trouble(struct fill *f, const struct run *r)
 {
     struct fetch_trouble *t = &f->trouble;
-    bool peer = is_peer(r->call.source);
+    bool peer = source_is_peer(r->call.source);
     t->peers += peer;
     t->upstream += !peer;
     if (!peer && text_copy(t->last, sizeof t->last, r->call.err.text) != 0)
@@ -171,7 +165,7 @@ fill_log_failure(struct fill *f, const struct run *r)
     digest_print(blob_digest(f->blob), digest);
     const struct source *s = r->call.source;
     uint64_t status = (uint64_t)r->call.exchange.head.status;
-    if (is_peer(s)) {
+    if (source_is_peer(s)) {
         if (r->code != ERR_BUSY)
             LOG(peer_failed, LOG_S("peer", s->name), LOG_S("digest", digest),
                 LOG_U("at", r->gap.start), LOG_U("status", status),
@@ -296,8 +290,8 @@ waits_for(const struct fill *f, bool complete)
     for (size_t i = 0; i < FILL_RUNS_MAX; i++) {
         if (f->runs[i] == NULL)
             continue;
-        peers = peers || is_peer(f->runs[i]->call.source);
-        upstream = upstream || !is_peer(f->runs[i]->call.source);
+        peers = peers || source_is_peer(f->runs[i]->call.source);
+        upstream = upstream || !source_is_peer(f->runs[i]->call.source);
     }
     if (complete)
         return FETCH_WAIT_CHECK;
@@ -412,7 +406,7 @@ static bool
 awaits_head(const struct fill *f)
 {
     for (size_t i = 0; i < FILL_RUNS_MAX; i++)
-        if (f->runs[i] != NULL && !is_peer(f->runs[i]->call.source) &&
+        if (f->runs[i] != NULL && !source_is_peer(f->runs[i]->call.source) &&
             call_awaits_head(&f->runs[i]->call))
             return true;
     return false;

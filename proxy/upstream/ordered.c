@@ -74,12 +74,6 @@ struct ordered {
     struct order orders[SWARM_GETS_MAX];
 };
 
-static bool
-is_peer(const struct source *s)
-{
-    return s->body_source != BLOB_FROM_UPSTREAM;
-}
-
 static uint64_t
 piece_start(const struct fill *f, uint32_t piece)
 {
@@ -196,7 +190,7 @@ finish(struct fill *f, struct order *o, enum swarm_end how)
         fill_stop(f, o->run);
     }
     p2p_end(f->ordered->p2p, blob_digest(f->blob), o->id, how, took_us, busy_ms);
-    if (is_peer(o->source)) {
+    if (source_is_peer(o->source)) {
         peer_count(how);
         peer_drop(&o->source);
     }
@@ -303,7 +297,7 @@ next_gap(struct fill *f, const struct order *o, struct gap *ret)
 {
     uint64_t start = piece_start(f, o->piece);
     /* A peer gives one piece at a time. */
-    uint64_t end = is_peer(o->source) ? piece_start(f, o->piece + 1) : o->end;
+    uint64_t end = source_is_peer(o->source) ? piece_start(f, o->piece + 1) : o->end;
     if (!o->has_word)
         return blob_claim_in(f->blob, start, end, ret);
     *ret = (struct gap){blob_held_end(f->blob, start), end};
@@ -319,7 +313,7 @@ go_on(struct fill *f, struct order *o, int64_t now_ms)
         finish(f, o, SWARM_DONE);
         return;
     }
-    if (!is_peer(o->source) && now_ms < f->upstream->no_ranges_until_ms) {
+    if (!source_is_peer(o->source) && now_ms < f->upstream->no_ranges_until_ms) {
         f->ordered->no_parts = true;
         return;
     }
@@ -346,7 +340,7 @@ how_it_ended(const struct order *o, const struct run *r)
         r->code == ERR_UPSTREAM || (r->code == ERR_TIMEOUT && took_ms < PEER_CONNECT_MS + LATE_MS);
     bool denied = r->call.judged ? r->code == ERR_NOT_FOUND || r->code == ERR_UPSTREAM
                                  : network && r->call.exchange.peer_ip[0] == '\0';
-    return is_peer(o->source) && denied ? SWARM_DENIED : SWARM_FAILED;
+    return source_is_peer(o->source) && denied ? SWARM_DENIED : SWARM_FAILED;
 }
 
 static bool
@@ -377,8 +371,8 @@ is_brought(const struct fill *f, const struct order *but)
         const struct order *o = &f->ordered->orders[i];
         if (o == but || o->run == NULL)
             continue;
-        if (is_peer(o->source) ? but->is_sip && o->piece == but->piece
-                               : !o->is_sip || (*o->run)->got_bytes > 0)
+        if (source_is_peer(o->source) ? but->is_sip && o->piece == but->piece
+                                      : !o->is_sip || (*o->run)->got_bytes > 0)
             return true;
     }
     return false;
@@ -415,7 +409,7 @@ settle_failure(struct fill *f, struct order *o, int64_t now_ms)
         fill_end(f, r->code, NULL);
     else if (sent_all(r) && now_ms < f->upstream->no_ranges_until_ms)
         f->ordered->no_parts = true;
-    else if (!is_peer(o->source) && !is_brought(f, o))
+    else if (!source_is_peer(o->source) && !is_brought(f, o))
         take_failure(f, r, now_ms);
     if (!f->over)
         finish(f, o, how_it_ended(o, r));
@@ -427,7 +421,7 @@ settle(struct fill *f, struct order *o, int64_t now_ms)
 {
     const struct run *r = *o->run;
     note_reach(&f->world->reach, r, now_ms);
-    if (!is_peer(o->source))
+    if (!source_is_peer(o->source))
         fill_keep_etag(f, r);
     if (r->code == 0 && is_done(f, o)) {
         finish(f, o, SWARM_DONE);
@@ -455,7 +449,7 @@ end_sips(struct fill *f, uint32_t first, uint32_t count)
 static void
 step_order(struct fill *f, struct order *o, int64_t now_ms, bool woken)
 {
-    if (is_peer(o->source))
+    if (source_is_peer(o->source))
         f->ordered->peers_ms = now_ms;
     if (o->run != NULL) {
         run_step(*o->run, now_ms, woken);
@@ -583,7 +577,7 @@ is_asking(const struct ordered *w, bool registry_only)
 {
     for (size_t i = 0; i < SWARM_GETS_MAX; i++) {
         const struct order *o = &w->orders[i];
-        if (o->id != 0 && o->run != NULL && !(registry_only && is_peer(o->source)))
+        if (o->id != 0 && o->run != NULL && !(registry_only && source_is_peer(o->source)))
             return true;
     }
     return false;
@@ -669,7 +663,7 @@ void
 ordered_quit(struct fill *f)
 {
     for (size_t i = 0; f->ordered != NULL && i < SWARM_GETS_MAX; i++)
-        if (f->ordered->orders[i].id != 0 && !is_peer(f->ordered->orders[i].source))
+        if (f->ordered->orders[i].id != 0 && !source_is_peer(f->ordered->orders[i].source))
             f->ordered->orders[i].run = NULL;
     ordered_close(f, true);
 }
@@ -684,7 +678,7 @@ ordered_close(struct fill *f, bool leave)
         struct order *o = &w->orders[i];
         if (o->run != NULL)
             fill_stop(f, o->run);
-        if (o->id != 0 && is_peer(o->source))
+        if (o->id != 0 && source_is_peer(o->source))
             peer_drop(&o->source);
     }
     if (leave)

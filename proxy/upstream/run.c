@@ -74,7 +74,7 @@ flush(struct run *r)
     r->good -= gone;
     r->good_since_ms = clock_ms();
     patience_bytes(r->patience, r->good_since_ms, len);
-    if (len > 0 && r->call.source->body_source == BLOB_FROM_UPSTREAM)
+    if (len > 0 && !source_is_peer(r->call.source))
         patience_amid(r->patience);
     return cut ? 1 : 0;
 }
@@ -213,7 +213,7 @@ run_start(struct run *r, struct wire *w, const struct gap *gap, uint64_t size, i
     if (r->gap.start == 0 && r->gap.end == size)
         r->call.want.gap.end = CACHE_SIZE_UNKNOWN; /* all of it: a plain GET */
     r->call.head_wait_ms = patience_head_wait_ms(r->patience, now_ms);
-    if (r->call.source->body_source == BLOB_FROM_UPSTREAM) {
+    if (!source_is_peer(r->call.source)) {
         r->call.stall_ms = patience_stall_ms(r->patience);
         r->call.want.uncounted = patience_is_uncounted(r->patience);
         int64_t late_ms = source_late_ms(r->call.source, now_ms);

@@ -90,6 +90,13 @@ struct source {
     struct budget retries;
 };
 
+/* Another node, of whatever site; else a registry. */
+static inline bool
+source_is_peer(const struct source *s)
+{
+    return s->body_source != BLOB_FROM_UPSTREAM;
+}
+
 /* How late it is known to answer; 0: it is not. */
 static inline int64_t
 source_late_ms(const struct source *s, int64_t now_ms)
