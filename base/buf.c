@@ -87,16 +87,6 @@ buf_printf(struct buf *b, const char *fmt, ...)
 }
 
 void
-buf_skip(struct buf *b, size_t len)
-{
-    must(len <= b->len);
-    if (len == 0)
-        return;
-    memmove(b->data, b->data + len, b->len - len + 1);
-    b->len -= len;
-}
-
-void
 buf_cut(struct buf *b, size_t len)
 {
     must(len <= b->len);

@@ -18,8 +18,6 @@ void buf_clear(struct buf *b);   /* keeps the memory */
 CHECKED int buf_add(struct buf *b, const void *bytes, size_t len);
 CHECKED int buf_add_text(struct buf *b, const char *text);
 PRINTF(2, 3) CHECKED int buf_printf(struct buf *b, const char *fmt, ...);
-/* Drops the first `len` bytes. */
-void buf_skip(struct buf *b, size_t len);
 /* Drops all behind the first `len` bytes; the memory stays. */
 void buf_cut(struct buf *b, size_t len);
 /* Text of the buffer, "" when empty. Valid until the next change. */

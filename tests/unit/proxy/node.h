@@ -19,6 +19,7 @@
 #include "proxy/peer/port.h"
 #include "proxy/upstream/fetch.h"
 #include "tests/unit/base/unit.h"
+#include "tests/unit/proxy/got.h"
 #include <arpa/inet.h>
 #include <curl/curl.h>
 #include <errno.h>
@@ -57,14 +58,6 @@ struct object {
     atomic_bool no_ranges;  /* all of it is sent, whatever was asked for */
 };
 
-/* What came back. */
-struct got {
-    int status;
-    char head[4096];
-    struct buf body;
-    bool whole; /* as long as Content-Length said */
-    bool reset; /* RST instead of FIN */
-};
 struct node {
     struct MHD_Daemon *upstream;
     struct object objects[OBJECTS_MAX];
@@ -472,75 +465,7 @@ node_folder(const struct node *n)
 static inline int
 node_connect(struct node *n)
 {
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)n->port),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
-    return fd;
-}
-
-static inline void
-got_release(struct got *g)
-{
-    buf_release(&g->body);
-}
-
-/* The value of a header, "" when absent; valid until the next call. */
-static inline const char *
-got_header(const struct got *g, const char *name)
-{
-    static _Thread_local char value[1024];
-    size_t len = strlen(name);
-    for (const char *line = strstr(g->head, "\r\n"); line; line = strstr(line + 2, "\r\n")) {
-        const char *at = line + 2;
-        if (strncasecmp(at, name, len) != 0 || at[len] != ':')
-            continue;
-        at += len + 1 + strspn(at + len + 1, " ");
-        (void)snprintf(value, sizeof value, "%.*s", (int)strcspn(at, "\r"), at);
-        return value;
-    }
-    return "";
-}
-
-/* Until so much is there, or the end: what the last recv said. */
-static inline ssize_t
-receive(int fd, struct buf *ret, size_t enough)
-{
-    char block[65536];
-    ssize_t n = 1;
-    while (ret->len < enough && (n = recv(fd, block, sizeof block, 0)) > 0)
-        assert_int_equal(buf_add(ret, block, (size_t)n), 0);
-    return n;
-}
-
-/* Everything until the other side ends. */
-static inline void
-read_all(int fd, struct got *ret)
-{
-    buf_init(&ret->body, 128u << 20);
-    ssize_t n = receive(fd, &ret->body, SIZE_MAX);
-    ret->reset = n < 0 && errno == ECONNRESET;
-}
-
-static inline void
-split_head(struct got *g, bool head_only)
-{
-    const char *text = buf_text(&g->body);
-    const char *end = g->body.len > 0 ? strstr(text, "\r\n\r\n") : NULL;
-    if (!end)
-        return;
-    size_t len = (size_t)(end - text) + 4;
-    assert_true(len < sizeof g->head);
-    memcpy(g->head, text, len);
-    g->head[len] = 0;
-    buf_skip(&g->body, len);
-    (void)sscanf(g->head, "HTTP/1.%*d %d", &g->status);
-    const char *length = got_header(g, "Content-Length");
-    g->whole = length[0] && strtoul(length, NULL, 10) == (head_only ? 0 : g->body.len);
-    if (head_only)
-        g->whole = g->body.len == 0;
+    return got_connect(n->port);
 }
 
 /* Raw bytes there, everything back. */
@@ -550,9 +475,9 @@ node_send_raw(struct node *n, const void *bytes, size_t len, struct got *ret)
     memset(ret, 0, sizeof *ret);
     int fd = node_connect(n);
     assert_int_equal(send(fd, bytes, len, MSG_NOSIGNAL), len);
-    read_all(fd, ret);
+    got_read(fd, ret);
     fd_close(&fd);
-    split_head(ret, false);
+    got_split(ret, false);
 }
 
 /* One request on a connection of its own. `headers` end in \r\n each. */
@@ -565,10 +490,10 @@ node_ask(struct node *n, const char *method, const char *target, const char *hea
     char *text = mem_printf("%s %s HTTP/1.1\r\nHost: node\r\nConnection: close\r\n%s\r\n", method,
                             target, headers);
     assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
-    read_all(fd, ret);
+    got_read(fd, ret);
     fd_close(&fd);
     mem_free(text);
-    split_head(ret, strcmp(method, "HEAD") == 0);
+    got_split(ret, strcmp(method, "HEAD") == 0);
 }
 
 #endif

@@ -8,6 +8,7 @@
 #include "proxy/peer/port.h"
 #include "proxy/settings.h"
 #include "tests/unit/cache/room.h"
+#include "tests/unit/proxy/got.h"
 #include <arpa/inet.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
@@ -109,59 +110,20 @@ close_house(struct house *h)
 
 /* ---- a client ---- */
 
-struct got {
-    int status;
-    char head[4096];
-    struct buf body;
-};
-
 static int
 dial(const struct house *h)
 {
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)h->number),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
-    return fd;
-}
-
-static const char *
-header(const struct got *g, const char *name)
-{
-    static _Thread_local char value[1024];
-    size_t len = strlen(name);
-    for (const char *line = strstr(g->head, "\r\n"); line; line = strstr(line + 2, "\r\n")) {
-        const char *at = line + 2;
-        if (strncasecmp(at, name, len) != 0 || at[len] != ':')
-            continue;
-        at += len + 1 + strspn(at + len + 1, " ");
-        (void)snprintf(value, sizeof value, "%.*s", (int)strcspn(at, "\r"), at);
-        return value;
-    }
-    return "";
+    return got_connect(h->number);
 }
 
 /* Everything until the other side ends. */
 static void
 take(int fd, struct got *ret)
 {
-    static _Thread_local char block[65536];
-    ssize_t n;
     *ret = (struct got){0};
-    buf_init(&ret->body, 64 * MIB);
-    while ((n = recv(fd, block, sizeof block, 0)) > 0)
-        assert_int_equal(buf_add(&ret->body, block, (size_t)n), 0);
-    assert_true(n == 0 || errno != ECONNRESET);
-    const char *end = ret->body.len > 0 ? strstr(ret->body.data, "\r\n\r\n") : NULL;
-    if (!end)
-        return;
-    size_t len = (size_t)(end - ret->body.data) + 4;
-    assert_true(len < sizeof ret->head);
-    memcpy(ret->head, ret->body.data, len);
-    buf_skip(&ret->body, len);
-    (void)sscanf(ret->head, "HTTP/1.%*d %d", &ret->status);
+    got_read(fd, ret);
+    assert_false(ret->reset);
+    got_split(ret, false);
 }
 
 static void
@@ -243,7 +205,7 @@ check(const struct got *g, const uint8_t *body, size_t len)
         size_t part = len - at < PIECE_BLOCK_BYTES ? len - at : PIECE_BLOCK_BYTES;
         (void)snprintf(sums + n, 9, "%08x", hash_crc32c(body + at, part));
     }
-    assert_string_equal(header(g, PIECE_CRC), sums);
+    assert_string_equal(got_header(g, PIECE_CRC), sums);
 }
 
 static struct blob *
@@ -281,11 +243,11 @@ a_stored_blob_comes_in_parts_and_whole(void **state)
     check(&g, body + 1000000, 1100001);
     char range[64];
     (void)snprintf(range, sizeof range, "bytes 1000000-2100000/%zu", size);
-    assert_string_equal(header(&g, "Content-Range"), range);
+    assert_string_equal(got_header(&g, "Content-Range"), range);
     buf_release(&g.body);
     ask_saying(&h, path, "bytes=1000000-2100000", "Ps-Crc32c: none", &g);
     assert_int_equal(g.status, 206);
-    assert_string_equal(header(&g, PIECE_CRC), "");
+    assert_string_equal(got_header(&g, PIECE_CRC), "");
     assert_int_equal(g.body.len, 1100001);
     assert_memory_equal(g.body.data, body + 1000000, 1100001);
     buf_release(&g.body);
@@ -424,8 +386,8 @@ pieces_for_another_site_are_packed_when_that_pays(const char *limit)
     path_of(&d, path);
     ask_saying(&h, path, "bytes=300000-1348580", zstd, &g);
     assert_int_equal(g.status, 206);
-    assert_string_equal(header(&g, PIECE_CODING), PIECE_ZSTD);
-    assert_string_equal(header(&g, "Content-Range"), "bytes 300000-1348580/3145728");
+    assert_string_equal(got_header(&g, PIECE_CODING), PIECE_ZSTD);
+    assert_string_equal(got_header(&g, "Content-Range"), "bytes 300000-1348580/3145728");
     AUTO(buf_release) struct buf frame;
     buf_init(&frame, size);
     join_chunks(&g.body, &frame);
@@ -435,18 +397,18 @@ pieces_for_another_site_are_packed_when_that_pays(const char *limit)
     buf_clear(&g.body);
     assert_int_equal(zstd_unpack(frame.data, frame.len, len, &g.body), 0);
     check(&g, body + from, len);
-    (void)snprintf(sums, sizeof sums, "%s", header(&g, PIECE_CRC));
+    (void)snprintf(sums, sizeof sums, "%s", got_header(&g, PIECE_CRC));
     buf_release(&g.body);
     path_of(&noisy, path);
     ask_saying(&h, path, "bytes=300000-1348580", zstd, &g);
-    assert_string_equal(header(&g, PIECE_CODING), "");
+    assert_string_equal(got_header(&g, PIECE_CODING), "");
     check(&g, noise + from, len);
     buf_release(&g.body);
     /* Who did not ask for it gets bytes. */
     path_of(&d, path);
     assert_int_equal(ask_as(&h, h.other, path, "bytes=300000-1348580", &g), 206);
     check(&g, body + from, len);
-    assert_string_equal(header(&g, PIECE_CRC), sums);
+    assert_string_equal(got_header(&g, PIECE_CRC), sums);
     buf_release(&g.body);
     close_house(&h);
     mem_free(noise);
@@ -645,7 +607,7 @@ busy_is_told_honestly_and_a_stalled_reader_loses_its_slot(void **state)
         buf_release(&g.body);
     }
     assert_int_equal(g.status, 503);
-    assert_in_range(strtoul(header(&g, PIECE_BUSY), NULL, 10), 1, 60000);
+    assert_in_range(strtoul(got_header(&g, PIECE_BUSY), NULL, 10), 1, 60000);
     buf_release(&g.body);
     while (status_of(&h, h.other, path, "bytes=0-9") == 503)
         assert_true(clock_ms() - start_ms < 20000);
@@ -723,7 +685,7 @@ without_uploads_every_node_is_sent_away(void **state)
     assert_int_equal(put_whole(h.room.cache, &d, body, 1000), 0);
     path_of(&d, path);
     assert_int_equal(ask_as(&h, h.other, path, NULL, &g), 503);
-    assert_string_equal(header(&g, PIECE_BUSY), "60000");
+    assert_string_equal(got_header(&g, PIECE_BUSY), "60000");
     buf_release(&g.body);
     struct settings *more = limits("limits: {peer_uploads: 2}\n");
     port_reload(h.port, more);

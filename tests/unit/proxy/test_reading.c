@@ -88,11 +88,11 @@ expect_end(const struct way *w)
                             o->path, w->range);
     size_t start = w->range[0] != '\0' ? PART : 0;
     assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
-    (void)receive(fd, &g.body, FIRST - start);
+    (void)got_receive(fd, &g.body, FIRST - start);
     blob_fail(b, w->code);
     blob_release(&b);
-    (void)receive(fd, &g.body, SIZE_MAX);
-    split_head(&g, false);
+    (void)got_receive(fd, &g.body, SIZE_MAX);
+    got_split(&g, false);
     if (g.whole == w->wrong)
         fail_msg("%s after %s: %zu bytes", g.whole ? "complete" : "short", err_text(w->code),
                  g.body.len);
@@ -142,8 +142,8 @@ expect_part(struct node *n, const struct object *o, const char *range, size_t st
     buf_init(&g.body, 2 * SIZE);
     int fd = node_connect(n);
     ask_part(fd, o, range);
-    (void)receive(fd, &g.body, SIZE_MAX);
-    split_head(&g, false);
+    (void)got_receive(fd, &g.body, SIZE_MAX);
+    got_split(&g, false);
     if (g.status != 206 || !g.whole || g.body.len != o->len - start)
         fail_msg("%s: %d, %zu bytes", range, g.status, g.body.len);
     assert_memory_equal(g.body.data, o->bytes + start, o->len - start);
@@ -282,8 +282,8 @@ a_footer_that_does_not_come_is_waited_for(void **state)
     assert_true(blob_claim_in(b, FIRST, SIZE, &rest));
     assert_int_equal(blob_write(b, FIRST, o->bytes + FIRST, SIZE - FIRST, BLOB_FROM_PEER), 0);
     bool in_time = clock_ms() < since_ms + TOO_LATE_MS;
-    (void)receive(fd, &g.body, SIZE_MAX);
-    split_head(&g, false);
+    (void)got_receive(fd, &g.body, SIZE_MAX);
+    got_split(&g, false);
     if (in_time) {
         assert_int_equal(g.status, 206);
         assert_int_equal(g.body.len, 1000);

@@ -673,7 +673,7 @@ draining_refuses_new_and_finishes_running(void **state)
     assert_false(server_drain(node_server(i.node), clock_ms()));
     atomic_store(&i.layer->hold_at, 0);
     struct got g = {0};
-    read_all(fd, &g);
+    got_read(fd, &g);
     assert_true(g.body.len > i.layer->len);
     assert_memory_equal(g.body.data + g.body.len - 1000, i.layer->bytes + i.layer->len - 1000,
                         1000);
