@@ -503,10 +503,3 @@ replicas_sum(const struct replicas *r, int64_t now_ms, unsigned nodes)
     }
     return s;
 }
-
-const struct popular *
-replicas_popular(const struct replicas *r, const struct digest *digest)
-{
-    const struct blob *b = find(r, digest);
-    return b != NULL ? &b->popular : NULL;
-}

@@ -95,6 +95,5 @@ bool replicas_each(const struct replicas *r, size_t i, int64_t now_ms, unsigned 
                    struct digest *ret_digest, struct replicas_of *ret);
 /* Who lacks most comes first (< 0: a), whose copies are not known last. */
 int replicas_compare(const struct replicas_of *a, const struct replicas_of *b);
-const struct popular *replicas_popular(const struct replicas *r, const struct digest *digest);
 
 #endif

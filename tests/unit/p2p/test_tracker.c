@@ -864,7 +864,9 @@ what_nobody_announces_any_more_is_forgotten(void **state)
     assert_true(tracker_knows(t, &d, SIZE));
     tracker_tick(t, TRACKER_ENTRY_TTL_MS + 5001, &orders);
     assert_false(tracker_knows(t, &d, SIZE));
-    assert_non_null(replicas_popular(tracker_replicas(t), &d)); /* how popular it is stays */
+    struct replicas_of popular; /* stays known */
+    assert_true(
+        replicas_each(tracker_replicas(t), 0, TRACKER_ENTRY_TTL_MS + 5001, 2, &d, &popular));
     assert_int_equal(tracker_sum(t).blobs, 0);
     tracker_free(t);
 }
