@@ -186,8 +186,9 @@ is_gone_locked(const struct blob *b, uint64_t pos)
 }
 
 /* True when the byte at pos may be read; ret_end is the end of that run, or pos. */
-bool
-blob_readable_locked(const struct blob *b, uint64_t pos, uint64_t *ret_end)
+static bool readable_locked(const struct blob *b, uint64_t pos, uint64_t *ret_end) NEEDS(b->lock);
+static bool
+readable_locked(const struct blob *b, uint64_t pos, uint64_t *ret_end)
 {
     uint64_t end = pos;
     if (b->pass != NULL) {
@@ -214,7 +215,7 @@ look_locked(const struct blob *b, uint64_t pos, struct blob_state *ret)
 {
     *ret =
         (struct blob_state){.phase = b->phase, .size = b->size, .error = b->error, .sick = b->sick};
-    (void)blob_readable_locked(b, pos, &ret->readable);
+    (void)readable_locked(b, pos, &ret->readable);
     ret->behind = b->window != NULL && pos != UINT64_MAX && window_is_behind_locked(b, pos);
     if (b->pass != NULL) {
         ret->have_bytes = pass_have_bytes_locked(b);
@@ -433,7 +434,7 @@ blob_read(struct blob *b, uint64_t pos, void *ret, size_t len)
     }
     uint64_t end;
     lock_take(&b->lock);
-    bool readable = blob_readable_locked(b, pos, &end);
+    bool readable = readable_locked(b, pos, &end);
     lock_drop(&b->lock);
     if (!readable || len == 0) {
         return 0;

@@ -10,8 +10,6 @@ struct blob *blob_new(struct cache *c, const struct digest *d);
 void blob_set_whole(struct blob *b, int fd, uint64_t size);
 void blob_set_unsure(struct blob *b, int fd, uint64_t size);
 
-bool blob_readable_locked(const struct blob *b, uint64_t pos, uint64_t *ret_end) NEEDS(b->lock);
-
 /* [pos, pos + len), which is here, in a file of its own in memory, at the same place: 0 or -errno.
  */
 CHECKED int blob_copy(const struct blob *b, uint64_t pos, uint64_t len, int *ret_fd);
@@ -35,7 +33,5 @@ CHECKED bool blob_mend(struct blob *b);
 uint64_t blob_hash_end_locked(const struct blob *b) NEEDS(b->lock);
 /* Gives the hasher a blob that may have work for it. Takes no reference of the caller. */
 void blob_hash(struct blob *b);
-/* Asks the disk thread; jobs of one blob are done in the order of enum blob_job. */
-CHECKED int blob_mail(struct blob *b, unsigned jobs);
 
 #endif

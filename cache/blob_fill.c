@@ -321,6 +321,104 @@ blob_begin_patiently(struct blob *b, uint64_t size)
     return begin(b, size, true);
 }
 
+/* ---- hand over to the other threads ---- */
+
+uint64_t
+blob_hash_end_locked(const struct blob *b)
+{
+    uint64_t end = pieces_run_end(b->pieces, b->hashed_bytes);
+    return end == b->size ? end : end - end % HASH_STEP_BYTES;
+}
+
+/* True when the hash threads could do something now. */
+static bool hash_due(const struct blob *b) NEEDS(b->lock);
+static bool
+hash_due(const struct blob *b)
+{
+    lock_must_hold(&b->lock);
+    if (b->phase != BLOB_FILLING || b->hashing || b->sick) {
+        return false;
+    }
+    return blob_hash_end_locked(b) > b->hashed_bytes || b->hashed_bytes == b->size;
+}
+
+void
+blob_hash(struct blob *b)
+{
+    lock_take(&b->lock);
+    bool push = hash_due(b);
+    b->hashing = b->hashing || push;
+    lock_drop(&b->lock);
+    if (push) {
+        hasher_push(&b->cache->hasher, blob_ref(b));
+    }
+}
+
+/* Asks the disk thread; jobs of one blob are done in the order of enum blob_job. */
+static int
+mail(struct blob *b, unsigned jobs)
+{
+    lock_take(&b->lock);
+    bool post = !b->mailed;
+    b->mailed = true;
+    b->jobs |= jobs;
+    lock_drop(&b->lock);
+    if (!post) {
+        return 0;
+    }
+    struct blob *mine = blob_ref(b);
+    int rc = mailbox_post(&b->cache->mailbox, &b->mail);
+    if (rc < 0) {
+        lock_take(&b->lock);
+        b->mailed = false;
+        b->jobs = 0;
+        lock_drop(&b->lock);
+        blob_release(&mine);
+    }
+    return rc;
+}
+
+/* A blob that was stored already and only re-hashed is WHOLE at once. */
+static bool
+verify_locked(struct blob *b)
+{
+    struct cache *c = b->cache;
+    lock_take(&c->lock);
+    lock_take(&b->lock);
+    bool live = b->phase == BLOB_FILLING;
+    if (live) {
+        b->verified = true;
+        b->phase = b->stored ? BLOB_WHOLE : BLOB_VERIFIED;
+        if (b->window == NULL) {
+            pieces_free(b->pieces);
+            b->pieces = NULL;
+        }
+        if (b->stored && b->entry != NULL) {
+            entry_sure(b->entry);
+        }
+        cond_wake(&b->grew);
+    }
+    bool publish = live && !b->stored && b->window == NULL;
+    lock_drop(&b->lock);
+    lock_drop(&c->lock);
+    return publish;
+}
+
+void
+blob_verified(struct blob *b)
+{
+    if (b->foreign) {
+        content_judge(b->cache->content, &b->digest, &b->file, true);
+    }
+    if (verify_locked(b) && mail(b, JOB_PUBLISH) < 0) {
+        blob_end(b, ERR_CLOSED, FATE_DROP);
+    }
+    if (b->foreign) {
+        int rc = mail(b, JOB_RECORD); /* it syncs, which no hash thread waits for */
+        (void)rc;                     /* not recorded: the next start hashes it again */
+    }
+}
+
 /* ---- write ---- */
 
 /* How much of [pos, pos + len) may go to the file now, or the code of a blob that failed, or
@@ -405,107 +503,10 @@ blob_write(struct blob *b, uint64_t pos, const void *bytes, size_t len, enum blo
     blob_hash(b);
     if (jobs != 0) {
         /* Both are for speed and for the next start: without room they are left out. */
-        rc = blob_mail(b, jobs);
+        rc = mail(b, jobs);
         (void)rc;
     }
     return 0;
-}
-
-/* ---- hand over to the other threads ---- */
-
-uint64_t
-blob_hash_end_locked(const struct blob *b)
-{
-    uint64_t end = pieces_run_end(b->pieces, b->hashed_bytes);
-    return end == b->size ? end : end - end % HASH_STEP_BYTES;
-}
-
-/* True when the hash threads could do something now. */
-static bool hash_due(const struct blob *b) NEEDS(b->lock);
-static bool
-hash_due(const struct blob *b)
-{
-    lock_must_hold(&b->lock);
-    if (b->phase != BLOB_FILLING || b->hashing || b->sick) {
-        return false;
-    }
-    return blob_hash_end_locked(b) > b->hashed_bytes || b->hashed_bytes == b->size;
-}
-
-void
-blob_hash(struct blob *b)
-{
-    lock_take(&b->lock);
-    bool push = hash_due(b);
-    b->hashing = b->hashing || push;
-    lock_drop(&b->lock);
-    if (push) {
-        hasher_push(&b->cache->hasher, blob_ref(b));
-    }
-}
-
-int
-blob_mail(struct blob *b, unsigned jobs)
-{
-    lock_take(&b->lock);
-    bool post = !b->mailed;
-    b->mailed = true;
-    b->jobs |= jobs;
-    lock_drop(&b->lock);
-    if (!post) {
-        return 0;
-    }
-    struct blob *mine = blob_ref(b);
-    int rc = mailbox_post(&b->cache->mailbox, &b->mail);
-    if (rc < 0) {
-        lock_take(&b->lock);
-        b->mailed = false;
-        b->jobs = 0;
-        lock_drop(&b->lock);
-        blob_release(&mine);
-    }
-    return rc;
-}
-
-/* A blob that was stored already and only re-hashed is WHOLE at once. */
-static bool
-verify_locked(struct blob *b)
-{
-    struct cache *c = b->cache;
-    lock_take(&c->lock);
-    lock_take(&b->lock);
-    bool live = b->phase == BLOB_FILLING;
-    if (live) {
-        b->verified = true;
-        b->phase = b->stored ? BLOB_WHOLE : BLOB_VERIFIED;
-        if (b->window == NULL) {
-            pieces_free(b->pieces);
-            b->pieces = NULL;
-        }
-        if (b->stored && b->entry != NULL) {
-            entry_sure(b->entry);
-        }
-        cond_wake(&b->grew);
-    }
-    bool publish = live && !b->stored && b->window == NULL;
-    lock_drop(&b->lock);
-    lock_drop(&c->lock);
-    return publish;
-}
-
-void
-blob_verified(struct blob *b)
-{
-    if (b->foreign) {
-        content_judge(b->cache->content, &b->digest, &b->file, true);
-    }
-    if (verify_locked(b) && blob_mail(b, JOB_PUBLISH) < 0) {
-        blob_end(b, ERR_CLOSED, FATE_DROP);
-    }
-    if (b->foreign) {
-        int rc = blob_mail(b, JOB_RECORD); /* it syncs, which no hash thread waits for */
-        (void)rc;                          /* not recorded: the next start hashes it again */
-    }
 }
 
 /* ---- the end ---- */
@@ -591,7 +592,7 @@ blob_end(struct blob *b, int code, enum blob_fate fate)
         content_judge(c->content, &b->digest, &b->file, false);
     }
     if (park) {
-        int rc = blob_mail(b, JOB_SAVE);
+        int rc = mail(b, JOB_SAVE);
         (void)rc; /* the next start then finds an older map, or none */
     }
     disk_wake(c);

@@ -52,8 +52,8 @@ room_name(const struct digest *d)
     return name;
 }
 
-struct entry *
-room_entry(struct evict_blob *b)
+static struct entry *
+entry_of(struct evict_blob *b)
 {
     return (struct entry *)(void *)((char *)b - offsetof(struct entry, worth));
 }
@@ -115,7 +115,7 @@ evict(struct cache *c, uint64_t need_bytes, enum metric reason, enum evict_how h
         bool vain =
             how == EVICT_GENTLY && count < EVICT_CHOOSE_MAX && freed + comes + bytes < need_bytes;
         for (size_t i = 0; i < count; i++) {
-            struct entry *e = room_entry(chosen[i]);
+            struct entry *e = entry_of(chosen[i]);
             uint64_t size = e->worth.size;
             if (vain && size < EVICT_SMALL) {
                 bytes = 0; /* the large ones are in use or pinned: later */
@@ -141,7 +141,7 @@ room_gc(struct cache *c, uint64_t need_bytes, bool dry_run,
     size_t count = evict_list(&c->evict, need_bytes, &order);
     uint64_t freed = 0;
     for (size_t i = 0; i < count; i++) {
-        struct entry *e = room_entry(order[i]);
+        struct entry *e = entry_of(order[i]);
         if (!dry_run && !leaving_may(c, e)) {
             (void)leaving_ask(c, e);
             continue;
@@ -209,7 +209,7 @@ admits(struct cache *c, const struct digest *d, uint64_t size, uint64_t need_byt
         return c->leaving_count > 0 ? ERR_AGAIN : ERR_FULL;
     }
     for (size_t i = 0; i < count && rc != ERR_FULL; i++) {
-        struct entry *e = room_entry(chosen[i]);
+        struct entry *e = entry_of(chosen[i]);
         if (spare_only && e->state == ENTRY_STORED && e->worth.copies == 1) {
             rc = ERR_FULL;
         } else if (!leaving_may(c, e)) {
@@ -320,7 +320,7 @@ keep_files(struct cache *c, uint64_t count, bool unasked)
     lock_must_hold(&c->lock);
     uint64_t comes = leaving_files(c), freed = c->dooming_count;
     while (freed + comes < count && (b = evict_cheapest(&c->evict)) != NULL) {
-        struct entry *e = room_entry(b);
+        struct entry *e = entry_of(b);
         uint64_t files = files_of(c, e);
         if (unasked || leaving_may(c, e)) {
             let_go(c, e, M_evict_min_free);

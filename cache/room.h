@@ -20,7 +20,6 @@ uint32_t room_now_s(const struct cache *c) NEEDS(c->lock);
 /* The wall clock may be behind what the journal knows. */
 void room_not_before(struct cache *c, uint32_t wall_s) NEEDS(c->lock);
 uint64_t room_name(const struct digest *d); /* for evict.h */
-struct entry *room_entry(struct evict_blob *b);
 /* After a change of what keeps it from leaving. */
 void room_hold(struct cache *c, struct entry *e) NEEDS(c->lock);
 

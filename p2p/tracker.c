@@ -196,8 +196,9 @@ set_bits(struct tracker_blob *b, struct tracker_entry *e, const struct wire_bits
     }
 }
 
-bool
-tracker_doubted(const struct tracker_blob *b, const struct tracker_entry *e, int64_t now_ms)
+/* Do half of those that want the blob say that it gives nothing of what it says it has? */
+static bool
+is_doubted(const struct tracker_blob *b, const struct tracker_entry *e, int64_t now_ms)
 {
     unsigned doubters = 0;
     for (size_t i = 0; i < TRACKER_DOUBTERS_MAX; i++)
@@ -211,13 +212,14 @@ tracker_doubted(const struct tracker_blob *b, const struct tracker_entry *e, int
 bool
 tracker_is_barren(const struct tracker_blob *b, const struct tracker_entry *e, int64_t now_ms)
 {
-    return now_ms < e->barren_ms || tracker_doubted(b, e, now_ms);
+    return now_ms < e->barren_ms || is_doubted(b, e, now_ms);
 }
 
-void
-tracker_recount(struct tracker_blob *b, struct tracker_entry *e, int64_t now_ms)
+/* Does the entry count now? Adapts holders[]. */
+static void
+recount(struct tracker_blob *b, struct tracker_entry *e, int64_t now_ms)
 {
-    bool doubted = tracker_doubted(b, e, now_ms), counts = (e->flags & WIRE_SERVES) && !doubted;
+    bool doubted = is_doubted(b, e, now_ms), counts = (e->flags & WIRE_SERVES) && !doubted;
     if (doubted)
         e->barren_ms = now_ms + TRACKER_BARREN_MS;
     if (counts == e->counts)
@@ -251,7 +253,7 @@ tracker_doubt(struct tracker *t, const struct node_id *node, const struct wire_d
     if (place != NULL)
         *place = (struct tracker_doubter){(unsigned)from, now_ms + TRACKER_DOUBT_MS};
     b->doubts_ms = now_ms + TRACKER_DOUBT_MS;
-    tracker_recount(b, e, now_ms);
+    recount(b, e, now_ms);
 }
 
 static void
@@ -389,7 +391,7 @@ tracker_blob(struct tracker *t, const struct node_id *node, const struct node_ad
     e->first = e->end = 0;
     e->announced_ms = now_ms;
     b->touched_ms = now_ms;
-    tracker_recount(b, e, now_ms);
+    recount(b, e, now_ms);
     set_bits(b, e, &said->held);
     if (!newly)
         return;
@@ -583,7 +585,7 @@ forget_entries(struct tracker_blob *b, int64_t now_ms)
     b->oldest_ms = now_ms;
     for (size_t j = b->entries_count; j-- > 0;) {
         struct tracker_entry *e = b->entries[j];
-        tracker_recount(b, e, now_ms);
+        recount(b, e, now_ms);
         if (now_ms - e->announced_ms > TRACKER_ENTRY_TTL_MS)
             drop_entry(b, j);
         else if (e->announced_ms < b->oldest_ms)

@@ -130,12 +130,8 @@ tracker_hint(const struct node_id *id)
 struct tracker_blob *tracker_find(const struct tracker *t, const struct digest *digest);
 int tracker_node(const struct tracker *t, const struct node_id *id); /* its index, or -1 */
 struct tracker_entry *tracker_entry(const struct tracker_blob *b, unsigned node); /* or NULL */
-/* Do half of those that want the blob say that it gives nothing of what it says it has? */
-bool tracker_doubted(const struct tracker_blob *b, const struct tracker_entry *e, int64_t now_ms);
 /* Would what it fetches reach nobody? */
 bool tracker_is_barren(const struct tracker_blob *b, const struct tracker_entry *e, int64_t now_ms);
-/* Does the entry count now? Adapts holders[]. */
-void tracker_recount(struct tracker_blob *b, struct tracker_entry *e, int64_t now_ms);
 /* Does its node want bytes for a client, not only for a copy more? */
 static inline bool
 tracker_wants(uint8_t flags)

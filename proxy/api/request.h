@@ -48,9 +48,8 @@ struct request_blob {
     bool partial; /* 206 */
 };
 
-#define REQUEST_MAGIC       0x52455155u
-#define REQUEST_ADDRESS_MAX 48
-#define REQUEST_MUTE_MAX    4
+#define REQUEST_MAGIC    0x52455155u
+#define REQUEST_MUTE_MAX 4
 
 struct request {
     uint32_t magic;

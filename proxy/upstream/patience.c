@@ -85,8 +85,10 @@ patience_head_wait_ms(const struct patience *p, int64_t now_ms)
     return wait_ms < left_ms ? wait_ms : left_ms;
 }
 
-int64_t
-patience_late_wait_ms(int64_t left_ms, int64_t late_ms)
+/* How long a request to a registry that is known to be so late may take of what is left: twice as
+ * long, and at least half of it. */
+static int64_t
+late_wait_ms(int64_t left_ms, int64_t late_ms)
 {
     int64_t wait_ms = 2 * late_ms > left_ms / 2 ? 2 * late_ms : left_ms / 2;
     return wait_ms < left_ms ? wait_ms : left_ms;
@@ -102,7 +104,7 @@ patience_heard_wait_ms(const struct patience *p, int64_t now_ms, int64_t late_ms
     int64_t left_ms = patience_end_ms(&heard) - now_ms;
     if (repeats && late_ms == 0)
         return patience_head_wait_ms(p, now_ms);
-    return repeats ? patience_late_wait_ms(left_ms, late_ms) : left_ms;
+    return repeats ? late_wait_ms(left_ms, late_ms) : left_ms;
 }
 
 int64_t
@@ -175,5 +177,5 @@ patience_ask_heard_wait_ms(const struct ask_limits *l, unsigned tries, int64_t l
 {
     if (tries > 0)
         return SLOW_FIRST_BYTE_MS;
-    return late_ms > 0 ? patience_late_wait_ms(l->heard_deadline_ms - now_ms, late_ms) : 0;
+    return late_ms > 0 ? late_wait_ms(l->heard_deadline_ms - now_ms, late_ms) : 0;
 }

@@ -55,9 +55,6 @@ int64_t patience_head_wait_ms(const struct patience *p, int64_t now_ms);
 /* The same once it is connected; late_ms: how late the registry is known to answer, 0: it is not.
  * Any request may be lost: time for another one is left, also in the middle of a blob. */
 int64_t patience_heard_wait_ms(const struct patience *p, int64_t now_ms, int64_t late_ms);
-/* How long a request to a registry that is known to be so late may take of what is left: twice as
- * long, and at least half of it. */
-int64_t patience_late_wait_ms(int64_t left_ms, int64_t late_ms);
 /* How long its body may then say nothing. A registry that stalls in each answer for longer than the
  * first try waited would never be read to the end. */
 int64_t patience_stall_ms(const struct patience *p);
