@@ -1,6 +1,6 @@
 /*
- * One blob: how it begins and ends, its requests and its clock. What is asked of whom is decided
- * by solo.c and ordered.c.
+ * One blob: how it begins and ends, and its clock. What is asked of whom is decided by solo.c and
+ * ordered.c.
  *
  * Invariants, between two steps:
  *  1. a run that is there holds one of the world's and of its source's call places;
@@ -11,10 +11,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "base/text.h"
 #include "proxy/upstream/mend.h"
 #include "proxy/upstream/ordered.h"
-#include "proxy/upstream/peer.h"
 #include "proxy/upstream/solo.h"
 
 #define ROOM_LOOK_MS   20    /* between two looks at whether there is room */
@@ -23,7 +21,6 @@
 #define BLOCKED_MS_MAX 60000 /* a ring that nobody reads for so long has no reader */
 #define UNREAD_MS_MAX  5000  /* a window without readers */
 #define LINGER_MS      3000
-#define RATE_MS        1000
 
 static void
 wake_from_blob(void *arg)
@@ -53,141 +50,6 @@ fill_new(struct fill_world *world, const struct origin *o, struct blob *b, uint6
     f->patient = !f->background;
     blob_set_waker(b, wake_from_blob, world);
     return f;
-}
-
-/* ---- requests ---- */
-
-unsigned
-fill_runs(const struct fill *f)
-{
-    unsigned n = 0;
-    for (size_t i = 0; i < FILL_RUNS_MAX; i++)
-        n += f->runs[i] != NULL;
-    return n;
-}
-
-bool
-fill_has_place(const struct fill *f, const struct source *s, bool due)
-{
-    const struct fill_world *w = f->world;
-    if (fill_runs(f) == FILL_RUNS_MAX)
-        return false;
-    uint64_t buffers = due ? BUFFER_BYTES_MAX : BUFFER_BYTES_MAX - BUFFER_DUE_BYTES;
-    if (source_is_peer(s))
-        return w->peer_calls < PEER_CALLS_MAX && w->buffer_bytes + piece_bytes(f->size) <= buffers;
-    return w->blob_calls < BLOB_CALLS_MAX && (due || s->blob_calls < REGISTRY_CALLS_MAX) &&
-           (!f->background || s->background_calls < BACKGROUND_CALLS_MAX);
-}
-
-static void
-set_path(struct fill *f, struct want *w, bool peer)
-{
-    char digest[DIGEST_TEXT_MAX];
-    digest_print(blob_digest(f->blob), digest);
-    const char *before = peer ? PIECE_PATH : "blobs/";
-    must(text_printf(w->path, sizeof w->path, "%s%s", before, digest) == 0);
-    if (!peer && !f->part_only) /* what If-Range does not match comes whole */
-        (void)!text_copy(w->etag, sizeof w->etag, f->etag);
-}
-
-struct run **
-fill_start(struct fill *f, struct source *s, const struct gap *gap, const char *class,
-           const struct fill_word *word, int64_t now_ms)
-{
-    size_t at = 0;
-    while (f->runs[at] != NULL)
-        at++;
-    struct run *r = f->runs[at] = mem_zalloc(sizeof *r);
-    bool peer = source_is_peer(s);
-    r->blob = f->blob;
-    r->patience = &f->patience;
-    r->trail = f->trail;
-    if (word != NULL) {
-        r->has_word = true;
-        memcpy(r->word, word->bytes, ATTEST_BYTES);
-        r->call.want.vouched = !word->with_sums;
-        r->piece_start = gap->start - gap->start % piece_bytes(f->size);
-    }
-    r->cells = &f->cells;
-    r->p2p = f->world->p2p;
-    r->call.source = s;
-    r->call.want.origin = &f->origin;
-    r->call.want.class = class;
-    r->call.want.part_only = !peer && (f->ordered != NULL || f->part_only);
-    set_path(f, &r->call.want, peer);
-    s->blob_calls++;
-    s->background_calls += f->background;
-    f->world->blob_calls += !peer;
-    f->world->peer_calls += peer;
-    f->attempts += !peer;
-    f->peer_attempts += peer;
-    run_start(r, f->world->wire, gap, f->size, now_ms);
-    f->world->buffer_bytes += peer ? r->cap : 0;
-    return &f->runs[at];
-}
-
-void
-fill_stop(struct fill *f, struct run **run)
-{
-    struct run *r = *run;
-    if (r == NULL)
-        return;
-    struct source *s = r->call.source;
-    bool peer = source_is_peer(s);
-    *run = NULL;
-    f->world->buffer_bytes -= peer ? r->cap : 0;
-    f->ended_bytes[s->body_source] += r->got_bytes;
-    run_stop(r);
-    mem_free(r);
-    s->blob_calls--;
-    s->background_calls -= f->background;
-    f->world->blob_calls -= !peer;
-    f->world->peer_calls -= peer;
-    wire_wake_at(f->world->wire, 0); /* others may wait for the place */
-}
-
-static void
-note_trouble(struct fill *f, const struct run *r)
-{
-    struct fetch_trouble *t = &f->trouble;
-    bool peer = source_is_peer(r->call.source);
-    t->peers += peer;
-    t->upstream += !peer;
-    if (!peer && text_copy(t->last, sizeof t->last, r->call.err.text) != 0)
-        (void)!text_copy(t->last, sizeof t->last, err_text(r->code));
-}
-
-void
-fill_log_failure(struct fill *f, const struct run *r)
-{
-    note_trouble(f, r);
-    char digest[DIGEST_TEXT_MAX];
-    digest_print(blob_digest(f->blob), digest);
-    const struct source *s = r->call.source;
-    uint64_t status = (uint64_t)r->call.exchange.head.status;
-    if (source_is_peer(s)) {
-        if (r->code != ERR_BUSY)
-            LOG(peer_failed, LOG_S("peer", s->name), LOG_S("digest", digest),
-                LOG_U("at", r->gap.start), LOG_U("status", status),
-                LOG_S("error", r->call.err.text));
-    } else if (r->call.exchange.stalled) {
-        LOG(upstream_stall, LOG_S("source", s->name), LOG_S("digest", digest),
-            LOG_U("at", r->gap.start));
-    } else if (r->code != ERR_BUSY) {
-        LOG(upstream_failed, LOG_S("source", s->name), LOG_S("digest", digest),
-            LOG_U("at", r->gap.start), LOG_U("status", status), LOG_S("error", r->call.err.text));
-    }
-}
-
-/* An answer from the start although a range was asked: its ETag is no help next time. */
-void
-fill_keep_etag(struct fill *f, const struct run *r)
-{
-    const struct call *c = &r->call;
-    if (!c->judged || c->verdict.kind != VERDICT_GO)
-        return;
-    const char *etag = c->verdict.skip > 0 ? "" : c->exchange.head.etag;
-    (void)!text_copy(f->etag, sizeof f->etag, etag);
 }
 
 void
@@ -266,47 +128,6 @@ fill_free(struct fill *f, int code)
     mem_free(f);
 }
 
-/* ---- for people ---- */
-
-/* What was here before: an earlier run left it. */
-static void
-mark_held(struct fill *f)
-{
-    uint64_t at = 0;
-    cells_init(&f->cells, f->size);
-    uint32_t pieces = piece_count(f->size), bytes = piece_bytes(f->size);
-    uint8_t *held = mem_zalloc(BITS_BYTES(pieces));
-    blob_held_bits(f->blob, held);
-    for (uint32_t i = 0; i < pieces; i++, at += bytes)
-        if (bits_get(held, i))
-            cells_mark(&f->cells, at, at + bytes, 'd');
-    mem_free(held);
-}
-
-static enum fetch_wait
-waits_for(const struct fill *f, bool complete)
-{
-    bool upstream = false, peers = false;
-    for (size_t i = 0; i < FILL_RUNS_MAX; i++) {
-        if (f->runs[i] == NULL)
-            continue;
-        peers = peers || source_is_peer(f->runs[i]->call.source);
-        upstream = upstream || !source_is_peer(f->runs[i]->call.source);
-    }
-    if (complete)
-        return FETCH_WAIT_CHECK;
-    if (upstream)
-        return peers ? FETCH_WAIT_BOTH : FETCH_WAIT_UPSTREAM;
-    return peers ? FETCH_WAIT_PEERS : FETCH_WAIT_TURN;
-}
-
-static void
-count_wait(struct fill *f, int64_t now_ms)
-{
-    f->wait_ms[f->waits_for] += now_ms - f->waited_ms;
-    f->waited_ms = now_ms;
-}
-
 /* ---- the whole ---- */
 
 static void
@@ -339,7 +160,7 @@ begin(struct fill *f, int64_t now_ms)
     blob_look(f->blob, 0, &st);
     f->patience.any_byte = st.have_bytes > 0;
     if (st.have_bytes > 0 && f->size <= PIECE_BLOB_MAX && !blob_passes(f->blob))
-        mark_held(f);
+        fill_mark_held(f);
     else
         cells_init(&f->cells, f->size);
     if (ordered_open(f, now_ms))
@@ -490,30 +311,6 @@ watch_clock(struct fill *f, int64_t now_ms)
         wire_wake_at(f->world->wire, next_look_ms(f, now_ms));
 }
 
-static void
-count_bytes(const struct fill *f, uint64_t ret[BLOB_SOURCES])
-{
-    memcpy(ret, f->ended_bytes, sizeof f->ended_bytes);
-    for (size_t i = 0; i < FILL_RUNS_MAX; i++)
-        if (f->runs[i] != NULL)
-            ret[f->runs[i]->call.source->body_source] += f->runs[i]->got_bytes;
-}
-
-static void
-measure(struct fill *f, int64_t now_ms)
-{
-    uint64_t from[BLOB_SOURCES], got = 0;
-    if (now_ms - f->rate_mark_ms < RATE_MS)
-        return;
-    count_bytes(f, from);
-    for (size_t i = 0; i < BLOB_SOURCES; i++)
-        got += from[i];
-    uint64_t took_ms = (uint64_t)(now_ms - f->rate_mark_ms);
-    f->rate_bytes_s = (got - f->rate_mark_bytes) * 1000 / took_ms;
-    f->rate_mark_bytes = got;
-    f->rate_mark_ms = now_ms;
-}
-
 bool
 fill_step(struct fill *f, int64_t now_ms, bool woken)
 {
@@ -522,7 +319,7 @@ fill_step(struct fill *f, int64_t now_ms, bool woken)
     if (f->started && gap_ms > FROZEN_MS)
         stood_still(f, gap_ms, now_ms);
     f->stepped_ms = now_ms;
-    count_wait(f, now_ms);
+    fill_count_wait(f, now_ms);
     if (f->listens) {
         step_listening(f, now_ms);
         return f->over;
@@ -541,12 +338,12 @@ fill_step(struct fill *f, int64_t now_ms, bool woken)
         solo_step(f, now_ms, woken);
     if (!f->over && (fill_runs(f) == 0 || now_ms >= f->look_ms))
         complete = look(f, now_ms);
-    f->waits_for = waits_for(f, complete);
+    fill_note_waits(f, complete);
     if (!f->over && !complete)
         watch_clock(f, now_ms);
     if (f->over)
         return true;
-    measure(f, now_ms);
+    fill_measure(f, now_ms);
     wire_wake_at(f->world->wire, f->look_ms);
     return false;
 }
@@ -615,63 +412,4 @@ struct blob *
 fill_blob(const struct fill *f)
 {
     return f->blob;
-}
-
-static void
-list_asked(const struct fill *f, struct transfer_info *ret)
-{
-    for (size_t i = 0; i < FILL_RUNS_MAX && ret->asked_count < TRANSFER_ASKED_MAX; i++) {
-        const struct run *r = f->runs[i];
-        if (r != NULL)
-            ret->asked[ret->asked_count++] =
-                (struct transfer_asked){r->call.source->node, r->gap.start, r->gap.end};
-    }
-}
-
-void
-fill_told(const struct fill *f, int64_t now_ms, struct fetched_info *ret)
-{
-    struct blob_state st;
-    blob_look(f->blob, 0, &st);
-    *ret = (struct fetched_info){.digest = *blob_digest(f->blob),
-                                 .ended_ms = now_ms,
-                                 .took_ms = now_ms - f->begun_ms,
-                                 .size = st.size,
-                                 .attempts = f->attempts,
-                                 .peer_attempts = f->peer_attempts,
-                                 .trouble = f->trouble,
-                                 .background = f->background,
-                                 .copy = f->copy,
-                                 .code = f->code};
-    memcpy(ret->wait_ms, f->wait_ms, sizeof ret->wait_ms);
-    count_bytes(f, ret->from_bytes);
-    (void)!text_copy(ret->host, sizeof ret->host, f->origin.host);
-    (void)!text_copy(ret->repository, sizeof ret->repository, f->origin.repository);
-}
-
-void
-fill_info(const struct fill *f, int64_t now_ms, struct transfer_info *ret)
-{
-    struct blob_state st;
-    blob_look(f->blob, 0, &st);
-    *ret = (struct transfer_info){
-        .digest = *blob_digest(f->blob),
-        .size = st.size,
-        .have_bytes = st.have_bytes,
-        .rate_bytes_s = f->rate_bytes_s,
-        .requests = fill_runs(f),
-        .attempts = f->attempts,
-        .peer_attempts = f->peer_attempts,
-        .background = f->background,
-        .copy = f->copy,
-        .swarm = f->ordered != NULL,
-        .since_ms = now_ms - f->begun_ms,
-        .trouble = f->trouble,
-        .cells = f->cells,
-    };
-    memcpy(ret->wait_ms, f->wait_ms, sizeof ret->wait_ms);
-    count_bytes(f, ret->from_bytes);
-    list_asked(f, ret);
-    (void)!text_copy(ret->host, sizeof ret->host, f->origin.host);
-    (void)!text_copy(ret->repository, sizeof ret->repository, f->origin.repository);
 }

@@ -1,4 +1,4 @@
-/* What fill.c, solo.c and ordered.c share; nobody else includes it.
+/* What fill*.c, solo.c and ordered*.c share; nobody else includes it.
  *
  * A fill goes one of two ways at a time:
  *   solo      it chooses what to ask of its registry by itself
@@ -62,6 +62,8 @@ struct fill {
     int64_t retry_ms; /* none before */
 };
 
+/* ---- fill_runs.c: requests ---- */
+
 /* Is there a place for one more request at that source? `due`: a client waits for this one. */
 bool fill_has_place(const struct fill *f, const struct source *s, bool due);
 /* What the piece that the gap of a request ends must hash to. */
@@ -81,6 +83,20 @@ unsigned fill_runs(const struct fill *f);
 void fill_log_failure(struct fill *f, const struct run *r);
 /* Of an answer of the registry that was read, for the next request. */
 void fill_keep_etag(struct fill *f, const struct run *r);
+
+/* ---- fill_look.c: for people ---- */
+
+/* What was here before: an earlier run left it. */
+void fill_mark_held(struct fill *f);
+/* The time since the last call, for what it waited for. */
+void fill_count_wait(struct fill *f, int64_t now_ms);
+/* What it waits for from now on; `complete`: only for the check of the digest. */
+void fill_note_waits(struct fill *f, bool complete);
+/* Bytes a second, once a second. */
+void fill_measure(struct fill *f, int64_t now_ms);
+
+/* ---- fill.c ---- */
+
 void fill_start_patience(struct fill *f, int64_t now_ms);
 /* A request to the registry failed: the time of the next one, or -1 to give up. */
 int64_t fill_retry_ms(struct fill *f, const struct run *r, int64_t now_ms);
