@@ -7,28 +7,18 @@
  *              any, stopped before where it is --DONE--> free
  *              a sip, another one is for its piece --DONE--> free
  *
- *   registry   ASKED --failed, asked to wait--> RESTS: we may not fetch --time--> ASKED
- *              ASKED --final no--> REFUSED
- *
  * Two things that no order can help are left to each node alone, as without a swarm: a registry
  * that knows no ranges, of which each would read nearly all for its part, and other nodes of which
  * none answers (reach).
- *
- * A registry that fails fails the blob only when nobody else can bring it: there is no other node,
- * or none gave anything for GRACE_MS after a final no. Else patience decides.
  */
-#include "proxy/upstream/ordered.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "proxy/upstream/mend.h"
+#include "proxy/upstream/ordered_inside.h"
 #include "proxy/upstream/peer.h"
 
-#define PROGRESS_MS 20  /* between two notes of a request, but for whole pieces */
-#define CURSORS_MS  50  /* between two looks at where readers wait */
-#define GRACE_MS    300 /* for other nodes, after the registry's final no */
-#define ALONE_MS    250 /* for the first order when no other node is there */
+#define ALONE_MS 250 /* for the first order when no other node is there */
 /* A reader without a first byte, which is due 1 s later, and nobody is asked for one in spite of
  * SWARM_FIRST_MS. */
 #define STRANDED_MS 3500
@@ -37,74 +27,7 @@
  * whoever leaves the swarm for it fetches everything once more afterwards. After the swarm's own
  * rescues (SWARM_PATIENT_MS and a turn), while there is time for a byte before SILENCE_MS. */
 #define UNREAD_MS 17500
-#define LATE_MS   250  /* after its limit, what a turn finds says nothing of a peer */
-#define REST_MS   2000 /* of a registry that failed so often that alone we would give up */
-
-struct order {
-    uint32_t id;           /* 0: free */
-    struct source *source; /* a peer's is held */
-    uint32_t piece;        /* those of the order before it are whole and told */
-    uint64_t end;          /* in bytes of the blob; comes down when the order is stopped */
-    bool again;            /* its request was made a second time, as below */
-    bool is_sip;           /* ends within its piece */
-    bool has_word;         /* of its one piece */
-    uint8_t word[ATTEST_BYTES];
-    struct run **run;    /* its place in the fill; NULL: it waits */
-    uint64_t told_bytes; /* of the run */
-    int64_t told_ms;
-};
-
-struct ordered {
-    struct p2p *p2p;
-    uint32_t piece_bytes;
-    uint8_t flags; /* as told */
-    bool any;      /* an order came */
-    bool no_parts; /* the registry sends whole blobs only */
-    int64_t since_ms;
-    int64_t rest_until_ms; /* of the registry; 0: it does not rest */
-    int refused;           /* code of its final no, or 0 */
-    struct err refusal;
-    int64_t refused_ms;
-    int64_t peers_ms;  /* a peer was at work then */
-    int64_t asked_ms;  /* anybody was */
-    struct gap window; /* as told; of blobs in memory */
-    int64_t cursors_ms;
-    size_t cursors_count;
-    uint64_t cursors[PICK_CURSORS_MAX]; /* as told */
-    struct order orders[SWARM_GETS_MAX];
-};
-
-static uint64_t
-piece_start(const struct fill *f, uint32_t piece)
-{
-    uint64_t start = (uint64_t)piece * f->ordered->piece_bytes;
-    return start < f->size ? start : f->size;
-}
-
-/* What the swarm shall know of this node: what it may do, and the pieces that are here. */
-static void
-want(struct fill *f)
-{
-    struct ordered *w = f->ordered;
-    uint8_t *held = mem_zalloc(BITS_BYTES(piece_count(f->size)));
-    blob_held_bits(f->blob, held);
-    p2p_want(w->p2p, blob_digest(f->blob), f->size, w->flags, held);
-    mem_free(held);
-}
-
-/* What of a blob in memory is kept, or may come. */
-static void
-tell_window(struct fill *f)
-{
-    struct ordered *w = f->ordered;
-    struct gap kept;
-    if (!blob_window(f->blob, &kept) ||
-        (kept.start == w->window.start && kept.end == w->window.end))
-        return;
-    w->window = kept;
-    p2p_window(w->p2p, blob_digest(f->blob), (uint32_t)(kept.start / w->piece_bytes),
-               (uint32_t)((kept.end + w->piece_bytes - 1) / w->piece_bytes));
-}
+#define LATE_MS   250 /* after its limit, what a turn finds says nothing of a peer */
 
 /* A copy may come from another site. */
 static bool
@@ -132,8 +55,8 @@ ordered_open(struct fill *f, int64_t now_ms)
         f->ordered->flags |= WIRE_FOR_COPY;
     f->ordered->since_ms = f->ordered->peers_ms = f->ordered->asked_ms = now_ms;
     f->shared = true;
-    want(f);
-    tell_window(f);
+    ordered_want(f);
+    ordered_tell_window(f);
     return true;
 }
 
@@ -144,38 +67,6 @@ ordered_seed(struct fill *f)
     blob_held_bits(f->blob, held);
     p2p_want(f->world->p2p, blob_digest(f->blob), f->size, WIRE_SERVES, held);
     mem_free(held);
-}
-
-/* ---- reports ---- */
-
-/* Pieces of the order that became whole, by whatever request. */
-static bool
-tell_pieces(struct fill *f, struct order *o)
-{
-    uint64_t held = blob_held_end(f->blob, piece_start(f, o->piece));
-    uint32_t before = o->piece;
-    while (piece_start(f, o->piece) < o->end && piece_start(f, o->piece + 1) <= held)
-        p2p_piece(f->ordered->p2p, blob_digest(f->blob), o->id, o->piece++);
-    return o->piece > before;
-}
-
-static void
-report(struct fill *f, struct order *o, int64_t now_ms, bool last)
-{
-    const struct run *r = *o->run;
-    uint64_t fresh = r->got_bytes - o->told_bytes;
-    if (fresh == 0)
-        return;
-    bool crossed = r->gap.start >= piece_start(f, o->piece + 1);
-    if (!last && !crossed && now_ms - o->told_ms < PROGRESS_MS) {
-        wire_wake_at(f->world->wire, o->told_ms + PROGRESS_MS);
-        return;
-    }
-    p2p_progress(f->ordered->p2p, blob_digest(f->blob), o->id, fresh);
-    o->told_bytes = r->got_bytes;
-    o->told_ms = now_ms;
-    if (crossed || last)
-        (void)tell_pieces(f, o);
 }
 
 static void
@@ -197,78 +88,6 @@ finish(struct fill *f, struct order *o, enum swarm_end how)
     memset(o, 0, sizeof *o);
 }
 
-/* ---- the registry says no ---- */
-
-static void
-rest(struct fill *f, int64_t until_ms)
-{
-    f->ordered->rest_until_ms = until_ms;
-    f->ordered->flags &= (uint8_t)~WIRE_MAY_FETCH;
-    want(f);
-}
-
-static void
-refuse(struct fill *f, int code, const char *why, int64_t now_ms)
-{
-    f->ordered->refused = code;
-    f->ordered->refused_ms = now_ms;
-    (void)err_set(&f->ordered->refusal, code, "%s", why);
-    rest(f, INT64_MAX);
-}
-
-/* Until when it is left alone; -1: alone we would give up. */
-static int64_t
-rest_until_ms(struct fill *f, const struct run *r, int64_t now_ms)
-{
-    if (r->code != ERR_BUSY)
-        return fill_retry_ms(f, r, now_ms);
-    int64_t until_ms = f->upstream->wait.until_ms;
-    if (!patience_waits(&f->patience, now_ms, until_ms))
-        return -1;
-    return until_ms > now_ms ? until_ms : now_ms + RETRY_BASE_MS;
-}
-
-static void
-take_failure(struct fill *f, const struct run *r, int64_t now_ms)
-{
-    bool others = p2p_others(f->ordered->p2p) > 0;
-    bool is_final = run_is_final(r);
-    int64_t until_ms = is_final ? -1 : rest_until_ms(f, r, now_ms);
-    if (until_ms < 0 && !others)
-        fill_end(f,
-                 is_final              ? r->code
-                 : r->code == ERR_BUSY ? ERR_BUSY
-                                       : ERR_UPSTREAM,
-                 r->call.err.text);
-    else if (is_final)
-        refuse(f, r->code, r->call.err.text, now_ms);
-    else
-        rest(f, until_ms < 0 ? now_ms + REST_MS : until_ms);
-}
-
-static void
-watch_registry(struct fill *f, int64_t now_ms)
-{
-    struct ordered *w = f->ordered;
-    if (w->refused != 0) {
-        int64_t from_ms = w->peers_ms > w->refused_ms ? w->peers_ms : w->refused_ms;
-        if (now_ms - from_ms >= GRACE_MS) {
-            struct err why = w->refusal;
-            fill_end(f, w->refused, why.text);
-            return;
-        }
-        wire_wake_at(f->world->wire, from_ms + GRACE_MS);
-    } else if (w->rest_until_ms != 0) {
-        wire_wake_at(f->world->wire, w->rest_until_ms);
-        if (now_ms < w->rest_until_ms)
-            return;
-        w->rest_until_ms = 0;
-        w->flags |= WIRE_MAY_FETCH;
-        metric_add(M_upstream_retries, 1);
-        want(f);
-    }
-}
-
 /* ---- one order ---- */
 
 static const char *
@@ -287,17 +106,17 @@ class_of(const struct fill *f, const struct gap *gap)
 static bool
 is_done(struct fill *f, struct order *o)
 {
-    (void)tell_pieces(f, o);
-    return blob_held_end(f->blob, piece_start(f, o->piece)) >= o->end;
+    ordered_tell_pieces(f, o);
+    return blob_held_end(f->blob, ordered_piece_start(f, o->piece)) >= o->end;
 }
 
 /* What an order asks for next. With a word nothing is claimed before all of it is here. */
 static bool
 next_gap(struct fill *f, const struct order *o, struct gap *ret)
 {
-    uint64_t start = piece_start(f, o->piece);
+    uint64_t start = ordered_piece_start(f, o->piece);
     /* A peer gives one piece at a time. */
-    uint64_t end = source_is_peer(o->source) ? piece_start(f, o->piece + 1) : o->end;
+    uint64_t end = source_is_peer(o->source) ? ordered_piece_start(f, o->piece + 1) : o->end;
     if (!o->has_word)
         return blob_claim_in(f->blob, start, end, ret);
     *ret = (struct gap){blob_held_end(f->blob, start), end};
@@ -410,7 +229,7 @@ settle_failure(struct fill *f, struct order *o, int64_t now_ms)
     else if (sent_all(r) && now_ms < f->upstream->no_ranges_until_ms)
         f->ordered->no_parts = true;
     else if (!source_is_peer(o->source) && !is_brought(f, o))
-        take_failure(f, r, now_ms);
+        ordered_refused(f, r, now_ms);
     if (!f->over)
         finish(f, o, how_it_ended(o, r));
 }
@@ -458,7 +277,7 @@ step_order(struct fill *f, struct order *o, int64_t now_ms, bool woken)
             run_step(*o->run, now_ms, woken);
         }
         bool is_over = (*o->run)->phase == RUN_OVER;
-        report(f, o, now_ms, is_over);
+        ordered_tell_progress(f, o, now_ms, is_over);
         if (is_over)
             settle(f, o, now_ms);
     }
@@ -491,22 +310,30 @@ find(struct fill *f, uint32_t id)
     return NULL;
 }
 
+static bool
+is_for_registry(const struct swarm_get *get)
+{
+    return get->source == SWARM_WAN && node_is_none(&get->node);
+}
+
+/* Does it name pieces of this blob, and may whom it names be asked? */
+static bool
+may_be_asked(struct fill *f, const struct swarm_get *get)
+{
+    uint32_t pieces = piece_count(f->size);
+    if (get->id == 0 || get->first >= pieces || get->count > pieces - get->first)
+        return false;
+    if (is_for_registry(get))
+        return !f->copy;
+    return node_is_none(&get->node) || !bans_hold(&f->world->bans, &get->node, clock_ms());
+}
+
 void
 ordered_get(struct fill *f, const struct swarm_get *get)
 {
     struct ordered *w = f->ordered;
     struct order *o = find(f, 0);
-    uint32_t pieces = piece_count(f->size);
-    if (o == NULL || get->id == 0 || get->first >= pieces || get->count > pieces - get->first) {
-        p2p_end(w->p2p, blob_digest(f->blob), get->id, SWARM_FAILED, 0, 0);
-        return;
-    }
-    bool far = get->source == SWARM_WAN;
-    if (f->copy && far && node_is_none(&get->node)) {
-        p2p_end(w->p2p, blob_digest(f->blob), get->id, SWARM_FAILED, 0, 0);
-        return;
-    }
-    if (!node_is_none(&get->node) && bans_hold(&f->world->bans, &get->node, clock_ms())) {
+    if (o == NULL || !may_be_asked(f, get)) {
         p2p_end(w->p2p, blob_digest(f->blob), get->id, SWARM_FAILED, 0, 0);
         return;
     }
@@ -515,22 +342,22 @@ ordered_get(struct fill *f, const struct swarm_get *get)
     w->any = true;
     o->id = get->id;
     o->source = f->upstream;
-    if (!far || !node_is_none(&get->node))
+    if (!is_for_registry(get))
         o->source = peer_take(f->world->peers, w->p2p, &get->node, &get->addr,
-                              far ? BLOB_FROM_REMOTE_PEER : BLOB_FROM_PEER);
+                              get->source == SWARM_WAN ? BLOB_FROM_REMOTE_PEER : BLOB_FROM_PEER);
     o->has_word = get->has_word;
     memcpy(o->word, get->word, sizeof o->word);
     o->piece = get->first;
     o->is_sip = get->sip > 0;
-    o->end = get->sip > 0 ? piece_start(f, get->first) + get->sip
-                          : piece_start(f, get->first + get->count);
+    o->end = get->sip > 0 ? ordered_piece_start(f, get->first) + get->sip
+                          : ordered_piece_start(f, get->first + get->count);
 }
 
 void
 ordered_stop(struct fill *f, uint32_t get, uint32_t end)
 {
     struct order *o = find(f, get);
-    uint64_t at = piece_start(f, end);
+    uint64_t at = ordered_piece_start(f, end);
     if (get == 0) {
         leave(f, "no place");
         return;
@@ -544,32 +371,11 @@ ordered_stop(struct fill *f, uint32_t get, uint32_t end)
         return;
     }
     if (r != NULL)
-        report(f, o, clock_ms(), true);
+        ordered_tell_progress(f, o, clock_ms(), true);
     finish(f, o, SWARM_DONE);
 }
 
-/* ---- the swarm ---- */
-
-static void
-tell_cursors(struct fill *f, int64_t now_ms, bool woken)
-{
-    struct ordered *w = f->ordered;
-    uint64_t at[PICK_CURSORS_MAX];
-    if (!woken && now_ms - w->cursors_ms < CURSORS_MS) {
-        wire_wake_at(f->world->wire, w->cursors_ms + CURSORS_MS);
-        return;
-    }
-    w->cursors_ms = now_ms;
-    wire_wake_at(f->world->wire, now_ms + CURSORS_MS);
-    /* Nobody who waits now may wait again soon, not before where he was. */
-    size_t count = blob_cursors(f->blob, at, PICK_CURSORS_MAX);
-    bool same = count == w->cursors_count && memcmp(at, w->cursors, count * sizeof at[0]) == 0;
-    if (count == 0 || same)
-        return;
-    memcpy(w->cursors, at, count * sizeof at[0]);
-    w->cursors_count = count;
-    p2p_cursors(w->p2p, blob_digest(f->blob), at, count);
-}
+/* ---- shall it stay in the swarm? ---- */
 
 /* Who is asked now: anybody, or the registry? */
 static bool
@@ -624,7 +430,7 @@ hopeless_why(struct fill *f, int64_t now_ms)
 void
 ordered_step(struct fill *f, int64_t now_ms, bool woken)
 {
-    tell_window(f);
+    ordered_tell_window(f);
     for (size_t i = 0; i < SWARM_GETS_MAX && !f->over; i++)
         if (f->ordered->orders[i].id != 0)
             step_order(f, &f->ordered->orders[i], now_ms, woken);
@@ -635,8 +441,8 @@ ordered_step(struct fill *f, int64_t now_ms, bool woken)
         leave(f, hopeless);
         return;
     }
-    tell_cursors(f, now_ms, woken);
-    watch_registry(f, now_ms);
+    ordered_tell_cursors(f, now_ms, woken);
+    ordered_watch_registry(f, now_ms);
     if (!f->over && is_stranded(f, now_ms))
         leave(f, f->ordered->any ? "no byte" : "no order");
 }
@@ -650,7 +456,7 @@ ordered_hurry(struct fill *f, int64_t now_ms)
         w->flags |= WIRE_MAY_FETCH;
     w->flags &= (uint8_t)~WIRE_FOR_COPY;
     w->since_ms = now_ms;
-    want(f);
+    ordered_want(f);
 }
 
 void
