@@ -198,7 +198,8 @@ start(struct cache *c, const struct cache_config *config, struct err *e)
     }
     cache_set_limits(c, config->size_bytes, config->size_percent, config->min_free_bytes);
     if (config->content_dir != NULL) {
-        c->content = content_new(c, config->content_dir, config->content_owns);
+        c->content =
+            content_new(c, config->content_dir, config->content_owns, config->content_owns_ms);
     }
     rc = recover_start(c, e);
     if (rc < 0) {

@@ -55,12 +55,12 @@ struct cache_config {
     bool compress;
     int64_t pack_idle_ms;
     uint64_t pack_bytes_min; /* shorter ones stay as they came; >= 64 KiB */
-    /* A content store of containerd to read from, never written to: the folder that holds blobs/
-     * and ingest/. NULL: none. What lies there complete is found as if it were stored here, and
-     * is on no account. */
+    /* A content store of containerd to read from (the folder of blobs/ and ingest/), NULL: none.
+     * What lies there complete is found as if it were stored here, and is on no account. */
     const char *content_dir;
-    bool content_owns; /* of what lies there, checked, no copy is kept here */
-    bool leave_asks;   /* cache_on_leave will be called: until then nothing leaves at the marks */
+    bool content_owns;       /* of what lies there, checked, no copy is kept here, */
+    int64_t content_owns_ms; /* when it was there for so long; before, it leaves first */
+    bool leave_asks; /* cache_on_leave will be called: until then nothing leaves at the marks */
 };
 
 /* Opens, repairs what a crash left, and starts the disk and hash threads. Never fails

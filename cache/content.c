@@ -9,6 +9,7 @@
 #include "cache/content_inside.h"
 #include "cache/disk.h"
 #include "cache/entry.h"
+#include "cache/room.h"
 #include <errno.h>
 #include <fcntl.h>
 
@@ -19,12 +20,13 @@
 /* ---- life ---- */
 
 struct content *
-content_new(struct cache *c, const char *dir, bool owns)
+content_new(struct cache *c, const char *dir, bool owns, int64_t owns_ms)
 {
     struct content *x = mem_zalloc(sizeof *x);
     x->cache = c;
     x->folder = mem_printf("%s/blobs/sha256", dir);
     x->owns = owns;
+    x->owns_ms = owns_ms;
     x->state = CONTENT_MISSING;
     lock_init(&x->lock, LOCK_LEAF);
     return x;
@@ -219,14 +221,36 @@ content_retire(struct cache *c, const struct digest *d, const struct blob *b)
     lock_drop(&c->lock);
 }
 
+/* Our copy, if there is one, is worth what it was. */
+static void
+forget_twin(struct cache *c, const struct digest *d)
+{
+    lock_take(&c->lock);
+    struct entry *e = entry_find(c, d);
+    if (e != NULL && e->worth.twin) {
+        evict_twin(&c->evict, &e->worth, false, room_now_s(c));
+    }
+    lock_drop(&c->lock);
+}
+
 /* What was known of it is not true any more. */
 static void
 withdraw(struct content *x, const struct digest *d)
 {
     content_retire(x->cache, d, NULL);
+    forget_twin(x->cache, d);
     lock_take(&x->cache->lock);
     cache_note_gone(x->cache, d);
     lock_drop(&x->cache->lock);
+}
+
+static bool usable(struct content *x, const struct digest *d, struct content_file *ret);
+
+static bool
+is_good(struct content *x, const struct digest *d, const struct fs_id *id)
+{
+    struct content_file f;
+    return usable(x, d, &f) && f.check == CONTENT_GOOD && fs_id_equal(&f.id, id);
 }
 
 /* Bytes and name are on the disk: containerd syncs the bytes only. */
@@ -237,34 +261,47 @@ is_durable(const struct content *x, int fd)
     return fs_sync(fd) == 0 && fs_open_dir(x->folder, false, &dir_fd) == 0 && fs_sync(dir_fd) == 0;
 }
 
+/* A copy of ours that is to leave, now or before others. */
 static bool
-stored_here(struct cache *c, const struct digest *d)
+is_surplus(const struct entry *e, bool now)
 {
-    lock_take(&c->lock);
-    const struct entry *e = entry_find(c, d);
-    bool is = e != NULL && e->state == ENTRY_STORED;
-    lock_drop(&c->lock);
-    return is;
+    return e != NULL && e->state == ENTRY_STORED && !e->pinned && (now || !e->worth.twin);
 }
 
-/* Our copy of a file that is good leaves, unless containerd's is not there any more, or not for
- * good. Not where somebody waits. */
+static bool
+has_surplus(struct cache *c, const struct digest *d, bool now)
+{
+    lock_take(&c->lock);
+    bool has = is_surplus(entry_find(c, d), now);
+    lock_drop(&c->lock);
+    return has;
+}
+
+/* Our copy of a file that is good is worth nothing from now on, and leaves when the file has been
+ * good for owns_ms: until then containerd's GC may take the layers of a pull that was given up, and
+ * the next try finds them here. Not where somebody waits. */
 static void
 own(struct content *x, const struct digest *d)
 {
     struct cache *c = x->cache;
     AUTO(fd_close) int fd = -1;
-    struct fs_id id, now;
+    struct content_file f;
+    struct fs_id id, again;
     bool good, doomed = false;
-    if (!stored_here(c, d) || content_open(x, d, &fd, &id, &good) < 0 || !good ||
-        !is_durable(x, fd) || fs_id(fd, &now) < 0 || !fs_id_equal(&now, &id)) {
+    bool now = usable(x, d, &f) && clock_ms() - f.since_ms >= x->owns_ms;
+    if (!has_surplus(c, d, now) || content_open(x, d, &fd, &id, &good) < 0 || !good ||
+        !is_durable(x, fd) || fs_id(fd, &again) < 0 || !fs_id_equal(&again, &id)) {
         return;
     }
     lock_take(&c->lock);
     struct entry *e = entry_find(c, d);
-    if (e != NULL && e->state == ENTRY_STORED && entry_size(e) == id.size) {
-        entry_doom(c, e, DOOM_BLOB, M_evict_containerd);
-        doomed = true;
+    if (is_surplus(e, now) && entry_size(e) == id.size && is_good(x, d, &id)) {
+        doomed = now;
+        if (now) {
+            entry_doom(c, e, DOOM_BLOB, M_evict_containerd);
+        } else {
+            evict_twin(&c->evict, &e->worth, true, room_now_s(c));
+        }
     }
     lock_drop(&c->lock);
     if (doomed) {
@@ -336,6 +373,7 @@ content_see(struct content *x, const struct digest *d, int rc, const struct fs_i
         withdraw(x, d);
     } else if (changed) {
         content_retire(x->cache, d, NULL); /* to be checked again */
+        forget_twin(x->cache, d);
     }
 }
 

@@ -18,7 +18,7 @@
 #include "cache/inside.h"
 #include "cache/record.h"
 
-struct content *content_new(struct cache *c, const char *dir, bool owns);
+struct content *content_new(struct cache *c, const char *dir, bool owns, int64_t owns_ms);
 void content_free(struct content *x);
 /* The thread. */
 CHECKED int content_start(struct content *x);

@@ -29,6 +29,7 @@ struct content {
     struct cache *cache;
     char *folder; /* DIR/blobs/sha256 */
     bool owns;
+    int64_t owns_ms;
 
     struct lock lock;                                      /* LEAF */
     struct content_file *map;                              /* lock */

@@ -118,6 +118,8 @@ static double
 worth(const struct evict *x, const struct evict_blob *b, uint32_t now_s)
 {
     double heat = heat_of(x, b);
+    if (b->twin)
+        return (double)NEVER;
     if (b->young && b->copies == 1) {
         double at = halves_of_values(x, now_s);
         double c = exp2(heat - at) + promise(x);
@@ -416,6 +418,13 @@ void
 evict_hold(struct evict *x, struct evict_blob *b, bool held, uint32_t now_s)
 {
     b->held = held;
+    place(x, b, now_s);
+}
+
+void
+evict_twin(struct evict *x, struct evict_blob *b, bool twin, uint32_t now_s)
+{
+    b->twin = twin;
     place(x, b, now_s);
 }
 

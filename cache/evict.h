@@ -57,6 +57,7 @@ struct evict_blob {
     bool held : 1;    /* must not leave: in use, pinned, or the site needs it */
     bool told : 1;    /* copies is no guess */
     bool spare : 1;   /* counted in spare_bytes */
+    bool twin : 1;    /* this node has it outside of the cache, too: it is worth nothing here */
 };
 
 /* What is remembered of a blob that is not here. */
@@ -106,6 +107,7 @@ void evict_asked(struct evict *x, struct evict_blob *b, enum evict_who who, uint
 void evict_asked_absent(struct evict *x, uint64_t name, enum evict_who who, uint32_t now_s);
 void evict_copies(struct evict *x, struct evict_blob *b, unsigned copies, uint32_t now_s);
 void evict_hold(struct evict *x, struct evict_blob *b, bool held, uint32_t now_s);
+void evict_twin(struct evict *x, struct evict_blob *b, bool twin, uint32_t now_s);
 /* What another run of the daemon, or another node, knew of it: c at now_s. */
 void evict_restore(struct evict *x, struct evict_blob *b, double c, uint32_t asked_s,
                    uint32_t now_s);

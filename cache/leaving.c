@@ -33,7 +33,7 @@ bool
 leaving_may(struct cache *c, const struct entry *e)
 {
     const struct leaving *l = leaving_find(c, e);
-    return (c->ask_leave == NULL && !c->leave_asks) || e->state == ENTRY_PARTIAL ||
+    return (c->ask_leave == NULL && !c->leave_asks) || e->state == ENTRY_PARTIAL || e->worth.twin ||
            (l != NULL && !stays(l->state) && l->until_ms > clock_ms());
 }
 

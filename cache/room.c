@@ -210,7 +210,7 @@ admits(struct cache *c, const struct digest *d, uint64_t size, uint64_t need_byt
     }
     for (size_t i = 0; i < count && rc != ERR_FULL; i++) {
         struct entry *e = entry_of(chosen[i]);
-        if (spare_only && e->state == ENTRY_STORED && e->worth.copies == 1) {
+        if (spare_only && e->state == ENTRY_STORED && e->worth.copies == 1 && !e->worth.twin) {
             rc = ERR_FULL;
         } else if (!leaving_may(c, e)) {
             rc = leaving_ask(c, e) ? ERR_AGAIN : ERR_FULL;
@@ -279,7 +279,7 @@ room_for_copy(struct cache *c, const struct digest *d, uint64_t size, unsigned c
     double value = evict_value_absent(&c->evict, room_name(d), size, copies, room_now_s(c));
     size_t count = evict_choose(&c->evict, need, value, chosen, &bytes);
     for (size_t i = 0; i < count; i++) {
-        if (chosen[i]->copies == 1) {
+        if (chosen[i]->copies == 1 && !chosen[i]->twin) {
             return false;
         }
     }

@@ -47,6 +47,8 @@
 #define LOOK_MS       1000  /* between two looks at pulls that are over */
 #define FILES_MAX     65536 /* more would only hide a leak */
 #define DUMP_MAX      32    /* transfers in one USR1 dump */
+/* Longer than kubelet waits before it tries a pull again (5 min). */
+#define OWNS_MS (10 * 60 * 1000)
 
 struct daemon {
     const char *path; /* of the configuration */
@@ -116,6 +118,7 @@ open_cache(struct daemon *d, struct err *e)
         .hash_bytes_s = digest_rate(),
         .content_dir = s->cache_containerd_content[0] ? s->cache_containerd_content : NULL,
         .content_owns = s->cache_containerd_owns,
+        .content_owns_ms = OWNS_MS,
         .leave_asks = d->peering != NULL};
     return cache_open(&config, &d->cache, e);
 }

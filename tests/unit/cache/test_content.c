@@ -1,6 +1,7 @@
 /* containerd's content store as a further place of blobs: found, checked, served, withdrawn. */
 #include "base/metric.h"
 #include "cache/content_inside.h"
+#include "cache/entry.h"
 #include "cache/inside.h"
 #include "tests/unit/cache/room.h"
 
@@ -465,6 +466,81 @@ our_copy_leaves_when_containerd_owns(void **state)
     release(&s);
 }
 
+static bool
+is_twin(const struct store_room *s, const struct digest *d)
+{
+    struct cache *c = s->room.cache;
+    lock_take(&c->lock);
+    const struct entry *e = entry_find(c, d);
+    bool is = e != NULL && e->worth.twin;
+    lock_drop(&c->lock);
+    return is;
+}
+
+/* containerd's GC takes what a pull that was given up has brought; kubelet tries again in 5 min. */
+static void
+our_copy_stays_a_while_and_leaves_first(void **state)
+{
+    (void)state;
+    struct store_room s;
+    struct digest d, other, wanted;
+    init(&s, true);
+    s.room.config.content_owns_ms = 3600000;
+    make_dirs(&s);
+    room_open(&s.room);
+    uint8_t *mine = make_body(11, 2 * MIB, &other);
+    uint8_t *body = make_body(12, 2 * MIB, &d);
+    uint8_t *more = make_body(13, 2 * MIB, &wanted);
+    store_body(&s.room, &other, mine, 2 * MIB); /* longer ago, so it would leave before d */
+    store_body(&s.room, &d, body, 2 * MIB);
+    put(&s, &d, body, 2 * MIB);
+    WAIT_FOR(is_twin(&s, &d));
+    assert_int_equal(stats(&s).blobs, 2);
+    drop(&s, &d);
+    WAIT_FOR(!is_twin(&s, &d)); /* it is worth what it was */
+    assert_int_equal(found(&s, &d), 2 * MIB);
+    put(&s, &d, body, 2 * MIB);
+    WAIT_FOR(is_twin(&s, &d));
+    cache_set_limits(s.room.cache, 5 * MIB, 0, 0);
+    store_body(&s.room, &wanted, more, 2 * MIB);
+    WAIT_FOR(stats(&s).blobs == 2);
+    assert_int_equal(found(&s, &other), 2 * MIB);
+    assert_int_equal(found(&s, &d), 2 * MIB);
+    drop(&s, &d);
+    WAIT_FOR(found(&s, &d) == 0);
+    mem_free(mine);
+    mem_free(body);
+    mem_free(more);
+    release(&s);
+}
+
+/* It would be lost with the next GC. */
+static void
+a_pinned_copy_stays(void **state)
+{
+    (void)state;
+    struct store_room s;
+    struct digest d;
+    init(&s, true);
+    make_dirs(&s);
+    room_open(&s.room);
+    uint8_t *body = make_body(14, MIB, &d);
+    store_body(&s.room, &d, body, MIB);
+    assert_int_equal(cache_pin(s.room.cache, &d, true), 0);
+    put(&s, &d, body, MIB);
+    WAIT_FOR(stats(&s).content_blobs == 1 && checked(&s));
+    content_own_all(s.room.cache->content);
+    assert_int_equal(stats(&s).blobs, 1);
+    drop(&s, &d);
+    WAIT_FOR(stats(&s).content_blobs == 0);
+    assert_int_equal(found(&s, &d), MIB);
+    assert_int_equal(cache_pin(s.room.cache, &d, false), 0);
+    put(&s, &d, body, MIB);
+    WAIT_FOR(stats(&s).blobs == 0);
+    mem_free(body);
+    release(&s);
+}
+
 static void
 a_partial_blob_of_ours_is_not_needed_any_more(void **state)
 {
@@ -534,6 +610,8 @@ main(void)
         cmocka_unit_test(verify_looks_at_it_too),
         cmocka_unit_test(other_names_mean_nothing),
         cmocka_unit_test(our_copy_leaves_when_containerd_owns),
+        cmocka_unit_test(our_copy_stays_a_while_and_leaves_first),
+        cmocka_unit_test(a_pinned_copy_stays),
         cmocka_unit_test(a_partial_blob_of_ours_is_not_needed_any_more),
         cmocka_unit_test(a_queue_that_overflowed_costs_nothing),
     };
