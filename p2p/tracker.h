@@ -29,7 +29,8 @@
  * yet gets it, too. A registry may be that slow to begin: so the holder goes on. */
 #define TRACKER_RACE_MS   500
 #define TRACKER_AGAIN_MS  250 /* the same for one known to be fast, once it was tried in vain */
-#define TRACKER_DEAR      32  /* pieces in what the site pulls: with fewer, races wait */
+#define TRACKER_DEAR      32  /* pieces in what the site pulls: with fewer, races wait, */
+#define TRACKER_CHEAP     128 /* and with fewer there are none where it seems to be the WAN */
 #define TRACKER_RACES_MAX 4   /* for one piece */
 #define TRACKER_TRIED     4   /* nodes: then one of which nothing is known races no more */
 #define TRACKER_HOPELESS  16  /* times slower than another node would be */

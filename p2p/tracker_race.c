@@ -16,6 +16,42 @@ is_poor(const struct tracker *t, const struct lease *l, int64_t now_ms)
     return lease_rate(l, now_ms) < poor;
 }
 
+/* What a node brings of upstream in all its leases, which share its way there; 0, too, when none of
+ * them is so old yet that it says anything. */
+static uint64_t
+brings(const struct tracker *t, unsigned node, int64_t now_ms)
+{
+    uint64_t rate = 0;
+    bool old = false;
+    for (size_t i = 0; i < t->blobs_count; i++) {
+        const struct lease_book *book = &t->blobs[i]->book;
+        for (unsigned k = 0; k < book->used; k++) {
+            const struct lease *l = &book->list[k];
+            if (!lease_running(l) || l->node != node || l->source != 0)
+                continue;
+            rate += lease_rate(l, now_ms);
+            old = old || now_ms - l->granted_ms >= TRACKER_RACE_MS;
+        }
+    }
+    return old ? rate : 0;
+}
+
+/* Is it the WAN that is slow, not the node: does it bring enough in all blobs together, or do
+ * others bring as little? */
+static bool
+is_wan_slow(const struct tracker *t, unsigned node, int64_t now_ms)
+{
+    uint64_t rate = brings(t, node, now_ms);
+    bool others = false;
+    for (unsigned i = 0; i < t->nodes_count && rate < CLIMB_POOR_RATE; i++) {
+        uint64_t other = i != node && t->nodes[i].tried ? brings(t, i, now_ms) : 0;
+        if (other > LEASE_REVOKE_SLOW * rate)
+            return false;
+        others = others || other > 0;
+    }
+    return others || rate >= CLIMB_POOR_RATE;
+}
+
 /* Would the node, of which it is known what it brings, be done with the piece by now, and does its
  * holder bring next to nothing (rate, bytes/s) beside its share? Where a WAN became slow for all, a
  * fetcher still brings more: its own share of a tenth. */
@@ -119,14 +155,14 @@ tracker_race_forget(struct tracker_blob *b, unsigned node)
             r->losers[i] = r->losers[--r->losers_count];
 }
 
-/* A race reads up to a piece twice: is that much of what the site pulls? */
+/* A race reads up to a piece twice: does the site pull fewer than so many? */
 static bool
-is_dear(const struct tracker *t, const struct tracker_blob *b)
+pulls_fewer(const struct tracker *t, const struct tracker_blob *b, unsigned pieces)
 {
     uint64_t all = 0;
     for (size_t i = 0; i < t->blobs_count; i++)
         all += t->blobs[i]->wanting > 0 ? t->blobs[i]->book.size : 0;
-    return all < (uint64_t)TRACKER_DEAR * b->book.piece_bytes;
+    return all < (uint64_t)pieces * b->book.piece_bytes;
 }
 
 /* Were so many tried that it is the WAN that is slow, not they? A race would only take from it. */
@@ -160,11 +196,12 @@ may_race(const struct tracker *t, const struct tracker_blob *b, const struct tra
         return (races > 0 || age_ms > tracker_time_ms(t, b, l) ||
                 is_hopeless(t, b, n, l, lease_rate(l, now_ms), now_ms)) &&
                !tracker_brings_soon(t, b, l, now_ms) && tracker_is_faster(t, e, l, now_ms);
-    if (n->tried || age_ms < TRACKER_RACE_MS || !is_poor(t, l, now_ms))
+    if (n->tried || age_ms < TRACKER_RACE_MS || !is_poor(t, l, now_ms) || enough_tried(t))
         return false;
-    bool cheap = !is_dear(t, b) || (age_ms >= (int64_t)(2 * TRACKER_RACE_MS) << races &&
-                                    !tracker_brings_soon(t, b, l, now_ms));
-    return cheap && !enough_tried(t);
+    if (pulls_fewer(t, b, TRACKER_CHEAP) && is_wan_slow(t, l->node, now_ms))
+        return false;
+    return !pulls_fewer(t, b, TRACKER_DEAR) || (age_ms >= (int64_t)(2 * TRACKER_RACE_MS) << races &&
+                                                !tracker_brings_soon(t, b, l, now_ms));
 }
 
 /* Who is to have the piece, or NULL: an idle one before one that has to end its lease first. */

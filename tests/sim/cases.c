@@ -58,7 +58,9 @@ static const struct {
     {"sips", "wan=1M size=1M max-ratio=1100 max-wan=1050 max-first=4000"},
     {"sips-long", "wan=1M size=4M max-ratio=1100 max-wan=1050 max-first=4000"},
     {"sips-one", "wan=500K size=300K max-ratio=1150 max-wan=1100 max-first=4000"},
-    {"sips-late", "wan=500K size=1M max-ratio=1100 max-wan=1050 max-first=4000 misses=1"},
+    {"sips-late", "wan=500K size=1M max-ratio=1100 max-wan=1050 max-first=4000"},
+    {"small-far", "nodes=12 wan=1M rtt=80 size=4M,2M,2M max-ratio=1100 max-wan=1020 "
+                  "max-first=4000"},
     {"warm", "warm=1 max-ratio=1150 max-wan=20 misses=1"},
     {"three-sites", "sites=3 nodes=4 between=10 size=64M max-ratio=1100 max-wan=1020 misses=1"},
     {"far-warm", "sites=3 nodes=4 warm=4 warm-sites=1 registry=20M between=10 size=64M "

@@ -1,5 +1,7 @@
 #include "tests/unit/p2p/tracker_unit.h"
 
+#include "p2p/climb.h"
+
 static void
 asks(struct tracker *t, uint8_t node, uint64_t rate, uint8_t first_held, uint8_t idle,
      int64_t now_ms)
@@ -63,7 +65,7 @@ two_fetch(struct wire_grant *ret_first)
     struct tracker *t = two_fetch_little(ret_first);
     struct wire_blob b = wants(0, NULL);
     b.digest = unit_blob(2);
-    b.size = (uint64_t)TRACKER_DEAR * PIECE_BYTES_MIN;
+    b.size = (uint64_t)TRACKER_CHEAP * PIECE_BYTES_MIN;
     b.idle_leases = 0;
     announces(t, 5, &b, 0);
     return t;
@@ -347,6 +349,47 @@ a_small_image_that_comes_is_not_raced_for(void **state)
     assert_false(races_for_a_small_one(30000));
 }
 
+/* Three blobs, of each of which node 1 has the first piece and brought so much in a second; does
+ * node 2 get that of the first one, too? What node 3 brought of the next piece of it; 0: it has
+ * none. */
+static bool
+races_for_one_of_three(uint64_t done, uint64_t done_by_other)
+{
+    struct tracker *t = tracker_in_office();
+    struct wire_grant g[3], other;
+    struct node_id first = unit_node(1);
+    int64_t at_ms = 2 * TRACKER_RACE_MS;
+    for (uint8_t i = 0; i < 3; i++) {
+        struct wire_blob b = wants(0, NULL);
+        b.digest = unit_blob(i + 1);
+        announces(t, 1, &b, 0);
+        b.idle_leases = 0;
+        announces(t, 2, &b, 0);
+        assert_true(tracker_grant(t, &first, &b.digest, 0, &g[i], &orders));
+        if (i == 0 && done_by_other > 0) {
+            says(t, 3, 0, 0, 0);
+            assert_true(grant(t, 3, 0, &other));
+            report(t, 3, &other, done_by_other, WIRE_RUNS, at_ms - 10);
+        }
+        report(t, 1, &g[i], done, WIRE_RUNS, at_ms - 10);
+    }
+    says(t, 2, 0, 0, at_ms);
+    bool races = grant(t, 2, at_ms, &other) && other.first == 0;
+    tracker_free(t);
+    return races;
+}
+
+/* A WAN that brings little is no reason to read a small image twice. */
+static void
+where_the_wan_is_slow_there_is_no_race_for_a_small_image(void **state)
+{
+    (void)state;
+    assert_true(races_for_one_of_three(5000, 0));
+    assert_false(races_for_one_of_three(CLIMB_POOR_RATE / 2, 0));
+    assert_false(races_for_one_of_three(5000, 10000));
+    assert_true(races_for_one_of_three(5000, 100000));
+}
+
 static void
 one_that_has_been_tried_is_not_tried_again(void **state)
 {
@@ -397,6 +440,7 @@ main(void)
         cmocka_unit_test(a_sign_or_too_little_time_and_there_is_no_race),
         cmocka_unit_test(where_a_piece_is_much_of_the_image_a_race_waits),
         cmocka_unit_test(a_small_image_that_comes_is_not_raced_for),
+        cmocka_unit_test(where_the_wan_is_slow_there_is_no_race_for_a_small_image),
         cmocka_unit_test(one_that_has_been_tried_is_not_tried_again),
         cmocka_unit_test(when_four_were_tried_in_vain_a_fifth_is_not),
     };
