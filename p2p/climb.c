@@ -146,6 +146,14 @@ hill(struct climb *c, uint32_t piece_bytes, int64_t now_ms)
         c->fewer = !c->fewer && c->more > 0;
 }
 
+/* Of each that fetches: who brings less may be slow, and others not. */
+static uint64_t
+poor_rate(const struct climb *c, uint32_t piece_bytes)
+{
+    uint64_t slow = (uint64_t)piece_bytes * MS_PER_S / CLIMB_PROVE_MS;
+    return c->unproven ? larger(slow, CLIMB_POOR_RATE) : CLIMB_POOR_RATE;
+}
+
 static void
 open_window(struct climb *c, int64_t now_ms)
 {
@@ -185,7 +193,7 @@ climb_tick(struct climb *c, int64_t now_ms, unsigned active, uint32_t piece_byte
     uint64_t rate = c->window_bytes * MS_PER_S / (uint64_t)(now_ms - c->window_ms);
     open_window(c, now_ms);
     c->last_rate = rate;
-    if (rate >= (uint64_t)CLIMB_POOR_RATE * active)
+    if (rate >= poor_rate(c, piece_bytes) * active)
         c->poor = 0;
     else if (c->poor < CLIMB_POOR_MAX)
         c->poor += CLIMB_POOR_STEP;

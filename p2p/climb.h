@@ -11,7 +11,8 @@
  * extra   one more after CLIMB_STALL_MS without a whole piece and then every CLIMB_STALLED_MS:
  *         those who fetch may be the slow ones
  * poor    CLIMB_POOR_STEP more for each window in which those who fetch brought next to nothing,
- *         for the same reason, until somebody brings more
+ *         for the same reason, until somebody brings more. While few nodes were tried it is
+ *         little already what takes CLIMB_PROVE_MS for a piece: all of them may be slow ones
  * more    CLIMB_STEP more are tried every CLIMB_MS, and kept where the WAN then carries
  * CLIMB_PERCENT more; less again where it carries the same without them. Far from a registry, or
  * where packets are lost, each connection has its own bound, which comes and goes */
@@ -32,6 +33,7 @@
 #define CLIMB_STALL_MS       1500
 #define CLIMB_STALLED_MS     5000
 #define CLIMB_POOR_RATE      32768 /* bytes/s of each: a new connection beside a full WAN has more */
+#define CLIMB_PROVE_MS       1000
 #define CLIMB_POOR_STEP      2
 #define CLIMB_POOR_MAX       4
 #define CLIMB_IDLE_MS        10000 /* the WAN may have changed meanwhile */
@@ -50,8 +52,9 @@ struct climb {
     int64_t busy_ms, idle_ms; /* since when somebody, nobody fetches */
     int64_t piece_ms;         /* when the last piece was whole */
     unsigned active;
-    bool trying; /* the last move of `more` is not judged yet */
-    bool fewer;  /* the direction of this or the next move */
+    bool unproven; /* the owner says so: nodes that were not tried may be faster */
+    bool trying;   /* the last move of `more` is not judged yet */
+    bool fewer;    /* the direction of this or the next move */
     bool rests;
     int64_t hill_ms;
     uint64_t hill_bytes, hill_rate, best_rate; /* hill_rate: before the move */

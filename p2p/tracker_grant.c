@@ -601,6 +601,7 @@ measure(struct tracker *t, int64_t now_ms)
         if (mine > 0 && b->book.piece_bytes > piece_bytes)
             piece_bytes = b->book.piece_bytes;
     }
+    t->climb.unproven = tracker_unproven(t, piece_bytes);
     climb_tick(&t->climb, now_ms, active, piece_bytes);
 }
 

@@ -184,6 +184,8 @@ void tracker_lose(struct tracker_blob *b, struct lease *l, enum lease_phase phas
  * holder goes on without one: who has it first stops the other. */
 bool tracker_race(struct tracker *t, struct tracker_blob *b, const struct tracker_entry *e,
                   int64_t now_ms, uint32_t *ret_piece);
+/* Nodes that were not tried may be faster than those that were, and the site pulls many pieces. */
+bool tracker_unproven(const struct tracker *t, uint32_t piece_bytes);
 /* Do readers wait for a piece of which there is no sign? */
 bool tracker_is_urgent(const struct tracker *t, const struct tracker_blob *b, int64_t now_ms);
 /* The piece that is better fetched by a node that is not busy; the number of pieces: none. */

@@ -157,12 +157,12 @@ tracker_race_forget(struct tracker_blob *b, unsigned node)
 
 /* A race reads up to a piece twice: does the site pull fewer than so many? */
 static bool
-pulls_fewer(const struct tracker *t, const struct tracker_blob *b, unsigned pieces)
+pulls_fewer(const struct tracker *t, unsigned pieces, uint32_t piece_bytes)
 {
     uint64_t all = 0;
     for (size_t i = 0; i < t->blobs_count; i++)
         all += t->blobs[i]->wanting > 0 ? t->blobs[i]->book.size : 0;
-    return all < (uint64_t)pieces * b->book.piece_bytes;
+    return all < (uint64_t)pieces * piece_bytes;
 }
 
 /* Were so many tried that it is the WAN that is slow, not they? A race would only take from it. */
@@ -173,6 +173,12 @@ enough_tried(const struct tracker *t)
     for (unsigned i = 0; i < t->nodes_count && tried < TRACKER_TRIED; i++)
         tried += t->nodes[i].tried;
     return tried == TRACKER_TRIED;
+}
+
+bool
+tracker_unproven(const struct tracker *t, uint32_t piece_bytes)
+{
+    return !enough_tried(t) && !pulls_fewer(t, TRACKER_DEAR, piece_bytes);
 }
 
 /* Should the node try the piece, of which nobody or only the holder of the lease has a part? One
@@ -198,10 +204,12 @@ may_race(const struct tracker *t, const struct tracker_blob *b, const struct tra
                !tracker_brings_soon(t, b, l, now_ms) && tracker_is_faster(t, e, l, now_ms);
     if (n->tried || age_ms < TRACKER_RACE_MS || !is_poor(t, l, now_ms) || enough_tried(t))
         return false;
-    if (pulls_fewer(t, b, TRACKER_CHEAP) && is_wan_slow(t, l->node, now_ms))
+    uint32_t piece_bytes = b->book.piece_bytes;
+    if (pulls_fewer(t, TRACKER_CHEAP, piece_bytes) && is_wan_slow(t, l->node, now_ms))
         return false;
-    return !pulls_fewer(t, b, TRACKER_DEAR) || (age_ms >= (int64_t)(2 * TRACKER_RACE_MS) << races &&
-                                                !tracker_brings_soon(t, b, l, now_ms));
+    return !pulls_fewer(t, TRACKER_DEAR, piece_bytes) ||
+           (age_ms >= (int64_t)(2 * TRACKER_RACE_MS) << races &&
+            !tracker_brings_soon(t, b, l, now_ms));
 }
 
 /* Who is to have the piece, or NULL: an idle one before one that has to end its lease first. */

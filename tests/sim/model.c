@@ -927,6 +927,7 @@ set_up_node(struct world *w, struct model *d, unsigned node)
     n->closed = in_site >= withhold && in_site < closed;
     n->hung = in_site >= closed && in_site < hung;
     unsigned crippled = hung + c->crippled;
+    unsigned thinner = c->thinner > 0 ? c->thinner : CRIPPLED_F;
     bool is_crippled = in_site >= hung && in_site < crippled;
     n->slow = in_site >= crippled && in_site < crippled + c->slow;
     uint64_t lan = n->slow ? pulls_slow_port(c) : c->lan;
@@ -937,7 +938,7 @@ set_up_node(struct world *w, struct model *d, unsigned node)
         n->lies[b] = mem_zalloc(pieces_of(d, b));
         n->read[b] = mem_zalloc(pieces_of(d, b));
     }
-    flows_rate(&d->flows, port(d, node, 0), is_crippled ? c->wan / CRIPPLED_F : lan);
+    flows_rate(&d->flows, port(d, node, 0), is_crippled ? c->wan / thinner : lan);
     flows_rate(&d->flows, port(d, node, 1), lan);
     flows_rate(&d->flows, port(d, node, 2), lan);
     slots_init(&n->slots[0], SLOTS_NEAR);

@@ -41,7 +41,8 @@ struct pulls_case {
     /* The first nodes of each site, none of them the same: */
     unsigned warm;       /* hold the image before, and want nothing */
     unsigned warm_sites; /* only in so many sites; 0: in all */
-    unsigned crippled;   /* their way to the WAN is 500 times slower */
+    unsigned crippled;   /* their way to the WAN is so many times slower: */
+    unsigned thinner;    /* 0: 500 */
     unsigned liars;      /* say that they hold all, and have nothing */
     unsigned garbage;    /* say that they hold all, and give wrong bytes */
     unsigned flips;      /* pull as all do, and give wrong bytes of what they got right */

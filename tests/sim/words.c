@@ -29,6 +29,7 @@ static const struct key {
     {"warm", COUNT, offsetof(struct pulls_case, warm)},
     {"warm-sites", COUNT, offsetof(struct pulls_case, warm_sites)},
     {"crippled", COUNT, offsetof(struct pulls_case, crippled)},
+    {"thinner", COUNT, offsetof(struct pulls_case, thinner)},
     {"liars", COUNT, offsetof(struct pulls_case, liars)},
     {"garbage", COUNT, offsetof(struct pulls_case, garbage)},
     {"flips", COUNT, offsetof(struct pulls_case, flips)},

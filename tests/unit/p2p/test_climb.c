@@ -66,6 +66,20 @@ on_a_thin_wan_one_fetches(void **state)
 }
 
 static void
+the_first_may_all_be_slow_ones(void **state)
+{
+    (void)state;
+    struct climb c;
+    climb_init(&c);
+    c.unproven = true;
+    int64_t now_ms = fetch(&c, 1000, 2, PIECE / 8, PIECE);
+    assert_in_range(climb_limit(&c, PIECE, now_ms), 3, 2 + CLIMB_POOR_MAX);
+    c.unproven = false; /* the others are as slow: so is the WAN */
+    now_ms = fetch(&c, now_ms, 1, PIECE / 8, PIECE / 4);
+    assert_int_equal(c.poor, 0);
+}
+
+static void
 more_fetch_where_one_connection_is_slow(void **state)
 {
     (void)state;
@@ -153,6 +167,7 @@ main(void)
         cmocka_unit_test(where_one_connection_fills_the_wan_more_are_tried_and_sent_home),
         cmocka_unit_test(where_the_wan_is_fast_more_fetch),
         cmocka_unit_test(on_a_thin_wan_one_fetches),
+        cmocka_unit_test(the_first_may_all_be_slow_ones),
         cmocka_unit_test(more_fetch_where_one_connection_is_slow),
         cmocka_unit_test(where_connections_become_slow_more_fetch_until_they_are_fast_again),
         cmocka_unit_test(a_move_that_nobody_judged_is_taken_back),
