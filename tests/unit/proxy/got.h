@@ -13,6 +13,8 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#define GOT_HEADER_MAX 1024 /* a value and its end */
+
 /* What came back. */
 struct got {
     int status;
@@ -44,7 +46,7 @@ got_release(struct got *g)
 static inline const char *
 got_header(const struct got *g, const char *name)
 {
-    static _Thread_local char value[1024];
+    static _Thread_local char value[GOT_HEADER_MAX];
     size_t len = strlen(name);
     for (const char *line = strstr(g->head, "\r\n"); line; line = strstr(line + 2, "\r\n")) {
         const char *at = line + 2;

@@ -373,7 +373,7 @@ pieces_for_another_site_are_packed_when_that_pays(const char *limit)
     struct digest d, noisy;
     struct got g;
     static const char zstd[] = "Ps-Accept: zstd";
-    char path[256], sums[PIECE_BLOCKS_MAX * 8 + 1];
+    char path[256], sums[GOT_HEADER_MAX];
     size_t size = 3 * MIB, from = 300000, len = MIB + 5;
     uint8_t *noise = make_body(21, size, &noisy), *body = mem_alloc(size);
     for (size_t i = 0; i < size; i++)
