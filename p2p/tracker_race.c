@@ -7,6 +7,8 @@
 #include "p2p/tracker_inside.h"
 #include "p2p/tuning.h"
 
+#define STARVES_MS 3000 /* connections share a full WAN unequally, but not for so long */
+
 /* Does its holder bring next to nothing, also for one that shares the WAN with the others? */
 static bool
 is_poor(const struct tracker *t, const struct lease *l, int64_t now_ms)
@@ -36,15 +38,17 @@ brings(const struct tracker *t, unsigned node, int64_t now_ms)
     return old ? rate : 0;
 }
 
-/* Is it the WAN that is slow, not the node: does it bring enough in all blobs together, or do
- * others bring as little? */
+/* Is it the WAN that is slow, not the lease's holder or its connection: does the holder bring
+ * enough in all blobs together, and of this one its part, or do others bring as little? */
 static bool
-is_wan_slow(const struct tracker *t, unsigned node, int64_t now_ms)
+is_wan_slow(const struct tracker *t, const struct lease *l, int64_t now_ms)
 {
-    uint64_t rate = brings(t, node, now_ms);
+    uint64_t rate = brings(t, l->node, now_ms);
     bool others = false;
+    if (now_ms - l->piece_ms >= STARVES_MS && lease_rate(l, now_ms) < rate / TRACKER_HOPELESS)
+        return false;
     for (unsigned i = 0; i < t->nodes_count && rate < CLIMB_POOR_RATE; i++) {
-        uint64_t other = i != node && t->nodes[i].tried ? brings(t, i, now_ms) : 0;
+        uint64_t other = i != l->node && t->nodes[i].tried ? brings(t, i, now_ms) : 0;
         if (other > LEASE_REVOKE_SLOW * rate)
             return false;
         others = others || other > 0;
@@ -181,13 +185,35 @@ tracker_unproven(const struct tracker *t, uint32_t piece_bytes)
     return !enough_tried(t) && !pulls_fewer(t, TRACKER_DEAR, piece_bytes);
 }
 
+static unsigned
+races_for(const struct tracker_blob *b, uint32_t piece)
+{
+    return b->race.piece == piece ? b->race.losers_count : 0;
+}
+
+/* May nodes of which nothing is known try the piece of that lease? */
+static bool
+is_open(const struct tracker *t, const struct tracker_blob *b, uint32_t piece,
+        const struct lease *l, int64_t now_ms)
+{
+    int64_t age_ms = now_ms - l->piece_ms;
+    if (age_ms < TRACKER_RACE_MS || !is_poor(t, l, now_ms) || enough_tried(t))
+        return false;
+    uint32_t piece_bytes = b->book.piece_bytes;
+    if (pulls_fewer(t, TRACKER_CHEAP, piece_bytes) && is_wan_slow(t, l, now_ms))
+        return false;
+    return !pulls_fewer(t, TRACKER_DEAR, piece_bytes) ||
+           (age_ms >= (int64_t)(2 * TRACKER_RACE_MS) << races_for(b, piece) &&
+            !tracker_brings_soon(t, b, l, now_ms));
+}
+
 /* Should the node try the piece, of which nobody or only the holder of the lease has a part? One
- * that is busy comes by when its lease ends, and those are short now. */
+ * that is busy comes by when its lease ends, and those are short now. open: as is_open says. */
 static bool
 may_race(const struct tracker *t, const struct tracker_blob *b, const struct tracker_entry *e,
-         uint32_t piece, const struct lease *l, int64_t now_ms)
+         uint32_t piece, const struct lease *l, bool open, int64_t now_ms)
 {
-    unsigned races = b->race.piece == piece ? b->race.losers_count : 0;
+    unsigned races = races_for(b, piece);
     const struct tracker_node *n = &t->nodes[e->node];
     if (b->rests > 0 || races == TRACKER_RACES_MAX || tracker_race_loser(b, piece, e->node) ||
         (e->end > 0 && (piece < e->first || piece >= e->end)) || bits_get(e->bits, piece) ||
@@ -195,21 +221,11 @@ may_race(const struct tracker *t, const struct tracker_blob *b, const struct tra
         return false;
     if (l == NULL)
         return (n->wan_rate > 0 || !n->tried) && e->idle > 0 && !tracker_fetches(t, e->node);
-    if (l->node == e->node)
-        return false;
-    int64_t age_ms = now_ms - l->piece_ms;
-    if (n->wan_rate > 0)
-        return (races > 0 || age_ms > tracker_time_ms(t, b, l) ||
-                is_hopeless(t, b, n, l, lease_rate(l, now_ms), now_ms)) &&
-               !tracker_brings_soon(t, b, l, now_ms) && tracker_is_faster(t, e, l, now_ms);
-    if (n->tried || age_ms < TRACKER_RACE_MS || !is_poor(t, l, now_ms) || enough_tried(t))
-        return false;
-    uint32_t piece_bytes = b->book.piece_bytes;
-    if (pulls_fewer(t, TRACKER_CHEAP, piece_bytes) && is_wan_slow(t, l->node, now_ms))
-        return false;
-    return !pulls_fewer(t, TRACKER_DEAR, piece_bytes) ||
-           (age_ms >= (int64_t)(2 * TRACKER_RACE_MS) << races &&
-            !tracker_brings_soon(t, b, l, now_ms));
+    if (l->node == e->node || n->wan_rate == 0)
+        return l->node != e->node && open && !n->tried;
+    return (races > 0 || now_ms - l->piece_ms > tracker_time_ms(t, b, l) ||
+            is_hopeless(t, b, n, l, lease_rate(l, now_ms), now_ms)) &&
+           !tracker_brings_soon(t, b, l, now_ms) && tracker_is_faster(t, e, l, now_ms);
 }
 
 /* Who is to have the piece, or NULL: an idle one before one that has to end its lease first. */
@@ -218,12 +234,13 @@ best_of(const struct tracker *t, const struct tracker_blob *b, uint32_t piece,
         const struct lease *l, int64_t now_ms)
 {
     struct tracker_entry *best = NULL;
+    bool open = l != NULL && is_open(t, b, piece, l, now_ms);
     for (size_t i = 0; i < b->entries_count; i++) {
         struct tracker_entry *e = b->entries[i];
         bool better = best == NULL || (e->idle > 0) > (best->idle > 0) ||
                       ((e->idle > 0) == (best->idle > 0) &&
                        t->nodes[e->node].wan_rate > t->nodes[best->node].wan_rate);
-        if (better && may_race(t, b, e, piece, l, now_ms))
+        if (better && may_race(t, b, e, piece, l, open, now_ms))
             best = e;
     }
     return best;
@@ -250,7 +267,7 @@ tracker_race(struct tracker *t, struct tracker_blob *b, const struct tracker_ent
     struct lease *l;
     uint32_t piece = awaited(b, now_ms, &l);
     if (piece == b->book.pieces || (l != NULL && l->end > piece + 1) ||
-        !may_race(t, b, e, piece, l, now_ms))
+        !may_race(t, b, e, piece, l, l != NULL && is_open(t, b, piece, l, now_ms), now_ms))
         return false;
     *ret_piece = piece;
     if (b->race.piece != piece)

@@ -349,16 +349,22 @@ a_small_image_that_comes_is_not_raced_for(void **state)
     assert_false(races_for_a_small_one(30000));
 }
 
-/* Three blobs, of each of which node 1 has the first piece and brought so much in a second; does
- * node 2 get that of the first one, too? What node 3 brought of the next piece of it; 0: it has
- * none. */
+/* Three blobs, of each of which node 1 has the first lease. What it brought until at_ms: of the
+ * first, of each of the other two, and what node 3 brought of the next piece of the first (0: it
+ * has none). */
+struct three {
+    uint64_t first, rest, other;
+    int64_t at_ms;
+};
+
+/* Does node 2 get the piece that node 1 is at? */
 static bool
-races_for_one_of_three(uint64_t done, uint64_t done_by_other)
+races_for_one_of(struct three x)
 {
     struct tracker *t = tracker_in_office();
     struct wire_grant g[3], other;
     struct node_id first = unit_node(1);
-    int64_t at_ms = 2 * TRACKER_RACE_MS;
+    int64_t told_ms = x.at_ms - 10;
     for (uint8_t i = 0; i < 3; i++) {
         struct wire_blob b = wants(0, NULL);
         b.digest = unit_blob(i + 1);
@@ -366,15 +372,15 @@ races_for_one_of_three(uint64_t done, uint64_t done_by_other)
         b.idle_leases = 0;
         announces(t, 2, &b, 0);
         assert_true(tracker_grant(t, &first, &b.digest, 0, &g[i], &orders));
-        if (i == 0 && done_by_other > 0) {
+        if (i == 0 && x.other > 0) {
             says(t, 3, 0, 0, 0);
             assert_true(grant(t, 3, 0, &other));
-            report(t, 3, &other, done_by_other, WIRE_RUNS, at_ms - 10);
+            report(t, 3, &other, x.other, WIRE_RUNS, told_ms);
         }
-        report(t, 1, &g[i], done, WIRE_RUNS, at_ms - 10);
+        report(t, 1, &g[i], i == 0 ? x.first : x.rest, WIRE_RUNS, told_ms);
     }
-    says(t, 2, 0, 0, at_ms);
-    bool races = grant(t, 2, at_ms, &other) && other.first == 0;
+    says(t, 2, 0, 0, x.at_ms);
+    bool races = grant(t, 2, x.at_ms, &other) && other.first == 0;
     tracker_free(t);
     return races;
 }
@@ -384,10 +390,22 @@ static void
 where_the_wan_is_slow_there_is_no_race_for_a_small_image(void **state)
 {
     (void)state;
-    assert_true(races_for_one_of_three(5000, 0));
-    assert_false(races_for_one_of_three(CLIMB_POOR_RATE / 2, 0));
-    assert_false(races_for_one_of_three(5000, 10000));
-    assert_true(races_for_one_of_three(5000, 100000));
+    uint64_t poor = CLIMB_POOR_RATE / 2;
+    assert_true(races_for_one_of((struct three){.first = 5000, .rest = 5000, .at_ms = 1000}));
+    assert_false(races_for_one_of((struct three){.first = poor, .rest = poor, .at_ms = 1000}));
+    assert_false(races_for_one_of(
+        (struct three){.first = 5000, .rest = 5000, .other = 10000, .at_ms = 1000}));
+    assert_true(races_for_one_of(
+        (struct three){.first = 5000, .rest = 5000, .other = 100000, .at_ms = 1000}));
+}
+
+/* One connection that starves beside others of its node is not the WAN's fault. */
+static void
+where_one_connection_starves_there_is_a_race(void **state)
+{
+    (void)state;
+    assert_false(races_for_one_of((struct three){.first = 5000, .rest = 100000, .at_ms = 2000}));
+    assert_true(races_for_one_of((struct three){.first = 5000, .rest = 200000, .at_ms = 4000}));
 }
 
 static void
@@ -441,6 +459,7 @@ main(void)
         cmocka_unit_test(where_a_piece_is_much_of_the_image_a_race_waits),
         cmocka_unit_test(a_small_image_that_comes_is_not_raced_for),
         cmocka_unit_test(where_the_wan_is_slow_there_is_no_race_for_a_small_image),
+        cmocka_unit_test(where_one_connection_starves_there_is_a_race),
         cmocka_unit_test(one_that_has_been_tried_is_not_tried_again),
         cmocka_unit_test(when_four_were_tried_in_vain_a_fifth_is_not),
     };
