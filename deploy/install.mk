@@ -24,6 +24,7 @@ install: all share
 	chmod 644 $(DESTDIR)$(UNITDIR)/peersync.service
 	install -D -m 644 deploy/sysusers.d/peersync.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/peersync.conf
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/peersync/examples configs/config.yaml configs/reference.yaml
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/peersync deploy/keys.md deploy/containerd-store.md
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(SHARE)/man/*.1
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 $(SHARE)/man/*.5
 	install -D -m 644 $(SHARE)/completions/bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/peersync

@@ -60,7 +60,7 @@ const struct command commands[] = {
      "      </etc/peersync/cluster.key                                   for each other node\n"
      "  systemctl restart peersync; peersync doctor                      on all\n\n"
      "To change it later without a restart the file may hold several, a line each: the first\n"
-     "signs, all are believed. README, keys, says in which order.\n\n"
+     "signs, all are believed. keys.md (/usr/share/doc/peersync) says in which order.\n\n"
      "Example: peersync cluster key\n"},
     {"pull", cli_pull, "cAoqPGh", 1, 64, "IMAGE...", "warm the cache with images",
      "Asks the node for the manifest and every blob of each image, which fetches what is not\n"

@@ -107,12 +107,11 @@ judge_containerd(struct doctor *d, const cJSON *c)
                     "and ingest/?",
                     dir);
     else if (strcmp(state, "denied") == 0 || (denied && !blobs))
-        doctor_tell(
-            d, DOCTOR_BAD, "containerd",
-            "the daemon may not read %s; mount it into the service (README, containerd's store), "
-            "or "
-            "let its user through: setfacl -m u:peersync:x on the folders above",
-            dir);
+        doctor_tell(d, DOCTOR_BAD, "containerd",
+                    "the daemon may not read %s; mount it into the service (containerd-store.md in "
+                    "/usr/share/doc/peersync says how), or let its user through: setfacl -m "
+                    "u:peersync:x on the folders above",
+                    dir);
     else
         doctor_tell(d, denied ? DOCTOR_WARNING : DOCTOR_GOOD, "containerd",
                     "%llu %s, %s, served from %s%s%s", (unsigned long long)blobs,

@@ -9,7 +9,7 @@ struct order {
     struct source *source; /* a peer's is held */
     uint32_t piece;        /* those of the order before it are whole and told */
     uint64_t end;          /* in bytes of the blob; comes down when the order is stopped */
-    bool again;            /* its request was made a second time, as below */
+    bool again;            /* its request was made a second time (ordered.c: repeat) */
     bool is_sip;           /* ends within its piece */
     bool has_word;         /* of its one piece */
     uint8_t word[ATTEST_BYTES];
@@ -64,7 +64,7 @@ void ordered_tell_cursors(struct fill *f, int64_t now_ms, bool woken);
 
 /* A request to it failed. It rests, or is asked no more; or the fill is over. */
 void ordered_refused(struct fill *f, const struct run *r, int64_t now_ms);
-/* Does its rest end, or the fill, because nobody else gave anything after a final no? */
+/* Ends its rest when that is over, or the fill when nobody else gave anything after a final no. */
 void ordered_watch_registry(struct fill *f, int64_t now_ms);
 
 #endif
