@@ -88,6 +88,20 @@ def text(head, rows):
     return '\n'.join(said)
 
 
+def legend():
+    """What the short table says, and of what."""
+    yield ('The last node\'s seconds / T*, and copies of the image over the WAN of the site that has most; bold '
+           'misses its goal. T* is when everybody could have the image at best, by the WANs\' goodput, measured in '
+           'the same lab just before. Direct pulls and the registry cache pull a part of the image, and their '
+           'seconds are times the rest. ≥: ended with pulls not done. (model): a policy with published constants in '
+           'our own simulator, not that product.')
+    yield ''
+    for s in scenarios.SCENARIOS.values():
+        yield f'* `{s.name}`: {s.says} (goal {s.goal:.2f} T*, {s.copies_goal:.2f} copies)'
+    yield ('* `512M` is one layer of 512 MiB, `mixed` 12 of 1 KiB to 100 MiB, `ml` one of 2 GiB, for two nodes a site '
+           'at four times these rates')
+
+
 def short(rows):
     """One line a case: last node / T*, and copies over the WAN, of each system; bold: misses its goal."""
     systems = list(dict.fromkeys(label(r) for r in sorted(rows, key=lambda r: list(COLOURS).index(r['system'])
@@ -153,10 +167,8 @@ def into_readme(path, folder, out, head, rows, case='stable/512M'):
     with open(path, encoding='utf-8') as f:
         before, rest = f.read().split(BEGIN)
     whole = os.path.relpath(table_path, os.path.dirname(path))
-    said = '\n'.join([f'{measured(head, rows)}; {head["machine"]}. Last node / T*, copies over the WAN; bold misses '
-                      'its goal; (model): a policy with published constants in our own simulator, not that product. '
-                      f'[The whole table]({whole}) has times, rates, processor and memory of each run.', '',
-                      *short(rows), '', ''])
+    said = '\n'.join([f'{measured(head, rows)}; {head["machine"]}. [The whole table]({whole}) has times, rates, '
+                      'processor and memory of each run.', '', *legend(), '', *short(rows), '', ''])
     for kind, caption in SHOWN:
         name = f'{kind}-{case.replace("/", "-")}.svg'
         if os.path.exists(os.path.join(out, name)):
