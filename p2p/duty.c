@@ -35,6 +35,7 @@ duty_add(struct duties *r, const struct wire_grant *g)
         if (g->source == WIRE_REMOTE_SITE) {
             a->node = g->node;
             a->addr = g->addr;
+            r->any_remote = true;
         }
         return a;
     }
@@ -125,6 +126,21 @@ duty_working(const struct duties *r)
 }
 
 bool
+duty_wants_more(const struct duties *r)
+{
+    unsigned n = 0;
+    bool more = true;
+    for (size_t i = 0; i < DUTIES_MAX; i++) {
+        const struct duty *a = &r->list[i];
+        if (!is_working(a) || a->sip > 0)
+            continue;
+        n++;
+        more = a->ends_soon || r->any_remote;
+    }
+    return n == 0 || (n == 1 && more);
+}
+
+bool
 duty_sips(const struct duties *r)
 {
     for (size_t i = 0; i < DUTIES_MAX; i++)
@@ -195,7 +211,8 @@ duty_progress(struct duties *r, struct duty *a, uint64_t bytes, int64_t now_ms)
 {
     uint64_t all = bytes_of(r, a);
     a->done_bytes = a->done_bytes + bytes < all ? a->done_bytes + bytes : all;
-    return (all - a->done_bytes) * MS_PER_S <= rate_of(a, now_ms) * DUTY_NEXT_LEASE_MS;
+    a->ends_soon = (all - a->done_bytes) * MS_PER_S <= rate_of(a, now_ms) * DUTY_NEXT_LEASE_MS;
+    return a->ends_soon;
 }
 
 void

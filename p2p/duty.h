@@ -26,6 +26,7 @@ struct duty {
     uint64_t done_bytes;
     int64_t began_ms;
     uint8_t state;       /* enum wire_fetch_state when over */
+    bool ends_soon;      /* time to ask for the next */
     bool quiet;          /* the tracker, for which others hold its pieces, hears nothing of it */
     struct node_id node; /* a holder in another site; none: upstream */
     struct node_addr addr;
@@ -35,6 +36,7 @@ struct duties {
     uint64_t size;        /* of the blob */
     uint32_t piece_bytes; /* fixed at init */
     uint32_t own_ids;
+    bool any_remote;   /* other sites have given, too */
     uint64_t wan_rate; /* bytes/s that this node measured, 0: not yet */
     struct duty list[DUTIES_MAX];
 };
@@ -54,6 +56,10 @@ bool duty_sips(const struct duties *r); /* one is ready or runs */
 struct duty *duty_ready(struct duties *r);
 struct duty *duty_running(struct duties *r, uint32_t get); /* the one of that request */
 unsigned duty_working(const struct duties *r);             /* ready or running, but for sips */
+/* Nothing is at work, or one alone that ends soon. A lease that was asked for earlier would only
+ * wait here, and be missed by others at the end; but where other sites give, too, one of theirs
+ * runs beside one of the registry. */
+bool duty_wants_more(const struct duties *r);
 void duty_run(struct duty *a, uint32_t get, int64_t now_ms);
 /* All its pieces came by another way: it is done, and says nothing of the WAN. */
 void duty_needless(struct duty *a);

@@ -436,7 +436,7 @@ swarm_progress(struct swarm *s, uint32_t get, uint64_t bytes, int64_t now_ms)
     g->bytes += bytes;
     struct duty *a = g->peer < 0 ? duty_running(&s->duties, g->id) : NULL;
     if (a != NULL && duty_progress(&s->duties, a, bytes, now_ms))
-        s->urgent = true;
+        s->urgent = s->urgent || duty_wants_more(&s->duties);
 }
 
 void

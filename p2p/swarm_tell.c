@@ -42,17 +42,6 @@ lacks_holder(const struct swarm *s)
     return false;
 }
 
-static unsigned
-idle_leases(const struct swarm *s)
-{
-    unsigned running = duty_working(&s->duties);
-    if (!lacks_holder(s))
-        return 0;
-    if (running == 0)
-        return 1;
-    return running == 1 && s->urgent ? 1 : 0;
-}
-
 /* In a large site more seldom, but for those that fetch: a tracker can read so many a second. */
 int64_t
 swarm_announce_every_ms(const struct swarm *s)
@@ -124,14 +113,14 @@ swarm_announce(struct swarm *s, int64_t now_ms, struct wire_blob *ret)
     for (size_t i = 0; i < PICK_CURSORS_MAX; i++)
         if (s->cursors[i].used && s->cursors[i].pos < cursor)
             cursor = s->cursors[i].pos;
-    *ret =
-        (struct wire_blob){.digest = s->digest,
-                           .size = s->size,
-                           .flags = (uint8_t)((s->flags & ~WIRE_WANTS) | (wants ? WIRE_WANTS : 0)),
-                           .cursor = cursor,
-                           .wan_rate = s->duties.wan_rate,
-                           .idle_leases = (uint16_t)(wants && !s->rests ? idle_leases(s) : 0),
-                           .held = {s->held, (uint16_t)BITS_BYTES(s->pieces)}};
+    *ret = (struct wire_blob){
+        .digest = s->digest,
+        .size = s->size,
+        .flags = (uint8_t)((s->flags & ~WIRE_WANTS) | (wants ? WIRE_WANTS : 0)),
+        .cursor = cursor,
+        .wan_rate = s->duties.wan_rate,
+        .idle_leases = wants && !s->rests && lacks_holder(s) && duty_wants_more(&s->duties),
+        .held = {s->held, (uint16_t)BITS_BYTES(s->pieces)}};
     if ((s->flags & (WIRE_WANTS | WIRE_SERVES)) == 0)
         ret->held.len = 0;
     s->announced_ms = now_ms;

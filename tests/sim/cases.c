@@ -17,6 +17,7 @@ static const struct {
     {"crippled", "crippled=4 max-ratio=1150 max-wan=1020 max-first=2500"},
     {"thin-first", "nodes=8 crippled=4 size=48M,16M,16M max-ratio=1150 max-wan=1020 "
                    "max-first=2000"},
+    {"slower-pair", "nodes=5 crippled=2 thinner=20 size=128M max-ratio=1100 max-wan=1020"},
     {"thin-pair", "nodes=5 crippled=2 thinner=100 size=128M max-ratio=1100 max-wan=1020"},
     {"mostly-thin", "crippled=12 size=64M max-ratio=1400 max-wan=1020 max-first=3500"},
     {"one-thin", "nodes=2 crippled=1 wan=4M rtt=100 size=725K max-ratio=2000 max-wan=1050"},

@@ -127,7 +127,29 @@ the_next_lease_is_asked_for_shortly_before_the_end(void **state)
     struct duties r = duties();
     struct duty *a = running(&r, 70000, 0, 1, 5);
     assert_false(duty_progress(&r, a, 700, 700)); /* 300 ms left */
-    assert_true(duty_progress(&r, a, 60, 760));   /* 240 ms left */
+    assert_false(duty_wants_more(&r));
+    assert_true(duty_progress(&r, a, 60, 760)); /* 240 ms left */
+    assert_true(duty_wants_more(&r));
+}
+
+static void
+two_leases_are_enough_and_where_sites_give_one_of_theirs_comes_too(void **state)
+{
+    (void)state;
+    struct duties r = duties();
+    struct wire_grant far = {
+        .lease = 70001, .epoch = 1, .first = 4, .count = 1, .source = WIRE_REMOTE_SITE};
+    assert_true(duty_wants_more(&r));
+    (void)running(&r, 70000, 0, 1, 5);
+    assert_true(duty_sip(&r, 7, 100));
+    assert_false(duty_wants_more(&r)); /* it has only begun */
+    assert_non_null(duty_add(&r, &far));
+    assert_false(duty_wants_more(&r));
+    struct wire_trim all = {.lease = 70001, .end = 0};
+    struct duty *hit;
+    uint32_t end;
+    (void)duty_trim(&r, &all, &hit, &end);
+    assert_true(duty_wants_more(&r)); /* others give, beside the registry */
 }
 
 static void
@@ -241,6 +263,7 @@ main(void)
         cmocka_unit_test(a_revocation_ends_the_request_where_it_is),
         cmocka_unit_test(a_revoked_lease_that_was_not_begun_is_gone),
         cmocka_unit_test(the_next_lease_is_asked_for_shortly_before_the_end),
+        cmocka_unit_test(two_leases_are_enough_and_where_sites_give_one_of_theirs_comes_too),
         cmocka_unit_test(upstream_one_request_follows_the_other),
         cmocka_unit_test(own_ones_go_first_then_the_lowest),
         cmocka_unit_test(who_rests_gives_back_what_was_not_begun),

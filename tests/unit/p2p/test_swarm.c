@@ -1207,6 +1207,34 @@ who_rests_asks_for_no_lease_and_gives_back_what_it_has(void **state)
     swarm_free(s);
 }
 
+/* The last bytes of a lease ask for the next, not for the one after it. */
+static void
+no_third_lease_is_asked_for_while_the_second_begins(void **state)
+{
+    (void)state;
+    struct swarm *s = swarm();
+    struct swarm_get g;
+    struct wire_blob b;
+    struct wire_grant grant = {.digest = *swarm_digest(s), .lease = 70000, .first = 0, .count = 1};
+    swarm_granted(s, &grant);
+    assert_true(next(s, 0, 0, &g));
+    swarm_progress(s, g.id, PIECE / 2, 1000);
+    swarm_announce(s, 1000, &b);
+    assert_int_equal(b.idle_leases, 0);
+    swarm_progress(s, g.id, PIECE / 2 - 1, 2000);
+    swarm_announce(s, 2000, &b);
+    assert_int_equal(b.idle_leases, 1);
+    grant = (struct wire_grant){.digest = *swarm_digest(s), .lease = 70001, .first = 1, .count = 3};
+    swarm_granted(s, &grant);
+    swarm_progress(s, g.id, 1, 2010);
+    swarm_piece(s, g.id, 0, 2010);
+    swarm_end(s, g.id, SWARM_DONE, 2010000, 0, 2010);
+    assert_true(next(s, 2010, 2010, &g));
+    swarm_announce(s, 2020, &b);
+    assert_int_equal(b.idle_leases, 0);
+    swarm_free(s);
+}
+
 static void
 who_may_not_read_upstream_does_not_fetch_there(void **state)
 {
@@ -1294,6 +1322,7 @@ main(void)
         cmocka_unit_test(a_piece_that_its_holder_does_not_give_is_rescued_soon),
         cmocka_unit_test(who_may_not_read_upstream_any_more_gives_its_lease_back),
         cmocka_unit_test(who_rests_asks_for_no_lease_and_gives_back_what_it_has),
+        cmocka_unit_test(no_third_lease_is_asked_for_while_the_second_begins),
         cmocka_unit_test(who_may_not_read_upstream_does_not_fetch_there),
         cmocka_unit_test(an_announcement_says_what_is_held_wanted_and_read),
     };
