@@ -63,7 +63,7 @@ cache_holds(struct cache *c, const struct digest *d)
 {
     lock_take(&c->lock);
     const struct entry *e = entry_find(c, d);
-    bool holds = e != NULL && e->state == ENTRY_STORED;
+    bool holds = e != NULL && e->state == ENTRY_STORED && !e->worth.twin;
     lock_drop(&c->lock);
     return holds;
 }

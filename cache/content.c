@@ -16,6 +16,8 @@
 /* A file that is still being touched is not worth hashing: containerd sets times and mode of one
  * right after it has its name. */
 #define SETTLE_MS 500
+/* A pull that takes longer than so many times owns_ms is none that is tried again. */
+#define OWNS_MOST 6
 
 /* ---- life ---- */
 
@@ -277,9 +279,24 @@ has_surplus(struct cache *c, const struct digest *d, bool now)
     return has;
 }
 
-/* Our copy of a file that is good is worth nothing from now on, and leaves when the file has been
- * good for owns_ms: until then containerd's GC may take the layers of a pull that was given up, and
- * the next try finds them here. Not where somebody waits. */
+bool
+content_settled(int64_t good_ms, int64_t quiet_ms, int64_t owns_ms)
+{
+    return good_ms >= owns_ms && (quiet_ms >= owns_ms || good_ms >= OWNS_MOST * owns_ms);
+}
+
+static bool
+is_settled(struct content *x, const struct content_file *f)
+{
+    int64_t now_ms = clock_ms();
+    lock_take(&x->lock);
+    int64_t quiet_ms = now_ms - x->came_ms;
+    lock_drop(&x->lock);
+    return content_settled(now_ms - f->since_ms, quiet_ms, x->owns_ms);
+}
+
+/* Our copy of a file that is good is worth nothing from now on, and leaves when that is settled.
+ * Not where somebody waits. */
 static void
 own(struct content *x, const struct digest *d)
 {
@@ -288,7 +305,7 @@ own(struct content *x, const struct digest *d)
     struct content_file f;
     struct fs_id id, again;
     bool good, doomed = false;
-    bool now = usable(x, d, &f) && clock_ms() - f.since_ms >= x->owns_ms;
+    bool now = usable(x, d, &f) && is_settled(x, &f);
     if (!has_surplus(c, d, now) || content_open(x, d, &fd, &id, &good) < 0 || !good ||
         !is_durable(x, fd) || fs_id(fd, &again) < 0 || !fs_id_equal(&again, &id)) {
         return;
@@ -356,6 +373,7 @@ note(struct content *x, const struct digest *d, int rc, const struct fs_id *id, 
         f->round = round;
         HASH_ADD(hh, x->map, digest, sizeof f->digest, f);
     }
+    x->came_ms = clock_ms();
     f->id = *id;
     f->recorded = rc == 0 && was_good(x, d, id);
     enlist(x, f, rc < 0 ? CONTENT_CLOSED : f->recorded ? CONTENT_GOOD : CONTENT_UNCHECKED);

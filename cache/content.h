@@ -31,8 +31,8 @@ CHECKED int content_open(struct content *x, const struct digest *d, int *ret_fd,
 /* Somebody has hashed, or could not read, all of the file `id` of d. */
 void content_judge(struct content *x, const struct digest *d, const struct fs_id *id, bool good);
 /* The same of one that is good, from its descriptor: synced, so that the next start believes it as
- * long as the file is the same, whatever happens in between; and our copy leaves, if it is to. Not
- * where somebody waits. */
+ * long as the file is the same, whatever happens in between; and our copy is to leave, if it is
+ * owned. Not where somebody waits. */
 void content_record(struct content *x, const struct digest *d, const struct fs_id *id, int fd);
 /* What an earlier run has recorded (at the start), and what the journal shall keep of this one. */
 void content_remember(struct content *x, const struct digest *d, const struct checked *was);

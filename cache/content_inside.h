@@ -12,7 +12,7 @@ struct content_file {
     struct fs_id id;
     enum content_check check; /* CLOSED: it may not be read */
     bool recorded;            /* GOOD, and the next start shall know */
-    int64_t since_ms;         /* clock_ms of the last change of id or check */
+    int64_t since_ms;         /* clock_ms of the last change of id, or check */
     uint64_t round;           /* of the listing that saw it last */
     struct content_file *prev, *next;
 };
@@ -32,6 +32,7 @@ struct content {
     int64_t owns_ms;
 
     struct lock lock;                                      /* LEAF */
+    int64_t came_ms;                                       /* lock; when a file came or changed */
     struct content_file *map;                              /* lock */
     struct content_known *known;                           /* lock */
     struct content_file *unchecked, *good;                 /* lock; changed longest ago first */
@@ -56,7 +57,11 @@ void content_forget_before(struct content *x, uint64_t round);
 /* The file to be hashed next, and which; false: wait that long and ask again. */
 bool content_next(struct content *x, int64_t now_ms, struct digest *ret, struct fs_id *ret_id,
                   int64_t *ret_wait_ms);
-/* Owner of what it has: our copies of good files leave. */
+/* Is the pull over that brought a file which has been good for good_ms: has nothing come for
+ * owns_ms, or has it been good for long? Until then containerd's GC may take the layers of a pull
+ * that is given up, and the next try finds our copies. Pure. */
+bool content_settled(int64_t good_ms, int64_t quiet_ms, int64_t owns_ms);
+/* Owner of what it has: our copies of good files are worth nothing, and leave in time. */
 void content_own_all(struct content *x);
 /* The folder is watched, or why not; tells people when that changes. */
 void content_set_state(struct content *x, enum content_state state);

@@ -194,7 +194,7 @@ static void
 place(struct evict *x, struct evict_blob *b, uint32_t now_s)
 {
     struct evict_heap *h = heap_of(x, b);
-    count_spare(x, b, !b->held && b->told && b->copies > 1);
+    count_spare(x, b, !b->held && (b->twin || (b->told && b->copies > 1)));
     if (b->held) {
         heap_remove(h, b);
         return;
@@ -220,6 +220,14 @@ forget_young(struct evict *x, size_t i)
     x->young_bytes -= b->size;
     x->young_count--;
     memmove(&x->young[i], &x->young[i + 1], (x->young_count - i) * sizeof(struct evict_blob *));
+}
+
+static void
+leave_probation(struct evict *x, const struct evict_blob *b)
+{
+    for (size_t i = 0; b->young && i < x->young_count; i++)
+        if (x->young[i] == b)
+            forget_young(x, i);
 }
 
 static bool
@@ -362,9 +370,7 @@ evict_add(struct evict *x, struct evict_blob *b, uint64_t name, uint32_t now_s)
 void
 evict_remove(struct evict *x, struct evict_blob *b, uint64_t name)
 {
-    for (size_t i = 0; b->young && i < x->young_count; i++)
-        if (x->young[i] == b)
-            forget_young(x, i);
+    leave_probation(x, b);
     heap_remove(heap_of(x, b), b);
     count_spare(x, b, false);
     x->small_bytes -= b->size < EVICT_SMALL ? b->size : 0;
@@ -425,6 +431,8 @@ void
 evict_twin(struct evict *x, struct evict_blob *b, bool twin, uint32_t now_s)
 {
     b->twin = twin;
+    if (twin)
+        leave_probation(x, b);
     place(x, b, now_s);
 }
 

@@ -17,6 +17,8 @@
  * Small blobs (manifests, configurations) go only for the part beyond EVICT_SMALL_PART of the
  * cache, or when nothing else is left: a round trip each for next to no room.
  *
+ * A twin, of which this node has the bytes outside of the cache, too, is worth nothing.
+ *
  * Probation: of what was asked for once, some is asked for again at once (a roll-out), most is
  * not. How much is learned; a newcomer is worth that much more until EVICT_BURST_S after its last
  * request, as long as such blobs hold no more than EVICT_PROBATION of the cache. A node that asks
@@ -80,7 +82,8 @@ struct evict {
     } large, small;
     uint32_t next_order;
     uint64_t small_bytes; /* also of those that are held */
-    uint64_t spare_bytes; /* of which others are known to have copies, and that may leave */
+    uint64_t
+        spare_bytes; /* of which others are known to have copies, or twins, and that may leave */
     struct evict_blob *young[EVICT_YOUNG_MAX]; /* oldest first */
     size_t young_count;
     uint64_t young_bytes;

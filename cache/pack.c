@@ -44,7 +44,7 @@ is_wanted(const struct cache *c, const struct entry *e)
 {
     bool idle = room_now_s(c) - e->worth.asked_s >= (uint32_t)(c->pack_idle_ms / 1000);
     return e->state == ENTRY_STORED && !e->packed && !e->plain && !e->unsure && e->blob == NULL &&
-           idle && e->worth.size >= c->pack_bytes_min &&
+           !e->worth.twin && idle && e->worth.size >= c->pack_bytes_min &&
            e->worth.size <= (uint64_t)FRAMES_MAX * FRAME_BYTES;
 }
 

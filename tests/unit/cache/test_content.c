@@ -477,6 +477,17 @@ is_twin(const struct store_room *s, const struct digest *d)
     return is;
 }
 
+static void
+copies_stay_while_more_comes(void **state)
+{
+    (void)state;
+    assert_false(content_settled(599, 599, 600));
+    assert_true(content_settled(600, 600, 600));
+    assert_false(content_settled(1800, 10, 600)); /* its pull still brings layers */
+    assert_true(content_settled(3600, 10, 600));
+    assert_true(content_settled(0, 0, 0));
+}
+
 /* containerd's GC takes what a pull that was given up has brought; kubelet tries again in 5 min. */
 static void
 our_copy_stays_a_while_and_leaves_first(void **state)
@@ -496,6 +507,9 @@ our_copy_stays_a_while_and_leaves_first(void **state)
     put(&s, &d, body, 2 * MIB);
     WAIT_FOR(is_twin(&s, &d));
     assert_int_equal(stats(&s).blobs, 2);
+    assert_true(cache_holds(s.room.cache, &other));
+    assert_false(cache_holds(s.room.cache, &d)); /* no copy that the site could count on */
+    assert_int_equal(s.room.cache->evict.spare_bytes, 2 * MIB); /* but room for others' last ones */
     drop(&s, &d);
     WAIT_FOR(!is_twin(&s, &d)); /* it is worth what it was */
     assert_int_equal(found(&s, &d), 2 * MIB);
@@ -610,6 +624,7 @@ main(void)
         cmocka_unit_test(verify_looks_at_it_too),
         cmocka_unit_test(other_names_mean_nothing),
         cmocka_unit_test(our_copy_leaves_when_containerd_owns),
+        cmocka_unit_test(copies_stay_while_more_comes),
         cmocka_unit_test(our_copy_stays_a_while_and_leaves_first),
         cmocka_unit_test(a_pinned_copy_stays),
         cmocka_unit_test(a_partial_blob_of_ours_is_not_needed_any_more),

@@ -252,6 +252,24 @@ probation_ends(void **state)
     assert_true(evict_value_now(&x, &b, now_s) < young / 2);
 }
 
+/* Its place there is for those that are kept. */
+static void
+a_twin_is_on_no_probation(void **state)
+{
+    (void)state;
+    struct evict_blob b = {.size = 5 * MIB, .copies = 1};
+    evict_asked_absent(&x, 3, EVICT_OTHER, T0 + 100);
+    evict_add(&x, &b, 3, T0 + 100);
+    assert_true(b.young);
+    evict_twin(&x, &b, true, T0 + 101);
+    assert_false(b.young);
+    assert_int_equal(x.young_bytes, 0);
+    assert_int_equal(x.spare_bytes, b.size);
+    evict_twin(&x, &b, false, T0 + 102);
+    assert_int_equal(x.spare_bytes, 0);
+    evict_remove(&x, &b, 3);
+}
+
 static void
 probation_has_a_bound(void **state)
 {
@@ -421,6 +439,7 @@ main(void)
         TEST(probation_is_worth_what_was_learned),
         TEST(worthless_ones_do_not_shield_the_others),
         TEST(probation_ends),
+        TEST(a_twin_is_on_no_probation),
         TEST(probation_has_a_bound),
         TEST(what_left_is_remembered),
         TEST(values_follow_the_counters_that_foretell_better),
