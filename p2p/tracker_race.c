@@ -207,22 +207,38 @@ is_open(const struct tracker *t, const struct tracker_blob *b, uint32_t piece,
             !tracker_brings_soon(t, b, l, now_ms));
 }
 
+/* What is raced for. */
+struct prize {
+    uint32_t piece;
+    const struct lease *lease; /* NULL: it was lost */
+    bool open;                 /* also to nodes of which nothing is known */
+};
+
+static struct prize
+prize_of(const struct tracker *t, const struct tracker_blob *b, uint32_t piece,
+         const struct lease *l, int64_t now_ms)
+{
+    return (struct prize){piece, l, l != NULL && is_open(t, b, piece, l, now_ms)};
+}
+
 /* Should the node try the piece, of which nobody or only the holder of the lease has a part? One
- * that is busy comes by when its lease ends, and those are short now. open: as is_open says. */
+ * that is busy comes by when its lease ends, and those are short now. */
 static bool
 may_race(const struct tracker *t, const struct tracker_blob *b, const struct tracker_entry *e,
-         uint32_t piece, const struct lease *l, bool open, int64_t now_ms)
+         const struct prize *p, int64_t now_ms)
 {
-    unsigned races = races_for(b, piece);
+    unsigned races = races_for(b, p->piece);
     const struct tracker_node *n = &t->nodes[e->node];
-    if (b->rests > 0 || races == TRACKER_RACES_MAX || tracker_race_loser(b, piece, e->node) ||
-        (e->end > 0 && (piece < e->first || piece >= e->end)) || bits_get(e->bits, piece) ||
-        !tracker_could_fetch(t, b, e, now_ms) || tracker_is_barren(b, e, now_ms))
+    const struct lease *l = p->lease;
+    if (b->rests > 0 || races == TRACKER_RACES_MAX || tracker_race_loser(b, p->piece, e->node) ||
+        (e->end > 0 && (p->piece < e->first || p->piece >= e->end)) ||
+        bits_get(e->bits, p->piece) || !tracker_could_fetch(t, b, e, now_ms) ||
+        tracker_is_barren(b, e, now_ms))
         return false;
     if (l == NULL)
         return (n->wan_rate > 0 || !n->tried) && e->idle > 0 && !tracker_fetches(t, e->node);
     if (l->node == e->node || n->wan_rate == 0)
-        return l->node != e->node && open && !n->tried;
+        return l->node != e->node && p->open && !n->tried;
     return (races > 0 || now_ms - l->piece_ms > tracker_time_ms(t, b, l) ||
             is_hopeless(t, b, n, l, lease_rate(l, now_ms), now_ms)) &&
            !tracker_brings_soon(t, b, l, now_ms) && tracker_is_faster(t, e, l, now_ms);
@@ -234,13 +250,13 @@ best_of(const struct tracker *t, const struct tracker_blob *b, uint32_t piece,
         const struct lease *l, int64_t now_ms)
 {
     struct tracker_entry *best = NULL;
-    bool open = l != NULL && is_open(t, b, piece, l, now_ms);
+    struct prize prize = prize_of(t, b, piece, l, now_ms);
     for (size_t i = 0; i < b->entries_count; i++) {
         struct tracker_entry *e = b->entries[i];
         bool better = best == NULL || (e->idle > 0) > (best->idle > 0) ||
                       ((e->idle > 0) == (best->idle > 0) &&
                        t->nodes[e->node].wan_rate > t->nodes[best->node].wan_rate);
-        if (better && may_race(t, b, e, piece, l, open, now_ms))
+        if (better && may_race(t, b, e, &prize, now_ms))
             best = e;
     }
     return best;
@@ -266,8 +282,10 @@ tracker_race(struct tracker *t, struct tracker_blob *b, const struct tracker_ent
 {
     struct lease *l;
     uint32_t piece = awaited(b, now_ms, &l);
-    if (piece == b->book.pieces || (l != NULL && l->end > piece + 1) ||
-        !may_race(t, b, e, piece, l, l != NULL && is_open(t, b, piece, l, now_ms), now_ms))
+    if (piece == b->book.pieces || (l != NULL && l->end > piece + 1))
+        return false;
+    struct prize prize = prize_of(t, b, piece, l, now_ms);
+    if (!may_race(t, b, e, &prize, now_ms))
         return false;
     *ret_piece = piece;
     if (b->race.piece != piece)
