@@ -429,6 +429,20 @@ wait_for_dooms(struct room *r)
     lock_drop(&r->cache->lock);
 }
 
+/* The disk thread lets go of a blob a moment after it is WHOLE. */
+static void
+wait_until_idle(struct room *r)
+{
+    int64_t deadline_ms = clock_ms() + SOON_MS;
+    bool idle = false;
+    while (!idle && clock_ms() < deadline_ms) {
+        lock_take(&r->cache->lock);
+        idle = r->cache->open_bytes == 0;
+        lock_drop(&r->cache->lock);
+    }
+    assert_true(idle);
+}
+
 /* As on a disk that has few inodes. All calls fail: a write of the journal ends the pause. */
 static void
 where_a_file_does_not_go_nothing_leaves_for_a_while(void **state)
@@ -440,6 +454,7 @@ where_a_file_does_not_go_nothing_leaves_for_a_while(void **state)
     room_init(&r, 64 * MIB);
     uint8_t *body = make_body(92, 1000, &d);
     assert_int_equal(put_whole(r.cache, &d, body, 1000), 0);
+    wait_until_idle(&r);
     fault_arm(1, EROFS, true, NULL);
     (void)room_keep(r.cache, &space);
     disk_wake(r.cache);
